@@ -1,0 +1,1 @@
+//! Parses, folds, merges and prints ChangeLogs and fragments.

@@ -1,0 +1,1 @@
+//! Store, reconcilers, slaves' connections, landing, pages, API.

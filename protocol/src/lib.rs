@@ -1,0 +1,1 @@
+//! What master and slave say to each other; what the API says.

@@ -1,0 +1,1 @@
+//! What to build and how: .bb.toml, checked and guessed.

@@ -1,0 +1,1 @@
+//! Runs builds for a master: connection, work folders, steps, sandbox.

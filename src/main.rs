@@ -1,0 +1,2 @@
+//! The `bb` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! All that touches git: sources, watching, fetching, admission, candidates, landing.
