@@ -1,1 +1,4 @@
 //! Store, reconcilers, slaves' connections, landing, pages, API.
+
+pub mod store;
+mod words;

@@ -1,0 +1,587 @@
+//! Builds: asked for, given out under a fencing number, reported on, ended once.
+
+use super::events::{self, Happening};
+use super::row::{Columns as _, to_json};
+use super::{Result, Store, now};
+use protocol::api::Look;
+use protocol::wire::{BuildRef, Happened, Isolation, Report};
+use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, ProjectId, RevisionId, SlaveId, UnixMs};
+use recipe::Builder;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+/// How often an interrupted build is run again before it ends in `exception`.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// A build as stored.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// Its number.
+    pub id: BuildId,
+    /// The project.
+    pub project: ProjectId,
+    /// The branch.
+    pub branch: BranchId,
+    /// The revision.
+    pub revision: RevisionId,
+    /// The candidate.
+    pub candidate: CandidateId,
+    /// The candidate's commit.
+    pub commit: CommitId,
+    /// The candidate's tree.
+    pub tree: CommitId,
+    /// The builder, whole, as it was when the build was asked for.
+    pub builder: Builder,
+    /// The builder's place in the recipe.
+    pub position: u32,
+    /// Whether landing needs it.
+    pub required: bool,
+    /// Whether the queue asked for it.
+    pub for_queue: bool,
+    /// A maintainer's priority.
+    pub priority: i64,
+    /// The isolation it needs at least.
+    pub isolation: Isolation,
+    /// Which try it is, from 1.
+    pub attempt: u32,
+    /// The build that runs it again.
+    pub retried_as: Option<BuildId>,
+    /// Where it is.
+    pub state: BuildRowState,
+    /// One line for people: why it waits, what failed.
+    pub says: String,
+    /// The stable word for why it waits.
+    pub wait_code: Option<String>,
+    /// Why it is to be cancelled, if it is.
+    pub cancel: Option<String>,
+    /// The slave it was last given to.
+    pub slave: Option<SlaveId>,
+    /// The fencing number of that.
+    pub fence: Fence,
+    /// The number of the next report expected.
+    pub next_report: u32,
+    /// When it was asked for.
+    pub requested: UnixMs,
+    /// When it was given out.
+    pub started: Option<UnixMs>,
+    /// When its end was recorded.
+    pub finished: Option<UnixMs>,
+}
+
+/// Where a build is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BuildRowState {
+    /// Nobody has it.
+    Waiting,
+    /// A slave has it.
+    Running,
+    /// It ended.
+    Finished(BuildResult),
+}
+
+impl Build {
+    /// The reference its slave knows it by.
+    pub fn reference(&self) -> BuildRef {
+        BuildRef { build: self.id, fence: self.fence }
+    }
+
+    /// Its result, once it ended.
+    pub fn result(&self) -> Option<BuildResult> {
+        match self.state {
+            BuildRowState::Finished(result) => Some(result),
+            BuildRowState::Waiting | BuildRowState::Running => None,
+        }
+    }
+}
+
+/// A build to be asked for.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The project.
+    pub project: ProjectId,
+    /// The branch.
+    pub branch: BranchId,
+    /// The revision.
+    pub revision: RevisionId,
+    /// The candidate.
+    pub candidate: CandidateId,
+    /// The candidate's commit.
+    pub commit: CommitId,
+    /// The candidate's tree.
+    pub tree: CommitId,
+    /// The builder.
+    pub builder: Builder,
+    /// Its place in the recipe.
+    pub position: u32,
+    /// Whether the queue asks.
+    pub for_queue: bool,
+    /// The isolation it needs at least.
+    pub isolation: Isolation,
+}
+
+/// What came of a slave's report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Recorded {
+    /// It is durable, or was before; this is the next number expected.
+    Next(u32),
+    /// It is durable and was the last: the build has ended.
+    Ended(u32),
+    /// The build is not this slave's any more.
+    Stale,
+    /// A report before it is missing; this one is expected.
+    Gap(u32),
+}
+
+/// How a build ended without its slave's word.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The result.
+    pub result: BuildResult,
+    /// One line for people.
+    pub says: String,
+}
+
+fn read(row: &AnyRow) -> Result<Build> {
+    let state = match (row.text("state")?.as_str(), row.parsed_or_none("result")?) {
+        ("waiting", _) => BuildRowState::Waiting,
+        ("running", _) => BuildRowState::Running,
+        (_, result) => BuildRowState::Finished(result.unwrap_or(BuildResult::Exception)),
+    };
+    Ok(Build {
+        id: row.num("id")?,
+        project: row.num("project_id")?,
+        branch: row.num("branch_id")?,
+        revision: row.num("revision_id")?,
+        candidate: row.num("candidate_id")?,
+        commit: row.parsed("commit_id")?,
+        tree: row.parsed("tree_id")?,
+        builder: row.json("spec")?,
+        position: row.count("position")?,
+        required: row.flag("required")?,
+        for_queue: row.flag("for_queue")?,
+        priority: row.num("priority")?,
+        isolation: row.json("isolation")?,
+        attempt: row.count("attempt")?,
+        retried_as: row.num_or_none("retried_as")?,
+        state,
+        says: row.text("says")?,
+        wait_code: row.text_or_none("wait_code")?,
+        cancel: row.text_or_none("cancel")?,
+        slave: row.num_or_none("slave_id")?,
+        fence: row.num("fence")?,
+        next_report: row.count("next_report")?,
+        requested: row.num("requested_ms")?,
+        started: row.num_or_none("started_ms")?,
+        finished: row.num_or_none("finished_ms")?,
+    })
+}
+
+/// The hash by which two builders are the same: of everything that makes a difference to what is run.
+pub(super) fn spec_hash(builder: &Builder) -> Result<String> {
+    use sha2::{Digest as _, Sha256};
+    let hash = Sha256::digest(to_json(builder)?.as_bytes());
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+async fn insert(connection: &mut AnyConnection, it: &BuildRequest, attempt: u32) -> Result<Build> {
+    let row = sqlx::query(
+        "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id, tree_id, builder, position, required, spec, spec_hash,
+         for_queue, priority, isolation, attempt, state, requested_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting', $15) RETURNING *",
+    )
+    .bind(it.project.0)
+    .bind(it.branch.0)
+    .bind(it.revision.0)
+    .bind(it.candidate.0)
+    .bind(it.commit.as_str())
+    .bind(it.tree.as_str())
+    .bind(&it.builder.name)
+    .bind(i64::from(it.position))
+    .bind(i64::from(it.builder.required))
+    .bind(to_json(&it.builder)?)
+    .bind(spec_hash(&it.builder)?)
+    .bind(i64::from(it.for_queue))
+    .bind(to_json(&it.isolation)?)
+    .bind(i64::from(attempt))
+    .bind(now().0)
+    .fetch_one(connection)
+    .await?;
+    read(&row)
+}
+
+/// Cancels a branch's open builds: those that wait have ended, those that run are to be stopped.
+pub(super) async fn cancel_all_of(connection: &mut AnyConnection, branch: BranchId, why: &str) -> Result<()> {
+    cancel_where(connection, "branch_id = $1", branch.0, why).await
+}
+
+/// The same, for builds that the queue did not ask for.
+pub(super) async fn cancel_branch_only(connection: &mut AnyConnection, branch: BranchId, why: &str) -> Result<()> {
+    cancel_where(connection, "branch_id = $1 AND for_queue = 0", branch.0, why).await
+}
+
+async fn cancel_where(connection: &mut AnyConnection, condition: &'static str, id: i64, why: &str) -> Result<()> {
+    let waiting = format!(
+        "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3 WHERE state = 'waiting' AND {condition}"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(waiting)).bind(id).bind(why).bind(now().0).execute(&mut *connection).await?;
+    let running = format!("UPDATE build SET cancel = $2 WHERE state = 'running' AND cancel IS NULL AND {condition}");
+    sqlx::query(sqlx::AssertSqlSafe(running)).bind(id).bind(why).execute(&mut *connection).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Asks for builds, all or none. A builder that has a build of the candidate which waits, runs or passed is not asked
+    /// twice; one that waits is taken over by the queue. `new_revision` marks that the revision has been asked for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ask_for_builds(
+        &self,
+        requests: &[BuildRequest],
+        new_revision: Option<RevisionId>,
+    ) -> Result<Vec<BuildId>> {
+        let mut transaction = self.write.begin().await?;
+        let mut asked = Vec::new();
+        for it in requests {
+            let there = sqlx::query(
+                "SELECT id FROM build WHERE candidate_id = $1 AND builder = $2 AND spec_hash = $3 AND cancel IS NULL
+                 AND (state <> 'finished' OR result IN ('success', 'warnings')) LIMIT 1",
+            )
+            .bind(it.candidate.0)
+            .bind(&it.builder.name)
+            .bind(spec_hash(&it.builder)?)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if let Some(there) = there {
+                if it.for_queue {
+                    sqlx::query("UPDATE build SET for_queue = 1 WHERE id = $1 AND for_queue = 0")
+                        .bind(there.num::<i64>("id")?)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                continue;
+            }
+            asked.push(insert(&mut transaction, it, 1).await?.id);
+        }
+        if let Some(revision) = new_revision {
+            sqlx::query("UPDATE revision SET builds_asked = 1 WHERE id = $1")
+                .bind(revision.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        if !asked.is_empty() {
+            self.wake();
+        }
+        Ok(asked)
+    }
+
+    /// Asks for a person's sake for one more build of what `old` built.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn build_again(&self, old: &Build, actor: &str) -> Result<Build> {
+        let mut transaction = self.write.begin().await?;
+        let build = insert(&mut transaction, &request_of(old), 1).await?;
+        let text = format!("{actor} asked for {} again", old.builder.name);
+        let it = Happening::of_branch(old.project, old.branch, "build-requested", Look::Waiting, text);
+        events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(build)
+    }
+
+    /// Builds that wait or run, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_builds(&self) -> Result<Vec<Build>> {
+        sqlx::query("SELECT * FROM build WHERE state <> 'finished' ORDER BY id")
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
+    /// A build by number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn build(&self, id: BuildId) -> Result<Option<Build>> {
+        let row = sqlx::query("SELECT * FROM build WHERE id = $1").bind(id.0).fetch_optional(&self.read).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The builds of a revision, whichever candidate of it, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_of_revision(&self, revision: RevisionId) -> Result<Vec<Build>> {
+        let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 ORDER BY id DESC LIMIT 1000")
+            .bind(revision.0)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The builds of a candidate, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_of_candidate(&self, candidate: CandidateId) -> Result<Vec<Build>> {
+        let rows = sqlx::query("SELECT * FROM build WHERE candidate_id = $1 ORDER BY id DESC LIMIT 1000")
+            .bind(candidate.0)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Builds of a builder before another, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_before(&self, build: &Build, limit: u32) -> Result<Vec<Build>> {
+        let rows = sqlx::query(
+            "SELECT * FROM build WHERE project_id = $1 AND builder = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
+        )
+        .bind(build.project.0)
+        .bind(&build.builder.name)
+        .bind(build.id.0)
+        .bind(i64::from(limit))
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Gives a waiting build to a slave; none when it does not wait any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_out(&self, id: BuildId, slave: SlaveId) -> Result<Option<Build>> {
+        let mut transaction = self.write.begin().await?;
+        let row = sqlx::query(
+            "UPDATE build SET state = 'running', slave_id = $2, fence = fence + 1, next_report = 0, started_ms = $3, says = '', wait_code = NULL
+             WHERE id = $1 AND state = 'waiting' RETURNING *",
+        )
+        .bind(id.0)
+        .bind(slave.0)
+        .bind(now().0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if row.is_some() {
+            sqlx::query("UPDATE slave SET used_ms = $2 WHERE id = $1")
+                .bind(slave.0)
+                .bind(now().0)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        self.wake();
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Takes back a build that its slave never began: it waits again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_back(&self, of: BuildRef) -> Result<()> {
+        sqlx::query(
+            "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0",
+        )
+        .bind(of.build.0)
+        .bind(of.fence.0)
+        .execute(&self.write)
+        .await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Records why a build waits; nobody is woken when it waited for the same before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_wait(&self, build: &Build, code: &str, says: &str) -> Result<()> {
+        if build.wait_code.as_deref() == Some(code) && build.says == says {
+            return Ok(());
+        }
+        sqlx::query("UPDATE build SET wait_code = $2, says = $3 WHERE id = $1 AND state = 'waiting'")
+            .bind(build.id.0)
+            .bind(code)
+            .bind(says)
+            .execute(&self.write)
+            .await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Records a slave's report: once, in order, and only under the fencing number that the build has now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn report(&self, slave: SlaveId, report: &Report) -> Result<Recorded> {
+        let mut transaction = self.write.begin().await?;
+        let row = sqlx::query("SELECT * FROM build WHERE id = $1 AND fence = $2 AND slave_id = $3")
+            .bind(report.of.build.0)
+            .bind(report.of.fence.0)
+            .bind(slave.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(Recorded::Stale) };
+        let ended = matches!(report.what, Happened::BuildFinished { .. });
+        if report.number < build.next_report {
+            let next = build.next_report;
+            return Ok(if build.result().is_some() { Recorded::Ended(next) } else { Recorded::Next(next) });
+        }
+        if build.result().is_some() {
+            return Ok(Recorded::Stale);
+        }
+        if report.number > build.next_report {
+            return Ok(Recorded::Gap(build.next_report));
+        }
+        apply(&mut transaction, &build, report).await?;
+        let next = build.next_report + 1;
+        sqlx::query("UPDATE build SET next_report = $2 WHERE id = $1")
+            .bind(build.id.0)
+            .bind(i64::from(next))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(if ended { Recorded::Ended(next) } else { Recorded::Next(next) })
+    }
+
+    /// Ends a running build without its slave's word; what the slave still says of it is refused.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_up(&self, of: BuildRef, end: &Finished) -> Result<()> {
+        let mut transaction = self.write.begin().await?;
+        let row = sqlx::query("SELECT * FROM build WHERE id = $1 AND fence = $2 AND state = 'running'")
+            .bind(of.build.0)
+            .bind(of.fence.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(()) };
+        sqlx::query("UPDATE build SET fence = fence + 1 WHERE id = $1")
+            .bind(of.build.0)
+            .execute(&mut *transaction)
+            .await?;
+        finish(&mut transaction, &build, end.result, &end.says).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Cancels one build for a person's sake; false when it has ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancel_build(&self, build: &Build, actor: &str) -> Result<bool> {
+        let mut transaction = self.write.begin().await?;
+        let why = format!("cancelled by {actor}");
+        cancel_where(&mut transaction, "id = $1", build.id.0, &why).await?;
+        let text = format!("{actor} cancelled {}", build.builder.name);
+        let it = Happening::of_branch(build.project, build.branch, "build-cancelled", Look::Cancelled, text);
+        events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(build.result().is_none())
+    }
+}
+
+fn request_of(build: &Build) -> BuildRequest {
+    BuildRequest {
+        project: build.project,
+        branch: build.branch,
+        revision: build.revision,
+        candidate: build.candidate,
+        commit: build.commit.clone(),
+        tree: build.tree.clone(),
+        builder: build.builder.clone(),
+        position: build.position,
+        for_queue: build.for_queue,
+        isolation: build.isolation,
+    }
+}
+
+async fn apply(connection: &mut AnyConnection, build: &Build, report: &Report) -> Result<()> {
+    match &report.what {
+        Happened::StepStarted { step, name } => {
+            sqlx::query(
+                "INSERT INTO step (build_id, number, name, started_ms) VALUES ($1, $2, $3, $4) ON CONFLICT (build_id, number) DO NOTHING",
+            )
+            .bind(build.id.0)
+            .bind(i64::from(*step))
+            .bind(name)
+            .bind(report.at.0)
+            .execute(&mut *connection)
+            .await?;
+            sqlx::query("UPDATE build SET says = $2 WHERE id = $1")
+                .bind(build.id.0)
+                .bind(format!("step {name}"))
+                .execute(connection)
+                .await?;
+        }
+        Happened::StepFinished { step, result, exit_code, log_len, reason, ran_ms, links, summary } => {
+            let bounded = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            sqlx::query(
+                "UPDATE step SET result = $3, exit_code = $4, reason = $5, summary = $6, links = $7, log_len = $8, ran_ms = $9
+                 WHERE build_id = $1 AND number = $2",
+            )
+            .bind(build.id.0)
+            .bind(i64::from(*step))
+            .bind(result.as_str())
+            .bind(exit_code.map(i64::from))
+            .bind(reason.clone().unwrap_or_default())
+            .bind(summary)
+            .bind(to_json(links)?)
+            .bind(bounded(*log_len))
+            .bind(bounded(*ran_ms))
+            .execute(connection)
+            .await?;
+        }
+        Happened::BuildFinished { result, reason } => finish(connection, build, *result, reason).await?,
+    }
+    Ok(())
+}
+
+/// Ends a build; one that was interrupted is asked for again in the same transaction, a limited number of times.
+async fn finish(connection: &mut AnyConnection, build: &Build, result: BuildResult, says: &str) -> Result<()> {
+    let wanted = build.cancel.is_none();
+    let exhausted = result == BuildResult::Retry && build.attempt >= MAX_ATTEMPTS;
+    let (result, says) = match result {
+        BuildResult::Retry if !wanted => (BuildResult::Cancelled, build.cancel.clone().unwrap_or_default()),
+        BuildResult::Retry if exhausted => {
+            (BuildResult::Exception, format!("{says}; it was tried {MAX_ATTEMPTS} times"))
+        }
+        result => (result, says.to_owned()),
+    };
+    let again = match result {
+        BuildResult::Retry => Some(insert(connection, &request_of(build), build.attempt + 1).await?.id),
+        _ => None,
+    };
+    sqlx::query(
+        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4, retried_as = $5 WHERE id = $1",
+    )
+    .bind(build.id.0)
+    .bind(result.as_str())
+    .bind(&says)
+    .bind(now().0)
+    .bind(again.map(|b| b.0))
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
+        .bind(build.branch.0)
+        .bind(now().0)
+        .execute(&mut *connection)
+        .await?;
+    let (look, word) = crate::words::of_result(result);
+    let text = if says.is_empty() || result.passed() {
+        format!("{} {word}", build.builder.name)
+    } else {
+        format!("{} {word}: {says}", build.builder.name)
+    };
+    let it = Happening::of_branch(build.project, build.branch, "build-finished", look, text).build(build.id);
+    events::record(connection, &it).await
+}

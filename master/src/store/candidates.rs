@@ -1,0 +1,246 @@
+//! Candidates: what would land, made anew for each mainline commit and day.
+
+use super::events::{self, Happening};
+use super::row::{Columns as _, to_json};
+use super::{Branch, Claim, Result, Revision, Store, now};
+use protocol::api::Look;
+use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
+use sqlx::any::AnyRow;
+
+/// A candidate as stored.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its number.
+    pub id: CandidateId,
+    /// The branch.
+    pub branch: BranchId,
+    /// The revision.
+    pub revision: RevisionId,
+    /// Mainline's commit that it stands on.
+    pub mainline: CommitId,
+    /// The day its ChangeLog entries are dated, `2026-11-24`.
+    pub day: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The request it was made by, as JSON: made again, it gives the same commit.
+    pub request: String,
+    /// What the pages say of it.
+    pub detail: protocol::api::CandidateOutcome,
+    /// Whether the recipe differs from mainline's.
+    pub changes_recipe: bool,
+    /// When it was made.
+    pub made: UnixMs,
+}
+
+/// What came of making a candidate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// A commit.
+    Made(Made),
+    /// Conflicts.
+    Conflict,
+    /// Another reason.
+    Refused,
+}
+
+/// A candidate's commit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Made {
+    /// The commit.
+    pub commit: CommitId,
+    /// Its tree.
+    pub tree: CommitId,
+}
+
+impl Outcome {
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Made(_) => "made",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+        }
+    }
+
+    fn made(&self) -> Option<&Made> {
+        match self {
+            Self::Made(made) => Some(made),
+            Self::Conflict | Self::Refused => None,
+        }
+    }
+}
+
+fn read(row: &AnyRow) -> Result<Candidate> {
+    let outcome =
+        match (row.text("outcome")?.as_str(), row.parsed_or_none("commit_id")?, row.parsed_or_none("tree_id")?) {
+            ("made", Some(commit), Some(tree)) => Outcome::Made(Made { commit, tree }),
+            ("conflict", ..) => Outcome::Conflict,
+            _ => Outcome::Refused,
+        };
+    Ok(Candidate {
+        id: row.num("id")?,
+        branch: row.num("branch_id")?,
+        revision: row.num("revision_id")?,
+        mainline: row.parsed("mainline")?,
+        day: row.text("day")?,
+        outcome,
+        request: row.text("request")?,
+        detail: row.json("detail")?,
+        changes_recipe: row.flag("changes_recipe")?,
+        made: row.num("made_ms")?,
+    })
+}
+
+impl Store {
+    /// Revisions of a project that want a candidate for this mainline commit and day: the newest of each live branch,
+    /// and those in the queue, which come first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revisions_without_candidate(
+        &self,
+        project: ProjectId,
+        mainline: &CommitId,
+        day: &str,
+        limit: u32,
+    ) -> Result<Vec<(Branch, Revision)>> {
+        let rows = sqlx::query(
+            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id
+             WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
+             AND (r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
+                  OR EXISTS (SELECT 1 FROM queue_entry q WHERE q.revision_id = r.id AND q.state = 'queued'))
+             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.day = $3)
+             ORDER BY (SELECT COUNT(*) FROM queue_entry q WHERE q.revision_id = r.id AND q.state = 'queued') DESC, r.id
+             LIMIT $4",
+        )
+        .bind(project.0)
+        .bind(mainline.as_str())
+        .bind(day)
+        .bind(i64::from(limit))
+        .fetch_all(&self.read)
+        .await?;
+        let mut wanted = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let revision = super::revisions::read(row)?;
+            wanted.push((self.branch_by_id(revision.branch).await?, revision));
+        }
+        Ok(wanted)
+    }
+
+    /// Records what came of making a candidate, under a claim; nothing when the claim is another's or it was there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    #[expect(clippy::too_many_arguments, reason = "a row's columns")]
+    pub async fn add_candidate(
+        &self,
+        claim: Claim,
+        branch: &Branch,
+        revision: &Revision,
+        mainline: &CommitId,
+        day: &str,
+        outcome: &Outcome,
+        request: &str,
+        detail: &protocol::api::CandidateOutcome,
+        changes_recipe: bool,
+    ) -> Result<()> {
+        let mut transaction = self.write.begin().await?;
+        let made = outcome.made();
+        let before = sqlx::query("SELECT outcome FROM candidate WHERE revision_id = $1 ORDER BY id DESC LIMIT 1")
+            .bind(revision.id.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let done = sqlx::query(
+            "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, day, outcome, commit_id, tree_id, request, detail, changes_recipe, made_ms)
+             SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM project WHERE id = $1 AND fence = $2
+             ON CONFLICT (revision_id, mainline, day) DO NOTHING",
+        )
+        .bind(claim.project.0)
+        .bind(claim.fence.0)
+        .bind(branch.id.0)
+        .bind(revision.id.0)
+        .bind(mainline.as_str())
+        .bind(day)
+        .bind(outcome.as_str())
+        .bind(made.map(|m| m.commit.to_string()))
+        .bind(made.map(|m| m.tree.to_string()))
+        .bind(request)
+        .bind(to_json(detail)?)
+        .bind(i64::from(changes_recipe))
+        .bind(now().0)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(());
+        }
+        // A candidate remade with the same outcome is no news on the timeline.
+        let news = match before {
+            None => true,
+            Some(row) => row.text("outcome")? != outcome.as_str(),
+        };
+        if news {
+            let (look, text) = match outcome {
+                Outcome::Made(made) => {
+                    (Look::Passed, format!("Candidate of r{} made: {}", revision.number, made.commit.short()))
+                }
+                Outcome::Conflict => (Look::Conflict, format!("r{} conflicts with mainline", revision.number)),
+                Outcome::Refused => (Look::Failed, format!("r{} can't be made a candidate", revision.number)),
+            };
+            let it = Happening::of_branch(branch.project, branch.id, "candidate", look, text);
+            events::record(&mut transaction, &it).await?;
+        }
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The candidate of a revision for a mainline commit and day.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidate(&self, revision: RevisionId, mainline: &CommitId, day: &str) -> Result<Option<Candidate>> {
+        let row = sqlx::query("SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND day = $3")
+            .bind(revision.0)
+            .bind(mainline.as_str())
+            .bind(day)
+            .fetch_optional(&self.read)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The newest candidate of a revision.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest_candidate(&self, revision: RevisionId) -> Result<Option<Candidate>> {
+        let row = sqlx::query("SELECT * FROM candidate WHERE revision_id = $1 ORDER BY id DESC LIMIT 1")
+            .bind(revision.0)
+            .fetch_optional(&self.read)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// A candidate by number.
+    ///
+    /// # Errors
+    /// When the database fails, or there is no such candidate.
+    pub async fn candidate_by_id(&self, id: CandidateId) -> Result<Candidate> {
+        read(&sqlx::query("SELECT * FROM candidate WHERE id = $1").bind(id.0).fetch_one(&self.read).await?)
+    }
+
+    /// Live branches whose newest revision has a candidate on `mainline` and for which no builds were asked yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates_without_builds(&self, project: ProjectId, mainline: &CommitId) -> Result<Vec<Candidate>> {
+        let rows = sqlx::query(
+            "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
+             WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 0 AND c.mainline = $2 AND c.outcome = 'made'
+             AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id) ORDER BY c.id LIMIT 200",
+        )
+        .bind(project.0)
+        .bind(mainline.as_str())
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+}

@@ -1,0 +1,198 @@
+//! The store: everything that matters, durable, in SQLite or PostgreSQL by one URL.
+//!
+//! Only this module speaks SQL, one file for each aggregate, and one text of it for both databases. A function here is
+//! one transaction: when it returns, what it wrote is durable. It decides nothing that `gate` decides; it only refuses
+//! what would break an invariant (a report under an old fencing number, a second place in the queue).
+//!
+//! Every write ends by waking whoever waits on [`Store::changes`]: that is how reconcilers and event streams learn of
+//! it at once. They also look by themselves now and then, so a lost wake-up costs time only.
+
+mod branches;
+mod builds;
+mod candidates;
+mod events;
+mod landings;
+mod projects;
+mod queue;
+mod revisions;
+mod row;
+mod slaves;
+mod steps;
+mod tokens;
+
+pub use branches::{Branch, BranchState, NewBranch, Published, Trouble};
+pub use builds::{Build, BuildRequest, BuildRowState, Finished, Recorded};
+pub use candidates::{Candidate, Made, Outcome};
+pub use events::{Happening, StoredEvent};
+pub use landings::Landing;
+pub use projects::{Claim, Project};
+pub use queue::{Entry, EntryState, Standing};
+pub use revisions::{NewRevision, Revision};
+pub use slaves::SlaveRow;
+pub use steps::Step;
+pub use tokens::{TokenKind, TokenRow};
+
+use protocol::UnixMs;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyPool, AssertSqlSafe, Executor as _, SqlSafeStr as _};
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database itself failed.
+    #[error("the store failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// It was written by a newer bb.
+    #[error(
+        "the store at {url} was written by a newer bb (its schema has version {version}, this bb knows {known}): run that bb, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// Where it is, without secrets.
+        url: String,
+        /// The version found.
+        version: i64,
+        /// The newest version that this bb knows.
+        known: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the schema of the store at {url} can't be brought up to date: {source}")]
+    Migration {
+        /// Where it is, without secrets.
+        url: String,
+        /// What failed.
+        source: MigrateError,
+    },
+    /// The URL is for no database that bb knows.
+    #[error("`{0}` is no store: use sqlite:PATH or postgres://USER@HOST/DATABASE")]
+    Url(String),
+    /// A stored value is not what this bb wrote.
+    #[error("the store holds a value that can't be read, in column {column}: {what}")]
+    Corrupt {
+        /// The column.
+        column: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// The store's result.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The open store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    write: AnyPool,
+    read: AnyPool,
+    changed: watch::Sender<u64>,
+}
+
+/// Now, by the wall clock.
+pub fn now() -> UnixMs {
+    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    UnixMs(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+/// The schema's versions, oldest first. A version that was released is never changed.
+const SCHEMA: [(i64, &str, &str); 1] = [(1, "the beginning", include_str!("schema.sql"))];
+
+impl Store {
+    /// The URL of the embedded store in a master's basedir.
+    pub fn sqlite_url(basedir: &Path) -> String {
+        format!("sqlite:{}", basedir.join("bb.sqlite").display())
+    }
+
+    /// Opens the store, making it or bringing its schema up to date where that is needed.
+    ///
+    /// # Errors
+    /// When the URL is for no known database, it can't be reached, or a newer bb wrote it.
+    pub async fn open(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let shown = without_secrets(url);
+        let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
+            let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
+            // SQLite takes one writer at a time: a pool of one makes the others wait their turn instead of failing.
+            let write = sqlite_pool(1).connect_with(options.clone()).await?;
+            (write, sqlite_pool(4).connect_lazy_with(options))
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let pool = AnyPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(10));
+            let pool = pool.connect_with(AnyConnectOptions::from_str(url)?).await?;
+            (pool.clone(), pool)
+        } else {
+            return Err(StoreError::Url(shown));
+        };
+        migrate(&write, url.starts_with("sqlite:"), &shown).await?;
+        Ok(Self { write, read, changed: watch::Sender::new(0) })
+    }
+
+    /// A receiver that sees a new value whenever something was written.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Wakes everybody who waits for a change.
+    pub fn wake(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Closes all connections, after what is being written.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.read).await?;
+        Ok(())
+    }
+}
+
+fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10)).after_connect(
+        |connection, _| {
+            Box::pin(async move {
+                for pragma in [
+                    "PRAGMA busy_timeout = 5000",
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA foreign_keys = ON",
+                ] {
+                    connection.execute(pragma).await?;
+                }
+                Ok(())
+            })
+        },
+    )
+}
+
+async fn migrate(pool: &AnyPool, sqlite: bool, shown: &str) -> Result<()> {
+    let id =
+        if sqlite { "INTEGER PRIMARY KEY AUTOINCREMENT" } else { "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY" };
+    let migrations = SCHEMA.map(|(version, what, sql)| {
+        let sql = AssertSqlSafe(sql.replace("{ID}", id)).into_sql_str();
+        Migration::new(version, what.into(), MigrationType::Simple, sql, false)
+    });
+    let known = SCHEMA[SCHEMA.len() - 1].0;
+    Migrator::with_migrations(migrations.to_vec()).run(pool).await.map_err(|source| match source {
+        MigrateError::VersionMissing(version) if version > known => {
+            StoreError::Newer { url: shown.to_owned(), version, known }
+        }
+        source => StoreError::Migration { url: shown.to_owned(), source },
+    })
+}
+
+/// The URL without user and password.
+fn without_secrets(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://{}", &url[..scheme], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Projects, and the claim by which one master at a time looks after each.
+
+use super::row::Columns as _;
+use super::{Result, Store, now};
+use protocol::{CommitId, Fence, ProjectId, ProjectName, UnixMs};
+use sqlx::any::AnyRow;
+
+/// A project as stored.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Its number.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: ProjectName,
+    /// Where the official repository is.
+    pub url: String,
+    /// Its mainline branch.
+    pub mainline: String,
+    /// The commit that mainline was last seen at.
+    pub tip: Option<CommitId>,
+    /// When it was seen to get there.
+    pub tip_seen: Option<UnixMs>,
+    /// What is wrong with mainline.
+    pub trouble: Option<String>,
+    /// Where the recipe comes from, for people.
+    pub recipe_from: String,
+    /// Whether the queue is paused.
+    pub paused: bool,
+}
+
+/// The right to look after a project, until it expires or is renewed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Claim {
+    /// The project.
+    pub project: ProjectId,
+    /// The fencing number: greater with each new owner.
+    pub fence: Fence,
+}
+
+fn read(row: &AnyRow) -> Result<Project> {
+    Ok(Project {
+        id: row.num("id")?,
+        name: row.parsed("name")?,
+        url: row.text("url")?,
+        mainline: row.text("mainline")?,
+        tip: row.parsed_or_none("tip")?,
+        tip_seen: row.num_or_none("tip_seen_ms")?,
+        trouble: row.text_or_none("trouble")?,
+        recipe_from: row.text("recipe_from")?,
+        paused: row.flag("paused")?,
+    })
+}
+
+impl Store {
+    /// Makes a project, or brings its URL and mainline branch up to date with the configuration.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ensure_project(&self, name: &ProjectName, url: &str, mainline: &str) -> Result<Project> {
+        let row = sqlx::query(
+            "INSERT INTO project (name, url, mainline, made_ms) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (name) DO UPDATE SET url = excluded.url, mainline = excluded.mainline RETURNING *",
+        )
+        .bind(name.as_str())
+        .bind(url)
+        .bind(mainline)
+        .bind(now().0)
+        .fetch_one(&self.write)
+        .await?;
+        read(&row)
+    }
+
+    /// All projects, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn projects(&self) -> Result<Vec<Project>> {
+        sqlx::query("SELECT * FROM project ORDER BY name").fetch_all(&self.read).await?.iter().map(read).collect()
+    }
+
+    /// A project by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn project(&self, name: &ProjectName) -> Result<Option<Project>> {
+        let row = sqlx::query("SELECT * FROM project WHERE name = $1").bind(name.as_str());
+        row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+    }
+
+    /// A project by number.
+    ///
+    /// # Errors
+    /// When the database fails, or there is no such project.
+    pub async fn project_by_id(&self, id: ProjectId) -> Result<Project> {
+        read(&sqlx::query("SELECT * FROM project WHERE id = $1").bind(id.0).fetch_one(&self.read).await?)
+    }
+
+    /// Claims a project for `owner`, or renews its claim; none when another owner's has not expired.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_project(&self, id: ProjectId, owner: &str, for_ms: i64) -> Result<Option<Claim>> {
+        let now = now().0;
+        let row = sqlx::query(
+            "UPDATE project SET owned_until_ms = $3, fence = CASE WHEN owner = $2 THEN fence ELSE fence + 1 END, owner = $2
+             WHERE id = $1 AND (owner IS NULL OR owner = $2 OR owned_until_ms < $4) RETURNING fence",
+        )
+        .bind(id.0)
+        .bind(owner)
+        .bind(now + for_ms)
+        .bind(now)
+        .fetch_optional(&self.write)
+        .await?;
+        row.map(|row| Ok(Claim { project: id, fence: row.num("fence")? })).transpose()
+    }
+
+    /// Gives a claim back, so that another master need not wait for it to expire.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release_project(&self, claim: Claim) -> Result<()> {
+        sqlx::query("UPDATE project SET owner = NULL, owned_until_ms = 0 WHERE id = $1 AND fence = $2")
+            .bind(claim.project.0)
+            .bind(claim.fence.0)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Records where mainline is, under a claim; false when the claim is another's by now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_tip(&self, claim: Claim, tip: &CommitId, recipe_from: &str) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE project SET tip_seen_ms = CASE WHEN tip = $3 THEN tip_seen_ms ELSE $4 END, tip = $3, trouble = NULL,
+             recipe_from = $5 WHERE id = $1 AND fence = $2",
+        )
+        .bind(claim.project.0)
+        .bind(claim.fence.0)
+        .bind(tip.as_str())
+        .bind(now().0)
+        .bind(recipe_from)
+        .execute(&self.write)
+        .await?;
+        self.wake();
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Records what is wrong with mainline, or that nothing is any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_project_trouble(&self, id: ProjectId, trouble: Option<&str>) -> Result<()> {
+        let done =
+            sqlx::query("UPDATE project SET trouble = $2 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')")
+                .bind(id.0)
+                .bind(trouble)
+                .execute(&self.write)
+                .await?;
+        if done.rows_affected() > 0 {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Pauses or resumes a project's queue.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_paused(&self, id: ProjectId, paused: bool, actor: &str) -> Result<()> {
+        let mut transaction = self.write.begin().await?;
+        sqlx::query("UPDATE project SET paused = $2 WHERE id = $1")
+            .bind(id.0)
+            .bind(i64::from(paused))
+            .execute(&mut *transaction)
+            .await?;
+        let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
+        let it = super::Happening {
+            project: Some(id),
+            branch: None,
+            build: None,
+            kind,
+            look: protocol::api::Look::Waiting,
+            text: text.to_owned(),
+            actor: actor.to_owned(),
+        };
+        super::events::record(&mut transaction, &it).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Slaves as they were last heard of.
+
+use super::row::{Columns as _, to_json};
+use super::{Result, Store, now};
+use protocol::wire::{Availability, Hello, Isolation};
+use protocol::{SlaveId, SlaveName, TokenId, UnixMs};
+use sqlx::any::AnyRow;
+
+/// A slave as stored.
+#[derive(Clone, Debug)]
+pub struct SlaveRow {
+    /// Its number.
+    pub id: SlaveId,
+    /// Its name.
+    pub name: SlaveName,
+    /// What it can do.
+    pub labels: Vec<String>,
+    /// Builds it runs at once.
+    pub slots: u32,
+    /// The isolation it proved.
+    pub isolation: Isolation,
+    /// What its self-test found.
+    pub isolation_notes: Vec<String>,
+    /// The machine.
+    pub machine: String,
+    /// Its bb.
+    pub bb: String,
+    /// Its own word.
+    pub said: Availability,
+    /// Why.
+    pub said_reason: String,
+    /// The admin's word.
+    pub admin: Availability,
+    /// Whether it is connected, as far as was recorded.
+    pub connected: bool,
+    /// Since when it is, or is not.
+    pub since: UnixMs,
+    /// When it was last given a build; 0 for never.
+    pub used: UnixMs,
+}
+
+fn read(row: &AnyRow) -> Result<SlaveRow> {
+    Ok(SlaveRow {
+        id: row.num("id")?,
+        name: row.parsed("name")?,
+        labels: row.json("labels")?,
+        slots: row.count("slots")?,
+        isolation: row.json("isolation")?,
+        isolation_notes: row.json("isolation_notes")?,
+        machine: row.text("machine")?,
+        bb: row.text("bb")?,
+        said: row.json("said")?,
+        said_reason: row.text("said_reason")?,
+        admin: row.json("admin")?,
+        connected: row.flag("connected")?,
+        since: row.num("since_ms")?,
+        used: row.num("used_ms")?,
+    })
+}
+
+impl Store {
+    /// Records that a slave connected, and what it said of itself.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slave_connected(&self, token: TokenId, hello: &Hello) -> Result<SlaveRow> {
+        let row = sqlx::query(
+            "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes, machine, bb, said, said_reason, admin, connected, since_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11)
+             ON CONFLICT (name) DO UPDATE SET token_id = excluded.token_id, labels = excluded.labels, slots = excluded.slots,
+             isolation = excluded.isolation, isolation_notes = excluded.isolation_notes, machine = excluded.machine,
+             bb = excluded.bb, said = excluded.said, connected = 1, since_ms = excluded.since_ms RETURNING *",
+        )
+        .bind(hello.name.as_str())
+        .bind(token.0)
+        .bind(to_json(&hello.labels)?)
+        .bind(i64::from(hello.slots))
+        .bind(to_json(&hello.isolation)?)
+        .bind(to_json(&hello.isolation_notes)?)
+        .bind(&hello.machine)
+        .bind(&hello.bb)
+        .bind(to_json(&hello.availability)?)
+        .bind(to_json(&Availability::Eager)?)
+        .bind(now().0)
+        .fetch_one(&self.write)
+        .await?;
+        self.wake();
+        read(&row)
+    }
+
+    /// Records that a slave is no longer connected.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slave_gone(&self, id: SlaveId) -> Result<()> {
+        sqlx::query("UPDATE slave SET connected = 0, since_ms = $2 WHERE id = $1 AND connected = 1")
+            .bind(id.0)
+            .bind(now().0)
+            .execute(&self.write)
+            .await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Records at a master's start that none of its slaves is connected yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn no_slave_connected(&self) -> Result<()> {
+        sqlx::query("UPDATE slave SET connected = 0, since_ms = $1 WHERE connected = 1")
+            .bind(now().0)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Records a slave's own word on its availability.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slave_said(&self, id: SlaveId, said: Availability, reason: &str) -> Result<()> {
+        sqlx::query("UPDATE slave SET said = $2, said_reason = $3 WHERE id = $1")
+            .bind(id.0)
+            .bind(to_json(&said)?)
+            .bind(reason)
+            .execute(&self.write)
+            .await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Records the admin's word on a slave's availability; none when there is no such slave.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slave_admin(&self, name: &SlaveName, admin: Availability) -> Result<Option<SlaveRow>> {
+        let row = sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
+            .bind(name.as_str())
+            .bind(to_json(&admin)?)
+            .fetch_optional(&self.write)
+            .await?;
+        self.wake();
+        row.as_ref().map(read).transpose()
+    }
+
+    /// All slaves, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slaves(&self) -> Result<Vec<SlaveRow>> {
+        sqlx::query("SELECT * FROM slave ORDER BY name").fetch_all(&self.read).await?.iter().map(read).collect()
+    }
+}

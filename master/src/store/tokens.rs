@@ -1,0 +1,188 @@
+//! Tokens and sessions; only their hashes are stored.
+
+use super::row::Columns as _;
+use super::{Result, Store, now};
+use protocol::{TokenId, UnixMs};
+use sqlx::any::AnyRow;
+
+/// What a token lets its bearer do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum TokenKind {
+    /// Everything: accept, steer, make tokens.
+    Maintainer,
+    /// Publish branches and withdraw its own.
+    Publisher,
+    /// Connect as one slave.
+    Slave,
+}
+
+impl TokenKind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Maintainer => "maintainer",
+            Self::Publisher => "publisher",
+            Self::Slave => "slave",
+        }
+    }
+}
+
+impl std::str::FromStr for TokenKind {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Maintainer, Self::Publisher, Self::Slave]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| "a token's kind is `maintainer`, `publisher` or `slave`".to_owned())
+    }
+}
+
+/// A token as stored.
+#[derive(Clone, Debug)]
+pub struct TokenRow {
+    /// Its number.
+    pub id: TokenId,
+    /// What it is for.
+    pub kind: TokenKind,
+    /// Whose it is.
+    pub name: String,
+    /// Whether branches published with it are trusted.
+    pub trusted: bool,
+    /// When it was made.
+    pub made: UnixMs,
+    /// When it was last used, to the minute.
+    pub used: Option<UnixMs>,
+    /// When it was revoked.
+    pub revoked: Option<UnixMs>,
+}
+
+fn read(row: &AnyRow) -> Result<TokenRow> {
+    Ok(TokenRow {
+        id: row.num("id")?,
+        kind: row.parsed("kind")?,
+        name: row.text("name")?,
+        trusted: row.flag("trusted")?,
+        made: row.num("made_ms")?,
+        used: row.num_or_none("used_ms")?,
+        revoked: row.num_or_none("revoked_ms")?,
+    })
+}
+
+impl Store {
+    /// Stores a token by its hash.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn add_token(&self, kind: TokenKind, name: &str, trusted: bool, hash: &str) -> Result<TokenRow> {
+        let row = sqlx::query(
+            "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+        )
+        .bind(kind.as_str())
+        .bind(name)
+        .bind(hash)
+        .bind(i64::from(trusted))
+        .bind(now().0)
+        .fetch_one(&self.write)
+        .await?;
+        read(&row)
+    }
+
+    /// The token with this hash, unless it was revoked.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>> {
+        let row = sqlx::query("SELECT * FROM token WHERE hash = $1 AND revoked_ms IS NULL").bind(hash);
+        let token = row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()?;
+        if let Some(token) = &token {
+            self.note_use(token).await?;
+        }
+        Ok(token)
+    }
+
+    /// Notes that a token was used; to the minute, so that reading costs no write.
+    async fn note_use(&self, token: &TokenRow) -> Result<()> {
+        let now = now();
+        if token.used.is_none_or(|used| now.0 - used.0 > 60_000) {
+            sqlx::query("UPDATE token SET used_ms = $2 WHERE id = $1")
+                .bind(token.id.0)
+                .bind(now.0)
+                .execute(&self.write)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// All tokens, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
+        sqlx::query("SELECT * FROM token ORDER BY id DESC").fetch_all(&self.read).await?.iter().map(read).collect()
+    }
+
+    /// Revokes a token and ends its sessions; false when there is no such token or it was revoked before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoke_token(&self, id: TokenId) -> Result<bool> {
+        let mut transaction = self.write.begin().await?;
+        let done = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL")
+            .bind(id.0)
+            .bind(now().0)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM session WHERE token_id = $1").bind(id.0).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Begins a session of a browser that showed a token.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_session(&self, hash: &str, token: TokenId) -> Result<()> {
+        sqlx::query("INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ($1, $2, $3, $3)")
+            .bind(hash)
+            .bind(token.0)
+            .bind(now().0)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// The token of a session that is neither older than `oldest` nor unused since `idle`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn session(&self, hash: &str, oldest: UnixMs, idle: UnixMs) -> Result<Option<TokenRow>> {
+        let row = sqlx::query(
+            "SELECT token.*, session.used_ms AS session_used_ms FROM session JOIN token ON token.id = session.token_id
+             WHERE session.hash = $1 AND session.made_ms >= $2 AND session.used_ms >= $3 AND token.revoked_ms IS NULL",
+        )
+        .bind(hash)
+        .bind(oldest.0)
+        .bind(idle.0)
+        .fetch_optional(&self.read)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let used: UnixMs = row.num("session_used_ms")?;
+        if now().0 - used.0 > 60_000 {
+            sqlx::query("UPDATE session SET used_ms = $2 WHERE hash = $1")
+                .bind(hash)
+                .bind(now().0)
+                .execute(&self.write)
+                .await?;
+        }
+        read(&row).map(Some)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_session(&self, hash: &str) -> Result<()> {
+        sqlx::query("DELETE FROM session WHERE hash = $1").bind(hash).execute(&self.write).await?;
+        Ok(())
+    }
+}
