@@ -1,2 +1,18 @@
-//! The `bb` command.
-fn main() {}
+//! The `bb` command: reads arguments, calls what does the work, prints. It decides nothing itself.
+
+mod client;
+mod commands;
+mod error;
+mod folders;
+mod print;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => error.report(),
+    }
+}

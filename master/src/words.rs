@@ -4,7 +4,7 @@ use protocol::BuildResult;
 use protocol::api::Look;
 
 /// A result's look, and the verb that the pages say it by.
-pub fn of_result(result: BuildResult) -> (Look, &'static str) {
+pub(crate) fn of_result(result: BuildResult) -> (Look, &'static str) {
     match result {
         BuildResult::Success => (Look::Passed, "passed"),
         BuildResult::Warnings => (Look::Warnings, "passed with warnings"),

@@ -1,0 +1,58 @@
+//! `bb accept NAME`
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::print::{Format, safe};
+use protocol::api::{Accept, BranchSummary, QueueEntry};
+use protocol::{BranchName, CommitId};
+use std::process::ExitCode;
+
+/// Accept a branch's newest revision: it may land. Binds to that commit and no other
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bb accept load-balancing
+  bb accept load-balancing --commit 3d9a1f7")]
+pub(crate) struct Args {
+    /// The branch's name
+    name: BranchName,
+    /// Only if the newest revision is this commit; its first digits are enough
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
+    let path = client.in_project(&format!("/branches/{}", args.name)).await?;
+    let branch: protocol::api::BranchDetail = client.get(&path).await?;
+    let commit = newest(&branch.summary, args.commit.as_deref())?;
+    let entry: QueueEntry = client.post(&format!("{path}/accept"), &Accept { commit }).await?;
+    args.format.print(&entry, |entry| {
+        let place = entry.place.map_or_else(String::new, |n| format!(", place {n} in the queue"));
+        format!(
+            "Accepted r{} of {}, {}{place}: {}\n",
+            entry.revision,
+            entry.branch,
+            entry.commit.short(),
+            safe(&entry.says)
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn newest(branch: &BranchSummary, wanted: Option<&str>) -> Result<CommitId, CliError> {
+    let Some(commit) = branch.commit.clone() else {
+        return Err(CliError::new(format!(
+            "{} has no revision yet that could be accepted: {}",
+            branch.name, branch.verdict.because
+        ))
+        .hint(format!("next: {} {}", branch.verdict.next.who, branch.verdict.next.what)));
+    };
+    match wanted {
+        Some(wanted) if wanted.len() < 7 || !commit.as_str().starts_with(&wanted.to_lowercase()) => {
+            Err(CliError::new(format!("the newest revision of {} is {commit}, not {wanted}", branch.name))
+                .hint("look at it again with `bb show`, then accept what you saw"))
+        }
+        _ => Ok(commit),
+    }
+}

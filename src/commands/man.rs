@@ -1,0 +1,31 @@
+//! `bb man [FOLDER]`
+
+use crate::error::CliError;
+use clap::CommandFactory as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Print bb's man page, or write the pages of all commands into a folder
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bb man | man -l -
+  bb man ~/.local/share/man/man1")]
+pub(crate) struct Args {
+    /// Where to write a page for each command
+    folder: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    match &args.folder {
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(super::Cli::command()).render(&mut page)?;
+            crate::print::out_bytes(&page)?;
+        }
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            clap_mangen::generate_to(super::Cli::command(), folder)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,76 @@
+//! The subcommands, a file each, all of one shape: `Args`, and `run` that does it.
+
+mod accept;
+mod branches;
+mod completions;
+mod log;
+mod login;
+mod man;
+mod publish;
+mod queue;
+mod show;
+mod slaves;
+mod token;
+mod withdraw;
+
+use crate::client::{Client, MasterArgs};
+use crate::error::CliError;
+use clap::{Parser, Subcommand};
+use std::future::Future;
+use std::process::ExitCode;
+
+/// Watches published feature branches, builds each as it would land, and lands the accepted ones on an always green
+/// mainline
+#[derive(Debug, Parser)]
+#[command(
+    name = "bb",
+    version,
+    max_term_width = 110,
+    after_help = "Begin with `bb demo`, or with `bb up` in a repository of your own."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    master: MasterArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Publish(publish::Args),
+    Branches(branches::Args),
+    Show(show::Args),
+    Log(log::Args),
+    Accept(accept::Args),
+    Withdraw(withdraw::Args),
+    Queue(queue::Args),
+    Slaves(slaves::Args),
+    Token(token::Args),
+    Login(login::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let asking = || Client::new(&cli.master);
+    match cli.command {
+        Command::Publish(args) => wait(publish::run(args, &asking()?)),
+        Command::Branches(args) => wait(branches::run(args, &asking()?)),
+        Command::Show(args) => wait(show::run(args, &asking()?)),
+        Command::Log(args) => wait(log::run(args, &asking()?)),
+        Command::Accept(args) => wait(accept::run(args, &asking()?)),
+        Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
+        Command::Queue(args) => wait(queue::run(args, &asking()?)),
+        Command::Slaves(args) => wait(slaves::run(args, &asking()?)),
+        Command::Token(args) => wait(token::run(args, &asking()?)),
+        Command::Login(args) => wait(login::run(args, &cli.master)),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+/// Waits for something asynchronous; a command does one thing, so each makes its own runtime.
+fn wait(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCode, CliError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

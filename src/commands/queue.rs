@@ -1,0 +1,79 @@
+//! `bb queue`
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::print::{self, Format, ago, look, safe};
+use protocol::api::{Queue, QueueEntry};
+use std::process::ExitCode;
+
+/// Show the queue: what is about to land, in which order, and who left it and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bb queue
+  bb queue pause
+  bb queue resume")]
+pub(crate) struct Args {
+    /// Change something instead
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+enum What {
+    /// Land nothing until it is resumed; builds go on
+    Pause,
+    /// Land again
+    Resume,
+}
+
+pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
+    let path = client.in_project("/queue").await?;
+    let queue: Queue = match args.what {
+        None => client.get(&path).await?,
+        Some(What::Pause) => client.post(&format!("{path}/pause"), &serde_json::json!({})).await?,
+        Some(What::Resume) => client.post(&format!("{path}/resume"), &serde_json::json!({})).await?,
+    };
+    args.format.print(&queue, human)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn human(queue: &Queue) -> String {
+    let mut text = String::new();
+    if queue.project.paused {
+        text.push_str("The queue is paused: nothing lands until `bb queue resume`.\n\n");
+    }
+    if queue.entries.is_empty() {
+        text.push_str("The queue is empty.\n");
+    } else {
+        let rows = queue.entries.iter().map(row).collect();
+        text += &print::table(&["place", "branch", "revision", "stands", "next", "accepted"], rows);
+    }
+    if !queue.left.is_empty() {
+        let rows = queue.left.iter().take(10).map(left).collect();
+        text.push('\n');
+        text += &print::table(&["left", "branch", "revision", "how"], rows);
+    }
+    text
+}
+
+fn row(entry: &QueueEntry) -> Vec<String> {
+    vec![
+        entry.place.map_or_else(String::new, |n| n.to_string()),
+        entry.branch.to_string(),
+        format!("r{}", entry.revision),
+        look(entry.look, &safe(&entry.says)),
+        safe(&format!("{} {}", entry.next.who, entry.next.what)),
+        format!("{} by {}", ago(entry.accepted_ms), safe(&entry.accepted_by)),
+    ]
+}
+
+fn left(entry: &QueueEntry) -> Vec<String> {
+    vec![
+        entry.left_ms.map_or_else(String::new, ago),
+        entry.branch.to_string(),
+        format!("r{}", entry.revision),
+        look(entry.look, &safe(&entry.says)),
+    ]
+}

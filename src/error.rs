@@ -1,0 +1,65 @@
+//! What a user reads when something went wrong: what happened, what it was about, and what to do next.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// An error for the user, with the exit code that it ends the program with.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    message: String,
+    hint: Option<String>,
+    exit: u8,
+}
+
+impl CliError {
+    /// An error with exit code 1.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, exit: 1 }
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        self.hint = (!hint.is_empty()).then_some(hint);
+        self
+    }
+
+    /// The same, with another exit code.
+    #[must_use]
+    pub(crate) fn exit(mut self, code: u8) -> Self {
+        self.exit = code;
+        self
+    }
+
+    /// What the master said no with.
+    pub(crate) fn of_problem(problem: protocol::api::Problem) -> Self {
+        Self { message: problem.detail, hint: problem.hint, exit: 1 }
+    }
+
+    /// Prints it on standard error.
+    pub(crate) fn report(&self) -> ExitCode {
+        let mut text = format!("error: {}", self.message);
+        if let Some(hint) = &self.hint {
+            let _ = write!(text, "\nhint: {hint}");
+        }
+        eprintln!("{text}");
+        ExitCode::from(self.exit)
+    }
+}
+
+/// Any other error: its own words, and those of its causes that it does not say itself.
+impl<E: std::error::Error> From<E> for CliError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                let _ = write!(message, ": {text}");
+            }
+            cause = error.source();
+        }
+        Self::new(message)
+    }
+}
