@@ -1,0 +1,192 @@
+//! Every stable code of this crate, once, with its meaning: why a build waits, how an entry of the queue stands, and
+//! where a branch stands. A code is kebab-case and never changes its meaning; the words beside it may be improved.
+
+use std::fmt;
+
+/// What a code is said of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Of {
+    /// A branch: the verdict on its page, in listings and by `bb show`.
+    Branch,
+    /// A branch's place in the queue.
+    Queue,
+    /// A build that waits.
+    Build,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $of:ident $word:literal, $next:literal;)*) => {
+        /// A stable code.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+        pub enum Code {$(
+            $(#[doc = $doc])+
+            $name,
+        )*}
+
+        impl Code {
+            /// All codes, in the order in which the documentation lists them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code as data has it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// What it is said of.
+            pub const fn of(self) -> Of {
+                match self { $(Self::$name => Of::$of,)* }
+            }
+
+            /// What it means, in a sentence or two.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)* }
+            }
+
+            /// Who does what next.
+            pub const fn next(self) -> &'static str {
+                match self { $(Self::$name => $next,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The accepted commit is in mainline, exactly as it was tested.
+    Landed = Branch "landed", "nobody: the record stays";
+    /// Its publisher took it back.
+    Withdrawn = Branch "withdrawn", "the author publishes it again to bring it back";
+    /// Its source was gone for longer than the project waits.
+    RetiredGone = Branch "retired-gone", "the author publishes it again to bring it back";
+    /// No revision and no comment for longer than the project waits.
+    RetiredQuiet = Branch "retired-quiet", "the author publishes it again to bring it back";
+    /// Mainline has all of it already, by ancestry or by the same patches.
+    RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
+    /// It is accepted and on its way to mainline.
+    Queued = Branch "queued", "bb tests and lands it";
+    /// It is in the queue, and the queue is paused.
+    QueuePaused = Branch "queue-paused", "a maintainer resumes the queue";
+    /// It is in the queue and passed, and the official repository does not take the push.
+    QueueHeld = Branch "queue-held", "an admin mends what the official repository refuses";
+    /// The revision that was accepted left the queue without landing.
+    Ejected = Branch "ejected", "as the reason says: the author, a maintainer or an admin";
+    /// It is published, and its first revision is not fetched yet.
+    NotFetched = Branch "not-fetched", "bb fetches it";
+    /// Its source can't be read, and no revision was ever fetched.
+    SourceTrouble = Branch "source-trouble", "the author mends the source, or publishes another URL";
+    /// It had revisions, and its branch or repository is not there any more.
+    SourceGone = Branch "source-gone", "the author publishes it again or withdraws it";
+    /// The newest revision was fetched but not admitted.
+    RevisionRefused = Branch "revision-refused", "the author pushes a revision without what was refused";
+    /// The project has no recipe, and none could be guessed.
+    NoRecipe = Branch "no-recipe", "a maintainer adds .bb.toml to mainline";
+    /// Mainline's recipe has an error, so that nothing can be built.
+    RecipeError = Branch "recipe-error", "a maintainer mends .bb.toml of mainline";
+    /// The recipe that the branch brings has an error.
+    BranchRecipeError = Branch "branch-recipe-error", "the author mends .bb.toml of the branch";
+    /// The candidate for the mainline of now is not made yet.
+    NoCandidate = Branch "no-candidate", "bb makes it";
+    /// It does not merge with mainline.
+    Conflict = Branch "conflict", "the author merges mainline; a rebase is not needed";
+    /// It merges, but no candidate can be made, for another reason: its fragment is malformed, say.
+    CandidateRefused = Branch "candidate-refused", "the author mends what was refused";
+    /// Merging it would change nothing any more.
+    Superseded = Branch "superseded", "the author withdraws it, or pushes what is missing";
+    /// The recipe requires no builder, and nothing lands untested.
+    NoRequiredBuilder = Branch "no-required-builder", "a maintainer sets `required = true` for a builder in .bb.toml";
+    /// A required builder failed.
+    BuilderFailed = Branch "builder-failed", "the author mends it";
+    /// A required builder ended by bb's or the machine's fault.
+    BuilderException = Branch "builder-exception", "an admin looks after the machine, then a maintainer asks for the build again";
+    /// A build of a required builder was cancelled, and no other was asked for.
+    BuilderCancelled = Branch "builder-cancelled", "a maintainer asks for the build again";
+    /// A required builder was skipped, and no result is never success.
+    BuilderSkipped = Branch "builder-skipped", "a maintainer asks for the build, or makes the builder optional";
+    /// Required builders run.
+    Building = Branch "building", "bb builds";
+    /// Builds of required builders wait for a slave or a lock.
+    Waiting = Branch "waiting", "bb starts them";
+    /// A build of a required builder waits for something that does not come by itself.
+    Stuck = Branch "stuck", "an admin adds what is missing";
+    /// All required builders passed; it lands as soon as it is accepted.
+    Ready = Branch "ready", "a maintainer accepts it";
+
+    /// Others are before it.
+    Behind = Queue "behind", "bb, when those before it landed or left";
+    /// Its candidate on the mainline of now is being made.
+    Making = Queue "making", "bb makes the candidate";
+    /// Its candidate is built.
+    Testing = Queue "testing", "bb builds";
+    /// Its candidate passed, and the queue is paused.
+    Paused = Queue "paused", "a maintainer resumes the queue";
+    /// Its tested commit is being pushed to the official repository.
+    Landing = Queue "landing", "bb pushes";
+    /// Its candidate passed, and the official repository did not take the push; it is tried again.
+    PushRefused = Queue "push-refused", "an admin mends what the official repository refuses; bb tries again";
+    /// It landed.
+    QueueLanded = Queue "landed-from-queue", "nobody";
+    /// A maintainer took it back.
+    TakenBack = Queue "taken-back", "a maintainer accepts it again, or nobody";
+    /// Its candidate did not merge.
+    EjectedConflict = Queue "ejected-conflict", "the author merges mainline, then a maintainer accepts it again";
+    /// Its candidate could not be made, for another reason than a conflict.
+    EjectedRefused = Queue "ejected-refused", "the author mends what was refused, then a maintainer accepts it again";
+    /// A required builder failed on its candidate.
+    EjectedFailure = Queue "ejected-failure", "the author mends it, then a maintainer accepts it again";
+    /// A required builder ended without a result too often.
+    EjectedNoResult = Queue "ejected-no-result", "an admin looks after the machine, then a maintainer accepts it again";
+    /// A required builder was skipped, and no result is never success.
+    EjectedSkipped = Queue "ejected-skipped", "a maintainer mends the recipe and accepts it again";
+    /// The candidate's recipe requires no builder, and nothing lands untested.
+    EjectedUntested = Queue "ejected-untested", "a maintainer sets `required = true` for a builder in .bb.toml, and accepts it again";
+    /// The official repository refused its tested commit too often.
+    EjectedPush = Queue "ejected-push", "an admin mends what the official repository refuses, then a maintainer accepts it again";
+
+    /// It asks for a lock that the admin did not define.
+    UnknownLock = Build "unknown-lock", "an admin defines the lock, or a maintainer mends the recipe";
+    /// It asks for more shares than the lock has.
+    LockTooSmall = Build "lock-too-small", "an admin gives the lock more shares, or a maintainer mends the recipe";
+    /// The master has no slave.
+    NoSlave = Build "no-slave", "an admin adds one with `bb slave create`";
+    /// No slave has a label that it asks for.
+    NoLabel = Build "no-label", "an admin adds a slave with that label, or a maintainer mends the recipe";
+    /// Each label is on some slave, but no slave has all of them.
+    NoSlaveWithAllLabels = Build "no-slave-with-all-labels", "an admin gives one slave all of them, or a maintainer mends the recipe";
+    /// No slave with its labels proved the isolation that a stranger's code needs.
+    NoIsolation = Build "no-isolation", "an admin installs it on a slave, or trusts the publisher";
+    /// Every slave that could run it is offline or unavailable.
+    SlavesAway = Build "slaves-away", "bb starts it when one of them is back";
+    /// Every slave that could run it has its slots taken.
+    SlavesFull = Build "slaves-full", "bb starts it in the first free slot";
+    /// A slave is free, but a lock is held, or others stand before it in the lock's line.
+    LockHeld = Build "lock-held", "bb starts it when the lock is free";
+    /// Only a reluctant slave is free; it takes the build when that has waited long enough.
+    ReluctantSoon = Build "reluctant-soon", "bb starts it there, or sooner on an eager slave";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_kebab_case_and_unique() {
+        let words: BTreeSet<&str> = Code::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!(words.len(), Code::ALL.len());
+        for word in words {
+            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !word.starts_with('-'), "{word}");
+        }
+    }
+
+    #[test]
+    fn every_code_says_what_it_means_and_what_is_next() {
+        for code in Code::ALL {
+            assert!(code.meaning().ends_with('.') && !code.next().is_empty(), "{code}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The serial decision: the first entry in order, alone on mainline.
+
+use super::{
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, PushRefused, QueueState, Stack,
+    StackId, Standing,
+};
+use crate::code::Code;
+use crate::words::list;
+use protocol::api::Next;
+use protocol::{BuildResult, CommitId};
+use std::cmp::Reverse;
+
+/// Says what is missing for the queue to go on, and how every entry stands.
+pub fn decide(state: &QueueState) -> Decision {
+    let mut order: Vec<&Entry> = state.entries.iter().collect();
+    order.sort_by_key(|e| (Reverse(e.priority), e.accepted_at, e.id));
+
+    let landing = state.landing.as_ref().and_then(|l| state.stacks.iter().find(|s| s.id == l.stack));
+    let active = landing.or_else(|| wanted_stack(state, &order));
+    let mut decision = Decision::default();
+    for stack in state.stacks.iter().filter(|s| active.is_none_or(|a| a.id != s.id)) {
+        decision.actions.push(Action::Drop { stack: stack.id });
+    }
+
+    let mut head = match (landing, active, order.first()) {
+        (Some(stack), ..) => Head::stands(stack, Code::Landing, "its tested commit is being pushed", bb("pushes it")),
+        // The stack is not known any more, but the push may still be under way.
+        _ if state.landing.is_some() => Head::default(),
+        (None, Some(stack), Some(entry)) => test(state, stack, entry),
+        (None, _, Some(entry)) => Head {
+            actions: vec![Action::Make { on: state.mainline.clone(), entries: vec![entry.id] }],
+            standing: Some((
+                vec![entry.id],
+                None,
+                Code::Making,
+                "its candidate is being made".to_owned(),
+                bb("makes it"),
+            )),
+            look_again: None,
+        },
+        (None, _, None) => Head::default(),
+    };
+    decision.actions.append(&mut head.actions);
+    decision.look_again = head.look_again;
+    decision.standings = standings(&order, &decision.actions, head.standing.as_ref());
+    decision
+}
+
+/// The stack that the serial queue wants: the first entry alone on the mainline of now.
+fn wanted_stack<'a>(state: &'a QueueState, order: &[&Entry]) -> Option<&'a Stack> {
+    let first = order.first()?;
+    let fits = |s: &&Stack| s.on == state.mainline && s.entries == [first.id];
+    state.stacks.iter().filter(fits).min_by_key(|s| s.id)
+}
+
+type How = (Vec<EntryId>, Option<StackId>, Code, String, Next);
+
+/// What is decided of the entries at the head of the queue.
+#[derive(Default)]
+struct Head {
+    actions: Vec<Action>,
+    standing: Option<How>,
+    look_again: Option<protocol::UnixMs>,
+}
+
+impl Head {
+    fn stands(stack: &Stack, code: Code, says: impl Into<String>, next: Next) -> Self {
+        let standing = Some((stack.entries.clone(), Some(stack.id), code, says.into(), next));
+        Self { standing, ..Self::default() }
+    }
+
+    fn ejects(entry: EntryId, stack: &Stack, code: Code, says: String, next: Next) -> Self {
+        let actions = vec![Action::Eject { entry, code, says, next }, Action::Drop { stack: stack.id }];
+        Self { actions, ..Self::default() }
+    }
+}
+
+fn bb(what: &str) -> Next {
+    who("bb", what)
+}
+
+fn who(who: &str, what: impl Into<String>) -> Next {
+    Next { who: who.to_owned(), what: what.into() }
+}
+
+/// The next step of a stack on the mainline of now.
+fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
+    match &stack.candidate {
+        Candidate::NotMade => Head::stands(stack, Code::Making, "its candidate is being made", bb("makes it")),
+        Candidate::Conflict { entry, files } => {
+            let says = if files.is_empty() {
+                "it conflicts with mainline".to_owned()
+            } else {
+                format!("it conflicts with mainline in {}", list(files))
+            };
+            let next = who(&first.author, "merges mainline; a rebase is not needed");
+            Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
+        }
+        Candidate::Refused { entry, text, hint, .. } => {
+            let next = who(&first.author, format!("mends it: {hint}"));
+            Head::ejects(*entry, stack, Code::EjectedRefused, text.clone(), next)
+        }
+        Candidate::Made { commit, builders, builds } => judge(state, stack, first, commit, builders, builds),
+    }
+}
+
+/// What a builder says of a candidate.
+enum Word<'a> {
+    Passed,
+    Failed(&'a str),
+    Skipped,
+    /// A build is under way.
+    Open(&'a BuildStatus),
+    /// No build was asked for, or the last ended without a result: this try is to be asked for.
+    Ask(u32),
+    /// It ended without a result too often.
+    GaveUp {
+        attempts: u32,
+        last: BuildResult,
+        says: &'a str,
+    },
+}
+
+fn word<'a>(builder: &BuilderOf, commit: &CommitId, builds: &'a [BuildOf], retries: u32) -> Word<'a> {
+    // Whatever else may stand in the store, only a build of this very commit counts.
+    let mine = builds.iter().filter(|b| b.builder == builder.name && b.commit == *commit);
+    let Some(build) = mine.max_by_key(|b| b.attempt) else { return Word::Ask(1) };
+    let (result, says) = match &build.status {
+        open @ (BuildStatus::Waiting | BuildStatus::Running) => return Word::Open(open),
+        BuildStatus::Finished { result, says } => (*result, says.as_str()),
+    };
+    match result {
+        BuildResult::Success | BuildResult::Warnings => Word::Passed,
+        BuildResult::Failure => Word::Failed(says),
+        BuildResult::Skipped => Word::Skipped,
+        BuildResult::Exception | BuildResult::Retry | BuildResult::Cancelled => {
+            if build.attempt > retries {
+                Word::GaveUp { attempts: build.attempt, last: result, says }
+            } else {
+                Word::Ask(build.attempt.saturating_add(1))
+            }
+        }
+    }
+}
+
+/// Judges a candidate by its builders.
+fn judge(
+    state: &QueueState,
+    stack: &Stack,
+    first: &Entry,
+    commit: &CommitId,
+    builders: &[BuilderOf],
+    builds: &[BuildOf],
+) -> Head {
+    let eject = |code, says, next| Head::ejects(first.id, stack, code, says, next);
+    if !builders.iter().any(|b| b.required) {
+        let says = "its recipe requires no builder, and nothing lands untested".to_owned();
+        let next = who("a maintainer", "sets `required = true` for a builder in .bb.toml");
+        return eject(Code::EjectedUntested, says, next);
+    }
+    let words: Vec<(&BuilderOf, Word<'_>)> =
+        builders.iter().map(|b| (b, word(b, commit, builds, state.policy.retries))).collect();
+
+    for (builder, word) in words.iter().filter(|(b, _)| b.required) {
+        let name = &builder.name;
+        match word {
+            Word::Failed(says) => {
+                let next = who(&first.author, format!("mends {name}"));
+                return eject(Code::EjectedFailure, with_detail(format!("{name} failed"), says), next);
+            }
+            Word::Skipped => {
+                let says = format!("{name} was skipped, and no result is never success");
+                let next = who("a maintainer", format!("makes {name} run, or optional, and accepts it again"));
+                return eject(Code::EjectedSkipped, says, next);
+            }
+            Word::GaveUp { attempts, last, says } => {
+                let often = if *attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+                let text = format!("{name} ended {often} without a result, the last time with {last}");
+                let next = who("an admin", "looks after the machine, then a maintainer accepts it again");
+                return eject(Code::EjectedNoResult, with_detail(text, says), next);
+            }
+            Word::Passed | Word::Open(_) | Word::Ask(_) => {}
+        }
+    }
+
+    let asked: Vec<Action> = words
+        .iter()
+        .filter_map(|(builder, word)| {
+            let Word::Ask(attempt) = *word else { return None };
+            Some(Action::Build { stack: stack.id, commit: commit.clone(), builder: builder.name.clone(), attempt })
+        })
+        .collect();
+    let left: Vec<&str> =
+        words.iter().filter(|(b, w)| b.required && !matches!(w, Word::Passed)).map(|(b, _)| b.name.as_str()).collect();
+    let mut head = if left.is_empty() {
+        land(state, stack, first, commit)
+    } else {
+        let running = words.iter().any(|(b, w)| b.required && matches!(w, Word::Open(BuildStatus::Running)));
+        let verb = match (left.len(), running) {
+            (1, true) => "is left",
+            (_, true) => "are left",
+            (1, false) => "waits for a slave",
+            (_, false) => "wait for a slave",
+        };
+        let says = format!("{} {verb}", list(&left));
+        Head::stands(stack, Code::Testing, says, bb(&format!("lands it when {} passed", list(&left))))
+    };
+    // Optional builders are asked for, too, but landing does not wait for them.
+    head.actions.splice(0..0, asked);
+    head
+}
+
+/// All required builders passed.
+fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> Head {
+    if let Some(pause) = &state.paused {
+        let says = with_detail(format!("it passed; the queue is paused by {}", pause.by), &pause.reason);
+        return Head::stands(stack, Code::Paused, says, who(&pause.by, "or another maintainer resumes the queue"));
+    }
+    if let Some(PushRefused { times, again_at, said }) = &stack.push_refused {
+        let next = |then: &str| who("an admin", format!("mends what the official repository refuses; {then}"));
+        if *times > state.policy.push_retries {
+            let says = with_detail(format!("the official repository refused the push {times} times"), said);
+            let next = next("then a maintainer accepts it again");
+            return Head::ejects(first.id, stack, Code::EjectedPush, says, next);
+        }
+        if *again_at > state.now {
+            let says = with_detail("it passed; the official repository refused the push".to_owned(), said);
+            let mut head = Head::stands(stack, Code::PushRefused, says, next("bb tries again"));
+            head.look_again = Some(*again_at);
+            return head;
+        }
+    }
+    let mut head = Head::stands(stack, Code::Landing, "it passed and is landed now", bb("pushes it"));
+    head.actions.push(Action::Land {
+        stack: stack.id,
+        entries: stack.entries.clone(),
+        commit: commit.clone(),
+        on: stack.on.clone(),
+    });
+    head
+}
+
+fn with_detail(text: String, detail: &str) -> String {
+    if detail.is_empty() { text } else { format!("{text}: {detail}") }
+}
+
+/// One standing for every entry that is not ejected: the head's own, and for the others that they are behind.
+fn standings(order: &[&Entry], actions: &[Action], head: Option<&How>) -> Vec<Standing> {
+    let ejected = |id: EntryId| actions.iter().any(|a| matches!(a, Action::Eject { entry, .. } if *entry == id));
+    let stay = order.iter().filter(|e| !ejected(e.id));
+    (1..)
+        .zip(stay)
+        .map(|(place, entry)| match head {
+            Some((entries, stack, code, says, next)) if entries.contains(&entry.id) => {
+                Standing { entry: entry.id, place, stack: *stack, code: *code, says: says.clone(), next: next.clone() }
+            }
+            _ => behind(entry.id, place),
+        })
+        .collect()
+}
+
+fn behind(entry: EntryId, place: u32) -> Standing {
+    let says = match place {
+        0 | 1 => "its turn is next".to_owned(),
+        2 => "one branch is before it".to_owned(),
+        _ => format!("{} branches are before it", place - 1),
+    };
+    let next = bb("tests it when those before it landed or left");
+    Standing { entry, place, stack: None, code: Code::Behind, says, next }
+}

@@ -1,0 +1,275 @@
+//! What a project's queue does next. Pure: [`decide`] reads the whole state and says which actions are missing; the
+//! reconciler carries them out, writes down that it did, and asks again.
+//!
+//! The state speaks of **stacks**: one or more entries merged in order onto one commit of mainline, with one candidate
+//! and its builds. For now the queue is serial: one stack of one entry, the first in order. The interface is made for
+//! more: several stacks at once, each of several entries, landing all of them with one push.
+//!
+//! What always holds, whatever the world does between two questions:
+//!
+//! - only a commit is landed that every required builder built, as that very commit, and passed; a candidate for which no
+//!   builder is required never lands;
+//! - it is landed only on the commit of mainline that its candidate was made for; when mainline moved, it is made again;
+//! - nothing is landed while another landing is under way or the queue is paused; builds go on when it is paused;
+//! - every action is asked for again until the state says that it was done; doing one twice must do no harm;
+//! - each entry gets either an [`Action::Eject`] or one [`Standing`], never both.
+
+mod decide;
+
+use crate::code::Code;
+pub use decide::decide;
+use protocol::api::Next;
+use protocol::{BranchId, BuildResult, CommitId, UnixMs};
+
+/// A place in the queue: one acceptance of one branch. A branch that is accepted again gets another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct EntryId(pub i64);
+
+/// A stack: a candidate of the queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct StackId(pub i64);
+
+/// Everything that the queue's next step depends on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueueState {
+    /// The time now.
+    pub now: UnixMs,
+    /// The commit that mainline was last seen at.
+    pub mainline: CommitId,
+    /// Set while nothing may land.
+    pub paused: Option<Pause>,
+    /// The landing that was begun and whose end is not known yet.
+    pub landing: Option<Landing>,
+    /// Accepted and neither landed nor ejected nor taken back, in any order.
+    pub entries: Vec<Entry>,
+    /// Those not dropped, in any order.
+    pub stacks: Vec<Stack>,
+    /// Builds that could start at once. The serial queue asks for one stack whatever this says.
+    pub capacity: u32,
+    /// The project's settings.
+    pub policy: Policy,
+}
+
+/// What a project sets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// How often a builder that ended without a result (exception, retry, cancelled) is asked again for one stack.
+    pub retries: u32,
+    /// How often a push that the official repository refused is tried again for one stack.
+    pub push_retries: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { retries: 2, push_retries: 4 }
+    }
+}
+
+/// Who paused the queue, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pause {
+    /// The person.
+    pub by: String,
+    /// The reason; may be empty.
+    pub reason: String,
+}
+
+/// An accepted branch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Its place.
+    pub id: EntryId,
+    /// The branch.
+    pub branch: BranchId,
+    /// The commit that was accepted; the entry is about no other.
+    pub revision: CommitId,
+    /// Who mends what is wrong with it, for people: `Ines`.
+    pub author: String,
+    /// A maintainer's word; greater goes first, 0 is usual.
+    pub priority: i32,
+    /// When it was accepted; the earlier goes first.
+    pub accepted_at: UnixMs,
+}
+
+/// Entries merged in order onto a commit of mainline.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stack {
+    /// The stack.
+    pub id: StackId,
+    /// Mainline's commit that it stands on.
+    pub on: CommitId,
+    /// The entries, first merged first; never empty.
+    pub entries: Vec<EntryId>,
+    /// What came of making its candidate.
+    pub candidate: Candidate,
+    /// Set when the official repository refused to take the candidate for another reason than that mainline moved.
+    pub push_refused: Option<PushRefused>,
+}
+
+/// What came of making a stack's candidate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Candidate {
+    /// It was asked for.
+    NotMade,
+    /// It can be built.
+    Made {
+        /// What would land.
+        commit: CommitId,
+        /// The builders that judge it, from [`crate::builders::builders_for`] on the candidate's own recipe.
+        builders: Vec<BuilderOf>,
+        /// For each builder the latest build that was asked for by this stack or whose result it may use.
+        builds: Vec<BuildOf>,
+    },
+    /// An entry does not merge.
+    Conflict {
+        /// The first that doesn't.
+        entry: EntryId,
+        /// In these files.
+        files: Vec<String>,
+    },
+    /// It can't be made for another reason: a fragment or the recipe has an error, or it would change nothing.
+    Refused {
+        /// The entry at fault.
+        entry: EntryId,
+        /// The stable word of whoever refused.
+        code: String,
+        /// What was wrong.
+        text: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// A builder that judges a candidate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BuilderOf {
+    /// Its name.
+    pub name: String,
+    /// Whether landing needs it.
+    pub required: bool,
+}
+
+/// A build of a candidate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BuildOf {
+    /// The builder's name.
+    pub builder: String,
+    /// The commit that was or will be built. A build of another commit than the candidate's counts for nothing.
+    pub commit: CommitId,
+    /// Which try of this builder for this stack it is, from 1.
+    pub attempt: u32,
+    /// Where it is.
+    pub status: BuildStatus,
+}
+
+/// Where a build is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BuildStatus {
+    /// Nobody has it.
+    Waiting,
+    /// A slave has it.
+    Running,
+    /// It ended.
+    Finished {
+        /// How.
+        result: BuildResult,
+        /// What failed, for people: `step test: exit code 1`; may be empty.
+        says: String,
+    },
+}
+
+/// A push that the official repository refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PushRefused {
+    /// How often.
+    pub times: u32,
+    /// When it may be tried again.
+    pub again_at: UnixMs,
+    /// What was said.
+    pub said: String,
+}
+
+/// A landing that was begun: the intent is written down, and the push may or may not have happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Landing {
+    /// The stack.
+    pub stack: StackId,
+}
+
+/// What the queue does next.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Decision {
+    /// What is missing, in the order in which to do it.
+    pub actions: Vec<Action>,
+    /// How each entry that is not ejected stands, in the queue's order.
+    pub standings: Vec<Standing>,
+    /// When the passing of time alone will change the decision.
+    pub look_again: Option<UnixMs>,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// This stack is of no use any more: mainline moved, an entry left, or the order changed. Cancel its builds.
+    Drop {
+        /// The stack.
+        stack: StackId,
+    },
+    /// Take the entry out of the queue.
+    Eject {
+        /// The entry.
+        entry: EntryId,
+        /// Why, as a stable code.
+        code: Code,
+        /// Why, in words.
+        says: String,
+        /// Who does what next.
+        next: Next,
+    },
+    /// Make a stack and its candidate.
+    Make {
+        /// On this commit of mainline.
+        on: CommitId,
+        /// Of these entries, in this order.
+        entries: Vec<EntryId>,
+    },
+    /// Ask for a build.
+    Build {
+        /// For this stack.
+        stack: StackId,
+        /// Of this commit, its candidate.
+        commit: CommitId,
+        /// By this builder.
+        builder: String,
+        /// As this try, from 1.
+        attempt: u32,
+    },
+    /// Land: write down the intent, then push by compare-and-swap from `on` to `commit`.
+    Land {
+        /// The stack.
+        stack: StackId,
+        /// Its entries, all of which land by this push.
+        entries: Vec<EntryId>,
+        /// The tested commit.
+        commit: CommitId,
+        /// Where mainline must still be.
+        on: CommitId,
+    },
+}
+
+/// How an entry stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Standing {
+    /// The entry.
+    pub entry: EntryId,
+    /// Its place, from 1.
+    pub place: u32,
+    /// The stack in which it is tested, if it is.
+    pub stack: Option<StackId>,
+    /// How it stands, as a stable code.
+    pub code: Code,
+    /// How it stands, in words.
+    pub says: String,
+    /// Who does what next.
+    pub next: Next,
+}

@@ -1,0 +1,168 @@
+//! Why a build waits: a stable code, words for people, and whose turn it is.
+
+use crate::code::Code;
+use crate::words::{builds, list, quoted, slaves_are};
+use protocol::api::Next;
+use protocol::wire::Isolation;
+use protocol::{BuildId, SlaveName};
+
+/// Why a build can't start now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wait {
+    /// It asks for a lock that the admin did not define.
+    UnknownLock {
+        /// The lock.
+        lock: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// It asks for more shares than the lock has.
+    LockTooSmall {
+        /// The lock.
+        lock: String,
+        /// Shares asked for.
+        asked: u64,
+        /// Shares there are.
+        shares: u32,
+    },
+    /// The master has no slave at all.
+    NoSlave,
+    /// Labels that no slave has.
+    NoLabel {
+        /// Those missing.
+        missing: Vec<String>,
+    },
+    /// Each label is on some slave, but no slave has all of them.
+    NoSlaveWithAll {
+        /// The labels asked for.
+        labels: Vec<String>,
+    },
+    /// No slave with its labels proved the isolation it needs.
+    Isolation {
+        /// What it needs.
+        needed: Isolation,
+        /// Slaves that could run it otherwise.
+        slaves: Vec<SlaveName>,
+    },
+    /// Every slave that could run it is away.
+    Away {
+        /// Not connected.
+        offline: Vec<SlaveName>,
+        /// Connected, but takes no builds.
+        unavailable: Vec<SlaveName>,
+    },
+    /// Every slave that could run it has its slots taken.
+    Full {
+        /// These.
+        slaves: Vec<SlaveName>,
+    },
+    /// A slave is free, but a lock is not.
+    Lock {
+        /// The lock.
+        lock: String,
+        /// Builds that hold it.
+        held_by: Vec<BuildId>,
+        /// Builds that stand before it in the lock's line.
+        behind: Vec<BuildId>,
+    },
+    /// Only a reluctant slave is free, and the build has not waited long enough for it.
+    Reluctant {
+        /// The slave.
+        slave: SlaveName,
+        /// When it takes the build, in milliseconds from now.
+        in_ms: i64,
+    },
+}
+
+impl Wait {
+    /// The stable code as data.
+    pub const fn kind(&self) -> Code {
+        match self {
+            Self::UnknownLock { .. } => Code::UnknownLock,
+            Self::LockTooSmall { .. } => Code::LockTooSmall,
+            Self::NoSlave => Code::NoSlave,
+            Self::NoLabel { .. } => Code::NoLabel,
+            Self::NoSlaveWithAll { .. } => Code::NoSlaveWithAllLabels,
+            Self::Isolation { .. } => Code::NoIsolation,
+            Self::Away { .. } => Code::SlavesAway,
+            Self::Full { .. } => Code::SlavesFull,
+            Self::Lock { .. } => Code::LockHeld,
+            Self::Reluctant { .. } => Code::ReluctantSoon,
+        }
+    }
+
+    /// The stable code as a word.
+    pub const fn code(&self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// Why it waits, in words, without a full stop: `no slave has the label "arm64"`.
+    pub fn text(&self) -> String {
+        match self {
+            Self::UnknownLock { lock, known } if known.is_empty() => {
+                format!("there is no lock `{lock}`; the master has no locks")
+            }
+            Self::UnknownLock { lock, known } => format!("there is no lock `{lock}`; the master has {}", quoted(known)),
+            Self::LockTooSmall { lock, asked, shares } => {
+                format!("it asks for {asked} shares of lock `{lock}`, which has {shares}")
+            }
+            Self::NoSlave => "the master has no slave".to_owned(),
+            Self::NoLabel { missing } if missing.len() == 1 => format!("no slave has the label {}", quoted(missing)),
+            Self::NoLabel { missing } => format!("no slave has the labels {}", quoted(missing)),
+            Self::NoSlaveWithAll { labels } => format!("no slave has all of the labels {}", quoted(labels)),
+            Self::Isolation { needed, slaves } => {
+                format!("it needs isolation by {}, which is not proven on {}", needed.as_str(), list(slaves))
+            }
+            Self::Away { offline, unavailable } => match (offline.is_empty(), unavailable.is_empty()) {
+                (false, true) => format!("{} offline", slaves_are(offline)),
+                (true, _) => format!("{} unavailable", slaves_are(unavailable)),
+                (false, false) => {
+                    format!("{} offline, {} unavailable", slaves_are(offline), slaves_are(unavailable))
+                }
+            },
+            Self::Full { slaves } => format!("{} full", slaves_are(slaves)),
+            Self::Lock { lock, held_by, behind } => {
+                let mut text = format!("it waits for lock `{lock}`");
+                if !held_by.is_empty() {
+                    text.push_str(&format!(", held by {}", builds(held_by)));
+                }
+                if !behind.is_empty() {
+                    text.push_str(&format!(", behind {}", builds(behind)));
+                }
+                text
+            }
+            Self::Reluctant { slave, in_ms } => {
+                format!("slave {slave} is reluctant; it takes it in {} s", (in_ms.max(&0) + 999) / 1000)
+            }
+        }
+    }
+
+    /// Whose turn it is, and what they do.
+    pub fn next(&self) -> Next {
+        let (who, what) = match self {
+            Self::UnknownLock { lock, .. } => {
+                ("an admin", format!("defines lock `{lock}` on the master, or a maintainer takes it out of the recipe"))
+            }
+            Self::LockTooSmall { lock, .. } => {
+                ("an admin", format!("gives lock `{lock}` more shares, or a maintainer asks for fewer in the recipe"))
+            }
+            Self::NoSlave => ("an admin", "adds a slave with `bb slave create`".to_owned()),
+            Self::NoLabel { missing } => ("an admin", format!("adds a slave with {}", quoted(missing))),
+            Self::NoSlaveWithAll { labels } => ("an admin", format!("adds a slave with all of {}", quoted(labels))),
+            Self::Isolation { needed, .. } => (
+                "an admin",
+                format!("installs {} on a slave, or trusts the publisher to build without", needed.as_str()),
+            ),
+            Self::Away { .. } => ("bb", "gives it to the first of them that comes back".to_owned()),
+            Self::Full { .. } => ("bb", "gives it to the first free slot".to_owned()),
+            Self::Lock { lock, .. } => ("bb", format!("starts it when lock `{lock}` is free")),
+            Self::Reluctant { slave, .. } => ("bb", format!("gives it to {slave}, or sooner to an eager slave")),
+        };
+        Next { who: who.to_owned(), what }
+    }
+
+    /// Whether it goes on by itself; if not, a person must do what [`Wait::next`] says.
+    pub const fn passes_by_itself(&self) -> bool {
+        matches!(self, Self::Away { .. } | Self::Full { .. } | Self::Lock { .. } | Self::Reluctant { .. })
+    }
+}

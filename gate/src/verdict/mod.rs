@@ -1,0 +1,202 @@
+//! Where a branch stands: would it land, if not why, and whose turn is it. Pages, API and command show what [`judge`]
+//! says, so that they never disagree. Nothing is decided here that is acted upon: the queue lands, not the verdict.
+
+mod judge;
+mod needs;
+
+pub use judge::judge;
+use protocol::BuildResult;
+use protocol::api::{Look, Next};
+
+/// Everything that a verdict depends on, as the store has it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Facts {
+    /// Whose branch it is, for "Next: NAME"; empty when not known.
+    pub author: String,
+    /// Whether it is live.
+    pub life: Life,
+    /// What the last look at its source said.
+    pub source: Source,
+    /// The newest revision, admitted or refused.
+    pub revision: Option<Revision>,
+    /// The recipe that it is built by.
+    pub recipe: Recipe,
+    /// The candidate of the newest revision on the mainline of now.
+    pub candidate: Candidate,
+    /// The builders in the recipe's order, each with its latest build for the newest revision.
+    pub builders: Vec<Builder>,
+    /// Its place in the queue, now or last.
+    pub queue: Queue,
+}
+
+/// Whether a branch is live, or what ended it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Life {
+    /// It is watched.
+    Live,
+    /// bb landed it.
+    Landed {
+        /// As this commit of mainline, shortened for people.
+        commit: String,
+    },
+    /// Taken back.
+    Withdrawn {
+        /// By this person; empty when not known.
+        by: String,
+    },
+    /// Its source was gone for too long.
+    Gone,
+    /// Nothing happened for too long.
+    Quiet,
+    /// It was found in mainline.
+    InMainline,
+}
+
+/// What the last look at a branch's source said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// It was read, or not looked at yet.
+    Fine,
+    /// It could not be read.
+    Trouble(Trouble),
+    /// The branch, or its repository, is not there.
+    Gone(Trouble),
+}
+
+/// Something that is wrong, as the part that found it says it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Trouble {
+    /// That part's stable word.
+    pub code: String,
+    /// What is wrong, without a full stop.
+    pub text: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+/// A revision.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revision {
+    /// Its number: 4 for r4.
+    pub number: u32,
+    /// Why it was not admitted, if it was not.
+    pub refused: Option<Trouble>,
+}
+
+/// The recipe that a branch is built by.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Recipe {
+    /// It can be used.
+    Fine,
+    /// There is none, and none could be guessed.
+    Missing,
+    /// Mainline's, or the master's own for the project, has an error.
+    Broken(Trouble),
+    /// The branch's own has an error.
+    BrokenInBranch(Trouble),
+}
+
+/// A branch's candidate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Candidate {
+    /// Not made yet.
+    NotMade,
+    /// It can be built.
+    Made,
+    /// The revision conflicts with mainline in these files.
+    Conflict(Vec<String>),
+    /// It would change nothing.
+    Superseded,
+    /// It can't be made for another reason.
+    Refused(Trouble),
+}
+
+/// A builder and its latest build.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Builder {
+    /// Its name.
+    pub name: String,
+    /// Whether landing needs it.
+    pub required: bool,
+    /// The build.
+    pub build: Build,
+    /// Its page, a path on the master.
+    pub page: Option<String>,
+}
+
+/// Where a build is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Build {
+    /// None was asked for.
+    NotAsked,
+    /// Nobody has it yet: what [`crate::schedule::Wait`] says, if it was asked.
+    Waiting(Option<crate::schedule::Wait>),
+    /// A slave has it, in this step if one began.
+    Running {
+        /// The step's name.
+        step: Option<String>,
+    },
+    /// It ended.
+    Finished {
+        /// How.
+        result: BuildResult,
+        /// The step that was the reason, if one was.
+        step: Option<String>,
+        /// What was wrong, without a full stop: `exit code 1`; may be empty.
+        says: String,
+    },
+}
+
+impl Build {
+    /// Its look and its word: `passed`, `failed`, `running`, `waiting`, …
+    pub const fn mark(&self) -> (Look, &'static str) {
+        match self {
+            Self::NotAsked => (Look::Waiting, "not asked for"),
+            Self::Waiting(_) => (Look::Waiting, "waiting"),
+            Self::Running { .. } => (Look::Running, "running"),
+            Self::Finished { result, .. } => result_mark(*result),
+        }
+    }
+}
+
+/// The look and the word of a result.
+pub const fn result_mark(result: BuildResult) -> (Look, &'static str) {
+    match result {
+        BuildResult::Success => (Look::Passed, "passed"),
+        BuildResult::Warnings => (Look::Warnings, "passed with warnings"),
+        BuildResult::Skipped => (Look::Skipped, "skipped"),
+        BuildResult::Failure => (Look::Failed, "failed"),
+        BuildResult::Exception => (Look::Exception, "exception"),
+        BuildResult::Retry => (Look::Exception, "interrupted"),
+        BuildResult::Cancelled => (Look::Cancelled, "cancelled"),
+    }
+}
+
+/// A branch's place in the queue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Queue {
+    /// It was never accepted, or was taken back.
+    None,
+    /// It is in the queue; what [`crate::queue::decide`] says.
+    In {
+        /// Its place, from 1.
+        place: u32,
+        /// The accepted revision's number.
+        revision: u32,
+        /// How it stands.
+        code: crate::code::Code,
+        /// How it stands, in words.
+        says: String,
+        /// Who does what next.
+        next: Next,
+    },
+    /// It left the queue without landing.
+    Ejected {
+        /// The revision that was accepted then.
+        revision: u32,
+        /// Why, in words.
+        says: String,
+        /// Who does what next.
+        next: Next,
+    },
+}

@@ -1,0 +1,121 @@
+//! What must be met before a branch lands, one line each, unmet first.
+
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Source};
+use crate::words::list;
+use protocol::api::{Look, Need};
+
+/// The lines; empty for a branch that is not live.
+pub(super) fn needs(facts: &Facts) -> Vec<Need> {
+    if facts.life != Life::Live {
+        return vec![];
+    }
+    let mut needs: Vec<Need> = source(facts).into_iter().collect();
+    needs.extend(revision(facts));
+    needs.extend(candidate(facts));
+    needs.extend(facts.builders.iter().map(builder));
+    needs.extend(acceptance(facts));
+    // Stable, so that builders keep the recipe's order within each kind.
+    needs.sort_by_key(|need| rank(need.look));
+    needs
+}
+
+/// Unmet, then under way, then what only deserves a look, then met.
+const fn rank(look: Look) -> u8 {
+    match look {
+        Look::Failed | Look::Conflict | Look::Exception => 0,
+        Look::Cancelled | Look::Skipped | Look::Running | Look::Waiting => 1,
+        Look::Warnings => 2,
+        Look::Passed | Look::Accepted | Look::Landed | Look::Retired => 3,
+    }
+}
+
+fn need(look: Look, text: impl Into<String>, page: Option<&str>) -> Need {
+    Need { look, text: text.into(), page: page.map(str::to_owned) }
+}
+
+fn source(facts: &Facts) -> Option<Need> {
+    match &facts.source {
+        Source::Fine => None,
+        Source::Trouble(t) => Some(need(Look::Warnings, format!("Its source can't be read now: {}", t.text), None)),
+        Source::Gone(t) => Some(need(Look::Warnings, format!("Its source is gone: {}", t.text), None)),
+    }
+}
+
+fn revision(facts: &Facts) -> Option<Need> {
+    let revision = facts.revision.as_ref()?;
+    let refused = revision.refused.as_ref()?;
+    let text = format!("r{} was not admitted: {}", revision.number, refused.text);
+    Some(need(Look::Failed, text, Some("#revisions")))
+}
+
+fn candidate(facts: &Facts) -> Option<Need> {
+    facts.revision.as_ref().filter(|r| r.refused.is_none())?;
+    Some(match &facts.candidate {
+        Candidate::NotMade => need(Look::Waiting, "The candidate is not made yet", None),
+        Candidate::Made => need(Look::Passed, "Merges cleanly with mainline", Some("#diff")),
+        Candidate::Conflict(files) if files.is_empty() => {
+            need(Look::Conflict, "Conflicts with mainline", Some("#diff"))
+        }
+        Candidate::Conflict(files) => {
+            need(Look::Conflict, format!("Conflicts with mainline in {}", list(files)), Some("#diff"))
+        }
+        Candidate::Superseded => need(Look::Failed, "Nothing would change: mainline has it all", Some("#diff")),
+        Candidate::Refused(t) => need(Look::Failed, t.text.clone(), Some("#changelog")),
+    })
+}
+
+fn builder(builder: &Builder) -> Need {
+    let name = &builder.name;
+    let (look, word) = builder.build.mark();
+    let text = match &builder.build {
+        Build::NotAsked => format!("{name} is not built yet"),
+        Build::Waiting(None) => format!("{name} waits"),
+        Build::Waiting(Some(wait)) => format!("{name} waits: {}", wait.text()),
+        Build::Running { step: None } => format!("{name} runs"),
+        Build::Running { step: Some(step) } => format!("{name} runs, step {step}"),
+        Build::Finished { step, says, .. } => {
+            let at = step.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
+            let says = if says.is_empty() { String::new() } else { format!(": {says}") };
+            let verb = match look {
+                Look::Exception => "ended by the machine's or bb's fault",
+                Look::Skipped | Look::Cancelled => {
+                    return need(weak(builder, look), format!("{name} was {word}"), page(builder));
+                }
+                _ => word,
+            };
+            format!("{name} {verb}{at}{says}")
+        }
+    };
+    let text = if builder.required { text } else { format!("{text} (optional)") };
+    need(weak(builder, look), text, page(builder))
+}
+
+/// What an optional builder says deserves a look at most.
+fn weak(builder: &Builder, look: Look) -> Look {
+    let met = matches!(look, Look::Passed | Look::Running | Look::Waiting | Look::Skipped | Look::Cancelled);
+    if builder.required || met { look } else { Look::Warnings }
+}
+
+fn page(builder: &Builder) -> Option<&str> {
+    builder.page.as_deref()
+}
+
+fn acceptance(facts: &Facts) -> Option<Need> {
+    let newest = facts.revision.as_ref()?.number;
+    Some(match &facts.queue {
+        Queue::None => need(Look::Waiting, format!("r{newest} is not accepted"), None),
+        Queue::In { revision, .. } if *revision == newest => {
+            need(Look::Accepted, format!("r{newest} is accepted"), None)
+        }
+        Queue::In { revision, .. } => {
+            let text = format!("r{revision} is accepted; r{newest} came later and would not land");
+            need(Look::Warnings, text, Some("#revisions"))
+        }
+        Queue::Ejected { revision, says, .. } if *revision == newest => {
+            need(Look::Failed, format!("r{revision} was ejected from the queue: {says}"), None)
+        }
+        Queue::Ejected { revision, .. } => {
+            need(Look::Waiting, format!("r{newest} is not accepted; r{revision} was, and was ejected"), None)
+        }
+    })
+}
