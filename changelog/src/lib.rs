@@ -1,1 +1,39 @@
 //! Parses, folds, merges and prints ChangeLogs and fragments.
+//!
+//! A branch of a project does not touch the project's ChangeLog: it brings its entries as a *fragment*, a file of its own, and
+//! whoever merges the branch *folds* the fragment into the ChangeLog, dated by the merge. So ChangeLog never conflicts, and reads as if one careful
+//! person had written it.
+//!
+//! Everything here is a plain function from bytes to bytes. This crate never opens a file, runs a program or asks for the time, never
+//! decodes what it keeps, and never panics on what it is given.
+//!
+//! ```
+//! use changelog::{FoldOptions, Fragment, fold};
+//!
+//! let before = b"2024-02-01  Bob  <bob@example.org>\n\n\t* NEWS: Start.\n";
+//! let fragment = Fragment::gnu(b"repo.ChangeLog", b"2024-02-20  Ann  <ann@example.org>\n\n\t* main.c (main): Say hello.\n");
+//! let folded = fold(Some(before), &[fragment], jiff::civil::date(2024, 3, 5), &FoldOptions::default())?;
+//! assert_eq!(
+//!     String::from_utf8_lossy(&folded.changelog),
+//!     "2024-03-05  Ann  <ann@example.org>\n\n\t* main.c (main): Say hello.\n\n2024-02-01  Bob  <bob@example.org>\n\n\t* NEWS: Start.\n"
+//! );
+//! # Ok::<(), changelog::FoldError>(())
+//! ```
+
+mod date;
+mod fold;
+mod fragment;
+mod header;
+mod known;
+mod lines;
+mod log;
+mod style;
+
+pub use date::{DateStyle, HeaderDate};
+pub use fold::{DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold};
+pub use fragment::{
+    Complaint, Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, Problem,
+    issue_of,
+};
+pub use header::{Author, Header};
+pub use log::{ChangeLog, Entry};

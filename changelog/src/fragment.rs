@@ -1,0 +1,421 @@
+//! Fragments: which paths of a tree are one, and what is wrong with those that cannot be folded. Reads nothing itself.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::lines::{is_blank, lines, lossy, trim};
+use crate::log::ChangeLog;
+
+/// Which files of a tree are fragments. Paths are relative to the tree that the ChangeLog's scope covers, with `/` between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FragmentRules {
+    /// Paths of single fragment files, `repo.ChangeLog` by default.
+    pub names: Vec<Vec<u8>>,
+    /// The folder whose files are fragments, `changelog-fragments` by default; `None` for none.
+    pub folder: Option<Vec<u8>>,
+    /// The types of `NAME.TYPE.md`.
+    pub types: Vec<FragmentType>,
+}
+
+/// A type of fragment as towncrier's users know them, and the heading that its entries go under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FragmentType {
+    /// The word in the file's name: `feature`.
+    pub name: Vec<u8>,
+    /// The heading: `Added`, `Fixed`.
+    pub heading: String,
+}
+
+impl FragmentType {
+    /// A type of this name that goes under this heading.
+    pub fn new(name: &str, heading: &str) -> Self {
+        Self { name: name.as_bytes().to_vec(), heading: heading.to_owned() }
+    }
+}
+
+impl Default for FragmentRules {
+    fn default() -> Self {
+        Self {
+            names: vec![b"repo.ChangeLog".to_vec()],
+            folder: Some(b"changelog-fragments".to_vec()),
+            types: default_types(),
+        }
+    }
+}
+
+fn default_types() -> Vec<FragmentType> {
+    [
+        ("added", "Added"),
+        ("feature", "Added"),
+        ("changed", "Changed"),
+        ("doc", "Changed"),
+        ("misc", "Changed"),
+        ("deprecated", "Deprecated"),
+        ("removed", "Removed"),
+        ("removal", "Removed"),
+        ("fixed", "Fixed"),
+        ("bugfix", "Fixed"),
+        ("security", "Security"),
+    ]
+    .map(|(name, heading)| FragmentType::new(name, heading))
+    .to_vec()
+}
+
+/// What a path is to the fold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// Not the fold's business.
+    Other,
+    /// A fragment, to be handed to the fold and then deleted.
+    Fragment(FragmentKind),
+    /// A file of the fragments' folder that stays there, such as its README.
+    Kept,
+    /// A file of the fragments' folder that would not be folded: to be complained about, never ignored.
+    Stray,
+}
+
+/// How a fragment is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FragmentKind {
+    /// GNU ChangeLog entries with headers.
+    Gnu,
+    /// Plain text; the file's name says the type.
+    Typed {
+        /// What stands before the type: an issue's number, or the branch's name.
+        name: Vec<u8>,
+        /// The heading of the type.
+        heading: String,
+    },
+}
+
+impl FragmentRules {
+    /// What the file at `path` is.
+    pub fn classify(&self, path: &[u8]) -> PathKind {
+        if self.names.iter().any(|n| n == path) {
+            return PathKind::Fragment(FragmentKind::Gnu);
+        }
+        let Some(name) = self.folder.as_deref().and_then(|f| path.strip_prefix(f)?.strip_prefix(b"/")) else {
+            return PathKind::Other;
+        };
+        if is_kept(name) {
+            return PathKind::Kept;
+        }
+        match self.kind_of(name) {
+            Some(kind) => PathKind::Fragment(kind),
+            None => PathKind::Stray,
+        }
+    }
+
+    /// The file at `path` as a fragment, if it is one.
+    pub fn fragment<'a>(&self, path: &'a [u8], bytes: &'a [u8]) -> Option<Fragment<'a>> {
+        match self.classify(path) {
+            PathKind::Fragment(kind) => Some(Fragment { path, bytes, kind, author: None }),
+            _ => None,
+        }
+    }
+
+    /// Whether the file at `path` is a fragment.
+    pub fn is_fragment(&self, path: &[u8]) -> bool {
+        matches!(self.classify(path), PathKind::Fragment(_))
+    }
+
+    fn kind_of(&self, name: &[u8]) -> Option<FragmentKind> {
+        if name.contains(&b'/') || name.starts_with(b".") || name.iter().any(|&b| b < b' ' || b == b'\\') {
+            return None;
+        }
+        if let Some(stem) = name.strip_suffix(b".ChangeLog") {
+            return (!stem.is_empty()).then_some(FragmentKind::Gnu);
+        }
+        let stem = [&b".md"[..], b".rst", b".txt"].into_iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let mut parts: Vec<&[u8]> = stem.split(|&b| b == b'.').collect();
+        // `123.bugfix.2.md`: the second fragment of this issue and type.
+        if parts.len() > 2 && parts.last().is_some_and(|p| !p.is_empty() && p.iter().all(u8::is_ascii_digit)) {
+            parts.pop();
+        }
+        let word = if parts.len() > 1 { parts.pop()? } else { return None };
+        let of_type = self.types.iter().find(|t| t.name == word)?;
+        let name = parts.join(&b'.');
+        (!name.is_empty()).then(|| FragmentKind::Typed { name, heading: of_type.heading.clone() })
+    }
+}
+
+fn is_kept(name: &[u8]) -> bool {
+    let upper = name.to_ascii_uppercase();
+    upper == b"README"
+        || upper.starts_with(b"README.")
+        || matches!(name, b".gitignore" | b".gitkeep" | b".keep" | b".gitattributes")
+}
+
+/// A fragment's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment<'a> {
+    /// Its path, as in the tree.
+    pub path: &'a [u8],
+    /// What it says.
+    pub bytes: &'a [u8],
+    /// How it is written.
+    pub kind: FragmentKind,
+    /// Who wrote it and when, as the history says; only a typed fragment needs it, and only in a GNU ChangeLog.
+    pub author: Option<FragmentAuthor>,
+}
+
+/// Who committed a fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FragmentAuthor {
+    /// The name.
+    pub name: Vec<u8>,
+    /// The mail address, without brackets.
+    pub mail: Vec<u8>,
+    /// The day of the commit.
+    pub day: jiff::civil::Date,
+}
+
+impl<'a> Fragment<'a> {
+    /// A fragment of GNU ChangeLog entries.
+    pub fn gnu(path: &'a [u8], bytes: &'a [u8]) -> Self {
+        Self { path, bytes, kind: FragmentKind::Gnu, author: None }
+    }
+}
+
+/// Something wrong with a fragment, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{path}:{line}:{column}: {problem}")]
+pub struct Complaint {
+    /// The file.
+    pub path: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The byte within the line, from 1.
+    pub column: usize,
+    /// The line itself, without its end.
+    pub text: String,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub problem: Problem,
+}
+
+/// What can be wrong with a fragment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Problem {
+    /// Nothing but blanks.
+    #[error("the fragment is empty")]
+    Empty,
+    /// A NUL byte.
+    #[error("the fragment is not text: it has a NUL byte")]
+    Binary,
+    /// Not UTF-8, while the ChangeLog is.
+    #[error("the fragment is not UTF-8, but the ChangeLog is")]
+    NotUtf8,
+    /// Text, but no header anywhere.
+    #[error("no header: an entry starts with a line `YYYY-MM-DD  Name  <address>`")]
+    NoHeader,
+    /// Text above the first header.
+    #[error("text above the first header")]
+    TextBeforeHeader,
+    /// A header, and then nothing.
+    #[error("nothing is said below this header")]
+    NoText,
+    /// An unresolved merge.
+    #[error("conflict marker")]
+    ConflictMarker,
+    /// A date that does not exist or was left open, where the date counts.
+    #[error("the date `{date}` does not exist")]
+    NoSuchDate {
+        /// As written.
+        date: String,
+    },
+}
+
+impl Problem {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty => "write what the branch changes (`bb changelog new` makes a draft), or delete the file",
+            Self::Binary => "a fragment is plain text; was another file committed under this name?",
+            Self::NotUtf8 => "save the file as UTF-8",
+            Self::NoHeader | Self::TextBeforeHeader => {
+                "start the file with a header, for instance `2024-03-05  Ann Author  <ann@example.org>`, then a blank line, then the items"
+            }
+            Self::NoText => {
+                "write items below it, for instance `<tab>* src/main.c (main): Say hello.`, or delete the header"
+            }
+            Self::ConflictMarker => "resolve the conflict and commit the result",
+            Self::NoSuchDate { .. } => "write an existing date as YYYY-MM-DD",
+        }
+    }
+}
+
+impl Complaint {
+    pub(crate) fn at(path: &[u8], bytes: &[u8], offset: usize, problem: Problem) -> Self {
+        let offset = offset.min(bytes.len());
+        let start = memchr::memrchr(b'\n', &bytes[..offset]).map_or(0, |at| at + 1);
+        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+        // A line of 50 MB is not quoted whole.
+        let shown = &bytes[start..end.min(start + 400)];
+        Self {
+            path: lossy(path),
+            line: crate::lines::line_number(bytes, start),
+            column: offset - start + 1,
+            text: lossy(crate::lines::without_end(shown)),
+            problem,
+        }
+    }
+
+    /// The line with a caret below the place, for a terminal.
+    pub fn excerpt(&self) -> impl fmt::Display + '_ {
+        Excerpt(self)
+    }
+}
+
+struct Excerpt<'a>(&'a Complaint);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Complaint { line, column, text, .. } = self.0;
+        let margin = line.to_string();
+        // Control characters of a stranger's file never reach the terminal.
+        let shown: String = text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        let before: String =
+            shown.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        writeln!(f, "{margin} | {shown}")?;
+        write!(f, "{:w$} | {before}^", "", w = margin.len())
+    }
+}
+
+/// Whether a fragment must be UTF-8: it must if the ChangeLog is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// The ChangeLog is UTF-8 and stays so.
+    Utf8,
+    /// It is not, or not all of it: bytes are bytes.
+    Bytes,
+}
+
+/// All that is wrong with one GNU fragment; nothing if it can be folded.
+pub(crate) fn complaints(fragment: &Fragment<'_>, encoding: Encoding) -> Vec<Complaint> {
+    let (path, bytes) = (fragment.path, fragment.bytes);
+    let at = |offset, problem| Complaint::at(path, bytes, offset, problem);
+    if let Some(offset) = memchr::memchr(0, bytes) {
+        return vec![at(offset, Problem::Binary)];
+    }
+    let Some(first) = bytes.iter().position(|&b| b != b'\n' && !crate::lines::is_space(b)) else {
+        return vec![at(0, Problem::Empty)];
+    };
+    let mut found = Vec::new();
+    if let (Encoding::Utf8, Err(e)) = (encoding, std::str::from_utf8(bytes)) {
+        found.push(at(e.valid_up_to(), Problem::NotUtf8));
+    }
+    let mut offset = 0;
+    for line in lines(bytes) {
+        if is_conflict_marker(line) {
+            found.push(at(offset, Problem::ConflictMarker));
+            return found;
+        }
+        offset += line.len();
+    }
+    let log = ChangeLog::parse(bytes);
+    if log.entries().len() == 0 {
+        found.push(at(first, Problem::NoHeader));
+        return found;
+    }
+    if let Some(offset) = text_in_preamble(log.preamble()) {
+        found.push(at(offset, Problem::TextBeforeHeader));
+    }
+    for entry in log.entries().filter(|e| e.text().is_empty()) {
+        found.push(at(entry.offset(), Problem::NoText));
+    }
+    found
+}
+
+/// The first text of a preamble that is no mode line.
+fn text_in_preamble(preamble: &[u8]) -> Option<usize> {
+    let mut offset = 0;
+    for line in lines(preamble) {
+        let is_mode_line = memchr::memmem::find(line, b"-*-").is_some();
+        if !is_blank(line) && !is_mode_line {
+            return Some(offset);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// A line that git writes around a conflict. A lone `=======` is none: people underline with it.
+pub(crate) fn is_conflict_marker(line: &[u8]) -> bool {
+    [&b"<<<<<<< "[..], b">>>>>>> ", b"||||||| "].iter().any(|m| line.starts_with(m))
+}
+
+/// The issue that a typed fragment's name stands for: `123` of `123.feature.md`; none for `+orphan` or a word.
+pub fn issue_of(name: &[u8]) -> Option<String> {
+    let name = trim(name);
+    let digits = name.strip_prefix(b"#").unwrap_or(name);
+    (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| lossy(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart() {
+        let rules = FragmentRules::default();
+        let gnu = PathKind::Fragment(FragmentKind::Gnu);
+        let typed = |name: &str, heading: &str| {
+            PathKind::Fragment(FragmentKind::Typed { name: name.as_bytes().to_vec(), heading: heading.to_owned() })
+        };
+        let cases = [
+            ("repo.ChangeLog", gnu.clone()),
+            ("sub/repo.ChangeLog", PathKind::Other),
+            ("changelog-fragments/x.ChangeLog", gnu.clone()),
+            ("changelog-fragments/a b é.ChangeLog", gnu),
+            ("changelog-fragments/12.feature.md", typed("12", "Added")),
+            ("changelog-fragments/12.bugfix.3.md", typed("12", "Fixed")),
+            ("changelog-fragments/+x.removal.rst", typed("+x", "Removed")),
+            ("changelog-fragments/12.bugfix", typed("12", "Fixed")),
+            ("changelog-fragments/README.md", PathKind::Kept),
+            ("changelog-fragments/.gitkeep", PathKind::Kept),
+            ("changelog-fragments/12.unknown.md", PathKind::Stray),
+            ("changelog-fragments/.ChangeLog", PathKind::Stray),
+            ("changelog-fragments/x.changelog", PathKind::Stray),
+            ("changelog-fragments/sub/x.ChangeLog", PathKind::Stray),
+            ("changelog-fragments/../x.ChangeLog", PathKind::Stray),
+            ("changelog-fragments/x\n.ChangeLog", PathKind::Stray),
+            ("changelog-fragments2/x.ChangeLog", PathKind::Other),
+            ("changelog-fragments", PathKind::Other),
+        ];
+        for (path, want) in cases {
+            assert_eq!(rules.classify(path.as_bytes()), want, "{path}");
+        }
+    }
+
+    fn found(bytes: &[u8]) -> Vec<(usize, usize, Problem)> {
+        complaints(&Fragment::gnu(b"f", bytes), Encoding::Utf8)
+            .into_iter()
+            .map(|c| (c.line, c.column, c.problem))
+            .collect()
+    }
+
+    #[test]
+    fn each_bad_fragment_has_its_own_complaint() {
+        assert_eq!(found(b""), [(1, 1, Problem::Empty)]);
+        assert_eq!(found(b" \n\t\r\n"), [(1, 1, Problem::Empty)]);
+        assert_eq!(found(b"2024-01-01  A\n\n\t* \0x: y\n"), [(3, 4, Problem::Binary)]);
+        assert_eq!(found(b"2024-01-01  A\n\n\t* x: J\xf6rg\n"), [(3, 8, Problem::NotUtf8)]);
+        assert_eq!(found(b"\n  Fix it.\n"), [(2, 3, Problem::NoHeader)]);
+        assert_eq!(found(b"Fix it.\n2024-01-01  A\n\n\t* x: y\n"), [(1, 1, Problem::TextBeforeHeader)]);
+        assert_eq!(found(b"2024-01-01  A\n\n2023-01-01  A\n\n\tx\n"), [(1, 1, Problem::NoText)]);
+        assert_eq!(found(b"2024-01-01  A\n\n<<<<<<< HEAD\n\tx\n"), [(3, 1, Problem::ConflictMarker)]);
+        assert_eq!(found(b"-*- change-log -*-\n\n2024-01-01  A\n\n\t* x: y\n"), []);
+    }
+
+    #[test]
+    fn a_complaint_shows_its_place() {
+        let c = Complaint::at(b"f", b"one\n\t* \x1bx\n", 6, Problem::Binary);
+        assert_eq!(c.to_string(), "f:2:3: the fragment is not text: it has a NUL byte");
+        assert_eq!(c.excerpt().to_string(), "2 | \t* \u{fffd}x\n  | \t ^");
+    }
+}
