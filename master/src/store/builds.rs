@@ -48,10 +48,8 @@ pub struct Build {
     pub retried_as: Option<BuildId>,
     /// Where it is.
     pub state: BuildRowState,
-    /// One line for people: why it waits, what failed.
+    /// One line for people: the step that runs, what failed.
     pub says: String,
-    /// The stable word for why it waits.
-    pub wait_code: Option<String>,
     /// Why it is to be cancelled, if it is.
     pub cancel: Option<String>,
     /// The slave it was last given to.
@@ -165,7 +163,6 @@ fn read(row: &AnyRow) -> Result<Build> {
         retried_as: row.num_or_none("retried_as")?,
         state,
         says: row.text("says")?,
-        wait_code: row.text_or_none("wait_code")?,
         cancel: row.text_or_none("cancel")?,
         slave: row.num_or_none("slave_id")?,
         fence: row.num("fence")?,
@@ -361,7 +358,7 @@ impl Store {
     pub async fn give_out(&self, id: BuildId, slave: SlaveId) -> Result<Option<Build>> {
         let mut transaction = self.write.begin().await?;
         let row = sqlx::query(
-            "UPDATE build SET state = 'running', slave_id = $2, fence = fence + 1, next_report = 0, started_ms = $3, says = '', wait_code = NULL
+            "UPDATE build SET state = 'running', slave_id = $2, fence = fence + 1, next_report = 0, started_ms = $3, says = ''
              WHERE id = $1 AND state = 'waiting' RETURNING *",
         )
         .bind(id.0)
@@ -393,24 +390,6 @@ impl Store {
         .bind(of.fence.0)
         .execute(&self.write)
         .await?;
-        self.wake();
-        Ok(())
-    }
-
-    /// Records why a build waits; nobody is woken when it waited for the same before.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn set_wait(&self, build: &Build, code: &str, says: &str) -> Result<()> {
-        if build.wait_code.as_deref() == Some(code) && build.says == says {
-            return Ok(());
-        }
-        sqlx::query("UPDATE build SET wait_code = $2, says = $3 WHERE id = $1 AND state = 'waiting'")
-            .bind(build.id.0)
-            .bind(code)
-            .bind(says)
-            .execute(&self.write)
-            .await?;
         self.wake();
         Ok(())
     }
@@ -576,7 +555,7 @@ async fn finish(connection: &mut AnyConnection, build: &Build, result: BuildResu
         .bind(now().0)
         .execute(&mut *connection)
         .await?;
-    let (look, word) = crate::words::of_result(result);
+    let (look, word) = gate::verdict::result_mark(result);
     let text = if says.is_empty() || result.passed() {
         format!("{} {word}", build.builder.name)
     } else {

@@ -136,7 +136,6 @@ CREATE TABLE build (
     state TEXT NOT NULL,
     result TEXT,
     says TEXT NOT NULL DEFAULT '',
-    wait_code TEXT,
     cancel TEXT,
     slave_id BIGINT REFERENCES slave (id),
     -- Grows each time the build is given out: reports under an older number are refused.

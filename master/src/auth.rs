@@ -1,0 +1,135 @@
+//! Who may do what: tokens, and the one function that every handler and the queue ask.
+
+use crate::store::{Branch, TokenKind, TokenRow};
+use protocol::TokenId;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// Whoever asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Actor {
+    /// Nobody in particular.
+    Anonymous,
+    /// The bearer of a token.
+    Bearer {
+        /// The token.
+        token: TokenId,
+        /// What it is for.
+        kind: TokenKind,
+        /// Whose it is.
+        name: String,
+        /// Whether branches published with it are trusted.
+        trusted: bool,
+    },
+}
+
+impl Actor {
+    /// The name for records.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Bearer { name, .. } => name,
+        }
+    }
+
+    /// Whether it is a maintainer.
+    pub fn is_maintainer(&self) -> bool {
+        matches!(self, Self::Bearer { kind: TokenKind::Maintainer, .. })
+    }
+
+    /// Its token, if any.
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Anonymous => None,
+            Self::Bearer { token, .. } => Some(*token),
+        }
+    }
+
+    /// Whether branches that it publishes may be built without isolation.
+    pub fn is_trusted(&self) -> bool {
+        matches!(
+            self,
+            Self::Bearer { kind: TokenKind::Maintainer, .. }
+                | Self::Bearer { kind: TokenKind::Publisher, trusted: true, .. }
+        )
+    }
+}
+
+impl From<TokenRow> for Actor {
+    fn from(row: TokenRow) -> Self {
+        Self::Bearer { token: row.id, kind: row.kind, name: row.name, trusted: row.trusted }
+    }
+}
+
+/// Something that not everybody may do.
+#[derive(Clone, Copy, Debug)]
+pub enum Action<'a> {
+    /// Publish a branch, where the project lets users or anybody.
+    Publish {
+        /// Whether the project lets anybody.
+        open: bool,
+    },
+    /// Withdraw a branch.
+    Withdraw(&'a Branch),
+    /// Ask for builds again, or cancel one.
+    Rebuild(&'a Branch),
+    /// Accept a branch.
+    Accept(&'a Branch),
+    /// Pause, resume and order the queue.
+    SteerQueue,
+    /// Make, list and revoke tokens.
+    ManageTokens,
+    /// Say whether a slave may take builds.
+    ManageSlaves,
+    /// Be a slave.
+    BeSlave,
+}
+
+/// Whether an actor may do something. What is not allowed here is forbidden.
+pub fn can(actor: &Actor, action: Action<'_>) -> bool {
+    let Actor::Bearer { token, kind, .. } = actor else {
+        return matches!(action, Action::Publish { open: true });
+    };
+    match (kind, action) {
+        (TokenKind::Slave, action) => matches!(action, Action::BeSlave),
+        (TokenKind::Maintainer, action) => !matches!(action, Action::BeSlave),
+        (TokenKind::Publisher, Action::Publish { .. }) => true,
+        (TokenKind::Publisher, Action::Withdraw(branch) | Action::Rebuild(branch)) => branch.token == Some(*token),
+        (TokenKind::Publisher, _) => false,
+    }
+}
+
+/// The system gave no random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gave no random bytes: {0}")]
+pub struct NoRandomness(getrandom::Error);
+
+/// 32 random bytes as hexadecimal digits.
+///
+/// # Errors
+/// When the system gives none.
+pub fn random_secret() -> Result<String, NoRandomness> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(hex(&bytes))
+}
+
+/// A new token: `bb_KIND_` and random digits, so that one found in a log or a commit is recognised for what it is.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn new_token(kind: TokenKind) -> Result<String, NoRandomness> {
+    Ok(format!("bb_{}_{}", kind.as_str(), random_secret()?))
+}
+
+/// The hash by which a token or session is stored: SHA-256, which is enough for 256 random bits.
+pub fn hash(secret: &str) -> String {
+    hex(&Sha256::digest(secret.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,145 @@
+//! A master's basedir: its settings, secrets, store, mirrors and logs; owned by one master at a time.
+
+use crate::config;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A basedir.
+#[derive(Clone, Debug)]
+pub struct Basedir {
+    root: PathBuf,
+}
+
+/// What can be wrong with a basedir.
+#[derive(Debug, thiserror::Error)]
+pub enum BasedirError {
+    /// There is a master already.
+    #[error("{} is a master's basedir already", .0.display())]
+    Exists(PathBuf),
+    /// There is none.
+    #[error("{} is no master's basedir: it has no {}", .0.display(), config::FILE_NAME)]
+    Missing(PathBuf),
+    /// Another master runs on it.
+    #[error("another master runs on {}", .0.display())]
+    Locked(PathBuf),
+    /// A file or folder can't be made, read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Held as long as a master runs on its basedir; the system lets it go when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Basedir {
+    /// The basedir at a path; nothing is looked at yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The settings.
+    pub fn config(&self) -> PathBuf {
+        self.root.join(config::FILE_NAME)
+    }
+
+    /// The first maintainer's token.
+    pub fn maintainer_token(&self) -> PathBuf {
+        self.root.join("secrets/maintainer.token")
+    }
+
+    /// Where the address stands that the running master answers at.
+    pub fn address(&self) -> PathBuf {
+        self.root.join("run/address")
+    }
+
+    /// Where mirrors are.
+    pub fn mirrors(&self) -> PathBuf {
+        self.root.join("mirrors")
+    }
+
+    /// Where logs are.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Makes the folders of a new basedir.
+    ///
+    /// # Errors
+    /// When there is a master already, or a folder can't be made.
+    pub fn create(&self) -> Result<(), BasedirError> {
+        if self.config().exists() {
+            return Err(BasedirError::Exists(self.root.clone()));
+        }
+        for (folder, mode) in [("", 0o755), ("run", 0o755), ("secrets", 0o700), ("mirrors", 0o755), ("logs", 0o755)] {
+            let path = self.root.join(folder);
+            fs::DirBuilder::new().recursive(true).mode(mode).create(&path).map_err(io_error(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the basedir for this process.
+    ///
+    /// # Errors
+    /// When it is no master's, or another master runs on it.
+    pub fn lock(&self) -> Result<Lock, BasedirError> {
+        if !self.config().exists() {
+            return Err(BasedirError::Missing(self.root.clone()));
+        }
+        let run = self.root.join("run");
+        fs::create_dir_all(&run).map_err(io_error(&run))?;
+        let path = run.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(BasedirError::Locked(self.root.clone())),
+            Err(fs::TryLockError::Error(source)) => Err(BasedirError::Io { path, source }),
+        }
+    }
+
+    /// Writes a secret, readable by its owner only, whole or not at all.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_secret(&self, path: &Path, text: &str) -> Result<(), BasedirError> {
+        write_whole(path, text, 0o600)
+    }
+
+    /// Writes where the running master answers.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_address(&self, url: &str) -> Result<(), BasedirError> {
+        write_whole(&self.address(), &format!("{url}\n"), 0o644)
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BasedirError {
+    let path = path.to_owned();
+    move |source| BasedirError::Io { path, source }
+}
+
+fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), BasedirError> {
+    let new = path.with_extension("new");
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(io_error(path))
+}

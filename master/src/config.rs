@@ -1,0 +1,304 @@
+//! A master's settings: `master.toml` in its basedir. Read once, at start.
+
+use ipnet::IpNet;
+use protocol::ProjectName;
+use protocol::wire::Limits;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The settings' file, in the basedir.
+pub const FILE_NAME: &str = "master.toml";
+
+/// Settings that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not as expected; the text points at line and column.
+    #[error("{}: {text}", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// What was found, where, and what was expected.
+        text: String,
+    },
+    /// A value is of the right form and still can't be.
+    #[error("{}: {text}", file.display())]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        text: String,
+    },
+}
+
+/// A master's settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// The URL under which others reach it, for links; made from `listen` when not given.
+    pub url: Option<String>,
+    /// The store: a `postgres://` URL, or the embedded SQLite file of the basedir when not given.
+    pub store: Option<String>,
+    /// The git program; found along PATH when not given.
+    pub git: Option<PathBuf>,
+    /// A folder whose templates go before the embedded ones.
+    pub templates: Option<PathBuf>,
+    /// The projects guarded.
+    #[serde(default, rename = "project")]
+    pub projects: Vec<Project>,
+    /// Where branches may be published.
+    #[serde(default)]
+    pub sources: Sources,
+    /// Locks that builders may hold shares of.
+    #[serde(default, rename = "lock")]
+    pub locks: Vec<Lock>,
+    /// Limits of every build.
+    #[serde(default)]
+    pub limits: BuildLimits,
+    /// Who bb's own commits are by.
+    #[serde(default)]
+    pub committer: Committer,
+    /// How long things may take.
+    #[serde(default)]
+    pub times: Times,
+}
+
+/// A project guarded.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Its name, in URLs.
+    pub name: ProjectName,
+    /// The official repository: a URL or a path.
+    pub repository: String,
+    /// Its mainline branch.
+    #[serde(default = "default_mainline")]
+    pub mainline: String,
+    /// Who may publish.
+    #[serde(default)]
+    pub publish: PublishPolicy,
+    /// A recipe for a project that has none of its own: a file, from the basedir.
+    pub recipe: Option<PathBuf>,
+}
+
+/// Who may publish branches.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum PublishPolicy {
+    /// Whoever has a publisher's or maintainer's token.
+    #[default]
+    Users,
+    /// Anybody.
+    Open,
+}
+
+/// Where branches may be published.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sources {
+    /// URL schemes.
+    pub schemes: Vec<String>,
+    /// Folders on the master's machine below which repositories may be published by path.
+    pub allow_local: Vec<PathBuf>,
+    /// Private networks that may be reached all the same.
+    pub allow_private: Vec<IpNet>,
+    /// The longest fetch, in seconds.
+    pub fetch_s: u64,
+    /// The most that a branch may add to the mirror, in bytes.
+    pub fetch_bytes: u64,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        let schemes = ["https", "http", "git", "ssh"].map(str::to_owned).to_vec();
+        Self { schemes, allow_local: Vec::new(), allow_private: Vec::new(), fetch_s: 600, fetch_bytes: 1 << 30 }
+    }
+}
+
+/// A lock.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Its name, in recipes.
+    pub name: String,
+    /// Shares there are.
+    #[serde(default = "one")]
+    pub shares: u32,
+    /// Where they are counted.
+    #[serde(default)]
+    pub scope: LockScope,
+}
+
+/// Where a lock's shares are counted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum LockScope {
+    /// Once, for all slaves together.
+    #[default]
+    Master,
+    /// On each slave.
+    Slave,
+}
+
+/// Limits of every build; a slave's own may be stricter.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuildLimits {
+    /// Longest run of the whole build, in seconds.
+    pub build_s: u64,
+    /// Longest time without output, in seconds.
+    pub silence_s: u64,
+    /// Longest log of a step, in bytes.
+    pub log_bytes: u64,
+    /// Time between TERM and KILL, in seconds.
+    pub grace_s: u64,
+}
+
+impl Default for BuildLimits {
+    fn default() -> Self {
+        let Limits { build_s, silence_s, log_bytes, grace_s } = Limits::default();
+        Self { build_s, silence_s, log_bytes, grace_s }
+    }
+}
+
+impl From<BuildLimits> for Limits {
+    fn from(it: BuildLimits) -> Self {
+        Self { build_s: it.build_s, silence_s: it.silence_s, log_bytes: it.log_bytes, grace_s: it.grace_s }
+    }
+}
+
+/// Who bb's own commits are by.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Committer {
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: String,
+}
+
+impl Default for Committer {
+    fn default() -> Self {
+        Self { name: "bb".to_owned(), email: "bb@localhost".to_owned() }
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Times {
+    /// Seconds between two looks at mainline, and at a branch that changed lately.
+    pub poll_s: u64,
+    /// The most seconds between two looks at a branch that is quiet or can't be reached.
+    pub poll_quiet_s: u64,
+    /// Seconds that a slave may be away before its builds are given to others.
+    pub lease_s: u64,
+    /// Seconds that a build waits for an eager slave before a reluctant one may take it.
+    pub reluctant_after_s: u64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { poll_s: 60, poll_quiet_s: 3600, lease_s: 60, reluctant_after_s: 600 }
+    }
+}
+
+impl Times {
+    /// How long a slave may be away.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_s)
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8010))
+}
+
+fn default_mainline() -> String {
+    "main".to_owned()
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Config {
+    /// Reads `master.toml` of a basedir.
+    ///
+    /// # Errors
+    /// When it is not there, not as expected, or contradicts itself.
+    pub fn read(basedir: &Path) -> Result<Self, ConfigError> {
+        let file = basedir.join(FILE_NAME);
+        let text = std::fs::read_to_string(&file).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+        Self::parse(&text, &file)
+    }
+
+    /// Reads settings from a text; `file` is for messages.
+    ///
+    /// # Errors
+    /// When the text is not as expected or contradicts itself.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|e| ConfigError::Syntax { file: file.to_owned(), text: e.to_string().trim_end().to_owned() })?;
+        config.check().map_err(|text| ConfigError::Value { file: file.to_owned(), text })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (i, project) in self.projects.iter().enumerate() {
+            if self.projects[..i].iter().any(|other| other.name == project.name) {
+                return Err(format!("two projects have the name `{}`", project.name));
+            }
+        }
+        for (i, lock) in self.locks.iter().enumerate() {
+            if lock.shares == 0 {
+                return Err(format!("lock `{}` has no shares: give it at least 1", lock.name));
+            }
+            if self.locks[..i].iter().any(|other| other.name == lock.name) {
+                return Err(format!("two locks have the name `{}`", lock.name));
+            }
+        }
+        if let Some(url) = &self.url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(format!("`url = \"{url}\"`: a URL that begins with http:// or https:// is expected"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text, Path::new("master.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_a_master_without_projects() {
+        let config = Config::parse("", Path::new("master.toml")).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8010");
+        assert!(config.projects.is_empty() && config.sources.allow_local.is_empty());
+    }
+
+    #[test]
+    fn errors_point_at_the_place() {
+        insta::assert_snapshot!(error("listen = \"127.0.0.1:8010\"\n[[project]]\nname = \"Heron\"\nrepository = \"x\"\n"), @"");
+        insta::assert_snapshot!(error("lissen = \"127.0.0.1:8010\"\n"), @"");
+        insta::assert_snapshot!(error("[[lock]]\nname = \"vm\"\nshares = 0\n"), @"");
+    }
+}

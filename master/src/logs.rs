@@ -1,0 +1,173 @@
+//! Logs of steps: files in the basedir, appended as slaves send them.
+//!
+//! A log's length is the length of its file, so that after any crash the file says what the master has. Bytes count as
+//! acknowledged only after [`Writer::sync`].
+
+use protocol::BuildId;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// All logs of a master. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    folder: Arc<Path>,
+    grew: watch::Sender<u64>,
+}
+
+impl Logs {
+    /// Logs in a folder.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder: folder.into(), grew: watch::Sender::new(0) }
+    }
+
+    fn path(&self, build: BuildId, step: u32) -> PathBuf {
+        self.folder.join((build.0 / 1000).to_string()).join(build.to_string()).join(format!("{step}.log"))
+    }
+
+    /// A receiver that sees a new value whenever some log grew.
+    pub fn growth(&self) -> watch::Receiver<u64> {
+        self.grew.subscribe()
+    }
+
+    /// How many bytes there are of a step's log.
+    ///
+    /// # Errors
+    /// When the file can't be looked at.
+    pub fn len(&self, build: BuildId, step: u32) -> io::Result<u64> {
+        match std::fs::metadata(self.path(build, step)) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// At most `limit` bytes of a step's log from `from` on; fewer, also none, at its end.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read(&self, build: BuildId, step: u32, from: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match File::open(self.path(build, step)) {
+            Ok(mut file) => {
+                file.seek(SeekFrom::Start(from))?;
+                file.take(limit as u64).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(bytes),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what there is of a build's logs, before it is run anew under another fencing number.
+    ///
+    /// # Errors
+    /// When the files can't be deleted.
+    pub fn forget(&self, build: BuildId) -> io::Result<()> {
+        let path = self.path(build, 0);
+        match path.parent().map(std::fs::remove_dir_all) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// A writer for one slave's connection.
+    pub fn writer(&self) -> Writer {
+        Writer { logs: self.clone(), files: HashMap::new(), unsynced: Vec::new() }
+    }
+}
+
+/// Appends to logs, keeping the files open that it writes to.
+#[derive(Debug)]
+pub struct Writer {
+    logs: Logs,
+    files: HashMap<(BuildId, u32), File>,
+    unsynced: Vec<(BuildId, u32)>,
+}
+
+impl Writer {
+    /// Appends bytes that belong at `offset`. What is there already is left as it is; bytes past a gap are refused by
+    /// returning, like any call, the offset expected next.
+    ///
+    /// # Errors
+    /// When the file can't be written, as on a full disk; what was there stays.
+    pub fn append(&mut self, build: BuildId, step: u32, offset: u64, bytes: &[u8]) -> io::Result<u64> {
+        let file = match self.files.entry((build, step)) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let path = self.logs.path(build, step);
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder)?;
+                }
+                entry.insert(OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?)
+            }
+        };
+        let len = file.metadata()?.len();
+        let skip = len.saturating_sub(offset);
+        if offset > len || skip >= bytes.len() as u64 {
+            return Ok(len);
+        }
+        let new = bytes.get(usize::try_from(skip).unwrap_or(usize::MAX)..).unwrap_or_default();
+        if let Err(error) = file.write_all_at(new, len) {
+            // A piece of a write must not be taken for the log's end.
+            let _ = file.set_len(len);
+            return Err(error);
+        }
+        if !self.unsynced.contains(&(build, step)) {
+            self.unsynced.push((build, step));
+        }
+        Ok(len + new.len() as u64)
+    }
+
+    /// Makes everything appended durable, and returns which logs that were and their lengths now.
+    ///
+    /// # Errors
+    /// When a file can't be synced.
+    pub fn sync(&mut self) -> io::Result<Vec<(BuildId, u32, u64)>> {
+        let mut synced = Vec::with_capacity(self.unsynced.len());
+        while let Some((build, step)) = self.unsynced.last().copied() {
+            if let Some(file) = self.files.get(&(build, step)) {
+                file.sync_data()?;
+                synced.push((build, step, file.metadata()?.len()));
+            }
+            self.unsynced.pop();
+        }
+        if !synced.is_empty() {
+            self.logs.grew.send_modify(|n| *n += 1);
+        }
+        Ok(synced)
+    }
+
+    /// Closes the files of a build.
+    pub fn close(&mut self, build: BuildId) {
+        self.files.retain(|(of, _), _| *of != build);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_log_has_each_byte_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        let build = BuildId(1234);
+        let mut writer = logs.writer();
+        assert_eq!(writer.append(build, 1, 0, b"one ").unwrap(), 4);
+        assert_eq!(writer.append(build, 1, 2, b"e two").unwrap(), 7, "an overlap is written once");
+        assert_eq!(writer.append(build, 1, 0, b"one").unwrap(), 7, "what is there stays");
+        assert_eq!(writer.append(build, 1, 9, b"gap").unwrap(), 7, "a gap is refused");
+        assert_eq!(writer.sync().unwrap(), [(build, 1, 7)]);
+        assert_eq!(logs.read(build, 1, 4, 100).unwrap(), b"two");
+        assert_eq!(logs.read(build, 1, 9, 100).unwrap(), b"");
+        assert_eq!(logs.len(build, 2).unwrap(), 0);
+        logs.forget(build).unwrap();
+        assert_eq!(logs.len(build, 1).unwrap(), 0);
+    }
+}
