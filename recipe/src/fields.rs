@@ -1,0 +1,208 @@
+//! Reading TOML by hand, so that every complaint knows its place: a table whose keys are taken one by one, and what is left
+//! in it is not known.
+
+use crate::error::{Place, Problem, RecipeError, quoted};
+use crate::words::nearest;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
+
+/// The text being read, and what was found wrong in it so far.
+pub(crate) struct Reader<'t> {
+    pub(crate) source: &'t str,
+    problems: Vec<(usize, Problem)>,
+    warnings: Vec<(usize, Problem)>,
+}
+
+impl<'t> Reader<'t> {
+    pub(crate) fn new(source: &'t str) -> Self {
+        Self { source, problems: vec![], warnings: vec![] }
+    }
+
+    fn problem(&self, span: &Range<usize>, found: String, expected: String, hint: Option<String>) -> (usize, Problem) {
+        (span.start, Problem { place: Place::of(self.source, span), found, expected, hint })
+    }
+
+    /// Notes an error.
+    pub(crate) fn wrong(&mut self, span: &Range<usize>, found: impl Into<String>, expected: impl Into<String>) {
+        self.wrong_with_hint(span, found, expected, None);
+    }
+
+    /// Notes an error, with what to do.
+    pub(crate) fn wrong_with_hint(
+        &mut self,
+        span: &Range<usize>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let problem = self.problem(span, found.into(), expected.into(), hint);
+        self.problems.push(problem);
+    }
+
+    /// Notes something that is allowed, but worth a look.
+    pub(crate) fn warn(&mut self, span: &Range<usize>, found: impl Into<String>, hint: impl Into<String>) {
+        let problem = self.problem(span, found.into(), String::new(), Some(hint.into()));
+        self.warnings.push(problem);
+    }
+
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
+        Place::of(self.source, span).line
+    }
+
+    /// What was wrong, else the warnings; each in the order of the file.
+    pub(crate) fn end(mut self, file: &str) -> Result<Vec<Problem>, RecipeError> {
+        let sorted = |mut list: Vec<(usize, Problem)>| {
+            list.sort_by_key(|(at, _)| *at);
+            list.into_iter().map(|(_, problem)| problem).take(RecipeError::MOST).collect()
+        };
+        if self.problems.is_empty() {
+            return Ok(sorted(std::mem::take(&mut self.warnings)));
+        }
+        Err(RecipeError { file: file.to_owned(), problems: sorted(self.problems) })
+    }
+
+    /// A text without NUL.
+    pub(crate) fn text(&mut self, what: &str, value: &Value<'_>) -> Option<String> {
+        let DeValue::String(text) = value.get_ref() else {
+            self.wrong(&value.span(), format!("{what} is {}", kind(value)), "a string");
+            return None;
+        };
+        if text.contains('\0') {
+            self.wrong(&value.span(), format!("{what} contains a NUL character"), "text without it");
+            return None;
+        }
+        Some(text.clone().into_owned())
+    }
+
+    /// A text, or a list of them, each with its place.
+    pub(crate) fn texts(&mut self, what: &str, value: &Value<'_>) -> Vec<(String, Range<usize>)> {
+        match value.get_ref() {
+            DeValue::String(_) => self.text(what, value).map(|t| (t, value.span())).into_iter().collect(),
+            DeValue::Array(items) => {
+                let one = format!("an item of {what}");
+                items.iter().filter_map(|item| Some((self.text(&one, item)?, item.span()))).collect()
+            }
+            _ => {
+                self.wrong(&value.span(), format!("{what} is {}", kind(value)), "a string or a list of strings");
+                vec![]
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn truth(&mut self, what: &str, value: &Value<'_>) -> Option<bool> {
+        if let DeValue::Boolean(truth) = value.get_ref() {
+            return Some(*truth);
+        }
+        let hint = matches!(value.get_ref(), DeValue::String(_)).then(|| "write it without quotes".to_owned());
+        self.wrong_with_hint(&value.span(), format!("{what} is {}", kind(value)), "true or false", hint);
+        None
+    }
+
+    /// One of a few words.
+    pub(crate) fn one_of<T: Copy>(&mut self, what: &str, value: &Value<'_>, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(what, value)?;
+        if let Some((_, meant)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*meant);
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let hint = nearest(&text, &known).map(|word| format!("did you mean \"{word}\"?"));
+        let expected = known.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" or ");
+        self.wrong_with_hint(&value.span(), format!("{what} is {}", quoted(&text)), expected, hint);
+        None
+    }
+
+    /// A table, to be read key by key.
+    pub(crate) fn fields<'v>(
+        &mut self,
+        what: &str,
+        value: &'v Value<'t>,
+        known: &'static [&'static str],
+    ) -> Option<Fields<'v, 't>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Fields::new(self, what, table, value.span(), known)),
+            _ => {
+                self.wrong(&value.span(), format!("{what} is {}", kind(value)), "a table");
+                None
+            }
+        }
+    }
+
+    /// The tables of an array of tables, each to be read key by key; `more` are those past the most allowed.
+    pub(crate) fn tables<'v>(&mut self, what: &str, value: &'v Value<'t>, most: usize) -> &'v [Value<'t>] {
+        let DeValue::Array(items) = value.get_ref() else {
+            let hint = format!("write [[{what}]], with two brackets on each side");
+            let found = format!("`{what}` is {}", kind(value));
+            self.wrong_with_hint(&value.span(), found, "an array of tables", Some(hint));
+            return &[];
+        };
+        if let Some(first_beyond) = items.get(most) {
+            let found = format!("there are {} of [[{what}]]", items.len());
+            self.wrong(&first_beyond.span(), found, format!("at most {most}"));
+        }
+        &items[..items.len().min(most)]
+    }
+}
+
+/// A table; every key of it must be known.
+pub(crate) struct Fields<'v, 't> {
+    table: &'v DeTable<'t>,
+    /// The place of the table.
+    pub(crate) span: Range<usize>,
+}
+
+impl<'v, 't> Fields<'v, 't> {
+    /// Takes a table, and notes every key that is not known.
+    pub(crate) fn new(
+        reader: &mut Reader<'t>,
+        what: &str,
+        table: &'v DeTable<'t>,
+        span: Range<usize>,
+        known: &'static [&'static str],
+    ) -> Self {
+        for (key, _) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+            let hint = match key.get_ref().as_ref() {
+                "step" | "steps" if !known.contains(&"step") => {
+                    Some("steps stand below a builder: [[builder.step]]".to_owned())
+                }
+                word => nearest(word, known).map(|k| format!("did you mean `{k}`?")),
+            };
+            let found = format!("unknown key {} in {what}", quoted(key.get_ref()));
+            let expected = known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+            reader.wrong_with_hint(&key.span(), found, format!("one of {expected}"), hint);
+        }
+        Self { table, span }
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&'v Value<'t>> {
+        self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn need(&self, reader: &mut Reader<'t>, what: &str, key: &str, example: &str) -> Option<&'v Value<'t>> {
+        let value = self.get(key);
+        if value.is_none() {
+            reader.wrong(&self.span, format!("{what} has no `{key}`"), format!("`{key} = {example}`"));
+        }
+        value
+    }
+}
+
+/// What a value is, with its text if that is short.
+pub(crate) fn kind(value: &Value<'_>) -> String {
+    match value.get_ref() {
+        DeValue::String(text) => format!("the string {}", quoted(text)),
+        DeValue::Integer(number) => format!("the number {}", quoted(&number.to_string())),
+        DeValue::Float(number) => format!("the number {}", quoted(number.as_str())),
+        DeValue::Boolean(truth) => format!("`{truth}`"),
+        DeValue::Datetime(_) => "a date or time".to_owned(),
+        DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

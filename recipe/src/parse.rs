@@ -1,0 +1,430 @@
+//! From TOML to a [`Recipe`]. Unknown keys are errors, so that a misspelt one never passes unseen; everything that is wrong
+//! is told at once.
+
+use crate::error::{Place, Problem, RecipeError, quoted};
+use crate::fields::{Fields, Reader, Value, kind};
+use crate::{Builder, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::de::{DeTable, DeValue};
+
+/// The largest recipe, in bytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// The most builders of a recipe.
+pub const MAX_BUILDERS: usize = 64;
+/// The most steps of a builder.
+pub const MAX_STEPS: usize = 64;
+/// The longest timeout of a step, in seconds: a week.
+pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
+/// The longest name of a builder, step, label or lock, in characters.
+const MAX_NAME: usize = 64;
+
+const RECIPE_KEYS: &[&str] = &["project", "builder"];
+const PROJECT_KEYS: &[&str] = &["changelog", "fragments"];
+const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "step"];
+const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
+
+/// Something in a recipe that is allowed, but probably not meant.
+pub type Warning = Problem;
+
+impl Recipe {
+    /// Reads a recipe. `file` is its name, for the errors.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place, what was found and what was expected.
+    pub fn parse(bytes: &[u8], file: &str) -> Result<(Self, Vec<Warning>), RecipeError> {
+        let (reader, table) = read(bytes, file)?;
+        let mut reader = reader;
+        let recipe = recipe(&mut reader, &table);
+        let warnings = reader.end(file)?;
+        Ok((recipe, warnings))
+    }
+}
+
+impl Project {
+    /// Reads only the `[project]` table, for what needs no builder; the rest of the recipe may be wrong or missing.
+    ///
+    /// # Errors
+    /// What is wrong with the table, or text that is no TOML.
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self, RecipeError> {
+        let (mut reader, table) = read(bytes, file)?;
+        let found = table.iter().find(|(key, _)| key.get_ref() == "project");
+        let project = found.map_or_else(Self::default, |(_, value)| project(&mut reader, value));
+        reader.end(file)?;
+        Ok(project)
+    }
+}
+
+/// The text and its TOML.
+fn read<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), RecipeError> {
+    let fail = |place, found: String, expected: &str, hint: Option<String>| {
+        let problem = Problem { place, found, expected: expected.to_owned(), hint };
+        RecipeError { file: file.to_owned(), problems: vec![problem] }
+    };
+    if bytes.len() > MAX_BYTES {
+        let found = format!("the file has {} bytes", bytes.len());
+        return Err(fail(Place::of("", &(0..0)), found, &format!("at most {MAX_BYTES}"), None));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        // All before the first bad byte is text; the place is its end.
+        let good = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+        let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        let place = Place::of(good, &(good.len()..good.len()));
+        fail(
+            place,
+            format!("the byte 0x{bad:02x} is not UTF-8"),
+            "UTF-8 text",
+            Some("save the file as UTF-8".to_owned()),
+        )
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match DeTable::parse(text) {
+        Ok(table) => Ok((Reader::new(text), table.into_inner())),
+        Err(error) => {
+            let span = error.span().unwrap_or(text.len()..text.len());
+            let hint = if error.message().contains("duplicate key") {
+                Some(
+                    "each key may stand once; several builders or steps are written [[builder]] and [[builder.step]]"
+                        .to_owned(),
+                )
+            } else {
+                None
+            };
+            Err(fail(Place::of(text, &span), format!("not TOML: {}", error.message()), "", hint))
+        }
+    }
+}
+
+fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
+    let end = reader.source.len();
+    let fields = Fields::new(reader, "the recipe", table, end..end, RECIPE_KEYS);
+    let project = fields.get("project").map_or_else(Project::default, |value| project(reader, value));
+    let Some(value) = fields.get("builder") else {
+        reader.wrong(&fields.span, "there is no builder", "`[[builder]]` with a name and at least one step");
+        return Recipe { project, builders: vec![] };
+    };
+    let tables = reader.tables("builder", value, MAX_BUILDERS);
+    if tables.is_empty() && matches!(value.get_ref(), DeValue::Array(_)) {
+        reader.wrong(&value.span(), "there is no builder", "`[[builder]]` with a name and at least one step");
+    }
+    let mut names = Names::new("builder");
+    let builders: Vec<Builder> = tables.iter().filter_map(|value| builder(reader, value, &mut names)).collect();
+    if builders.len() == tables.len() && !builders.is_empty() && builders.iter().all(|b| !b.required) {
+        let hint = "set `required = true` for at least one";
+        reader.warn(&tables[0].span(), "no builder is required, so that nothing can land", hint);
+    }
+    Recipe { project, builders }
+}
+
+fn project<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Project {
+    let mut project = Project::default();
+    let Some(fields) = reader.fields("[project]", value, PROJECT_KEYS) else { return project };
+    if let Some(value) = fields.get("changelog")
+        && let Some(path) = reader.text("`changelog`", value)
+    {
+        if is_path(&path) {
+            project.changelog = path;
+        } else {
+            let found = format!("`changelog` is {}", quoted(&path));
+            reader.wrong(&value.span(), found, "a path from the repository's root, without `..`");
+        }
+    }
+    if let Some(value) = fields.get("fragments") {
+        project.fragments = vec![];
+        for (name, span) in reader.texts("`fragments`", value) {
+            if !is_path(&name) || name.contains('/') {
+                reader.wrong(&span, format!("{} in `fragments`", quoted(&name)), "the name of a file at the root");
+            } else if name == project.changelog {
+                reader.wrong(&span, format!("{} is the ChangeLog itself", quoted(&name)), "another file's name");
+            } else if !project.fragments.contains(&name) {
+                project.fragments.push(name);
+            }
+        }
+    }
+    project
+}
+
+fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Builder> {
+    let fields = reader.fields("[[builder]]", value, BUILDER_KEYS)?;
+    let name = fields.need(reader, "the builder", "name", "\"linux\"").and_then(|v| names.take(reader, v));
+    let slaves = fields.get("slaves").map_or_else(Vec::new, |v| labels(reader, v));
+    let locks = fields.get("locks").map_or_else(Vec::new, |v| locks(reader, v));
+    let required = fields.get("required").and_then(|v| reader.truth("`required`", v));
+    let steps = match fields.get("step") {
+        Some(value) => steps(reader, value),
+        None => {
+            let who = name.as_ref().map_or_else(|| "the builder".to_owned(), |n| format!("builder `{n}`"));
+            let expected = "`[[builder.step]]` with a name and what to run";
+            reader.wrong(&fields.span, format!("{who} has no step"), expected);
+            vec![]
+        }
+    };
+    let builder = Builder { name: name?, slaves, locks, required: required.unwrap_or(true), steps };
+    let harmless = |s: &Step| s.on_failure != OnFailure::Fail;
+    if builder.required && !builder.steps.is_empty() && builder.steps.iter().all(harmless) {
+        let found = format!("no step of builder `{}` can fail it, so that it proves nothing", builder.name);
+        reader.warn(&fields.span, found, "let at least one step have `on_failure = \"fail\"`, the default");
+    }
+    Some(builder)
+}
+
+fn labels(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<String> {
+    let mut labels = vec![];
+    for (label, span) in reader.texts("`slaves`", value) {
+        if !is_name(&label) {
+            reader.wrong(&span, format!("the label {}", quoted(&label)), NAME);
+        } else if labels.contains(&label) {
+            reader.warn(&span, format!("the label `{label}` is named twice"), "name it once");
+        } else {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
+fn locks<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<LockRequest> {
+    let mut names = Names::new("lock");
+    let one = LockAmount::Shares(1);
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            let mut asked: Vec<_> = table.iter().collect();
+            asked.sort_by_key(|(key, _)| key.span().start);
+            asked
+                .into_iter()
+                .filter_map(|(key, value)| {
+                    let name = names.take_text(reader, key.get_ref(), key.span())?;
+                    Some(LockRequest { amount: amount(reader, &name, value)?, name })
+                })
+                .collect()
+        }
+        DeValue::String(_) | DeValue::Array(_) => reader
+            .texts("`locks`", value)
+            .into_iter()
+            .filter_map(|(name, span)| Some(LockRequest { name: names.take_text(reader, &name, span)?, amount: one }))
+            .collect(),
+        _ => {
+            let expected = "a list as in `[\"vm\"]`, or shares as in `{ vm = 2 }` or `{ vm = \"exclusive\" }`";
+            reader.wrong(&value.span(), format!("`locks` is {}", kind(value)), expected);
+            vec![]
+        }
+    }
+}
+
+fn amount(reader: &mut Reader<'_>, lock: &str, value: &Value<'_>) -> Option<LockAmount> {
+    match value.get_ref() {
+        DeValue::String(text) if text == "exclusive" => return Some(LockAmount::Exclusive),
+        DeValue::Integer(number) => {
+            let shares = u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|shares| *shares > 0);
+            if let Some(shares) = shares {
+                return Some(LockAmount::Shares(shares));
+            }
+        }
+        _ => {}
+    }
+    let expected = format!("a number of shares from 1 to {}, or \"exclusive\"", u32::MAX);
+    reader.wrong(&value.span(), format!("lock `{lock}` is asked for by {}", kind(value)), expected);
+    None
+}
+
+fn steps<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<Step> {
+    let tables = reader.tables("builder.step", value, MAX_STEPS);
+    if tables.is_empty() && matches!(value.get_ref(), DeValue::Array(_)) {
+        reader.wrong(&value.span(), "there is no step", "`[[builder.step]]` with a name and what to run");
+    }
+    let mut names = Names::new("step");
+    let mut steps: Vec<Step> = vec![];
+    for value in tables {
+        let step = step(reader, value, &mut names);
+        if let Some(step) = &step
+            && steps.is_empty()
+            && step.when == When::OnFailure
+        {
+            let found = format!("step `{}` is the first and runs only after a failure, so never", step.name);
+            reader.warn(&value.span(), found, "put it after the step whose failure it is for");
+        }
+        steps.extend(step);
+    }
+    steps
+}
+
+fn step<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Step> {
+    let fields = reader.fields("[[builder.step]]", value, STEP_KEYS)?;
+    let name = fields.need(reader, "the step", "name", "\"test\"").and_then(|v| names.take(reader, v));
+    let run = fields.need(reader, "the step", "run", "\"make check\"").and_then(|v| run(reader, v));
+    let timeout_s = fields.get("timeout").and_then(|v| timeout(reader, v));
+    let when = fields.get("when").and_then(|v| {
+        let words = [("on-success", When::OnSuccess), ("always", When::Always), ("on-failure", When::OnFailure)];
+        reader.one_of("`when`", v, &words)
+    });
+    let on_failure = fields.get("on_failure").and_then(|v| {
+        let words = [("fail", OnFailure::Fail), ("warn", OnFailure::Warn), ("ignore", OnFailure::Ignore)];
+        reader.one_of("`on_failure`", v, &words)
+    });
+    let env = fields.get("env").map_or_else(BTreeMap::new, |v| env(reader, v));
+    let junit = fields.get("junit").map_or_else(Vec::new, |v| globs(reader, "`junit`", v));
+    let artifacts = fields.get("artifacts").map_or_else(Vec::new, |v| globs(reader, "`artifacts`", v));
+    Some(Step {
+        name: name?,
+        run: run?,
+        timeout_s,
+        when: when.unwrap_or_default(),
+        on_failure: on_failure.unwrap_or_default(),
+        env,
+        junit,
+        artifacts,
+    })
+}
+
+fn run(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Run> {
+    if let DeValue::Array(items) = value.get_ref() {
+        let words = reader.texts("`run`", value);
+        if words.len() < items.len() {
+            return None;
+        }
+        if words.first().is_none_or(|(program, _)| program.is_empty()) {
+            reader.wrong(&value.span(), "`run` names no program", "a program and its arguments");
+            return None;
+        }
+        return Some(Run::Argv(words.into_iter().map(|(word, _)| word).collect()));
+    }
+    if !matches!(value.get_ref(), DeValue::String(_)) {
+        let expected = "a string for `sh -eu`, or a list of a program and its arguments";
+        reader.wrong(&value.span(), format!("`run` is {}", kind(value)), expected);
+        return None;
+    }
+    let text = reader.text("`run`", value)?;
+    if text.trim().is_empty() {
+        reader.wrong(&value.span(), "`run` is empty", "a command");
+        return None;
+    }
+    Some(Run::Shell(text))
+}
+
+fn env<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> BTreeMap<String, String> {
+    let DeValue::Table(table) = value.get_ref() else {
+        reader.wrong(&value.span(), format!("`env` is {}", kind(value)), "a table as in `{ LANG = \"C\" }`");
+        return BTreeMap::new();
+    };
+    let mut env = BTreeMap::new();
+    for (key, value) in table.iter() {
+        let name = key.get_ref();
+        if !is_variable(name) {
+            let expected = "a variable's name: letters, digits and `_`, no digit first";
+            reader.wrong(&key.span(), format!("{} in `env`", quoted(name)), expected);
+        } else if name.starts_with("BB_") {
+            reader.wrong(
+                &key.span(),
+                format!("{} in `env` is bb's own", quoted(name)),
+                "a name without `BB_` in front",
+            );
+        } else if !matches!(value.get_ref(), DeValue::String(_)) {
+            let hint = Some("write it in quotes".to_owned());
+            reader.wrong_with_hint(&value.span(), format!("`{name}` is {}", kind(value)), "a string", hint);
+        } else if let Some(text) = reader.text(&quoted(name), value) {
+            env.insert(name.clone().into_owned(), text);
+        }
+    }
+    env
+}
+
+fn globs(reader: &mut Reader<'_>, what: &str, value: &Value<'_>) -> Vec<String> {
+    let mut globs = vec![];
+    for (glob, span) in reader.texts(what, value) {
+        if is_path(&glob) {
+            globs.push(glob);
+        } else {
+            let expected = "a path or pattern from the work folder, without `..`";
+            reader.wrong(&span, format!("{} in {what}", quoted(&glob)), expected);
+        }
+    }
+    globs
+}
+
+/// `90s`, `20m`, `1h30m`, `2d`: whole numbers, each with its unit, the greater first.
+fn timeout(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<u64> {
+    let expected = "a time such as \"90s\", \"20m\" or \"1h30m\", from 1s to 7d";
+    if let DeValue::Integer(number) = value.get_ref() {
+        let hint = Some(format!("write \"{number}s\" if seconds are meant"));
+        reader.wrong_with_hint(&value.span(), format!("`timeout` is {}", kind(value)), expected, hint);
+        return None;
+    }
+    let text = reader.text("`timeout`", value)?;
+    let seconds = seconds(&text).filter(|s| (1..=MAX_TIMEOUT_S).contains(s));
+    if seconds.is_none() {
+        reader.wrong(&value.span(), format!("`timeout` is {}", quoted(&text)), expected);
+    }
+    seconds
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total: u64 = 0;
+    let mut last_unit = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = match rest[digits..].chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 60 * 60,
+            'd' => 24 * 60 * 60,
+            _ => return None,
+        };
+        if unit >= last_unit {
+            return None;
+        }
+        last_unit = unit;
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[digits + 1..];
+    }
+    Some(total)
+}
+
+const NAME: &str = "1 to 64 of a-z, A-Z, 0-9, `.`, `_` and `-`, a letter or digit first";
+
+/// Names that were taken, so that each stands once.
+struct Names {
+    what: &'static str,
+    taken: BTreeMap<String, usize>,
+}
+
+impl Names {
+    fn new(what: &'static str) -> Self {
+        Self { what, taken: BTreeMap::new() }
+    }
+
+    fn take(&mut self, reader: &mut Reader<'_>, value: &Value<'_>) -> Option<String> {
+        let name = reader.text("`name`", value)?;
+        self.take_text(reader, &name, value.span())
+    }
+
+    fn take_text(&mut self, reader: &mut Reader<'_>, name: &str, span: Range<usize>) -> Option<String> {
+        if !is_name(name) {
+            reader.wrong(&span, format!("the {}'s name is {}", self.what, quoted(name)), NAME);
+            return None;
+        }
+        if let Some(line) = self.taken.get(name) {
+            let found = format!("another {} named `{name}`", self.what);
+            reader.wrong(&span, found, format!("a name of its own; the first is in line {line}"));
+            return None;
+        }
+        self.taken.insert(name.to_owned(), reader.line(&span));
+        Some(name.to_owned())
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    text.len() <= MAX_NAME && text.bytes().all(inner) && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+}
+
+fn is_variable(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    text.bytes().all(inner) && text.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+}
+
+/// A path that stays below its root and is no part of `.git`.
+fn is_path(text: &str) -> bool {
+    let part_ok = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    text.split('/').all(part_ok) && !text.chars().any(char::is_control) && !text.contains('\\')
+}

@@ -1,0 +1,154 @@
+//! From a [`Recipe`] to TOML, as a person would write it: what has its default is left out.
+
+use crate::{Builder, LockAmount, OnFailure, Project, Recipe, Run, Step, When};
+use std::fmt::Write;
+
+impl Recipe {
+    /// The recipe as `.bb.toml`; [`Recipe::parse`] reads the same recipe from it.
+    ///
+    /// Equal recipes give equal text and different ones different text, so that the text can stand for the recipe.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        project(&mut out, &self.project);
+        for item in &self.builders {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            builder(&mut out, item);
+        }
+        out
+    }
+}
+
+fn project(out: &mut String, project: &Project) {
+    let default = Project::default();
+    if *project == default {
+        return;
+    }
+    out.push_str("[project]\n");
+    if project.changelog != default.changelog {
+        line(out, "changelog", &quote(&project.changelog));
+    }
+    if project.fragments != default.fragments {
+        line(out, "fragments", &list(&project.fragments));
+    }
+}
+
+fn builder(out: &mut String, builder: &Builder) {
+    out.push_str("[[builder]]\n");
+    line(out, "name", &quote(&builder.name));
+    if !builder.slaves.is_empty() {
+        line(out, "slaves", &list(&builder.slaves));
+    }
+    if !builder.locks.is_empty() {
+        let single = builder.locks.iter().all(|l| l.amount == LockAmount::Shares(1));
+        let names: Vec<String> = builder.locks.iter().map(|l| l.name.clone()).collect();
+        let table = || {
+            let pairs = builder.locks.iter().map(|l| match l.amount {
+                LockAmount::Shares(shares) => format!("{} = {shares}", quote(&l.name)),
+                LockAmount::Exclusive => format!("{} = \"exclusive\"", quote(&l.name)),
+            });
+            format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+        };
+        line(out, "locks", &if single { list(&names) } else { table() });
+    }
+    if !builder.required {
+        line(out, "required", "false");
+    }
+    for item in &builder.steps {
+        out.push('\n');
+        step(out, item);
+    }
+}
+
+fn step(out: &mut String, step: &Step) {
+    out.push_str("[[builder.step]]\n");
+    line(out, "name", &quote(&step.name));
+    match &step.run {
+        Run::Shell(text) if text.contains('\n') => line(out, "run", &quote_lines(text)),
+        Run::Shell(text) => line(out, "run", &quote(text)),
+        Run::Argv(words) => line(out, "run", &list(words)),
+    }
+    if let Some(seconds) = step.timeout_s {
+        line(out, "timeout", &quote(&time(seconds)));
+    }
+    if !step.junit.is_empty() {
+        line(out, "junit", &one_or_list(&step.junit));
+    }
+    if !step.artifacts.is_empty() {
+        line(out, "artifacts", &one_or_list(&step.artifacts));
+    }
+    match step.when {
+        When::OnSuccess => {}
+        When::Always => line(out, "when", "\"always\""),
+        When::OnFailure => line(out, "when", "\"on-failure\""),
+    }
+    match step.on_failure {
+        OnFailure::Fail => {}
+        OnFailure::Warn => line(out, "on_failure", "\"warn\""),
+        OnFailure::Ignore => line(out, "on_failure", "\"ignore\""),
+    }
+    if !step.env.is_empty() {
+        let pairs: Vec<String> = step.env.iter().map(|(name, value)| format!("{name} = {}", quote(value))).collect();
+        line(out, "env", &format!("{{ {} }}", pairs.join(", ")));
+    }
+}
+
+fn line(out: &mut String, key: &str, value: &str) {
+    // Writing to a string never fails.
+    let _ = writeln!(out, "{key} = {value}");
+}
+
+fn one_or_list(items: &[String]) -> String {
+    match items {
+        [one] => quote(one),
+        several => list(several),
+    }
+}
+
+fn list(items: &[String]) -> String {
+    format!("[{}]", items.iter().map(|i| quote(i)).collect::<Vec<_>>().join(", "))
+}
+
+fn escape(out: &mut String, c: char) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\t' => out.push_str("\\t"),
+        '\r' => out.push_str("\\r"),
+        c if c.is_control() => {
+            let _ = write!(out, "\\u{:04X}", u32::from(c));
+        }
+        c => out.push(c),
+    }
+}
+
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    text.chars().for_each(|c| escape(&mut out, c));
+    out.push('"');
+    out
+}
+
+/// Text of several lines, in three quotes.
+fn quote_lines(text: &str) -> String {
+    let mut out = String::from("\"\"\"\n");
+    for c in text.chars() {
+        if c == '\n' { out.push('\n') } else { escape(&mut out, c) }
+    }
+    out.push_str("\"\"\"");
+    out
+}
+
+/// `1h30m`: the way that timeouts are written.
+fn time(mut seconds: u64) -> String {
+    let mut out = String::new();
+    for (unit, letter) in [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm'), (1, 's')] {
+        if seconds >= unit {
+            let _ = write!(out, "{}{letter}", seconds / unit);
+            seconds %= unit;
+        }
+    }
+    out
+}
