@@ -56,6 +56,8 @@ pub struct Folded {
     pub added: Range<usize>,
     /// How many entries were added.
     pub entries: usize,
+    /// How many of them (or of those left out) the branch had written into the ChangeLog itself.
+    pub lifted: usize,
     /// Entries that the ChangeLog had already.
     pub left_out: Vec<LeftOut>,
     /// The paths of the fragments, to be deleted.
@@ -118,6 +120,37 @@ pub enum FoldError {
     /// Fragments that cannot be folded, each with its place.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Fragments(Vec<Complaint>),
+    /// The branch and mainline changed the same old text of the ChangeLog differently.
+    #[error("{path}: {conflicts} old {} changed differently on both sides", if *.conflicts == 1 { "entry was" } else { "entries were" })]
+    Conflict {
+        /// The ChangeLog's path.
+        path: String,
+        /// How many conflicts there are.
+        conflicts: usize,
+        /// The old text as merged, with conflict markers; nothing is folded in it.
+        bytes: Vec<u8>,
+    },
+    /// The branch deletes the ChangeLog.
+    #[error("{path}: the branch deletes the ChangeLog")]
+    Deleted {
+        /// The ChangeLog's path.
+        path: String,
+    },
+}
+
+impl FoldError {
+    /// What to do about it; of several complaints, what to do about the first.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Fragments(complaints) => complaints.first().map_or("", |c| c.problem.hint()),
+            Self::Conflict { .. } => {
+                "merge mainline into the branch and resolve the old entry there; new entries never conflict"
+            }
+            Self::Deleted { .. } => {
+                "bring the file back in the branch; if it is to go, delete it on mainline and from `changelog` in .bb.toml"
+            }
+        }
+    }
 }
 
 /// Folds the fragments into a GNU ChangeLog (or a new one, if there is none), as merged on the day `on`.
@@ -130,9 +163,18 @@ pub fn fold(
     on: Date,
     options: &FoldOptions<'_>,
 ) -> Result<Folded, FoldError> {
-    let before = changelog.unwrap_or_default();
+    fold_incoming(changelog.unwrap_or_default(), fragments, &[], on, options)
+}
+
+fn fold_incoming(
+    before: &[u8],
+    fragments: &[Fragment<'_>],
+    lifted: &[Incoming<'_>],
+    on: Date,
+    options: &FoldOptions<'_>,
+) -> Result<Folded, FoldError> {
     let log = ChangeLog::parse(before);
-    let mut plan = Plan::of(before, fragments, options)?;
+    let mut plan = Plan::of(before, fragments, lifted, options)?;
     plan.leave_out_known(&log, options.base);
     let style = Style::of(&log);
     let day = (options.date == DatePolicy::Merge).then_some(on);
@@ -142,13 +184,14 @@ pub fn fold(
         changelog,
         added,
         entries: plan.entries.len(),
+        lifted: lifted.len(),
         left_out: plan.left_out,
         removed: fragments.iter().map(|f| f.path.to_vec()).collect(),
         notes: plan.notes,
     })
 }
 
-/// An entry of a fragment.
+/// An entry of a fragment, or one that a branch wrote into the ChangeLog itself.
 #[derive(Clone, Copy)]
 struct Incoming<'a> {
     path: &'a [u8],
@@ -171,7 +214,12 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn of(before: &[u8], fragments: &[Fragment<'a>], options: &FoldOptions<'_>) -> Result<Self, FoldError> {
+    fn of(
+        before: &[u8],
+        fragments: &[Fragment<'a>],
+        lifted: &[Incoming<'a>],
+        options: &FoldOptions<'_>,
+    ) -> Result<Self, FoldError> {
         let encoding = if std::str::from_utf8(before).is_ok() { Encoding::Utf8 } else { Encoding::Bytes };
         let mut wrong: Vec<Complaint> = fragments.iter().flat_map(|f| complaints(f, encoding)).collect();
         let mut notes = Vec::new();
@@ -198,6 +246,7 @@ impl<'a> Plan<'a> {
         if !wrong.is_empty() {
             return Err(FoldError::Fragments(wrong));
         }
+        files.push(lifted.to_vec());
         let entries = match options.date {
             DatePolicy::Merge => newest_file_first(files),
             DatePolicy::Author => newest_entry_first(&files),
@@ -348,5 +397,8 @@ fn open_paragraph(out: &mut Vec<u8>, end: &[u8]) {
     }
 }
 
+mod branch;
 #[cfg(test)]
 mod tests;
+
+pub use branch::{BranchChangeLog, fold_branch};

@@ -27,13 +27,17 @@ mod header;
 mod known;
 mod lines;
 mod log;
+mod merge;
 mod style;
 
 pub use date::{DateStyle, HeaderDate};
-pub use fold::{DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold};
+pub use fold::{
+    BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
+};
 pub use fragment::{
     Complaint, Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, Problem,
     issue_of,
 };
 pub use header::{Author, Header};
 pub use log::{ChangeLog, Entry};
+pub use merge::{Markers, MergeOptions, Merged, Order, merge};

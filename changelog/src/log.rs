@@ -11,6 +11,7 @@ pub struct ChangeLog<'a> {
     bytes: &'a [u8],
     spans: Vec<Span>,
     trailer: usize,
+    extent: Extent,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ impl<'a> ChangeLog<'a> {
             Extent::Whole => trailer_start(bytes, spans.last().map_or(0, |s| s.header_end)),
             Extent::Head => bytes.len(),
         };
-        Self { bytes, spans, trailer }
+        Self { bytes, spans, trailer, extent }
     }
 
     /// What precedes the first header.
@@ -58,7 +59,7 @@ impl<'a> ChangeLog<'a> {
     }
 
     /// The entries, from the top of the file.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'a>> + Clone + '_ {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'a>> + DoubleEndedIterator + Clone + '_ {
         (0..self.spans.len()).map(|at| self.entry_at(at))
     }
 
@@ -75,6 +76,11 @@ impl<'a> ChangeLog<'a> {
     /// The file that was parsed.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Whether the file ends where this ends.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.extent == Extent::Whole
     }
 
     /// Prints the file from its parts: always the bytes that were parsed.

@@ -1,0 +1,281 @@
+//! The merge of one entry that both sides changed: header, then units of its body.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use super::align::Alignment;
+use super::entries::{hash_without_blanks, line_hashes};
+use super::{Side, Verdict, three_way};
+use crate::header::same_header;
+use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, is_space, lines, trim, trim_end, without_end};
+use crate::log::Entry;
+
+/// The merged entry without the blank lines below it; `None` if the two changes conflict.
+pub(super) fn merge(base: &Entry<'_>, ours: &Entry<'_>, theirs: &Entry<'_>, end: LineEnd) -> Option<Vec<u8>> {
+    let Verdict::Take(header) = three_way(base.header_bytes(), ours.header_bytes(), theirs.header_bytes(), same_header)
+    else {
+        return None;
+    };
+    let (b, o, t) = (Body::of(base), Body::of(ours), Body::of(theirs));
+    let row = merged_units(&b, &o, &t)?;
+    let mut out = header.to_vec();
+    end_line(&mut out, end);
+    for (at, unit) in row.iter().enumerate() {
+        match unit.lead {
+            _ if at == 0 => out.extend_from_slice(three_way_lead(b.gap, o.gap, t.gap)),
+            Some(lead) => out.extend_from_slice(lead),
+            None => out.extend_from_slice(end.as_bytes()),
+        }
+        out.extend_from_slice(&unit.text);
+        end_line(&mut out, end);
+    }
+    Some(out)
+}
+
+/// One entry of two that have the same header: `above`'s text, a blank line, `below`'s.
+pub(super) fn join(above: &Entry<'_>, below: &Entry<'_>, end: LineEnd) -> Vec<u8> {
+    let mut out = above.content().to_vec();
+    end_line(&mut out, end);
+    out.extend_from_slice(end.as_bytes());
+    out.extend_from_slice(below.text());
+    out
+}
+
+fn end_line(out: &mut Vec<u8>, end: LineEnd) {
+    if !out.ends_with(b"\n") {
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// Blank lines: a change on one side counts, ours' before theirs'.
+fn three_way_lead<'a>(base: &'a [u8], ours: &'a [u8], theirs: &'a [u8]) -> &'a [u8] {
+    match three_way(base, ours, theirs, |a, b| a == b) {
+        Verdict::Take(lead) => lead,
+        Verdict::Both => ours,
+    }
+}
+
+/// The units of an entry's body.
+struct Body<'a> {
+    /// The blank lines between header and text.
+    gap: &'a [u8],
+    units: Vec<Unit<'a>>,
+}
+
+/// Lines that belong together: an item, one more function of it, or a paragraph.
+#[derive(Clone, Copy)]
+struct Unit<'a> {
+    /// The blank lines above; of the first unit unknown, for those belong to the header.
+    lead: Option<&'a [u8]>,
+    /// The lines, without the last line end.
+    text: &'a [u8],
+}
+
+impl<'a> Unit<'a> {
+    /// Whether it goes on with the item above: one more function of the same file.
+    fn continues(&self) -> bool {
+        self.lead.is_some_and(<[u8]>::is_empty) && trim(first_line(self.text)).starts_with(b"(")
+    }
+}
+
+impl<'a> Body<'a> {
+    fn of(entry: &Entry<'a>) -> Self {
+        let body = entry.body_bytes();
+        let gap = &body[..blank_head(body)];
+        let text = &body[gap.len()..blank_tail(body).max(gap.len())];
+        let mut units: Vec<Unit<'a>> = Vec::new();
+        let (mut at, mut unit_start, mut unit_end, mut lead_start) = (0, 0, 0, None);
+        for line in lines(text) {
+            let line_end = at + line.len();
+            if !is_blank(line) {
+                let starts = matches!(trim(line).first(), Some(b'*' | b'('));
+                if at > 0 && (starts || unit_end < at) {
+                    units.push(Unit {
+                        lead: lead_start.map(|s: usize| &text[s..unit_start]),
+                        text: without_end(&text[unit_start..unit_end]),
+                    });
+                    lead_start = Some(unit_end);
+                    unit_start = at;
+                }
+                unit_end = line_end;
+            }
+            at = line_end;
+        }
+        if unit_end > unit_start {
+            units.push(Unit {
+                lead: lead_start.map(|s: usize| &text[s..unit_start]),
+                text: without_end(&text[unit_start..unit_end]),
+            });
+        }
+        Self { gap, units }
+    }
+}
+
+fn first_line(text: &[u8]) -> &[u8] {
+    lines(text).next().unwrap_or_default()
+}
+
+/// A unit of the result.
+struct Placed<'a> {
+    lead: Option<&'a [u8]>,
+    text: std::borrow::Cow<'a, [u8]>,
+}
+
+impl<'a> From<Unit<'a>> for Placed<'a> {
+    fn from(unit: Unit<'a>) -> Self {
+        Self { lead: unit.lead, text: unit.text.into() }
+    }
+}
+
+fn merged_units<'a>(base: &Body<'a>, ours: &Body<'a>, theirs: &Body<'a>) -> Option<Vec<Placed<'a>>> {
+    let hasher = RandomState::new();
+    let of_ours = align(&base.units, &ours.units, &hasher);
+    let of_theirs = align(&base.units, &theirs.units, &hasher);
+    let (ours_added, theirs_added) = (added(&of_ours, &ours.units), added(&of_theirs, &theirs.units));
+    let mut row = Vec::new();
+    let mut place = Place::default();
+    for b in 0..base.units.len() {
+        place.add(b, &ours_added, &theirs_added);
+        if let Some(unit) = fate(
+            base.units[b],
+            of_ours.side_of(b).map(|o| ours.units[o]),
+            of_theirs.side_of(b).map(|t| theirs.units[t]),
+        )? {
+            place.write(Side::Theirs, &mut row);
+            row.push(unit);
+        }
+    }
+    place.add(base.units.len(), &ours_added, &theirs_added);
+    place.write(Side::Ours, &mut row);
+    Some(row)
+}
+
+fn align(base: &[Unit<'_>], side: &[Unit<'_>], hasher: &RandomState) -> Alignment {
+    let mut found = Alignment::new(base.len(), side.len());
+    found.by_key(|b| Some(hasher.hash_one(base[b].text)), |s| Some(hasher.hash_one(side[s].text)));
+    let loose = |unit: &Unit<'_>| Some(hash_without_blanks(unit.text, hasher));
+    found.by_key(|b| loose(&base[b]), |s| loose(&side[s]));
+    let features = |unit: &Unit<'_>| line_hashes(unit.text, hasher);
+    found.by_votes(|b| features(&base[b]), |s| features(&side[s]), |v| 2 * v.shared >= v.base_size.min(v.side_size));
+    let head = |unit: &Unit<'_>| Some(hash_without_blanks(head_of(unit.text), hasher));
+    found.by_key(|b| head(&base[b]), |s| head(&side[s]));
+    found.by_order();
+    found
+}
+
+/// What names the unit: its first line up to the colon.
+fn head_of(text: &[u8]) -> &[u8] {
+    let line = first_line(text);
+    &line[..memchr::memchr(b':', line).unwrap_or(line.len())]
+}
+
+/// What becomes of a unit of the base: `None` for a conflict, `Some(None)` if it goes.
+fn fate<'a>(base: Unit<'a>, ours: Option<Unit<'a>>, theirs: Option<Unit<'a>>) -> Option<Option<Placed<'a>>> {
+    let (o, t) = match (ours, theirs) {
+        (Some(o), Some(t)) => (o, t),
+        (None, None) => return Some(None),
+        (Some(side), None) | (None, Some(side)) => return (side.text == base.text).then_some(None),
+    };
+    let lead = match (base.lead, o.lead, t.lead) {
+        (Some(b), Some(o), Some(t)) => Some(three_way_lead(b, o, t)),
+        (_, o, t) => o.or(t),
+    };
+    let text = match three_way(base.text, o.text, t.text, |a, b| a == b) {
+        Verdict::Take(text) => text.into(),
+        Verdict::Both => {
+            reindented(base.text, o.text, t.text).or_else(|| reindented(base.text, t.text, o.text))?.into()
+        }
+    };
+    Some(Some(Placed { lead, text }))
+}
+
+/// If `indented` differs from `base` in blanks only: the text of `worded` with those blanks.
+fn reindented(base: &[u8], indented: &[u8], worded: &[u8]) -> Option<Vec<u8>> {
+    let pairs: Vec<(&[u8], &[u8])> = lines(base).zip(lines(indented)).collect();
+    let only_blanks = lines(base).count() == lines(indented).count() && pairs.iter().all(|(b, i)| bare(b) == bare(i));
+    if !only_blanks {
+        return None;
+    }
+    let mut indents: HashMap<&[u8], &[u8]> = HashMap::new();
+    for (b, i) in &pairs {
+        indents.entry(indent(b)).or_insert(indent(i));
+    }
+    let mut out = Vec::with_capacity(worded.len() + pairs.len() * 8);
+    let mut from = 0;
+    for line in lines(worded) {
+        // A line that is still there is taken whole; a new one gets the indent that lines of its indent got.
+        let near = &pairs[from..pairs.len().min(from + NEAR)];
+        match near.iter().position(|(b, _)| trim_end(b) == trim_end(line)) {
+            Some(at) => {
+                out.extend_from_slice(without_end(near[at].1));
+                from += at + 1;
+            }
+            None => {
+                let own = indent(line);
+                out.extend_from_slice(indents.get(own).copied().unwrap_or(own));
+                out.extend_from_slice(&without_end(line)[own.len()..]);
+            }
+        }
+        out.extend_from_slice(&line[without_end(line).len()..]);
+    }
+    Some(out)
+}
+
+/// How many lines ahead an unchanged line is looked for, so that one huge unit stays linear.
+const NEAR: usize = 64;
+
+fn bare(line: &[u8]) -> &[u8] {
+    trim(trim_end(line))
+}
+
+fn indent(line: &[u8]) -> &[u8] {
+    let text = without_end(line);
+    let len = text.iter().position(|&b| !is_space(b)).unwrap_or(text.len());
+    &text[..len]
+}
+
+/// The units that a side added, each with the base's unit that it stands above.
+fn added<'a>(alignment: &Alignment, units: &[Unit<'a>]) -> Vec<(usize, Unit<'a>)> {
+    let mut above = 0;
+    let mut found = Vec::new();
+    for (at, unit) in units.iter().enumerate() {
+        match alignment.base_of(at) {
+            Some(b) => above = b + 1,
+            None => found.push((above, *unit)),
+        }
+    }
+    found
+}
+
+/// What both sides added between two units that stay.
+#[derive(Default)]
+struct Place<'a> {
+    ours: Vec<Unit<'a>>,
+    theirs: Vec<Unit<'a>>,
+}
+
+impl<'a> Place<'a> {
+    fn add(&mut self, above: usize, ours: &[(usize, Unit<'a>)], theirs: &[(usize, Unit<'a>)]) {
+        let of = |added: &[(usize, Unit<'a>)]| {
+            let from = added.partition_point(|(a, _)| *a < above);
+            let to = added.partition_point(|(a, _)| *a <= above);
+            added[from..to].iter().map(|(_, u)| *u).collect::<Vec<_>>()
+        };
+        self.ours.extend(of(ours));
+        self.theirs.extend(of(theirs));
+    }
+
+    /// Writes one side above the other; what goes on with the item above stays with it, and what is the same stands once.
+    fn write(&mut self, above: Side, row: &mut Vec<Placed<'a>>) {
+        let ours = std::mem::take(&mut self.ours);
+        let mut theirs = std::mem::take(&mut self.theirs);
+        let own: HashSet<&[u8]> = ours.iter().map(|o| o.text).collect();
+        theirs.retain(|t| !own.contains(t.text));
+        let (first, second) = if above == Side::Theirs { (theirs, ours) } else { (ours, theirs) };
+        let continuing = |units: &[Unit<'a>]| units.iter().take_while(|u| u.continues()).count();
+        let (a, b) = (continuing(&first), continuing(&second));
+        for unit in first[..a].iter().chain(&second[..b]).chain(&first[a..]).chain(&second[b..]) {
+            row.push((*unit).into());
+        }
+    }
+}

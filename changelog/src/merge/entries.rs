@@ -1,0 +1,355 @@
+//! The merge of a ChangeLog's parts: preamble, entries, trailer.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
+
+use super::align::{Alignment, Votes};
+use super::{MergeOptions, Order, Output, Side, body, text};
+use crate::header::same_header;
+use crate::lines::{is_space, lines, trim, trim_end, without_end};
+use crate::log::{ChangeLog, Entry};
+
+/// Merges the three and writes the result.
+pub(super) fn merge(
+    base: &ChangeLog<'_>,
+    ours: &ChangeLog<'_>,
+    theirs: &ChangeLog<'_>,
+    options: &MergeOptions,
+    out: &mut Output,
+) {
+    let hasher = RandomState::new();
+    let merge = Merge {
+        of_ours: align(base, ours, &hasher),
+        of_theirs: align(base, theirs, &hasher),
+        base,
+        ours,
+        theirs,
+        options,
+    };
+    text::merge(base.preamble(), ours.preamble(), theirs.preamble(), &options.markers, out);
+    merge.entries(&hasher, out);
+    let mut trailer = Output { bytes: Vec::new(), end: out.end, conflicts: 0 };
+    text::merge(base.trailer(), ours.trailer(), theirs.trailer(), &options.markers, &mut trailer);
+    if !trailer.bytes.is_empty() && ours.trailer().is_empty() && !out.bytes.is_empty() {
+        out.end_line();
+        if crate::lines::blank_tail(&out.bytes) == out.bytes.len() {
+            out.blank_line();
+        }
+    }
+    out.push(&trailer.bytes);
+    out.conflicts += trailer.conflicts;
+}
+
+/// The numbers of the entries of `side` that are none of the base's.
+pub(super) fn added_to(base: &ChangeLog<'_>, side: &ChangeLog<'_>) -> Vec<usize> {
+    let found = align(base, side, &RandomState::new());
+    (0..side.entries().len()).filter(|&s| found.base_of(s).is_none()).collect()
+}
+
+/// Which entries of a side are which of the base.
+fn align(base: &ChangeLog<'_>, side: &ChangeLog<'_>, hasher: &RandomState) -> Alignment {
+    let mut found = Alignment::new(base.entries().len(), side.entries().len());
+    let mut by = |key: &dyn Fn(&Entry<'_>) -> Option<u64>| {
+        found.by_key(|b| key(&base.entry(b)?), |s| key(&side.entry(s)?));
+    };
+    by(&|e| Some(hasher.hash_one(without_end(e.content()))));
+    by(&|e| Some(hash_without_blanks(e.content(), hasher)));
+    by(&|e| (!e.text().is_empty()).then(|| hash_without_blanks(e.text(), hasher)));
+    let features = |log: &ChangeLog<'_>, at: usize| log.entry(at).map_or(Vec::new(), |e| line_hashes(e.text(), hasher));
+    let alike = |v: Votes| match (base.entry(v.base), side.entry(v.side)) {
+        (Some(b), Some(s)) => {
+            same_header(b.header_bytes(), s.header_bytes()) || 2 * v.shared >= v.base_size.max(v.side_size)
+        }
+        _ => false,
+    };
+    found.by_votes(|b| features(base, b), |s| features(side, s), alike);
+    let header = |log: &ChangeLog<'_>, at: usize| Some(hash_without_blanks(log.entry(at)?.header_bytes(), hasher));
+    found.by_key(|b| header(base, b), |s| header(side, s));
+    found
+}
+
+/// A hash that changes of indent, line ends and blank lines leave as it is.
+pub(super) fn hash_without_blanks(text: &[u8], hasher: &RandomState) -> u64 {
+    let mut h = hasher.build_hasher();
+    for word in text.split(|&b| b == b'\n' || is_space(b)).filter(|w| !w.is_empty()) {
+        h.write(word);
+        h.write_u8(b' ');
+    }
+    h.finish()
+}
+
+/// The text's lines that have something to tell, without the blanks around them.
+pub(super) fn line_hashes(text: &[u8], hasher: &RandomState) -> Vec<u64> {
+    lines(text).map(|l| trim(trim_end(l))).filter(|l| l.len() > 3).map(|l| hasher.hash_one(l)).collect()
+}
+
+struct Merge<'a> {
+    base: &'a ChangeLog<'a>,
+    ours: &'a ChangeLog<'a>,
+    theirs: &'a ChangeLog<'a>,
+    of_ours: Alignment,
+    of_theirs: Alignment,
+    options: &'a MergeOptions,
+}
+
+/// What becomes of an entry of the base.
+enum Fate<'a> {
+    Gone,
+    /// One version, and the blank lines below it.
+    Kept(Piece<'a>),
+    Conflict {
+        ours: Option<Entry<'a>>,
+        theirs: Option<Entry<'a>>,
+    },
+}
+
+/// Something to write: a text without the blank lines below it, and those, if they are known.
+struct Piece<'a> {
+    text: PieceText<'a>,
+    separator: Option<&'a [u8]>,
+}
+
+enum PieceText<'a> {
+    Entry(Entry<'a>),
+    Merged(Vec<u8>),
+}
+
+impl PieceText<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Entry(e) => e.content(),
+            Self::Merged(text) => text,
+        }
+    }
+}
+
+impl<'a> Merge<'a> {
+    fn entries(&self, hasher: &RandomState, out: &mut Output) {
+        let ours = added(&self.of_ours, self.ours.entries().len());
+        let theirs = self.without_copies(&ours, added(&self.of_theirs, self.theirs.entries().len()), hasher);
+        let (mut o, mut t) = (0, 0);
+        let mut writer = Writer { out, pending: None };
+        // A place is what lies between two entries that stay; all that is added there is sorted together.
+        let mut place = (Vec::new(), Vec::new());
+        for b in 0..=self.base.entries().len() {
+            take_while(&ours, &mut o, b, &mut place.0);
+            take_while(&theirs, &mut t, b, &mut place.1);
+            if b == self.base.entries().len() {
+                break;
+            }
+            match self.fate(b, writer.out) {
+                Fate::Gone => {}
+                Fate::Kept(piece) => {
+                    self.place(&mut place, &mut writer);
+                    writer.piece(&piece);
+                }
+                Fate::Conflict { ours, theirs } => {
+                    self.place(&mut place, &mut writer);
+                    self.conflict(ours, theirs, &mut writer);
+                }
+            }
+        }
+        self.place(&mut place, &mut writer);
+        let end = if self.ours.bytes().is_empty() { self.theirs } else { self.ours };
+        writer.finish(end, self.trailer_follows());
+    }
+
+    fn trailer_follows(&self) -> bool {
+        [self.ours, self.theirs].iter().any(|log| !log.trailer().is_empty())
+    }
+
+    /// Theirs' added entries, without those that ours added too, byte for byte.
+    fn without_copies(&self, ours: &[Added], theirs: Vec<Added>, hasher: &RandomState) -> Vec<Added> {
+        let key = |log: &ChangeLog<'_>, at: usize| Some(hasher.hash_one(without_end(log.entry(at)?.content())));
+        let mut copies: HashMap<u64, usize> = HashMap::new();
+        for key in ours.iter().filter_map(|a| key(self.ours, a.entry)) {
+            *copies.entry(key).or_default() += 1;
+        }
+        let is_new = |a: &Added| match key(self.theirs, a.entry).and_then(|k| copies.get_mut(&k)) {
+            Some(n) if *n > 0 => {
+                *n -= 1;
+                false
+            }
+            _ => true,
+        };
+        let mut is_new = is_new;
+        theirs.into_iter().filter(|a| is_new(a)).collect()
+    }
+
+    fn fate(&self, b: usize, out: &Output) -> Fate<'a> {
+        let Some(base) = self.base.entry(b) else { return Fate::Gone };
+        let ours = self.of_ours.side_of(b).and_then(|o| self.ours.entry(o));
+        let theirs = self.of_theirs.side_of(b).and_then(|t| self.theirs.entry(t));
+        let (o, t) = match (ours, theirs) {
+            (Some(o), Some(t)) => (o, t),
+            (None, None) => return Fate::Gone,
+            (Some(side), None) | (None, Some(side)) => {
+                return if same(base, side) { Fate::Gone } else { Fate::Conflict { ours, theirs } };
+            }
+        };
+        let text = match super::three_way(base, o, t, same) {
+            super::Verdict::Take(entry) => PieceText::Entry(entry),
+            super::Verdict::Both => match body::merge(&base, &o, &t, out.end) {
+                Some(merged) => PieceText::Merged(merged),
+                None => return Fate::Conflict { ours, theirs },
+            },
+        };
+        let known = |log: &ChangeLog<'_>, entry: Entry<'a>| separator_of(log, entry);
+        let separator = match (known(self.base, base), known(self.ours, o), known(self.theirs, t)) {
+            (Some(b), Some(o), Some(t)) if o == b => Some(t),
+            (_, Some(o), _) => Some(o),
+            (_, None, t) => t,
+        };
+        Fate::Kept(Piece { text, separator })
+    }
+
+    /// Writes what both sides added at one place.
+    fn place(&self, (ours, theirs): &mut (Vec<usize>, Vec<usize>), writer: &mut Writer<'_, 'a>) {
+        let ours: Vec<Entry<'a>> = ours.drain(..).filter_map(|o| self.ours.entry(o)).collect();
+        let theirs: Vec<Entry<'a>> = theirs.drain(..).filter_map(|t| self.theirs.entry(t)).collect();
+        let mut sorted = interleave(&ours, &theirs, self.options.order).into_iter().peekable();
+        while let Some((side, entry)) = sorted.next() {
+            let log = |side| if side == Side::Ours { self.ours } else { self.theirs };
+            let separator = separator_of(log(side), entry);
+            let joins = |(other, next): &(Side, Entry<'_>)| {
+                *other != side && same_header(next.header_bytes(), entry.header_bytes())
+            };
+            let Some((other, next)) = sorted.next_if(joins) else {
+                writer.piece(&Piece { text: PieceText::Entry(entry), separator });
+                continue;
+            };
+            let (above, below) = if side == Side::Theirs { (entry, next) } else { (next, entry) };
+            let text = PieceText::Merged(body::join(&above, &below, writer.out.end));
+            writer.piece(&Piece { text, separator: separator_of(log(other), next) });
+        }
+    }
+
+    fn conflict(&self, ours: Option<Entry<'a>>, theirs: Option<Entry<'a>>, writer: &mut Writer<'_, 'a>) {
+        writer.separate();
+        let with_separator = |log: &ChangeLog<'a>, entry: Option<Entry<'a>>| -> Vec<u8> {
+            let Some(entry) = entry else { return Vec::new() };
+            let end = writer.out.end.as_bytes();
+            let separator = separator_of(log, entry).unwrap_or(end);
+            [without_end(entry.content()), end, separator].concat()
+        };
+        let (ours, theirs) = (with_separator(self.ours, ours), with_separator(self.theirs, theirs));
+        writer.out.conflict(&self.options.markers, &ours, &theirs);
+    }
+}
+
+/// The same but for the blank lines below and the last line end.
+fn same(a: Entry<'_>, b: Entry<'_>) -> bool {
+    without_end(a.content()) == without_end(b.content())
+}
+
+/// The blank lines below an entry; unknown for the last one of a file, where what follows is the end.
+fn separator_of<'a>(log: &ChangeLog<'_>, entry: Entry<'a>) -> Option<&'a [u8]> {
+    let is_last =
+        log.is_whole() && log.trailer().is_empty() && entry.offset() + entry.bytes().len() == log.bytes().len();
+    (!is_last).then(|| entry.separator())
+}
+
+/// An entry that a side added, and the entry of the base that it stands above.
+struct Added {
+    entry: usize,
+    above: usize,
+}
+
+fn added(alignment: &Alignment, entries: usize) -> Vec<Added> {
+    let mut above = 0;
+    let mut found = Vec::new();
+    for entry in 0..entries {
+        match alignment.base_of(entry) {
+            Some(b) => above = b + 1,
+            None => found.push(Added { entry, above }),
+        }
+    }
+    found
+}
+
+fn take_while(added: &[Added], at: &mut usize, above: usize, place: &mut Vec<usize>) {
+    while let Some(a) = added.get(*at).filter(|a| a.above == above) {
+        place.push(a.entry);
+        *at += 1;
+    }
+}
+
+/// Entries of both sides in one row: newest first, theirs above ours on one day; each side's own order stays, and an undated entry
+/// stays below the one that it follows.
+fn interleave<'a>(ours: &[Entry<'a>], theirs: &[Entry<'a>], order: Order) -> Vec<(Side, Entry<'a>)> {
+    let mut row = Vec::with_capacity(ours.len() + theirs.len());
+    let (mut o, mut t) = (0, 0);
+    push_undated(&mut row, Side::Theirs, theirs, &mut t);
+    push_undated(&mut row, Side::Ours, ours, &mut o);
+    loop {
+        let side = match (ours.get(o), theirs.get(t)) {
+            (None, None) => return row,
+            (Some(_), None) => Side::Ours,
+            (None, Some(_)) => Side::Theirs,
+            (Some(a), Some(b)) if order == Order::Date && is_newer(a, b) => Side::Ours,
+            _ => Side::Theirs,
+        };
+        let (entries, at) = if side == Side::Ours { (ours, &mut o) } else { (theirs, &mut t) };
+        row.push((side, entries[*at]));
+        *at += 1;
+        push_undated(&mut row, side, entries, at);
+    }
+}
+
+fn push_undated<'a>(row: &mut Vec<(Side, Entry<'a>)>, side: Side, entries: &[Entry<'a>], at: &mut usize) {
+    while let Some(entry) = entries.get(*at).filter(|e| e.date().day.is_none()) {
+        row.push((side, *entry));
+        *at += 1;
+    }
+}
+
+/// Whether `a` is newer than `b`; the time counts only if both have one.
+fn is_newer(a: &Entry<'_>, b: &Entry<'_>) -> bool {
+    let (a, b) = (a.date(), b.date());
+    match (a.time, b.time) {
+        (Some(x), Some(y)) if a.day == b.day => x > y,
+        _ => a.day > b.day,
+    }
+}
+
+/// Writes pieces one below the other; the blank lines between two are written when the lower one comes.
+struct Writer<'o, 'a> {
+    out: &'o mut Output,
+    pending: Option<Option<&'a [u8]>>,
+}
+
+impl<'a> Writer<'_, 'a> {
+    fn piece(&mut self, piece: &Piece<'a>) {
+        self.separate();
+        self.out.push(piece.text.bytes());
+        self.pending = Some(piece.separator);
+    }
+
+    fn separate(&mut self) {
+        self.out.end_line();
+        match self.pending.take() {
+            None => {}
+            Some(Some(separator)) => self.out.push(separator),
+            Some(None) => self.out.blank_line(),
+        }
+    }
+
+    /// Below the last entry: what ours has there.
+    fn finish(mut self, end: &ChangeLog<'_>, trailer_follows: bool) {
+        if !end.is_whole() || trailer_follows {
+            self.separate();
+            return;
+        }
+        if self.pending.take().is_none() {
+            return;
+        }
+        let last: Range<usize> = match end.entries().next_back() {
+            Some(last) => last.offset() + without_end(last.content()).len()..last.offset() + last.bytes().len(),
+            None => 0..0,
+        };
+        let tail = &end.bytes()[last];
+        self.out.cut_line_end();
+        if end.entries().len() == 0 { self.out.end_line() } else { self.out.push(tail) }
+    }
+}

@@ -1,0 +1,51 @@
+//! The three-way merge of plain lines, for what stands around the entries.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use super::align::Alignment;
+use super::{Markers, Output, Verdict, three_way};
+use crate::lines::lines;
+
+/// Merges three texts line by line; what both changed differently is marked.
+pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
+    match three_way(base, ours, theirs, |a, b| a == b) {
+        Verdict::Take(text) => out.push(text),
+        Verdict::Both => by_lines(base, ours, theirs, markers, out),
+    }
+}
+
+fn by_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
+    let (b, o, t): (Vec<_>, Vec<_>, Vec<_>) = (lines(base).collect(), lines(ours).collect(), lines(theirs).collect());
+    let hasher = RandomState::new();
+    let align = |side: &[&[u8]]| {
+        let mut alignment = Alignment::new(b.len(), side.len());
+        alignment.by_key(|i| Some(hasher.hash_one(b[i])), |i| Some(hasher.hash_one(side[i])));
+        alignment
+    };
+    let (of_ours, of_theirs) = (align(&o), align(&t));
+    // Between two lines that all three have, whatever is not the same is one hunk.
+    let (mut last_b, mut last_o, mut last_t) = (0, 0, 0);
+    let common = (0..b.len()).filter_map(|i| Some((i, of_ours.side_of(i)?, of_theirs.side_of(i)?)));
+    for (at_b, at_o, at_t) in common.chain([(b.len(), o.len(), t.len())]) {
+        hunk(&b[last_b..at_b], (&o, last_o..at_o), (&t, last_t..at_t), markers, out);
+        if let Some(line) = o.get(at_o) {
+            out.push(line);
+        }
+        (last_b, last_o, last_t) = (at_b + 1, at_o + 1, at_t + 1);
+    }
+}
+
+fn hunk(
+    base: &[&[u8]],
+    (ours, o): (&[&[u8]], Range<usize>),
+    (theirs, t): (&[&[u8]], Range<usize>),
+    markers: &Markers,
+    out: &mut Output,
+) {
+    let (base, ours, theirs) = (base.concat(), ours[o].concat(), theirs[t].concat());
+    match three_way(&base, &ours, &theirs, |a, b| a == b) {
+        Verdict::Take(text) => out.push(text),
+        Verdict::Both => out.conflict(markers, &ours, &theirs),
+    }
+}
