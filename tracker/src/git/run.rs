@@ -1,0 +1,589 @@
+//! One run of git: its arguments and environment, its limits, and how it ends.
+//!
+//! A run is a process group of its own. When it takes too long, says too much, or nobody waits for it any more, the
+//! whole group is killed: git's helpers (`git-remote-https`, `ssh`, `index-pack`) would live on if only git were.
+
+use super::Git;
+use crate::Explain;
+use crate::text::{shortened, tail};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// How much a run may use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunLimits {
+    /// Longest run by the clock on the wall.
+    pub wall: Duration,
+    /// Most processor time, of each process.
+    pub cpu: Duration,
+    /// Longest file that it may write, in bytes.
+    pub file_bytes: u64,
+    /// Most bytes that it may print.
+    pub output_bytes: usize,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(10 * 60),
+            cpu: Duration::from_secs(10 * 60),
+            file_bytes: 4 << 30,
+            output_bytes: 16 << 20,
+        }
+    }
+}
+
+/// A run of git failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not be started.
+    #[error("git could not be started for `{what}`: {source}")]
+    NotStarted {
+        /// What was to be run, without secrets.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It ran for too long and was killed, with all it had started.
+    #[error("`{what}` was stopped after {} s", after.as_secs())]
+    TimedOut {
+        /// What was run.
+        what: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// It printed too much and was killed.
+    #[error("`{what}` was stopped because it printed more than {limit} bytes")]
+    TooMuchOutput {
+        /// What was run.
+        what: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// It ended with an error.
+    #[error("`{what}` {}{}", ended(*exit, *signal), said(stderr))]
+    Failed {
+        /// What was run.
+        what: String,
+        /// Its exit code, if it ended by itself.
+        exit: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// The end of what it said, control characters made visible.
+        stderr: String,
+    },
+    /// Its pipes broke.
+    #[error("talking to `{what}` failed: {source}")]
+    Pipe {
+        /// What was run.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn ended(exit: Option<i32>, signal: Option<i32>) -> String {
+    match (exit, signal) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "did not end by itself".to_owned(),
+    }
+}
+
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+impl RunError {
+    /// The end of what git said, if it came to that.
+    pub fn stderr(&self) -> &str {
+        match self {
+            Self::Failed { stderr, .. } => stderr,
+            _ => "",
+        }
+    }
+
+    /// Whether the kernel ended it because a file grew past the limit.
+    pub(crate) fn hit_file_limit(&self) -> bool {
+        match self {
+            Self::Failed { signal, stderr, exit, .. } => {
+                *signal == Some(Signal::XFSZ.as_raw())
+                    || *exit == Some(128 + Signal::XFSZ.as_raw())
+                    || stderr.contains("died of signal 25")
+                    || stderr.contains("File too large")
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Explain for RunError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotStarted { .. } => "git-not-started",
+            Self::TimedOut { .. } => "git-timed-out",
+            Self::TooMuchOutput { .. } => "git-output-too-long",
+            Self::Failed { .. } => "git-failed",
+            Self::Pipe { .. } => "git-pipe",
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::NotStarted { .. } => "check that git is installed and may be run by this user".to_owned(),
+            Self::TimedOut { .. } | Self::TooMuchOutput { .. } | Self::Pipe { .. } => {
+                "it is tried again; if it goes on, an admin looks at the log".to_owned()
+            }
+            Self::Failed { .. } => "an admin looks at what git said".to_owned(),
+        }
+    }
+}
+
+/// What a run reads.
+pub(crate) enum Input {
+    Nothing,
+    Bytes(Vec<u8>),
+}
+
+/// What a run printed.
+pub(crate) struct Output {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) exit: i32,
+}
+
+/// A run to be made.
+pub(crate) struct Run {
+    git: Git,
+    command: Command,
+    what: Vec<String>,
+    limits: RunLimits,
+    input: Input,
+    grows: Option<(PathBuf, u64)>,
+}
+
+/// Keeps a stranger's bytes from choosing anything: no configuration but ours, no prompts, no helpers, no other repository.
+const BOUNDED_ENV: [(&str, &str); 17] = [
+    ("LC_ALL", "C.UTF-8"),
+    // No such folder can ever be, so no .netrc, .gitconfig or key is found in it.
+    ("HOME", "/dev/null/none"),
+    ("XDG_CONFIG_HOME", "/dev/null/none"),
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+    ("GIT_ATTR_NOSYSTEM", "1"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_ASKPASS", "/bin/false"),
+    ("SSH_ASKPASS", "/bin/false"),
+    ("SSH_ASKPASS_REQUIRE", "force"),
+    ("GIT_PROTOCOL_FROM_USER", "0"),
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_ADVICE", "0"),
+    ("GIT_CEILING_DIRECTORIES", "/"),
+    ("GIT_ALLOW_PROTOCOL", ""),
+];
+
+const BOUNDED_CONFIG: [&str; 20] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.symlinks=false",
+    "core.askPass=",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "credential.helper=",
+    "transfer.fsckObjects=true",
+    "fetch.unpackLimit=1",
+    "http.followRedirects=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=30",
+    "http.proxy=",
+    "protocol.version=2",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "init.templateDir=",
+    "init.defaultBranch=main",
+];
+
+impl Run {
+    pub(super) fn bounded(git: &Git) -> Self {
+        let mut run = Self::new(git);
+        run.command.env_clear();
+        run.command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+        run.command.envs(BOUNDED_ENV);
+        run.command.env("GIT_SSH_COMMAND", git.ssh_command(None));
+        for setting in BOUNDED_CONFIG {
+            run.command.args(["-c", setting]);
+        }
+        run
+    }
+
+    pub(super) fn as_admin(git: &Git) -> Self {
+        let mut run = Self::new(git);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("GIT_") && !matches!(&*text, "GIT_SSH_COMMAND" | "GIT_SSH" | "GIT_ASKPASS") {
+                run.command.env_remove(&name);
+            }
+        }
+        run.command.envs([
+            ("LC_ALL", "C.UTF-8"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("SSH_ASKPASS", "/bin/false"),
+            ("SSH_ASKPASS_REQUIRE", "force"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_ADVICE", "0"),
+        ]);
+        for setting in ["gc.auto=0", "maintenance.auto=false", "submodule.recurse=false", "core.fsmonitor=false"] {
+            run.command.args(["-c", setting]);
+        }
+        run
+    }
+
+    fn new(git: &Git) -> Self {
+        // The limits themselves are arguments of prlimit, and known only when it starts: see `start`.
+        Self {
+            git: git.clone(),
+            command: Command::new(git.program()),
+            what: vec!["git".to_owned()],
+            limits: RunLimits::default(),
+            input: Input::Nothing,
+            grows: None,
+        }
+    }
+
+    /// Works on a bare repository.
+    pub(crate) fn repository(mut self, path: &Path) -> Self {
+        let mut arg = OsString::from("--git-dir=");
+        arg.push(path);
+        self.command.arg(arg).current_dir(path);
+        self
+    }
+
+    /// Sets a configuration variable for this run.
+    pub(crate) fn config(mut self, setting: impl AsRef<OsStr>) -> Self {
+        self.command.arg("-c").arg(setting);
+        self
+    }
+
+    /// An argument; it is named in messages. Never give it a secret.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.what.push(shortened(&arg.as_ref().to_string_lossy(), 200));
+        self.command.arg(arg);
+        self
+    }
+
+    /// Several arguments.
+    pub(crate) fn args<A: AsRef<OsStr>>(self, args: impl IntoIterator<Item = A>) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    /// An argument that is not named in messages, because it may hold the admin's credentials.
+    pub(crate) fn unnamed_arg(mut self, arg: impl AsRef<OsStr>, named: &str) -> Self {
+        self.what.push(named.to_owned());
+        self.command.arg(arg);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn limits(mut self, limits: RunLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    pub(crate) fn input(mut self, bytes: Vec<u8>) -> Self {
+        self.input = Input::Bytes(bytes);
+        self
+    }
+
+    /// Ends the run as if a file were too long when all files below `folder` together exceed `bytes`.
+    pub(crate) fn grows(mut self, folder: PathBuf, bytes: u64) -> Self {
+        self.grows = Some((folder, bytes));
+        self
+    }
+
+    /// Runs to the end; an exit code other than 0 is an error.
+    pub(crate) async fn output(self) -> Result<Output, RunError> {
+        self.output_if(|exit| exit == 0).await
+    }
+
+    /// Runs to the end; the exit code decides whether that is a success.
+    pub(crate) async fn output_if(mut self, good: impl Fn(i32) -> bool) -> Result<Output, RunError> {
+        let input = std::mem::replace(&mut self.input, Input::Nothing);
+        let limits = self.limits;
+        let grows = self.grows.take();
+        let mut running = self.start(matches!(input, Input::Bytes(_)))?;
+        let what = running.what.clone();
+        let pipe = |source| RunError::Pipe { what: what.clone(), source };
+        let stdin = running.stdin.take();
+        let Some(stdout) = running.stdout.take() else {
+            return Err(pipe(std::io::ErrorKind::BrokenPipe.into()));
+        };
+        let feed = async {
+            if let (Some(mut stdin), Input::Bytes(bytes)) = (stdin, input) {
+                // A program that ends without reading all is judged by its exit code.
+                let _ = stdin.write_all(&bytes).await;
+            }
+        };
+        let work = async {
+            let (_, bytes) = tokio::join!(feed, read_capped(stdout, limits.output_bytes));
+            let bytes = bytes.map_err(&pipe)?;
+            let Some(bytes) = bytes else {
+                return Err(RunError::TooMuchOutput { what: what.clone(), limit: limits.output_bytes });
+            };
+            let (exit, signal, stderr) = running.finish().await?;
+            match exit {
+                Some(code) if good(code) => Ok(Output { stdout: bytes, stderr, exit: code }),
+                _ => Err(RunError::Failed { what: what.clone(), exit, signal, stderr }),
+            }
+        };
+        tokio::select! {
+            done = tokio::time::timeout(limits.wall, work) => match done {
+                Ok(done) => done,
+                Err(_) => Err(RunError::TimedOut { what, after: limits.wall }),
+            },
+            () = outgrown(grows) => Err(RunError::Failed {
+                what,
+                exit: None,
+                signal: Some(Signal::XFSZ.as_raw()),
+                stderr: "File too large".to_owned(),
+            }),
+        }
+    }
+
+    /// Starts it with its output (and input, if asked for) as pipes. The wall limit is the caller's to keep.
+    pub(crate) fn start(mut self, with_input: bool) -> Result<Running, RunError> {
+        let what = self.what.join(" ");
+        let limits = self.limits;
+        let mut command = match self.git.prlimit() {
+            Some(prlimit) => wrapped(prlimit, limits, &self.command),
+            None => std::mem::replace(&mut self.command, Command::new("git")),
+        };
+        command
+            .stdin(if with_input { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|source| RunError::NotStarted { what: what.clone(), source })?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let (None, Some(pid)) = (self.git.prlimit(), group) {
+            limit_running(pid, limits);
+        }
+        let stdout = child.stdout.take();
+        let stdin = child.stdin.take();
+        let stderr = child.stderr.take().map(|pipe| tokio::spawn(read_tail(pipe)));
+        Ok(Running { what, group: Group(group), child, stdin, stdout, stderr })
+    }
+}
+
+/// The same command, started by `prlimit`, so that its limits hold from its first instruction on.
+fn wrapped(prlimit: &Path, limits: RunLimits, command: &Command) -> Command {
+    let inner = command.as_std();
+    let mut outer = Command::new(prlimit);
+    outer.arg(format!("--fsize={}", limits.file_bytes));
+    outer.arg(format!("--cpu={}", limits.cpu.as_secs().max(1)));
+    outer.args(["--core=0", "--"]).arg(inner.get_program()).args(inner.get_args());
+    // `env_clear` can't be read back from a command; a bounded one sets HOME, the admin's does not.
+    if inner.get_envs().any(|(name, value)| name == "GIT_CONFIG_NOSYSTEM" && value.is_some()) {
+        outer.env_clear();
+    }
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(folder) = inner.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer
+}
+
+/// Without `prlimit` the limits are set just after the start, before git can have done much.
+fn limit_running(pid: Pid, limits: RunLimits) {
+    let both = |n: u64| Rlimit { current: Some(n), maximum: Some(n) };
+    let cpu = limits.cpu.as_secs().max(1);
+    for (resource, limit) in
+        [(Resource::Fsize, both(limits.file_bytes)), (Resource::Cpu, both(cpu)), (Resource::Core, both(0))]
+    {
+        // It may have ended already.
+        let _ = rustix::process::prlimit(Some(pid), resource, limit);
+    }
+}
+
+/// A process group that is killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A run that goes on. Dropped, it is killed with all it started.
+pub(crate) struct Running {
+    pub(crate) what: String,
+    // Dropped before the child, so that the group is killed while its id is surely still its own.
+    group: Group,
+    child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<ChildStdout>,
+    stderr: Option<tokio::task::JoinHandle<Vec<u8>>>,
+}
+
+impl Running {
+    /// Waits for its end: exit code, signal, the end of what it said.
+    pub(crate) async fn finish(&mut self) -> Result<(Option<i32>, Option<i32>, String), RunError> {
+        use std::os::unix::process::ExitStatusExt;
+        self.stdin = None;
+        let status =
+            self.child.wait().await.map_err(|source| RunError::Pipe { what: self.what.clone(), source })?;
+        // What it left running would hold the pipe for errors open.
+        drop(std::mem::replace(&mut self.group, Group(None)));
+        let stderr = match self.stderr.take() {
+            Some(task) => task.await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        Ok((status.code(), status.signal(), tail(&stderr, 4096)))
+    }
+}
+
+async fn read_capped(mut pipe: impl AsyncRead + Unpin, cap: usize) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let mut limited = (&mut pipe).take(cap as u64 + 1);
+    limited.read_to_end(&mut bytes).await?;
+    Ok((bytes.len() <= cap).then_some(bytes))
+}
+
+/// Reads all and keeps the end.
+async fn read_tail(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
+    const KEEP: usize = 8192;
+    let mut kept = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(n @ 1..) = pipe.read(&mut piece).await {
+        kept.extend_from_slice(&piece[..n]);
+        if kept.len() > 2 * KEEP {
+            kept.drain(..kept.len() - KEEP);
+        }
+    }
+    kept
+}
+
+/// Ends when the files below the folder exceed their limit.
+async fn outgrown(grows: Option<(PathBuf, u64)>) {
+    let Some((folder, limit)) = grows else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let folder = folder.clone();
+        if crate::blocking::blocking(move || holds_more_than(&folder, limit)).await {
+            return;
+        }
+    }
+}
+
+fn holds_more_than(folder: &Path, limit: u64) -> bool {
+    let mut sum = 0_u64;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(meta) if meta.is_dir() => folders.push(entry.path()),
+                Ok(meta) => sum = sum.saturating_add(meta.len()),
+                Err(_) => {}
+            }
+            if sum > limit {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn git() -> Git {
+        Git::find(None).unwrap()
+    }
+
+    /// A run of a shell instead of git, to see what becomes of what it starts.
+    fn shell(script: &str) -> Run {
+        git().bounded().config(format!("alias.sh=!{script}")).arg("sh")
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_what_was_run_and_what_git_said() {
+        let error = git().bounded().args(["cat-file", "-t", "nothing"]).output().await.err().unwrap();
+        assert_eq!(error.code(), "git-failed");
+        let words = error.to_string();
+        assert!(words.contains("`git cat-file -t nothing` ended with exit code 128: fatal:"), "{words}");
+    }
+
+    #[tokio::test]
+    async fn the_whole_group_is_killed_when_time_is_up_and_when_nobody_waits() {
+        let temp = tempfile::tempdir().unwrap();
+        let pid_file = temp.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid_file.display());
+        let limits = RunLimits { wall: Duration::from_secs(1), ..RunLimits::default() };
+        let error = shell(&script).limits(limits).output().await.err().unwrap();
+        assert_eq!(error.code(), "git-timed-out");
+        gone(&pid_file).await;
+
+        let run = tokio::spawn(async move { shell(&script).output().await.err().map(|e| e.to_string()) });
+        while !pid_file.exists() {
+            tokio::task::yield_now().await;
+        }
+        run.abort();
+        assert!(run.await.unwrap_err().is_cancelled());
+        gone(&pid_file).await;
+    }
+
+    /// Waits until the process in the file is no more (or is a zombie that nobody has asked for yet).
+    async fn gone(pid_file: &Path) {
+        let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+        let stat = PathBuf::from(format!("/proc/{pid}/stat"));
+        while std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z ")) {
+            tokio::task::yield_now().await;
+        }
+        std::fs::remove_file(pid_file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn output_and_files_have_limits() {
+        let limits = RunLimits { output_bytes: 1000, file_bytes: 5000, ..RunLimits::default() };
+        let error = shell("yes").limits(limits).output().await.err().unwrap();
+        assert_eq!(error.code(), "git-output-too-long");
+        let temp = tempfile::tempdir().unwrap();
+        let script = format!("head -c 100000 /dev/zero > {}", temp.path().join("x").display());
+        let error = shell(&script).limits(limits).output().await.err().unwrap();
+        assert!(error.hit_file_limit(), "{error}");
+        assert!(std::fs::metadata(temp.path().join("x")).unwrap().len() <= 5000);
+    }
+
+    #[tokio::test]
+    async fn a_strangers_run_sees_nothing_of_our_environment() {
+        let said = shell("env").output().await.unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert!(text.contains("HOME=/dev/null/none"), "{text}");
+        assert!(!text.contains("CARGO"), "{text}");
+    }
+}

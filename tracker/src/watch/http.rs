@@ -1,0 +1,284 @@
+//! Smart and dumb HTTP, asked in process over connections that are kept.
+
+use super::lines::{Found, Lines, find_in_text, ls_refs};
+use super::{Head, PollError, PollLimits};
+use crate::source::{BranchRef, Scheme, SourcePolicy, SourceUrl, UncheckedUrl};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response, StatusCode};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Redirects followed in one look.
+const MAX_REDIRECTS: usize = 3;
+
+/// Answers remembered, to ask the next time as that server likes it.
+const MAX_KNOWN: usize = 50_000;
+
+const GIT_PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
+
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    limits: PollLimits,
+    known: Arc<Mutex<HashMap<(String, BranchRef), Known>>>,
+}
+
+/// How a server answered last; only what makes the next look cheaper.
+#[derive(Clone, Debug)]
+enum Known {
+    /// By a list of all refs, in packet lines.
+    Advertises,
+    /// By a plain file, with what it gave to ask whether it has changed, and what stood there.
+    Dumb { unless: HeaderMap, head: Head },
+}
+
+impl Client {
+    pub(super) fn new(policy: &SourcePolicy, limits: PollLimits) -> Result<Self, reqwest::Error> {
+        // Another part of the process may have chosen the same one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            // Some servers answer git only, and know it by the first word.
+            .user_agent(concat!("git/2.0 (bb ", env!("CARGO_PKG_VERSION"), ")"))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(limits.connect)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .pool_max_idle_per_host(4)
+            .dns_resolver(VettingResolver { policy: policy.clone() })
+            .build()?;
+        Ok(Self { http, limits, known: Arc::default() })
+    }
+
+    pub(super) async fn head(
+        &self,
+        policy: &SourcePolicy,
+        url: &SourceUrl,
+        branch: &BranchRef,
+    ) -> Result<Head, PollError> {
+        let name = branch.full();
+        let key = (url.to_string(), branch.clone());
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if known.is_none()
+            && let Some(head) = self.by_ls_refs(policy, url, &name).await?
+        {
+            return Ok(head);
+        }
+        let (head, known) = self.by_advertisement(policy, url, &name, known).await?;
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_KNOWN {
+            all.clear();
+        }
+        all.insert(key, known);
+        Ok(head)
+    }
+
+    /// Where redirects lead, asking as git does first.
+    pub(super) async fn after_redirects(&self, policy: &SourcePolicy, url: &SourceUrl) -> Result<SourceUrl, PollError> {
+        let (response, last) =
+            self.follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &HeaderMap::new(), None).await?;
+        good_status(url, &response)?;
+        Ok(last)
+    }
+
+    /// Protocol v2 in one exchange; none when the server does not speak it.
+    async fn by_ls_refs(&self, policy: &SourcePolicy, url: &SourceUrl, name: &str) -> Result<Option<Head>, PollError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(GIT_PROTOCOL, HeaderValue::from_static("version=2"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-git-upload-pack-request"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-git-upload-pack-result"));
+        let body = Some(ls_refs(name));
+        let (response, _) = self.follow(policy, url, Method::POST, "/git-upload-pack", &headers, body).await?;
+        let is_answer = content_type(&response) == Some("application/x-git-upload-pack-result");
+        if response.status() != StatusCode::OK || !is_answer {
+            return Ok(None);
+        }
+        match self.read_lines(url, response, Lines::of_ls_refs(name)).await {
+            Ok(head) => Ok(Some(head)),
+            // Whatever it meant, the older way may be understood.
+            Err(PollError::NotARepository { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The list of all refs, of a smart server or a dumb one.
+    async fn by_advertisement(
+        &self,
+        policy: &SourcePolicy,
+        url: &SourceUrl,
+        name: &str,
+        known: Option<Known>,
+    ) -> Result<(Head, Known), PollError> {
+        let unless = match &known {
+            Some(Known::Dumb { unless, .. }) => unless.clone(),
+            _ => HeaderMap::new(),
+        };
+        let (response, _) =
+            self.follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &unless, None).await?;
+        if let (StatusCode::NOT_MODIFIED, Some(Known::Dumb { unless, head })) = (response.status(), known) {
+            return Ok((head.clone(), Known::Dumb { unless, head }));
+        }
+        good_status(url, &response)?;
+        if content_type(&response) == Some("application/x-git-upload-pack-advertisement") {
+            let head = self.read_lines(url, response, Lines::of_advertisement(name)).await?;
+            return Ok((head, Known::Advertises));
+        }
+        let unless = validators(response.headers());
+        let text = self.read_all(url, response).await?;
+        let head = find_in_text(&text, name)
+            .map_err(|why| PollError::NotARepository { url: url.to_string(), why: why.to_owned() })?;
+        Ok((head.clone(), Known::Dumb { unless, head }))
+    }
+
+    async fn read_lines(&self, url: &SourceUrl, mut response: Response, mut lines: Lines) -> Result<Head, PollError> {
+        let mut left = self.limits.answer_bytes;
+        while let Some(piece) = response.chunk().await.map_err(|error| self.failed(url, &error))? {
+            left = left.checked_sub(piece.len()).ok_or_else(|| self.too_long(url))?;
+            match lines.take(&piece) {
+                Ok(Found::Surely(head)) => return Ok(head),
+                Ok(Found::NotYet) => {}
+                Err(why) => return Err(PollError::NotARepository { url: url.to_string(), why: why.to_owned() }),
+            }
+        }
+        Err(PollError::NotARepository { url: url.to_string(), why: "the answer ends too early".to_owned() })
+    }
+
+    async fn read_all(&self, url: &SourceUrl, mut response: Response) -> Result<Vec<u8>, PollError> {
+        let mut all = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| self.failed(url, &error))? {
+            if all.len() + piece.len() > self.limits.answer_bytes {
+                return Err(self.too_long(url));
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    /// Asks, following redirects by hand; says also which URL answered.
+    async fn follow(
+        &self,
+        policy: &SourcePolicy,
+        url: &SourceUrl,
+        method: Method,
+        tail: &str,
+        headers: &HeaderMap,
+        body: Option<Vec<u8>>,
+    ) -> Result<(Response, SourceUrl), PollError> {
+        let mut at = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let asked = self.http.request(method.clone(), format!("{at}{tail}")).headers(headers.clone());
+            let asked = body.iter().fold(asked, |asked, body| asked.body(body.clone()));
+            let response = asked.send().await.map_err(|error| self.failed(&at, &error))?;
+            if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
+                return Ok((response, at));
+            }
+            at = redirected(policy, &at, &response, tail)?;
+        }
+        Err(PollError::RedirectRefused {
+            url: url.to_string(),
+            to: at.to_string(),
+            why: format!("it is one after {MAX_REDIRECTS} others"),
+        })
+    }
+
+    fn failed(&self, url: &SourceUrl, error: &reqwest::Error) -> PollError {
+        let mut cause: &dyn std::error::Error = error;
+        loop {
+            if let Some(refused) = cause.downcast_ref::<AddressRefused>() {
+                return PollError::PrivateAddress { host: refused.host.clone(), address: refused.address.to_string() };
+            }
+            match cause.source() {
+                Some(source) => cause = source,
+                None => break,
+            }
+        }
+        if error.is_timeout() {
+            return PollError::NoAnswer { url: url.to_string(), after: self.limits.connect };
+        }
+        PollError::Unreachable { url: url.to_string(), why: crate::text::shortened(&cause.to_string(), 200) }
+    }
+
+    fn too_long(&self, url: &SourceUrl) -> PollError {
+        PollError::AnswerTooLong { url: url.to_string(), limit: self.limits.answer_bytes }
+    }
+}
+
+/// The repository that a redirect leads to, if that is one which could have been published.
+fn redirected(policy: &SourcePolicy, at: &SourceUrl, response: &Response, tail: &str) -> Result<SourceUrl, PollError> {
+    let location = response.headers().get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let refused = |to: &str, why: String| PollError::RedirectRefused {
+        url: at.to_string(),
+        to: crate::text::shortened(to, 200),
+        why,
+    };
+    let Some(location) = location else { return Err(refused("", "it does not say where".to_owned())) };
+    let absolute = response.url().join(&location).map_err(|error| refused("", error.to_string()))?;
+    let Some(base) = absolute.as_str().strip_suffix(tail) else {
+        return Err(refused("a page", "it does not lead to a repository".to_owned()));
+    };
+    let to = SourceUrl::check(&UncheckedUrl::new(base), policy).map_err(|error| refused("", error.to_string()))?;
+    match (at.scheme(), to.scheme()) {
+        (_, Scheme::Https) | (Scheme::Http, Scheme::Http) => Ok(to),
+        (_, scheme) => Err(refused(to.as_str(), format!("from {} to {}", at.scheme().as_str(), scheme.as_str()))),
+    }
+}
+
+fn good_status(url: &SourceUrl, response: &Response) -> Result<(), PollError> {
+    let url = url.to_string();
+    match response.status() {
+        StatusCode::OK => Ok(()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(PollError::NeedsPassword { url })
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(PollError::NotFound { url }),
+        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+            let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let retry_after = seconds.map(|seconds: u64| Duration::from_secs(seconds.min(24 * 60 * 60)));
+            Err(PollError::Busy { url, status: status.as_u16(), retry_after })
+        }
+        status if status.is_server_error() => Err(PollError::ServerError { url, status: status.as_u16() }),
+        status => Err(PollError::NotARepository { url, why: format!("HTTP status {}", status.as_u16()) }),
+    }
+}
+
+fn content_type(response: &Response) -> Option<&str> {
+    response.headers().get(header::CONTENT_TYPE)?.to_str().ok().map(str::trim)
+}
+
+/// What to send next time, so that an unchanged file is not sent again.
+fn validators(headers: &HeaderMap) -> HeaderMap {
+    let mut unless = HeaderMap::new();
+    if let Some(tag) = headers.get(header::ETAG) {
+        unless.insert(header::IF_NONE_MATCH, tag.clone());
+    } else if let Some(time) = headers.get(header::LAST_MODIFIED) {
+        unless.insert(header::IF_MODIFIED_SINCE, time.clone());
+    }
+    unless
+}
+
+/// Looks names up, and refuses those that lead to where nobody outside could have pointed.
+struct VettingResolver {
+    policy: SourcePolicy,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{host} is at {address}, which is not allowed")]
+struct AddressRefused {
+    host: String,
+    address: IpAddr,
+}
+
+impl reqwest::dns::Resolve for VettingResolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let policy = self.policy.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if let Some(bad) = found.iter().find(|found| !policy.allows_address(found.ip())) {
+                return Err(AddressRefused { host: name.as_str().to_owned(), address: bad.ip() }.into());
+            }
+            Ok(Box::new(found.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}

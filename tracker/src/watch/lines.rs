@@ -1,0 +1,193 @@
+//! What servers say of their refs, in git's packet lines and in plain text.
+
+use super::Head;
+use gix_packetline::PacketLineRef;
+use gix_packetline::decode::{Stream, streaming};
+use protocol::CommitId;
+
+/// The question of protocol v2: which refs begin with this name.
+pub(super) fn ls_refs(name: &str) -> Vec<u8> {
+    let mut question = Vec::new();
+    let mut line = |text: &str| question.extend_from_slice(format!("{:04x}{text}", text.len() + 4).as_bytes());
+    line("command=ls-refs\n");
+    line("agent=bb\n");
+    question.extend_from_slice(b"0001");
+    let mut line = |text: &str| question.extend_from_slice(format!("{:04x}{text}", text.len() + 4).as_bytes());
+    line(&format!("ref-prefix {name}\n"));
+    question.extend_from_slice(b"0000");
+    question
+}
+
+/// What has been found of a ref so far.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Found {
+    /// More must be read.
+    NotYet,
+    /// The answer is complete as far as this ref goes.
+    Surely(Head),
+}
+
+/// Reads the packet lines of an answer piece by piece and looks for one ref in them.
+pub(super) struct Lines {
+    name: Vec<u8>,
+    rest: Vec<u8>,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Form {
+    /// An answer to `ls-refs`: refs, then a flush.
+    LsRefs,
+    /// An advertisement, before `# service=…` was seen or not.
+    Start,
+    /// Within the refs of an advertisement.
+    Refs,
+}
+
+impl Lines {
+    pub(super) fn of_ls_refs(name: &str) -> Self {
+        Self { name: name.as_bytes().to_vec(), rest: Vec::new(), form: Form::LsRefs }
+    }
+
+    pub(super) fn of_advertisement(name: &str) -> Self {
+        Self { name: name.as_bytes().to_vec(), rest: Vec::new(), form: Form::Start }
+    }
+
+    /// Takes the next piece of the answer.
+    pub(super) fn take(&mut self, piece: &[u8]) -> Result<Found, &'static str> {
+        self.rest.extend_from_slice(piece);
+        let rest = std::mem::take(&mut self.rest);
+        let mut at = 0;
+        let found = loop {
+            match streaming(&rest[at..]) {
+                Err(_) => return Err("it is not in git's packet lines"),
+                Ok(Stream::Incomplete { .. }) => break Found::NotYet,
+                Ok(Stream::Complete { line, bytes_consumed }) => {
+                    at += bytes_consumed;
+                    if let found @ Found::Surely(_) = self.line(line)? {
+                        break found;
+                    }
+                }
+            }
+        };
+        self.rest.extend_from_slice(&rest[at..]);
+        Ok(found)
+    }
+
+    fn line(&mut self, line: PacketLineRef<'_>) -> Result<Found, &'static str> {
+        let data = match line {
+            PacketLineRef::Data(data) => data,
+            PacketLineRef::Flush if self.form == Form::Start => {
+                self.form = Form::Refs;
+                return Ok(Found::NotYet);
+            }
+            PacketLineRef::Flush => return Ok(Found::Surely(Head::Absent)),
+            PacketLineRef::Delimiter | PacketLineRef::ResponseEnd => return Err("a packet of a kind that has no place here"),
+        };
+        let data = data.strip_suffix(b"\n").unwrap_or(data);
+        if data.starts_with(b"ERR ") {
+            return Err("it refuses with a message");
+        }
+        if self.form == Form::Start && (data.starts_with(b"# service=") || data == b"version 1") {
+            return Ok(Found::NotYet);
+        }
+        if self.form != Form::LsRefs {
+            self.form = Form::Refs;
+            if data.starts_with(b"version ") {
+                return Ok(Found::NotYet);
+            }
+        }
+        // `ID NAME`, followed by a NUL and capabilities, or a blank and attributes.
+        let split = data.iter().position(|&b| b == b' ').ok_or("a line without a ref")?;
+        let (id, name) = (&data[..split], &data[split + 1..]);
+        let name = name.split(|&b| b == 0 || b == b' ').next().unwrap_or_default();
+        if id == b"unborn" || name != self.name {
+            return Ok(Found::NotYet);
+        }
+        Ok(Found::Surely(Head::At(commit(id)?)))
+    }
+}
+
+/// Looks for a ref in lines of `ID<tab>NAME`, as `info/refs` and `git ls-remote` have them.
+pub(super) fn find_in_text(text: &[u8], name: &str) -> Result<Head, &'static str> {
+    let mut head = Head::Absent;
+    for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+        let tab = line.iter().position(|&b| b == b'\t').ok_or("a line that is not an id, a tab and a name")?;
+        let id = commit(&line[..tab])?;
+        if &line[tab + 1..] == name.as_bytes() {
+            head = Head::At(id);
+        }
+    }
+    Ok(head)
+}
+
+fn commit(id: &[u8]) -> Result<CommitId, &'static str> {
+    std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()).ok_or("a ref whose id is not one")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn at(id: &str) -> Found {
+        Found::Surely(Head::At(id.parse().unwrap()))
+    }
+
+    fn packets(lines: &[&str]) -> Vec<u8> {
+        let one = |line: &&str| match *line {
+            "" => "0000".to_owned(),
+            line => format!("{:04x}{line}", line.len() + 4),
+        };
+        lines.iter().map(one).collect::<String>().into_bytes()
+    }
+
+    fn find(mut lines: Lines, answer: &[u8], piece: usize) -> Result<Found, &'static str> {
+        for piece in answer.chunks(piece.max(1)) {
+            if let found @ Found::Surely(_) = lines.take(piece)? {
+                return Ok(found);
+            }
+        }
+        Ok(Found::NotYet)
+    }
+
+    #[test]
+    fn the_question_is_git_s() {
+        let asked = String::from_utf8(ls_refs("refs/heads/x")).unwrap();
+        assert_eq!(asked, "0014command=ls-refs\n000dagent=bb\n0001001cref-prefix refs/heads/x\n0000");
+    }
+
+    #[test]
+    fn answers_of_every_form_are_read() {
+        let (xy, x) = (format!("{A} refs/heads/xy\n"), format!("{B} refs/heads/x symref-target:y\n"));
+        let v2 = packets(&[&xy, &x, ""]);
+        let first = format!("{A} HEAD\0multi_ack agent=x\n");
+        let v0 = packets(&["# service=git-upload-pack\n", "", &first, &xy, &format!("{B} refs/heads/x\n"), ""]);
+        for piece in [1, 3, 1000] {
+            assert_eq!(find(Lines::of_ls_refs("refs/heads/x"), &v2, piece), Ok(at(B)));
+            assert_eq!(find(Lines::of_advertisement("refs/heads/x"), &v0, piece), Ok(at(B)));
+            assert_eq!(find(Lines::of_advertisement("refs/heads/z"), &v0, piece), Ok(Found::Surely(Head::Absent)));
+        }
+        let none = packets(&[""]);
+        assert_eq!(find(Lines::of_ls_refs("refs/heads/x"), &none, 9), Ok(Found::Surely(Head::Absent)));
+        assert!(find(Lines::of_ls_refs("refs/heads/x"), b"<html>", 9).is_err());
+        assert!(find(Lines::of_ls_refs("refs/heads/x"), &packets(&["ERR go away"]), 9).is_err());
+        let text = format!("{A}\trefs/heads/xy\n{B}\trefs/heads/x\n{A}\trefs/tags/v^{{}}\n");
+        assert_eq!(find_in_text(text.as_bytes(), "refs/heads/x"), Ok(Head::At(B.parse().unwrap())));
+        assert_eq!(find_in_text(b"", "refs/heads/x"), Ok(Head::Absent));
+        assert!(find_in_text(b"<html>\n", "refs/heads/x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_survived(bytes: Vec<u8>, piece in 1usize..50) {
+            let _ = find(Lines::of_ls_refs("refs/heads/x"), &bytes, piece);
+            let _ = find(Lines::of_advertisement("refs/heads/x"), &bytes, piece);
+            let _ = find_in_text(&bytes, "refs/heads/x");
+        }
+    }
+}
