@@ -118,6 +118,14 @@ impl Basedir {
         write_whole(path, text, 0o600)
     }
 
+    /// Writes the settings.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn write_config(&self, settings: &str) -> Result<(), BasedirError> {
+        write_whole(&self.config(), settings, 0o644)
+    }
+
     /// Writes where the running master answers.
     ///
     /// # Errors

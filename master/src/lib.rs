@@ -1,8 +1,207 @@
-//! Store, reconcilers, slaves' connections, landing, pages, API.
+//! The build master: store, reconcilers, slaves' connections, review, landing, pages, API.
+//!
+//! A master guards projects: it watches published branches, has each built as it would land, and lands those that a
+//! maintainer accepts. It runs on a basedir ([`create`] makes one, [`start`] runs on it) and knows slaves only through
+//! `protocol`. It never runs git itself (`tracker` does), never decides what `gate` decides, and never starts a process
+//! that a branch names (`slave` does, elsewhere).
 
+mod actions;
 pub mod auth;
 pub mod basedir;
 pub mod config;
+mod http;
 pub mod logs;
+mod names;
+pub mod pages;
+mod read;
+mod recipes;
+mod reconcile;
 mod slaves;
+mod state;
 pub mod store;
+
+use basedir::{Basedir, BasedirError, Lock};
+use config::{Config, ConfigError};
+use state::{Guarded, Shared};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use store::{Store, StoreError, TokenKind};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracker::git::{Git, GitNotUsable};
+use tracker::mirror::{Mirror, MirrorError};
+use tracker::source::{Scheme, SourcePolicy};
+use tracker::watch::{PollLimits, Poller};
+
+/// Why a master can't be made or started.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each says itself")]
+pub enum StartError {
+    #[error(transparent)]
+    Basedir(#[from] BasedirError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Git(#[from] GitNotUsable),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("nothing can listen at {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the mirror of project {project}: {source}")]
+    Mirror { project: protocol::ProjectName, source: MirrorError },
+    #[error("`schemes` in master.toml: `{0}` is none that bb can fetch by")]
+    Scheme(String),
+    #[error("the pages can't be made: {0}")]
+    Pages(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StartError {
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Basedir(BasedirError::Exists(_)) => "run it with `bb master run`, or choose another folder".to_owned(),
+            Self::Basedir(BasedirError::Missing(_)) => "make one with `bb master create BASEDIR`".to_owned(),
+            Self::Basedir(BasedirError::Locked(_)) => "stop that one first; a basedir is for one master".to_owned(),
+            Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                "another program has this port: stop it, or choose another with --listen (127.0.0.1:0 takes any that is free)".to_owned()
+            }
+            Self::Git(error) => tracker::Explain::hint(error),
+            Self::Mirror { source, .. } => tracker::Explain::hint(source),
+            Self::Scheme(_) => "use https, http, git and ssh".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Makes a basedir: settings, store, and the first maintainer's token, which is returned and stands, readable by its
+/// owner only, in `secrets/maintainer.token`.
+///
+/// # Errors
+/// When there is a master already, the settings are not as expected, or something can't be written.
+pub async fn create(root: &Path, settings: &str, maintainer: &str) -> Result<String, StartError> {
+    let basedir = Basedir::new(root);
+    let config = Config::parse(settings, &basedir.config())?;
+    basedir.create()?;
+    let store = Store::open(&store_url(&config, &basedir)).await?;
+    let made = actions::make_token(&store, TokenKind::Maintainer, maintainer, true).await;
+    let (_, secret) = made.map_err(|refused| StartError::Other(refused.0.detail))?;
+    store.close().await;
+    basedir.write_secret(&basedir.maintainer_token(), &format!("{secret}\n"))?;
+    // Written last: a folder with settings is a whole basedir.
+    basedir.write_config(settings)?;
+    Ok(secret)
+}
+
+fn store_url(config: &Config, basedir: &Basedir) -> String {
+    config.store.clone().unwrap_or_else(|| Store::sqlite_url(basedir.root()))
+}
+
+/// A master that runs.
+#[derive(Debug)]
+pub struct Running {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    tasks: JoinSet<()>,
+    _lock: Lock,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL under which others reach it.
+    pub fn url(&self) -> &str {
+        &self.shared.url
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Makes a token, as `bb up` does for its own slave.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn make_token(&self, kind: TokenKind, name: &str) -> Result<String, StartError> {
+        let made = actions::make_token(&self.shared.store, kind, name, false).await;
+        made.map(|(_, secret)| secret).map_err(|refused| StartError::Other(refused.0.detail))
+    }
+
+    /// Waits until the master is told to end, then ends it.
+    pub async fn wait(self) {
+        self.shared.shutdown.cancelled().await;
+        self.stop().await;
+    }
+
+    /// Ends it: nothing new is begun, answers under way are given, the store is closed. Builds go on at the slaves.
+    pub async fn stop(mut self) {
+        self.shared.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        for project in &self.shared.projects {
+            if let Some(claim) = project.claim() {
+                let _ = self.shared.store.release_project(claim).await;
+            }
+        }
+        let _ = std::fs::remove_file(self.shared.basedir.address());
+        self.shared.store.close().await;
+    }
+}
+
+/// Starts a master on its basedir. `listen` goes before what its settings say.
+///
+/// # Errors
+/// When another master runs there, the settings or the store can't be used, git is too old, or the port is taken.
+pub async fn start(root: &Path, listen: Option<SocketAddr>, shutdown: CancellationToken) -> Result<Running, StartError> {
+    let basedir = Basedir::new(root);
+    let lock = basedir.lock()?;
+    let mut config = Config::read(root)?;
+    if let Some(listen) = listen {
+        config.listen = listen;
+    }
+    let git = Git::find(config.git.as_deref())?;
+    let store = Store::open(&store_url(&config, &basedir)).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let url = config.url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
+
+    let policy = policy(&config)?;
+    let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
+        .map_err(|e| StartError::Other(format!("no client for HTTP: {e}")))?;
+    let pages = pages::Pages::new(config.templates.clone()).map_err(|e| StartError::Pages(e.to_string()))?;
+    store.no_slave_connected().await?;
+    let mut projects = Vec::with_capacity(config.projects.len());
+    for project in &config.projects {
+        let row = store.ensure_project(&project.name, &project.repository, &project.mainline).await?;
+        let path = basedir.mirrors().join(format!("{}.git", project.name));
+        let mirror = Mirror::open_or_create(git.clone(), &path)
+            .await
+            .map_err(|source| StartError::Mirror { project: project.name.clone(), source })?;
+        projects.push(Arc::new(Guarded::new(row.id, project.clone(), mirror)));
+    }
+    let shared = Arc::new(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown));
+    reconcile::claim_all(&shared).await.map_err(|e| StartError::Other(e.to_string()))?;
+    let mut tasks = JoinSet::new();
+    reconcile::start(&shared, &mut tasks);
+    tasks.spawn(http::serve(listener, shared.clone()));
+    shared.basedir.write_address(&format!("http://{address}"))?;
+    tracing::info!(url = shared.url, projects = shared.projects.len(), "the master is up");
+    Ok(Running { shared, address, tasks, _lock: lock })
+}
+
+fn policy(config: &Config) -> Result<SourcePolicy, StartError> {
+    let schemes = config.sources.schemes.iter().map(|s| s.parse::<Scheme>().map_err(|_| StartError::Scheme(s.clone())));
+    Ok(SourcePolicy {
+        schemes: schemes.collect::<Result<_, _>>()?,
+        allow_local: config.sources.allow_local.clone(),
+        allow_private: config.sources.allow_private.clone(),
+    })
+}

@@ -52,6 +52,18 @@ pub struct Made {
     pub tree: CommitId,
 }
 
+impl Candidate {
+    /// Whether there is a commit.
+    pub fn is_made(&self) -> bool {
+        self.outcome.made().is_some()
+    }
+
+    /// The commit, if there is one.
+    pub fn made_commit(&self) -> Option<&CommitId> {
+        self.outcome.made().map(|made| &made.commit)
+    }
+}
+
 impl Outcome {
     const fn as_str(&self) -> &'static str {
         match self {

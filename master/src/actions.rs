@@ -1,0 +1,319 @@
+//! What people do, whichever face they use: checked, allowed or refused with words, and recorded.
+//!
+//! Pages and API call the same functions, so that neither can do what the other may not.
+
+use crate::auth::{self, Action, Actor, can};
+use crate::config::PublishPolicy;
+use crate::read::{self, ReadError};
+use crate::state::{Guarded, Shared};
+use crate::store::{Branch, BranchState, Build, NewBranch, Published, StoreError, TokenKind, TokenRow};
+use protocol::api::{self, Problem};
+use protocol::wire::{Availability, ToSlave};
+use protocol::{BranchName, BuildId, CommitId, SlaveName, TokenId};
+use std::path::Path;
+use tracker::Explain;
+use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
+
+/// The longest title and reference to a bug, in characters, and the most references.
+const MAX_TITLE: usize = 200;
+const MAX_BUG: usize = 200;
+const MAX_BUGS: usize = 20;
+
+/// Why something was not done; the problem is for whoever asked.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) Box<Problem>);
+
+impl Refused {
+    pub(crate) fn new(status: u16, code: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        let title = match status {
+            400 => "The request can't be understood",
+            401 => "Who is asking is not known",
+            403 => "Not allowed",
+            404 => "Not here",
+            409 => "Not possible as things stand",
+            422 => "Refused",
+            503 => "Not able to at the moment",
+            _ => "Something went wrong here",
+        };
+        let hint = Some(hint.into()).filter(|h: &String| !h.is_empty());
+        Self(Box::new(Problem {
+            kind: "about:blank".to_owned(),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            code: code.to_owned(),
+            hint,
+        }))
+    }
+
+    fn explained(error: &impl Explain) -> Self {
+        Self::new(422, error.code(), error.to_string(), error.hint())
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::new(503, "store", "the master's store does not answer", "try again in a moment; an admin finds more in the master's log")
+    }
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => error.into(),
+            error => {
+                tracing::error!(%error, "a page can't be made");
+                Self::new(500, "internal", error.to_string(), "an admin finds more in the master's log")
+            }
+        }
+    }
+}
+
+/// What came of something that somebody asked for.
+pub(crate) type Done<T> = Result<T, Refused>;
+
+/// Refuses what an actor may not do; one who showed nothing is told how to.
+pub(crate) fn allow(actor: &Actor, action: Action<'_>, what: &str) -> Done<()> {
+    if can(actor, action) {
+        return Ok(());
+    }
+    Err(match actor {
+        Actor::Anonymous => Refused::new(
+            401,
+            "token-needed",
+            format!("{what} needs a token"),
+            "give one by BB_TOKEN, --token-file or `bb login`; on the pages, sign in. A maintainer makes one with `bb token new`",
+        ),
+        Actor::Bearer { kind, name, .. } => Refused::new(
+            403,
+            "not-allowed",
+            format!("{name}, with a {} token, may not do this: {what}", kind.as_str()),
+            "ask a maintainer",
+        ),
+    })
+}
+
+/// A branch by name.
+pub(crate) async fn branch(shared: &Shared, project: &Guarded, name: &BranchName) -> Done<Branch> {
+    shared.store.branch(project.id, name).await?.ok_or_else(|| {
+        Refused::new(
+            404,
+            "no-such-branch",
+            format!("project {} has no branch {name}", project.name),
+            "`bb branches --all` lists them",
+        )
+    })
+}
+
+/// A build by number.
+pub(crate) async fn build(shared: &Shared, id: BuildId) -> Done<Build> {
+    shared.store.build(id).await?.ok_or_else(|| {
+        Refused::new(404, "no-such-build", format!("there is no build #{id}"), "a branch's page lists its builds")
+    })
+}
+
+/// Publishes a branch. True when it was not live before.
+pub(crate) async fn publish(shared: &Shared, project: &Guarded, actor: &Actor, it: &api::Publish) -> Done<(Branch, bool)> {
+    let open = project.config.publish == PublishPolicy::Open;
+    allow(actor, Action::Publish { open }, "publishing")?;
+    let url = SourceUrl::check(&UncheckedUrl::new(it.url.trim()), &shared.policy).map_err(|e| Refused::explained(&e))?;
+    let source = BranchRef::check(&RawRefName::new(it.branch.trim())).map_err(|e| Refused::explained(&e))?;
+    if is_mainline(project, url.as_str(), source.as_str()) {
+        let detail = format!("`{}` of {} is mainline itself", source.display(), url.as_str());
+        return Err(Refused::new(422, "is-mainline", detail, "publish a feature branch, made from mainline"));
+    }
+    let name = match it.name.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
+        Some(name) => Some(name.parse().map_err(|e: protocol::name::BadName| Refused::new(422, "bad-name", e.to_string(), "choose another with --name"))?),
+        None => None,
+    };
+    let new = NewBranch {
+        project: project.id,
+        name,
+        url: url.as_str().to_owned(),
+        source_ref: source.as_str().to_owned(),
+        title: line(it.title.as_deref().unwrap_or_default(), MAX_TITLE),
+        bugs: it.bugs.iter().map(|b| line(b, MAX_BUG)).filter(|b| !b.is_empty()).take(MAX_BUGS).collect(),
+        publisher: actor.name().to_owned(),
+        token: actor.token(),
+        trusted: actor.is_trusted(),
+    };
+    match shared.store.publish(&new).await? {
+        Published::New(branch) | Published::Again(branch) => Ok((branch, true)),
+        Published::Already(branch) => Ok((branch, false)),
+        Published::NameTaken(other) => Err(Refused::new(
+            409,
+            "name-taken",
+            format!("the name {} belongs to `{}` of {}", other.name, other.source_ref, other.url),
+            "choose another with --name, or leave it to bb",
+        )),
+    }
+}
+
+/// Whether a source is the project's own mainline.
+fn is_mainline(project: &Guarded, url: &str, source: &str) -> bool {
+    let official = &project.config.repository;
+    let whole = |text: &str| Path::new(text.strip_prefix("file://").unwrap_or(text)).canonicalize().ok();
+    let same = url == official || (whole(url).is_some() && whole(url) == whole(official));
+    same && source == project.config.mainline
+}
+
+/// One line of text, without control characters, not too long.
+fn line(text: &str, most: usize) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+}
+
+/// Accepts a branch's newest revision, if it is still this commit.
+pub(crate) async fn accept(
+    shared: &Shared,
+    project: &Guarded,
+    actor: &Actor,
+    name: &BranchName,
+    commit: &CommitId,
+) -> Done<api::QueueEntry> {
+    let branch = branch(shared, project, name).await?;
+    allow(actor, Action::Accept(&branch), "accepting")?;
+    let newest = shared.store.newest_revision(branch.id).await?;
+    let Some(revision) = newest.filter(|r| r.commit == *commit) else {
+        let detail = format!("{commit} is not the newest revision of {name}");
+        return Err(Refused::new(409, "revision-outdated", detail, "look at what is new, then accept that"));
+    };
+    if let Some(refusal) = &revision.refusal {
+        let detail = format!("r{} of {name} was not admitted: {}", revision.number, refusal.text);
+        return Err(Refused::new(409, "revision-refused", detail, refusal.hint.clone()));
+    }
+    match shared.store.accept(&branch, &revision, actor.name()).await? {
+        Some(entry) => Ok(read::queue_entry(shared, project, &entry, None).await?),
+        None => Err(ended(&branch)),
+    }
+}
+
+fn ended(branch: &Branch) -> Refused {
+    Refused::new(
+        409,
+        "branch-ended",
+        format!("{} is {}: {}", branch.name, branch.state.as_str(), branch.state_text),
+        "publishing it again brings it back",
+    )
+}
+
+/// Withdraws a branch.
+pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, name: &BranchName) -> Done<Branch> {
+    let before = branch(shared, project, name).await?;
+    allow(actor, Action::Withdraw(&before), "withdrawing another's branch")?;
+    let why = format!("withdrawn by {}", actor.name());
+    if !shared.store.end_branch(&before, BranchState::Withdrawn, &why, actor.name()).await? {
+        return Err(ended(&branch(shared, project, name).await?));
+    }
+    branch(shared, project, name).await
+}
+
+/// Asks again for the builds of a branch's newest revision that have ended.
+pub(crate) async fn rebuild(shared: &Shared, project: &Guarded, actor: &Actor, name: &BranchName) -> Done<Vec<BuildId>> {
+    let branch = branch(shared, project, name).await?;
+    allow(actor, Action::Rebuild(&branch), "asking for builds")?;
+    if branch.state != BranchState::Live {
+        return Err(ended(&branch));
+    }
+    let Some(revision) = shared.store.newest_revision(branch.id).await? else {
+        return Err(Refused::new(409, "no-revision", format!("{name} has no revision yet"), "wait until bb has fetched one"));
+    };
+    let mut latest: Vec<Build> = Vec::new();
+    for build in shared.store.builds_of_revision(revision.id).await? {
+        if latest.iter().all(|b| b.builder.name != build.builder.name) {
+            latest.push(build);
+        }
+    }
+    let mut asked = Vec::new();
+    for build in latest.iter().filter(|b| b.result().is_some()) {
+        asked.push(shared.store.build_again(build, actor.name()).await?.id);
+    }
+    Ok(asked)
+}
+
+/// Asks for one build again.
+pub(crate) async fn build_again(shared: &Shared, actor: &Actor, old: &Build) -> Done<Build> {
+    let branch = shared.store.branch_by_id(old.branch).await?;
+    allow(actor, Action::Rebuild(&branch), "asking for a build")?;
+    if branch.state != BranchState::Live {
+        return Err(ended(&branch));
+    }
+    Ok(shared.store.build_again(old, actor.name()).await?)
+}
+
+/// Cancels a build that waits or runs.
+pub(crate) async fn cancel_build(shared: &Shared, actor: &Actor, build: &Build) -> Done<()> {
+    let branch = shared.store.branch_by_id(build.branch).await?;
+    allow(actor, Action::Rebuild(&branch), "cancelling a build")?;
+    if !shared.store.cancel_build(build, actor.name()).await? {
+        let detail = format!("build #{} has ended already", build.id);
+        return Err(Refused::new(409, "build-ended", detail, ""));
+    }
+    Ok(())
+}
+
+/// Pauses or resumes a project's queue.
+pub(crate) async fn set_paused(shared: &Shared, project: &Guarded, actor: &Actor, paused: bool) -> Done<()> {
+    allow(actor, Action::SteerQueue, "steering the queue")?;
+    Ok(shared.store.set_paused(project.id, paused, actor.name()).await?)
+}
+
+/// Says whether a slave may take builds.
+pub(crate) async fn set_availability(shared: &Shared, actor: &Actor, name: &SlaveName, admin: Availability) -> Done<()> {
+    allow(actor, Action::ManageSlaves, "steering slaves")?;
+    match shared.store.slave_admin(name, admin).await? {
+        Some(slave) => {
+            shared.sessions.tell(slave.id, ToSlave::Availability { admin });
+            Ok(())
+        }
+        None => Err(Refused::new(404, "no-such-slave", format!("no slave {name} has ever connected"), "`bb slaves` lists them")),
+    }
+}
+
+/// Makes a token.
+pub(crate) async fn new_token(shared: &Shared, actor: &Actor, it: &api::NewToken) -> Done<api::MadeToken> {
+    allow(actor, Action::ManageTokens, "making tokens")?;
+    let kind: TokenKind = it.kind.parse().map_err(|e: String| Refused::new(422, "token-kind", e, ""))?;
+    let name = line(&it.name, 64);
+    if name.is_empty() {
+        return Err(Refused::new(422, "token-name", "a token needs the name of whom it is for", ""));
+    }
+    if kind == TokenKind::Slave && let Err(error) = name.parse::<SlaveName>() {
+        return Err(Refused::new(422, "bad-name", error.to_string(), ""));
+    }
+    let (row, secret) = make_token(&shared.store, kind, &name, it.trusted).await?;
+    Ok(api::MadeToken { token: token_line(row), secret })
+}
+
+/// Makes a token and stores its hash; the secret is returned, and nowhere else.
+pub(crate) async fn make_token(store: &crate::store::Store, kind: TokenKind, name: &str, trusted: bool) -> Done<(TokenRow, String)> {
+    let secret = auth::new_token(kind).map_err(|e| Refused::new(500, "no-randomness", e.to_string(), ""))?;
+    let row = store.add_token(kind, name, trusted, &auth::hash(&secret)).await?;
+    Ok((row, secret))
+}
+
+/// All tokens.
+pub(crate) async fn tokens(shared: &Shared, actor: &Actor) -> Done<Vec<api::Token>> {
+    allow(actor, Action::ManageTokens, "listing tokens")?;
+    Ok(shared.store.tokens().await?.into_iter().map(token_line).collect())
+}
+
+/// Revokes a token.
+pub(crate) async fn revoke_token(shared: &Shared, actor: &Actor, id: TokenId) -> Done<api::Token> {
+    allow(actor, Action::ManageTokens, "revoking tokens")?;
+    shared.store.revoke_token(id).await?;
+    let row = shared.store.tokens().await?.into_iter().find(|t| t.id == id);
+    row.map(token_line).ok_or_else(|| Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them"))
+}
+
+fn token_line(row: TokenRow) -> api::Token {
+    api::Token {
+        id: row.id.0,
+        kind: row.kind.as_str().to_owned(),
+        name: row.name,
+        trusted: row.trusted || row.kind == TokenKind::Maintainer,
+        made_ms: row.made,
+        used_ms: row.used,
+        revoked_ms: row.revoked,
+    }
+}

@@ -1,0 +1,1 @@
+//! git over HTTP, read only: mainline, revisions and candidates, for anybody with a plain git.

@@ -1,0 +1,239 @@
+//! Logs: a step's bytes, a whole build's, as they are or as they grow.
+
+use super::api::Part;
+use crate::actions::{self, Done, Refused};
+use crate::state::Shared;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::sse::{Event, KeepAlive};
+use axum::response::{IntoResponse, Response, Sse};
+use futures_util::{Stream, stream};
+use protocol::BuildId;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Bytes read at once, and the longest wait for a wake-up.
+const PIECE: usize = 64 << 10;
+const LOOK: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+pub(super) struct BuildPart {
+    id: BuildId,
+}
+
+#[derive(Deserialize)]
+pub(super) struct StepPart {
+    id: BuildId,
+    step: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    /// The first byte; from the end when negative.
+    #[serde(default)]
+    from: i64,
+    /// At most so many bytes.
+    limit: Option<u64>,
+    /// Any value but `0`: go on as the log grows.
+    follow: Option<String>,
+    /// Any value but `0`: a line before each step.
+    headers: Option<String>,
+}
+
+fn on(flag: Option<&String>) -> bool {
+    flag.is_some_and(|value| value != "0")
+}
+
+/// Reads logs piece by piece, waiting for more where that is wanted.
+struct Reader {
+    shared: Arc<Shared>,
+    build: BuildId,
+    follow: bool,
+    growth: tokio::sync::watch::Receiver<u64>,
+    changes: tokio::sync::watch::Receiver<u64>,
+}
+
+impl Reader {
+    fn new(shared: Arc<Shared>, build: BuildId, follow: bool) -> Self {
+        let (growth, changes) = (shared.logs.growth(), shared.store.changes());
+        Self { shared, build, follow, growth, changes }
+    }
+
+    /// The next piece of a step's log from `at` on; none at its end.
+    async fn piece(&mut self, step: u32, at: u64, limit: usize) -> Result<Option<Vec<u8>>, io::Error> {
+        loop {
+            self.growth.borrow_and_update();
+            self.changes.borrow_and_update();
+            // Asked before reading: what comes between is found at the next turn.
+            let ended = self.ended(step, at).await;
+            let logs = self.shared.logs.clone();
+            let build = self.build;
+            let read = tokio::task::spawn_blocking(move || logs.read(build, step, at, limit)).await;
+            let bytes = read.map_err(io::Error::other)??;
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+            if !self.follow || ended || !self.wait().await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether no more can come of a step's log.
+    async fn ended(&self, step: u32, at: u64) -> bool {
+        let Ok(steps) = self.shared.store.steps(self.build).await else { return true };
+        let whole = steps.iter().find(|s| s.number == step).and_then(|s| s.log_len);
+        if let Some(whole) = whole {
+            return at >= u64::try_from(whole).unwrap_or(0);
+        }
+        self.build_ended().await
+    }
+
+    async fn build_ended(&self) -> bool {
+        !matches!(self.shared.store.build(self.build).await, Ok(Some(build)) if build.result().is_none())
+    }
+
+    /// Waits for something to happen; false when the master ends.
+    async fn wait(&mut self) -> bool {
+        tokio::select! {
+            () = self.shared.shutdown.cancelled() => false,
+            _ = timeout(LOOK, self.growth.changed()) => true,
+            _ = self.changes.changed() => true,
+        }
+    }
+}
+
+fn text(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, "sandbox"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, body).into_response()
+}
+
+/// `GET /builds/N/steps/M/log`: the bytes of one step's log.
+pub(super) async fn step(State(shared): State<Arc<Shared>>, Part(part): Part<StepPart>, Query(wanted): Query<Wanted>) -> Done<Response> {
+    actions::build(&shared, part.id).await?;
+    let at = start(&shared, part.id, part.step, wanted.from)?;
+    let left = wanted.limit.unwrap_or(u64::MAX);
+    let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
+    let pieces = stream::try_unfold((reader, at, left), move |(mut reader, at, left)| async move {
+        let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
+        if limit == 0 {
+            return Ok(None);
+        }
+        let Some(bytes) = reader.piece(part.step, at, limit).await? else { return Ok(None) };
+        let n = bytes.len() as u64;
+        Ok::<_, io::Error>(Some((Bytes::from(bytes), (reader, at + n, left - n))))
+    });
+    Ok(text(Body::from_stream(pieces)))
+}
+
+fn start(shared: &Shared, build: BuildId, step: u32, from: i64) -> Done<u64> {
+    if let Ok(from) = u64::try_from(from) {
+        return Ok(from);
+    }
+    let len = shared.logs.len(build, step).map_err(|e| Refused::new(500, "log", format!("the log can't be read: {e}"), ""))?;
+    Ok(len.saturating_sub(from.unsigned_abs()))
+}
+
+/// Where a reader of a whole build is.
+struct Whole {
+    reader: Reader,
+    headers: bool,
+    /// The steps' numbers and names that are still to be read.
+    steps: VecDeque<(u32, String)>,
+    seen: u32,
+    at: u64,
+}
+
+/// `GET /builds/N/log`: the logs of all steps, one after the other.
+pub(super) async fn whole(State(shared): State<Arc<Shared>>, Part(part): Part<BuildPart>, Query(wanted): Query<Wanted>) -> Done<Response> {
+    actions::build(&shared, part.id).await?;
+    let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
+    let whole = Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0 };
+    let pieces = stream::try_unfold(whole, |mut whole| async move {
+        Ok::<_, io::Error>(whole.next().await?.map(|bytes| (Bytes::from(bytes), whole)))
+    });
+    Ok(text(Body::from_stream(pieces)))
+}
+
+impl Whole {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, io::Error> {
+        loop {
+            let Some((step, name)) = self.steps.front().cloned() else {
+                if !self.more_steps().await {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if self.at == 0 && self.seen <= step {
+                self.seen = step + 1;
+                if self.headers {
+                    return Ok(Some(format!("=== {name}\n").into_bytes()));
+                }
+            }
+            if let Some(bytes) = self.reader.piece(step, self.at, PIECE).await? {
+                self.at += bytes.len() as u64;
+                return Ok(Some(bytes));
+            }
+            self.steps.pop_front();
+            self.at = 0;
+        }
+    }
+
+    /// Finds steps that began since; waits for one when following; false when there will be none.
+    async fn more_steps(&mut self) -> bool {
+        loop {
+            self.reader.changes.borrow_and_update();
+            let ended = self.reader.build_ended().await;
+            let Ok(steps) = self.reader.shared.store.steps(self.reader.build).await else { return false };
+            self.steps = steps.into_iter().filter(|s| s.number >= self.seen).map(|s| (s.number, s.name)).collect();
+            if !self.steps.is_empty() {
+                return true;
+            }
+            if ended || !self.reader.follow || !self.reader.wait().await {
+                return false;
+            }
+        }
+    }
+}
+
+/// A piece of a log for the page.
+#[derive(Serialize)]
+struct Shown {
+    from: u64,
+    html: String,
+}
+
+/// `GET /builds/N/steps/M/log/events`: the log as HTML lines, as it grows; `end` when the step has ended.
+pub(super) async fn events(
+    State(shared): State<Arc<Shared>>,
+    Part(part): Part<StepPart>,
+    Query(wanted): Query<Wanted>,
+) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+    actions::build(&shared, part.id).await?;
+    let at = start(&shared, part.id, part.step, wanted.from)?;
+    let reader = Reader::new(shared, part.id, true);
+    let view = crate::pages::LiveLog::new(part.step, at);
+    let events = stream::unfold(Some((reader, view, at)), move |state| async move {
+        let (mut reader, mut view, at) = state?;
+        match reader.piece(part.step, at, PIECE).await {
+            Ok(Some(bytes)) => {
+                let html = view.push(&bytes);
+                let data = serde_json::to_string(&Shown { from: at, html }).ok()?;
+                let event = Event::default().event("log").data(data);
+                Some((Ok(event), Some((reader, view, at + bytes.len() as u64))))
+            }
+            Ok(None) | Err(_) => Some((Ok(Event::default().event("end").data("{}")), None)),
+        }
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,101 @@
+//! Who asks: a bearer's token, or a browser's session; and whether a browser's form is our own.
+
+use crate::actions::Refused;
+use crate::auth::{self, Actor};
+use crate::state::Shared;
+use crate::store::{TokenRow, now};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use protocol::UnixMs;
+use std::sync::Arc;
+
+/// The cookie's name.
+pub(super) const COOKIE: &str = "bb-session";
+/// A session ends after this long without use, and after this long in any case.
+const IDLE_MS: i64 = 12 * 3_600_000;
+const WHOLE_MS: i64 = 7 * 24 * 3_600_000;
+
+/// Whoever sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) actor: Actor,
+    /// The session's secret, for those who came by a cookie.
+    pub(crate) session: Option<String>,
+}
+
+impl Who {
+    /// The word that forms of this session carry, so that no other site can send them.
+    pub(crate) fn csrf(&self) -> String {
+        self.session.as_deref().map(|secret| auth::hash(&format!("csrf {secret}"))).unwrap_or_default()
+    }
+}
+
+/// The token of `Authorization: Bearer`, or why there is none.
+pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Option<TokenRow>, Refused> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let Some(secret) = text.strip_prefix("Bearer ").map(str::trim) else {
+        return Err(Refused::new(401, "token-form", "the Authorization header is not of the form `Bearer TOKEN`", ""));
+    };
+    match shared.store.token_by_hash(&auth::hash(secret)).await? {
+        Some(token) => Ok(Some(token)),
+        None => Err(Refused::new(
+            401,
+            "token-unknown",
+            "the token is not known here, or was revoked",
+            "check BB_TOKEN or `bb login`; a maintainer makes a new one with `bb token new`",
+        )),
+    }
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(header::COOKIE);
+    all.iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value.to_owned())
+}
+
+impl FromRequestParts<Arc<Shared>> for Who {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
+        // A bearer's token stands alone: cookies of the same request count for nothing.
+        if let Some(token) = bearer(shared, &parts.headers).await? {
+            return Ok(Self { actor: token.into(), session: None });
+        }
+        if let Some(secret) = cookie(&parts.headers) {
+            let now = now().0;
+            let (oldest, idle) = (UnixMs(now - WHOLE_MS), UnixMs(now - IDLE_MS));
+            if let Some(token) = shared.store.session(&auth::hash(&secret), oldest, idle).await? {
+                return Ok(Self { actor: token.into(), session: Some(secret) });
+            }
+        }
+        Ok(Self { actor: Actor::Anonymous, session: None })
+    }
+}
+
+/// Refuses a form that another site made a browser send.
+pub(super) fn own_form(who: &Who, headers: &HeaderMap, csrf: &str) -> Result<(), Refused> {
+    let foreign = || {
+        Refused::new(403, "foreign-form", "this form was not sent from a page of this master", "open the page again and send it from there")
+    };
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+        return Err(foreign());
+    }
+    match &who.session {
+        Some(_) => {
+            let own = who.csrf();
+            let same = subtle::ConstantTimeEq::ct_eq(own.as_bytes(), csrf.as_bytes());
+            if bool::from(same) { Ok(()) } else { Err(foreign()) }
+        }
+        None => match (text("origin"), text("host")) {
+            (Some(origin), Some(host)) if origin.split_once("://").is_none_or(|(_, at)| at != host) => Err(foreign()),
+            _ => Ok(()),
+        },
+    }
+}

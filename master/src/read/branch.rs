@@ -1,0 +1,202 @@
+//! Branches: the line of a listing, and the whole page.
+
+use super::facts::{Known, know};
+use super::{ReadError, build_summary, event_of, queue_entry};
+use crate::names;
+use crate::state::{Guarded, Shared};
+use crate::store::{Branch, BranchState, Build, Revision};
+use gate::verdict::judge;
+use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
+use protocol::{BranchName, CommitId};
+
+/// Which branches a listing shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Only those with this text in name, title, author, publisher or bugs.
+    pub(crate) text: Option<String>,
+    /// Those that ended, too.
+    pub(crate) ended: bool,
+}
+
+/// The most ended branches that a listing shows.
+const ENDED: u32 = 200;
+
+/// The branches of a project, last changed first.
+pub(crate) async fn branch_summaries(shared: &Shared, project: &Guarded, filter: &Filter) -> Result<Vec<BranchSummary>, ReadError> {
+    let tip = shared.store.project_by_id(project.id).await?.tip;
+    let branches = shared.store.branches(project.id, if filter.ended { ENDED } else { 0 }).await?;
+    let wanted = filter.text.as_deref().map(str::to_lowercase).filter(|t| !t.is_empty());
+    let mut lines = Vec::with_capacity(branches.len());
+    for branch in branches {
+        let line = summary(project, &know(shared, project, tip.as_ref(), branch).await?);
+        if wanted.as_ref().is_none_or(|text| mentions(&line, text)) {
+            lines.push(line);
+        }
+    }
+    Ok(lines)
+}
+
+fn mentions(line: &BranchSummary, text: &str) -> bool {
+    let texts = [line.name.as_str(), &line.title, &line.publisher, &line.verdict.state, &line.branch];
+    let more = line.bugs.iter().map(String::as_str).chain(line.author.as_deref());
+    texts.into_iter().chain(more).any(|t| t.to_lowercase().contains(text))
+}
+
+/// One branch's line.
+pub(crate) async fn branch_summary(shared: &Shared, project: &Guarded, branch: Branch) -> Result<BranchSummary, ReadError> {
+    let tip = shared.store.project_by_id(project.id).await?.tip;
+    Ok(summary(project, &know(shared, project, tip.as_ref(), branch).await?))
+}
+
+fn summary(project: &Guarded, known: &Known) -> BranchSummary {
+    let Known { branch, newest, builds, facts, .. } = known;
+    let marks = facts.builders.iter().map(|builder| {
+        let (look, word) = builder.build.mark();
+        let build = builds.iter().find(|b| b.builder.name == builder.name).map(|b| b.id);
+        Mark { builder: builder.name.clone(), required: builder.required, look, word: word.to_owned(), build }
+    });
+    let title = Some(branch.title.clone()).filter(|t| !t.is_empty()).or_else(|| newest.as_ref().map(|r| r.subject.clone()));
+    BranchSummary {
+        name: branch.name.clone(),
+        project: project.name.clone(),
+        title: title.unwrap_or_default(),
+        url: branch.url.clone(),
+        branch: branch.source_ref.clone(),
+        publisher: branch.publisher.clone(),
+        trusted: branch.trusted,
+        bugs: branch.bugs.clone(),
+        revision: newest.as_ref().map(|r| r.number),
+        commit: newest.as_ref().map(|r| r.commit.clone()),
+        author: newest.as_ref().map(|r| r.author.clone()),
+        verdict: judge(facts),
+        marks: marks.collect(),
+        published_ms: branch.published,
+        changed_ms: branch.changed,
+        page: names::branch_page(&project.name, &branch.name),
+    }
+}
+
+/// A branch's whole page.
+pub(crate) async fn branch_detail(shared: &Shared, project: &Guarded, branch: Branch) -> Result<BranchDetail, ReadError> {
+    let tip = shared.store.project_by_id(project.id).await?.tip;
+    let known = know(shared, project, tip.as_ref(), branch).await?;
+    let branch = &known.branch;
+    let revisions = shared.store.revisions(branch.id).await?;
+    let timeline = shared.store.timeline(branch.id, 200).await?;
+    let mut queue = Vec::new();
+    for entry in &known.entries {
+        queue.push(queue_entry(shared, project, entry, None).await?);
+    }
+    let candidate = match (&known.candidate, &known.newest) {
+        (Some(candidate), Some(revision)) => Some(api::Candidate {
+            mainline: candidate.mainline.clone(),
+            revision: revision.number,
+            outcome: candidate.detail.clone(),
+            made_ms: candidate.made,
+        }),
+        _ => None,
+    };
+    let (commits, diff) = source_views(project, &known, tip.as_ref()).await?;
+    let live = branch.state == BranchState::Live;
+    Ok(BranchDetail {
+        summary: summary(project, &known),
+        watch: api::Watch {
+            looked_ms: branch.looked,
+            trouble: branch.trouble.as_ref().map(|t| format!("{}; {}", t.text, t.hint)),
+            next_ms: live.then_some(branch.next_look),
+        },
+        candidate,
+        commits,
+        builders: rows(shared, project, &known, &revisions).await?,
+        diff,
+        changes_recipe: known.candidate.as_ref().is_some_and(|c| c.changes_recipe),
+        queue,
+        timeline: timeline.into_iter().map(|e| event_of(shared, e, Some(branch.name.clone()))).collect(),
+        git_path: format!("/git/{}.git", project.name),
+        refs: refs(&branch.name, &revisions, known.candidate.as_ref().is_some_and(|c| c.is_made())),
+        revisions: revisions.into_iter().map(revision_line).collect(),
+    })
+}
+
+fn revision_line(revision: Revision) -> api::Revision {
+    api::Revision {
+        number: revision.number,
+        commit: revision.commit,
+        seen_ms: revision.seen,
+        refused: revision.refusal,
+        subject: revision.subject,
+        commits: revision.commits,
+    }
+}
+
+/// Refs to fetch with plain git: the newest revision first.
+fn refs(name: &BranchName, revisions: &[Revision], candidate: bool) -> Vec<String> {
+    let admitted: Vec<_> = revisions.iter().filter(|r| r.refusal.is_none()).collect();
+    let mut refs: Vec<String> = admitted.iter().map(|r| format!("refs/branches/{name}/r{}", r.number)).collect();
+    if !refs.is_empty() {
+        refs.push(format!("refs/branches/{name}/head"));
+    }
+    if candidate {
+        refs.push(format!("refs/branches/{name}/candidate"));
+    }
+    refs
+}
+
+/// The commits and the diff, from the mirror.
+async fn source_views(
+    project: &Guarded,
+    known: &Known,
+    tip: Option<&CommitId>,
+) -> Result<(Vec<api::Commit>, api::Diff), ReadError> {
+    let (Some(revision), Some(tip)) = (known.newest.as_ref().filter(|r| r.refusal.is_none()), tip) else {
+        return Ok((Vec::new(), api::Diff::default()));
+    };
+    let mirror = &project.mirror;
+    // A branch that ended is shown against the mainline that it was last tried on, not against what came of it.
+    let base = match (&known.candidate, known.branch.state) {
+        (Some(candidate), state) if state != BranchState::Live => candidate.mainline.clone(),
+        _ => tip.clone(),
+    };
+    let commits = mirror.commits(&base, &revision.commit, 250).await;
+    let made = known.candidate.as_ref().filter(|c| c.mainline == base).and_then(|c| c.made_commit());
+    let diff = match made {
+        Some(candidate) => mirror.diff(&base, candidate).await,
+        None => mirror.diff_from_merge_base(&base, &revision.commit).await,
+    };
+    let unreadable = |e: tracker::read::ReadError| ReadError::Mirror(e.to_string());
+    Ok((commits.map_err(unreadable)?, diff.map_err(unreadable)?))
+}
+
+/// The builders' rows: for each revision that has one, the latest build.
+async fn rows(
+    shared: &Shared,
+    project: &Guarded,
+    known: &Known,
+    revisions: &[Revision],
+) -> Result<Vec<BuilderRow>, ReadError> {
+    let mut older: Vec<(u32, Vec<Build>)> = Vec::new();
+    for revision in revisions.iter().skip(1).take(3) {
+        older.push((revision.number, shared.store.builds_of_revision(revision.id).await?));
+    }
+    let mut rows = Vec::new();
+    for builder in &known.facts.builders {
+        let newest = known.builds.iter().find(|b| b.builder.name == builder.name);
+        let number = known.newest.as_ref().map_or(0, |r| r.number);
+        let mut builds = Vec::new();
+        for (number, build) in newest
+            .map(|b| (number, b))
+            .into_iter()
+            .chain(older.iter().filter_map(|(n, builds)| Some((*n, builds.iter().find(|b| b.builder.name == builder.name)?))))
+        {
+            builds.push(build_summary(shared, project, build, &known.branch.name, number).await?);
+        }
+        let says = builds.first().filter(|b| newest.is_some_and(|n| n.id == b.id)).map(|b| b.says.clone());
+        rows.push(BuilderRow {
+            builder: builder.name.clone(),
+            required: builder.required,
+            builds,
+            says: says.unwrap_or_default(),
+        });
+    }
+    Ok(rows)
+}

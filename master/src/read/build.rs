@@ -1,0 +1,152 @@
+//! Builds: the line of a listing, and the whole page.
+
+use super::{ReadError, facts};
+use crate::names;
+use crate::state::{Guarded, Shared};
+use crate::store::{Build, BuildRowState, Step};
+use gate::verdict;
+use protocol::api::{BuildDetail, BuildState, BuildSummary, Look, StepDetail};
+use protocol::BranchName;
+use recipe::Run;
+
+/// A build's line.
+pub(crate) async fn build_summary(
+    shared: &Shared,
+    project: &Guarded,
+    build: &Build,
+    branch: &BranchName,
+    revision: u32,
+) -> Result<BuildSummary, ReadError> {
+    let state = facts::state(shared, build).await?;
+    let (look, word) = state.mark();
+    let says = match &state {
+        verdict::Build::Waiting(Some(wait)) => wait.text(),
+        verdict::Build::Waiting(None) => "to be given to a slave".to_owned(),
+        _ => build.says.clone(),
+    };
+    let slave = match build.slave {
+        Some(id) => shared.store.slaves().await?.into_iter().find(|s| s.id == id).map(|s| s.name),
+        None => None,
+    };
+    Ok(BuildSummary {
+        id: build.id,
+        builder: build.builder.name.clone(),
+        project: project.name.clone(),
+        branch: branch.clone(),
+        revision,
+        for_queue: build.for_queue,
+        commit: build.commit.clone(),
+        state: match build.state {
+            BuildRowState::Waiting => BuildState::Waiting,
+            BuildRowState::Running => BuildState::Running,
+            BuildRowState::Finished(result) => BuildState::Finished(result),
+        },
+        look,
+        word: word.to_owned(),
+        says,
+        slave,
+        requested_ms: build.requested,
+        started_ms: build.started,
+        finished_ms: build.finished,
+        page: names::build_page(&project.name, build.id),
+    })
+}
+
+/// The same for a build whose branch is not at hand.
+pub(super) async fn summary_of(shared: &Shared, build: &Build) -> Result<Option<BuildSummary>, ReadError> {
+    let Some(project) = shared.guarded(build.project) else { return Ok(None) };
+    let branch = shared.store.branch_by_id(build.branch).await?;
+    let revision = shared.store.revision_by_id(build.revision).await?;
+    build_summary(shared, project, build, &branch.name, revision.number).await.map(Some)
+}
+
+/// A build's whole page; none when its project is not guarded here any more.
+pub(crate) async fn build_detail(shared: &Shared, build: &Build) -> Result<Option<BuildDetail>, ReadError> {
+    let Some(summary) = summary_of(shared, build).await? else { return Ok(None) };
+    let mut lately = Vec::new();
+    for other in shared.store.builds_before(build, 5).await? {
+        lately.extend(summary_of(shared, &other).await?);
+    }
+    Ok(Some(BuildDetail {
+        attempt: build.attempt,
+        isolation: build.isolation,
+        steps: steps(shared, build).await?,
+        reproduce: reproduce(shared, build, &summary),
+        lately,
+        retried_as: build.retried_as,
+        summary,
+    }))
+}
+
+async fn steps(shared: &Shared, build: &Build) -> Result<Vec<StepDetail>, ReadError> {
+    let begun = shared.store.steps(build.id).await?;
+    let mut steps = Vec::with_capacity(build.builder.steps.len() + 1);
+    for step in &begun {
+        let plan = usize::try_from(step.number).ok().and_then(|n| n.checked_sub(1)).and_then(|n| build.builder.steps.get(n));
+        let log_len = shared.logs.len(build.id, step.number)?;
+        steps.push(begun_step(build, step, plan.map(|p| command(&p.run)).unwrap_or_default(), log_len));
+    }
+    let ended = build.result().is_some();
+    for (i, plan) in build.builder.steps.iter().enumerate() {
+        let number = u32::try_from(i).unwrap_or(u32::MAX).saturating_add(1);
+        if begun.iter().any(|s| s.number == number) {
+            continue;
+        }
+        steps.push(StepDetail {
+            number,
+            name: plan.name.clone(),
+            command: command(&plan.run),
+            look: if ended { Look::Skipped } else { Look::Waiting },
+            word: if ended { "skipped" } else { "waiting" }.to_owned(),
+            result: None,
+            exit_code: None,
+            says: String::new(),
+            ran_ms: None,
+            log_len: 0,
+            links: Vec::new(),
+        });
+    }
+    Ok(steps)
+}
+
+fn begun_step(build: &Build, step: &Step, command: String, log_len: u64) -> StepDetail {
+    let (look, word) = match (step.result, build.result()) {
+        (Some(result), _) => verdict::result_mark(result),
+        (None, None) => (Look::Running, "running"),
+        (None, Some(_)) => (Look::Cancelled, "interrupted"),
+    };
+    StepDetail {
+        number: step.number,
+        name: step.name.clone(),
+        command,
+        look,
+        word: word.to_owned(),
+        result: step.result,
+        exit_code: step.exit_code.and_then(|code| i32::try_from(code).ok()),
+        says: if step.reason.is_empty() { step.summary.clone() } else { step.reason.clone() },
+        ran_ms: step.ran_ms,
+        log_len,
+        links: step.links.clone(),
+    }
+}
+
+fn command(run: &Run) -> String {
+    match run {
+        Run::Shell(text) => text.clone(),
+        Run::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+fn reproduce(shared: &Shared, build: &Build, summary: &BuildSummary) -> Vec<String> {
+    let git = format!("{}/git/{}.git", shared.url, summary.project);
+    let reference = names::build_ref(&summary.branch, summary.revision, &build.commit);
+    let mut lines = vec![format!("git fetch {git} {reference} && git switch --detach FETCH_HEAD")];
+    lines.extend(build.builder.steps.iter().map(|step| command(&step.run)));
+    lines
+}

@@ -1,0 +1,174 @@
+//! The facts that a verdict is judged by.
+
+use super::ReadError;
+use crate::names;
+use crate::state::{Guarded, RecipeState, Shared};
+use crate::store::{self, Branch, BranchState, Build, BuildRowState, Candidate, Entry, EntryState, Outcome, Revision};
+use gate::code::Code;
+use gate::verdict::{self, Facts, Life, Source, Trouble};
+use protocol::api::{self, Refusal};
+use protocol::{BuildResult, CommitId};
+
+/// A branch and everything that its listing needs, read once.
+pub(super) struct Known {
+    pub(super) branch: Branch,
+    pub(super) newest: Option<Revision>,
+    pub(super) candidate: Option<Candidate>,
+    /// The newest revision's builds, newest first.
+    pub(super) builds: Vec<Build>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) facts: Facts,
+}
+
+/// Words of the tracker for a source that is not there.
+const GONE: [&str; 2] = ["no-such-branch", "not-found"];
+
+pub(super) async fn know(shared: &Shared, project: &Guarded, tip: Option<&CommitId>, branch: Branch) -> Result<Known, ReadError> {
+    let store = &shared.store;
+    let newest = store.newest_revision(branch.id).await?;
+    let (candidate, builds) = match &newest {
+        Some(revision) => {
+            (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?)
+        }
+        None => (None, Vec::new()),
+    };
+    let entries = store.entries_of(branch.id).await?;
+    let mut facts = Facts {
+        author: author(&branch, newest.as_ref()),
+        life: life(&branch, &entries),
+        source: source(&branch, newest.is_some()),
+        revision: newest.as_ref().map(|r| verdict::Revision { number: r.number, refused: r.refusal.clone().map(trouble) }),
+        recipe: recipe(&project.recipe()),
+        candidate: on_tip(candidate.as_ref(), tip),
+        builders: Vec::new(),
+        queue: verdict::Queue::None,
+    };
+    facts.queue = place(shared, project, &entries).await?;
+    facts.builders = builders(shared, project, &builds, newest.as_ref()).await?;
+    Ok(Known { branch, newest, candidate, builds, entries, facts })
+}
+
+fn author(branch: &Branch, newest: Option<&Revision>) -> String {
+    newest.map(|r| r.author.clone()).filter(|a| !a.is_empty()).unwrap_or_else(|| branch.publisher.clone())
+}
+
+fn life(branch: &Branch, entries: &[Entry]) -> Life {
+    match branch.state {
+        BranchState::Live => Life::Live,
+        BranchState::Landed => {
+            let commit = entries.iter().find_map(|e| e.landed.as_ref()).map_or("", CommitId::short);
+            Life::Landed { commit: commit.to_owned() }
+        }
+        BranchState::Withdrawn => {
+            Life::Withdrawn { by: branch.state_text.strip_prefix("withdrawn by ").unwrap_or_default().to_owned() }
+        }
+        BranchState::Retired => match branch.state_text.as_str() {
+            "in-mainline" => Life::InMainline,
+            "quiet" => Life::Quiet,
+            _ => Life::Gone,
+        },
+    }
+}
+
+fn source(branch: &Branch, fetched: bool) -> Source {
+    let Some(store::Trouble { code, text, hint }) = branch.trouble.clone() else { return Source::Fine };
+    let gone = fetched && GONE.contains(&code.as_str());
+    let trouble = Trouble { code, text, hint };
+    if gone { Source::Gone(trouble) } else { Source::Trouble(trouble) }
+}
+
+fn trouble(refusal: Refusal) -> Trouble {
+    Trouble { code: refusal.code, text: refusal.text, hint: refusal.hint }
+}
+
+fn recipe(state: &RecipeState) -> verdict::Recipe {
+    match state {
+        RecipeState::Unknown | RecipeState::Fine(_) => verdict::Recipe::Fine,
+        RecipeState::Missing => verdict::Recipe::Missing,
+        RecipeState::Broken(trouble) => verdict::Recipe::Broken(trouble.clone()),
+    }
+}
+
+/// The candidate, if it is for the mainline of now; an older one says nothing any more.
+fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Candidate {
+    let Some(candidate) = candidate.filter(|c| Some(&c.mainline) == tip) else { return verdict::Candidate::NotMade };
+    match (&candidate.outcome, &candidate.detail) {
+        (Outcome::Made(_), _) => verdict::Candidate::Made,
+        (_, api::CandidateOutcome::Conflict { files }) => {
+            verdict::Candidate::Conflict(files.iter().map(|f| f.path.clone()).collect())
+        }
+        (_, api::CandidateOutcome::Refused(refusal)) if refusal.code == "superseded" => verdict::Candidate::Superseded,
+        (_, api::CandidateOutcome::Refused(refusal)) => verdict::Candidate::Refused(trouble(refusal.clone())),
+        (_, api::CandidateOutcome::Made { .. }) => verdict::Candidate::NotMade,
+    }
+}
+
+/// The builders in the recipe's order, each with its latest build; then those that the recipe does not name any more.
+async fn builders(
+    shared: &Shared,
+    project: &Guarded,
+    builds: &[Build],
+    newest: Option<&Revision>,
+) -> Result<Vec<verdict::Builder>, ReadError> {
+    let mut named: Vec<(String, bool)> = match project.recipe() {
+        RecipeState::Fine(it) => {
+            gate::builders::builders_for(&it.recipe).into_iter().map(|b| (b.name.clone(), b.required)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut others: Vec<&Build> = builds.iter().filter(|b| named.iter().all(|(n, _)| *n != b.builder.name)).collect();
+    others.sort_by_key(|b| (b.position, b.builder.name.clone()));
+    others.dedup_by(|a, b| a.builder.name == b.builder.name);
+    // A branch whose own recipe names other builders shows them, too: the queue uses them once it is accepted.
+    named.extend(others.iter().map(|b| (b.builder.name.clone(), b.required)));
+    let mut rows = Vec::with_capacity(named.len());
+    for (name, required) in named {
+        let latest = builds.iter().find(|b| b.builder.name == name);
+        let build = match latest {
+            Some(build) => state(shared, build).await?,
+            None if newest.is_some_and(|r| r.builds_asked) => verdict::Build::NotAsked,
+            None => verdict::Build::NotAsked,
+        };
+        let page = latest.map(|b| names::build_page(&project.name, b.id));
+        rows.push(verdict::Builder { name, required, build, page });
+    }
+    Ok(rows)
+}
+
+/// Where a build is, as verdicts have it.
+pub(super) async fn state(shared: &Shared, build: &Build) -> Result<verdict::Build, ReadError> {
+    Ok(match build.state {
+        BuildRowState::Waiting => verdict::Build::Waiting(shared.wait_of(build.id)),
+        BuildRowState::Running => {
+            verdict::Build::Running { step: build.says.strip_prefix("step ").map(ToOwned::to_owned) }
+        }
+        BuildRowState::Finished(result) => {
+            let step = match result {
+                BuildResult::Failure | BuildResult::Exception | BuildResult::Warnings => {
+                    let steps = shared.store.steps(build.id).await?;
+                    steps.into_iter().find(|s| s.result == Some(result)).map(|s| s.name)
+                }
+                _ => None,
+            };
+            verdict::Build::Finished { result, step, says: build.says.clone() }
+        }
+    })
+}
+
+async fn place(shared: &Shared, project: &Guarded, entries: &[Entry]) -> Result<verdict::Queue, ReadError> {
+    let Some(entry) = entries.first() else { return Ok(verdict::Queue::None) };
+    let revision = shared.store.revision_by_id(entry.revision).await?.number;
+    let says = entry.standing.says.clone();
+    let next = entry.standing.next.clone();
+    Ok(match entry.state {
+        EntryState::Landed => verdict::Queue::None,
+        EntryState::Ejected => verdict::Queue::Ejected { revision, says, next },
+        EntryState::Queued => {
+            let queue = shared.store.queue(project.id).await?;
+            let before = queue.iter().position(|e| e.id == entry.id).unwrap_or(0);
+            let place = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
+            let code = Code::ALL.iter().copied().find(|c| c.as_str() == entry.standing.code).unwrap_or(Code::Making);
+            verdict::Queue::In { place, revision, code, says, next }
+        }
+    })
+}

@@ -1,0 +1,55 @@
+//! What the faces show: the values of `protocol::api`, made from the store, the mirror and the running parts.
+//!
+//! Pages, API and command are all given these values, so none says more or other than the others. Nothing is changed
+//! here.
+
+mod branch;
+mod build;
+mod facts;
+mod project;
+mod queue;
+mod slaves;
+
+pub(crate) use branch::{Filter, branch_detail, branch_summaries, branch_summary};
+pub(crate) use build::{build_detail, build_summary};
+pub(crate) use project::{overview, projects, project as project_line};
+pub(crate) use queue::{queue, queue_entry};
+pub(crate) use slaves::{locks, slaves};
+
+use crate::state::Shared;
+use crate::store::{StoreError, StoredEvent};
+use protocol::api::Event;
+
+/// Why something can't be shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("the mirror can't be read: {0}")]
+    Mirror(String),
+    #[error("a log can't be read: {0}")]
+    Log(#[from] std::io::Error),
+}
+
+/// A stored event as it is shown.
+pub(crate) async fn event(shared: &Shared, stored: StoredEvent) -> Result<Event, ReadError> {
+    let branch = match stored.branch {
+        Some(id) => Some(shared.store.branch_by_id(id).await?.name),
+        None => None,
+    };
+    Ok(event_of(shared, stored, branch))
+}
+
+fn event_of(shared: &Shared, stored: StoredEvent, branch: Option<protocol::BranchName>) -> Event {
+    Event {
+        id: stored.id,
+        at_ms: stored.at,
+        project: stored.project.and_then(|id| shared.guarded(id)).map(|p| p.name.clone()),
+        branch,
+        build: stored.build,
+        kind: stored.kind,
+        look: stored.look,
+        text: stored.text,
+        actor: stored.actor,
+    }
+}

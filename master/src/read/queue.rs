@@ -1,0 +1,84 @@
+//! The queue and its entries.
+
+use super::{ReadError, project_line};
+use crate::names;
+use crate::state::{Guarded, Shared};
+use crate::store::{BuildRowState, Entry, EntryState};
+use gate::verdict;
+use protocol::api::{Look, Mark, Queue, QueueEntry};
+
+/// A project's queue.
+pub(crate) async fn queue(shared: &Shared, project: &Guarded) -> Result<Queue, ReadError> {
+    let mut entries = Vec::new();
+    for (place, entry) in (1..).zip(shared.store.queue(project.id).await?) {
+        entries.push(queue_entry(shared, project, &entry, Some(place)).await?);
+    }
+    let mut left = Vec::new();
+    for entry in shared.store.left_queue(project.id, 50).await? {
+        left.push(queue_entry(shared, project, &entry, None).await?);
+    }
+    Ok(Queue { project: project_line(shared, project).await?, entries, left })
+}
+
+/// One entry; its place is looked up when it is not known and the entry is in the queue.
+pub(crate) async fn queue_entry(
+    shared: &Shared,
+    project: &Guarded,
+    entry: &Entry,
+    place: Option<u32>,
+) -> Result<QueueEntry, ReadError> {
+    let branch = shared.store.branch_by_id(entry.branch).await?;
+    let revision = shared.store.revision_by_id(entry.revision).await?;
+    let place = match (entry.state, place) {
+        (EntryState::Queued, None) => {
+            let queue = shared.store.queue(project.id).await?;
+            (1..).zip(queue).find(|(_, e)| e.id == entry.id).map(|(place, _)| place)
+        }
+        (EntryState::Queued, place) => place,
+        _ => None,
+    };
+    let mut marks: Vec<(u32, Mark)> = Vec::new();
+    if let Some(candidate) = entry.candidate {
+        for build in shared.store.builds_of_candidate(candidate).await? {
+            if marks.iter().any(|(_, m)| m.builder == build.builder.name) {
+                continue;
+            }
+            let (look, word) = match build.state {
+                BuildRowState::Waiting => (Look::Waiting, "waiting"),
+                BuildRowState::Running => (Look::Running, "running"),
+                BuildRowState::Finished(result) => verdict::result_mark(result),
+            };
+            let mark = Mark {
+                builder: build.builder.name.clone(),
+                required: build.required,
+                look,
+                word: word.to_owned(),
+                build: Some(build.id),
+            };
+            marks.push((build.position, mark));
+        }
+    }
+    marks.sort_by_key(|(position, _)| *position);
+    let title = if branch.title.is_empty() { revision.subject } else { branch.title.clone() };
+    Ok(QueueEntry {
+        title,
+        revision: revision.number,
+        commit: entry.commit.clone(),
+        accepted_by: entry.accepted_by.clone(),
+        accepted_ms: entry.accepted,
+        place,
+        code: entry.standing.code.clone(),
+        look: match entry.state {
+            EntryState::Queued => Look::Accepted,
+            EntryState::Landed => Look::Landed,
+            EntryState::Ejected => Look::Failed,
+        },
+        says: entry.standing.says.clone(),
+        next: entry.standing.next.clone(),
+        marks: marks.into_iter().map(|(_, mark)| mark).collect(),
+        landed: entry.landed.clone(),
+        left_ms: entry.left,
+        page: names::branch_page(&project.name, &branch.name),
+        branch: branch.name,
+    })
+}

@@ -1,0 +1,50 @@
+//! Asks for builds of new revisions, by mainline's recipe: a branch can't choose how it is built before it is accepted.
+
+use super::{Again, StepError};
+use crate::state::{Guarded, RecipeState, Shared};
+use crate::store::{Branch, BuildRequest, Candidate, Outcome};
+use protocol::wire::Isolation;
+use recipe::Recipe;
+
+pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
+    if project.claim().is_none() {
+        return Ok(Again::AtTick);
+    }
+    let (Some(tip), RecipeState::Fine(in_use)) = (shared.store.project_by_id(project.id).await?.tip, project.recipe()) else {
+        return Ok(Again::AtTick);
+    };
+    for candidate in shared.store.candidates_without_builds(project.id, &tip).await? {
+        let branch = shared.store.branch_by_id(candidate.branch).await?;
+        let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
+        shared.store.ask_for_builds(&requests, Some(candidate.revision)).await?;
+    }
+    Ok(Again::AtTick)
+}
+
+/// The builds of a candidate by those of a recipe's builders that are wanted; none when it is no commit.
+pub(super) fn requests(
+    project: &Guarded,
+    branch: &Branch,
+    candidate: &Candidate,
+    recipe: &Recipe,
+    for_queue: bool,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<BuildRequest> {
+    let Outcome::Made(made) = &candidate.outcome else { return Vec::new() };
+    let builders = (0u32..).zip(gate::builders::builders_for(recipe));
+    builders
+        .filter(|(_, builder)| wanted(&builder.name))
+        .map(|(position, builder)| BuildRequest {
+            project: project.id,
+            branch: branch.id,
+            revision: candidate.revision,
+            candidate: candidate.id,
+            commit: made.commit.clone(),
+            tree: made.tree.clone(),
+            builder: builder.clone(),
+            position,
+            for_queue,
+            isolation: if branch.trusted { Isolation::None } else { Isolation::Bubblewrap },
+        })
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! Makes candidates: for every live branch's newest revision, and every accepted one, on the mainline of now.
+
+use super::{Again, StepError};
+use crate::names;
+use crate::state::{Guarded, RecipeState, Shared};
+use crate::store::{Branch, Made, Outcome, Revision, now};
+use jiff::{Timestamp, tz::TimeZone};
+use protocol::CommitId;
+use protocol::api::{CandidateOutcome, DiffKind, DiffLine};
+use similar::{ChangeTag, TextDiff};
+use tracker::candidate::{self, CandidateRequest, Identity, Message};
+
+/// Candidates made in one turn.
+const TURN: u32 = 64;
+/// Lines of context around a change of ChangeLog, and the most lines shown.
+const CONTEXT: usize = 3;
+const MAX_LINES: usize = 2000;
+
+/// The day that entries folded now are dated, in UTC.
+pub(super) fn today() -> String {
+    Timestamp::now().to_zoned(TimeZone::UTC).date().to_string()
+}
+
+pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
+    let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
+    let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(Again::AtTick) };
+    let day = today();
+    let wanted = shared.store.revisions_without_candidate(project.id, &tip, &day, TURN).await?;
+    let more = wanted.len() == TURN as usize;
+    for (branch, revision) in wanted {
+        let request = request(shared, project, &branch, &revision, &tip, &day)?;
+        let text = serde_json::to_string(&request).map_err(|e| StepError::Tracker(e.to_string()))?;
+        let made = project.mirror.candidate(&request).await.map_err(|e| StepError::Tracker(e.to_string()))?;
+        let (outcome, detail, changes_recipe) = record(made)?;
+        if let Outcome::Made(made) = &outcome {
+            let newest = shared.store.newest_revision(branch.id).await?.is_some_and(|r| r.id == revision.id);
+            let reference = names::build_ref(&branch.name, revision.number, &made.commit);
+            let kept = project.mirror.set_candidate(&branch.name, &reference, &made.commit, newest).await;
+            kept.map_err(|e| StepError::Tracker(e.to_string()))?;
+        }
+        shared.store.add_candidate(claim, &branch, &revision, &tip, &day, &outcome, &text, &detail, changes_recipe).await?;
+    }
+    Ok(if more { Again::Now } else { Again::AtTick })
+}
+
+fn request(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    revision: &Revision,
+    tip: &CommitId,
+    day: &str,
+) -> Result<CandidateRequest, StepError> {
+    let own = match project.recipe() {
+        RecipeState::Fine(it) => it.recipe.project.clone(),
+        RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => recipe::Project::default(),
+    };
+    let page = names::branch_page(&project.name, &branch.name);
+    Ok(CandidateRequest {
+        branch: branch.name.clone(),
+        revision: revision.number,
+        mainline: tip.clone(),
+        commit: revision.commit.clone(),
+        date: day.parse().map_err(|e: jiff::Error| StepError::Tracker(e.to_string()))?,
+        changelog: own.changelog,
+        fragments: own.fragments,
+        message: Message {
+            title: if branch.title.is_empty() { revision.subject.clone() } else { branch.title.clone() },
+            bugs: branch.bugs.clone(),
+            page: Some(format!("{}{page}", shared.url)),
+            trailers: Vec::new(),
+        },
+        committer: Identity {
+            name: shared.config.committer.name.clone(),
+            email: shared.config.committer.email.clone(),
+        },
+        when: now().0 / 1000,
+    })
+}
+
+/// What the store keeps of a candidate.
+fn record(made: candidate::CandidateOutcome) -> Result<(Outcome, CandidateOutcome, bool), StepError> {
+    Ok(match made {
+        candidate::CandidateOutcome::Made(made) => {
+            let tree = made.tree.parse().map_err(|e: protocol::id::NoCommitId| StepError::Tracker(e.to_string()))?;
+            let changelog = made.changelog.map(|change| diff(&change.before, &change.after)).unwrap_or_default();
+            let detail = CandidateOutcome::Made {
+                commit: made.commit.clone(),
+                changelog,
+                fragments: made.fragments,
+                notes: made.notes,
+            };
+            (Outcome::Made(Made { commit: made.commit, tree }), detail, made.changes_recipe)
+        }
+        candidate::CandidateOutcome::Conflict { files, .. } => {
+            (Outcome::Conflict, CandidateOutcome::Conflict { files }, false)
+        }
+        candidate::CandidateOutcome::Refused(refusal) => (Outcome::Refused, CandidateOutcome::Refused(refusal), false),
+    })
+}
+
+/// How a ChangeLog changes, as lines with a little around them.
+fn diff(before: &[u8], after: &[u8]) -> Vec<DiffLine> {
+    let diff = TextDiff::from_lines(before, after);
+    let mut lines = Vec::new();
+    for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
+        if i > 0 {
+            lines.push(DiffLine { kind: DiffKind::Hunk, old: None, new: None, text: "…".to_owned() });
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            if lines.len() >= MAX_LINES {
+                return lines;
+            }
+            let number = |index: Option<usize>| index.and_then(|i| u32::try_from(i + 1).ok());
+            lines.push(DiffLine {
+                kind: match change.tag() {
+                    ChangeTag::Equal => DiffKind::Context,
+                    ChangeTag::Insert => DiffKind::Add,
+                    ChangeTag::Delete => DiffKind::Delete,
+                },
+                old: number(change.old_index()),
+                new: number(change.new_index()),
+                text: tracker::text::shown(change.value().trim_ascii_end()),
+            });
+        }
+    }
+    lines
+}

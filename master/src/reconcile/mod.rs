@@ -1,0 +1,122 @@
+//! The reconcilers: loops that read what the store says, do the next thing that is missing, and write down that it was
+//! done. Each can be killed at any instruction and begins again from the store.
+//!
+//! A loop is woken by every write to the store and also by a slow tick, so that a lost wake-up costs time, never
+//! correctness. What is to be done is decided by `gate`; how is done by `tracker`; here the two are joined.
+
+mod builds;
+mod candidates;
+mod claims;
+mod mainline;
+mod queue;
+mod schedule;
+mod watch;
+
+pub(crate) use claims::claim_all;
+pub(crate) use schedule::locks;
+
+use crate::state::{Guarded, Shared};
+use crate::store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// The longest a loop waits without being woken.
+const TICK: Duration = Duration::from_secs(30);
+/// The first pause after an error, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Why a step of a loop was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Tracker(String),
+    #[error("a log can't be deleted: {0}")]
+    Log(#[from] std::io::Error),
+}
+
+/// When a loop wants its next turn, if nothing wakes it before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Again {
+    /// At the next tick.
+    AtTick,
+    /// After this time, or at the tick if that is sooner.
+    After(Duration),
+    /// At once: there was more to do than one turn does.
+    Now,
+}
+
+/// Starts all loops.
+pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    let all = shared.clone();
+    tasks.spawn(turns("schedule", shared.clone(), move || {
+        let shared = all.clone();
+        async move { schedule::step(&shared).await }
+    }));
+    let all = shared.clone();
+    tasks.spawn(turns("claims", shared.clone(), move || {
+        let shared = all.clone();
+        async move { claims::step(&shared).await }
+    }));
+    for project in &shared.projects {
+        spawn(shared, project, tasks, "mainline", |s, p| async move { mainline::step(&s, &p).await });
+        spawn(shared, project, tasks, "watch", |s, p| async move { watch::step(&s, &p).await });
+        spawn(shared, project, tasks, "candidates", |s, p| async move { candidates::step(&s, &p).await });
+        spawn(shared, project, tasks, "builds", |s, p| async move { builds::step(&s, &p).await });
+        spawn(shared, project, tasks, "queue", |s, p| async move { queue::step(&s, &p).await });
+    }
+}
+
+/// Starts a loop of one project.
+fn spawn<F, W>(shared: &Arc<Shared>, project: &Arc<Guarded>, tasks: &mut JoinSet<()>, name: &'static str, step: F)
+where
+    F: Fn(Arc<Shared>, Arc<Guarded>) -> W + Send + 'static,
+    W: Future<Output = Result<Again, StepError>> + Send,
+{
+    let (all, project) = (shared.clone(), project.clone());
+    tasks.spawn(turns(name, shared.clone(), move || step(all.clone(), project.clone())));
+}
+
+/// Takes turns until the master ends.
+async fn turns<F, W>(name: &'static str, shared: Arc<Shared>, step: F)
+where
+    F: Fn() -> W + Send,
+    W: Future<Output = Result<Again, StepError>> + Send,
+{
+    let mut changes = shared.store.changes();
+    let mut pause = PAUSE.0;
+    loop {
+        // Marked as seen before the turn: what changes during it wakes the loop again.
+        changes.borrow_and_update();
+        let done = tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            done = step() => done,
+        };
+        let wait = match done {
+            Ok(again) => {
+                pause = PAUSE.0;
+                match again {
+                    Again::AtTick => TICK,
+                    Again::After(time) => time.min(TICK),
+                    Again::Now => Duration::ZERO,
+                }
+            }
+            Err(error) => {
+                tracing::warn!(reconciler = name, %error, "a turn failed; trying again in {} ms", pause.as_millis());
+                tokio::select! {
+                    () = shared.shutdown.cancelled() => return,
+                    () = sleep(pause) => {}
+                }
+                pause = (pause * 2).min(PAUSE.1);
+                continue;
+            }
+        };
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            _ = timeout(wait, changes.changed()) => {}
+        }
+    }
+}

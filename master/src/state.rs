@@ -1,0 +1,183 @@
+//! What the parts of one running master share. Nothing here matters after a restart: it is made anew from the store.
+
+use crate::basedir::Basedir;
+use crate::config::{self, Config};
+use crate::logs::Logs;
+use crate::pages::Pages;
+use crate::slaves::{Parts, Sessions};
+use crate::store::{Claim, Store};
+use gate::queue::PushRefused;
+use gate::schedule::Wait;
+use gate::verdict::Trouble;
+use protocol::{BuildId, CandidateId, CommitId, ProjectId, ProjectName};
+use recipe::Recipe;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracker::mirror::Mirror;
+use tracker::source::SourcePolicy;
+use tracker::watch::Poller;
+
+/// A running master.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) basedir: Basedir,
+    pub(crate) store: Store,
+    pub(crate) logs: Logs,
+    pub(crate) sessions: Sessions,
+    pub(crate) poller: Poller,
+    pub(crate) policy: SourcePolicy,
+    pub(crate) pages: Pages,
+    pub(crate) projects: Vec<Arc<Guarded>>,
+    /// The URL under which others reach this master, without a slash at its end.
+    pub(crate) url: String,
+    pub(crate) shutdown: CancellationToken,
+    waits: Mutex<HashMap<BuildId, Wait>>,
+}
+
+/// A project that this master guards.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    pub(crate) id: ProjectId,
+    pub(crate) name: ProjectName,
+    pub(crate) config: config::Project,
+    pub(crate) mirror: Mirror,
+    claim: Mutex<Option<Claim>>,
+    recipe: Mutex<RecipeState>,
+    refused: Mutex<HashMap<CandidateId, PushRefused>>,
+    /// Wakes the look at mainline before it is due.
+    mainline_due: Notify,
+}
+
+/// Mainline's recipe, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum RecipeState {
+    /// Mainline was not read yet.
+    #[default]
+    Unknown,
+    /// There is none, and none could be guessed.
+    Missing,
+    /// It has an error.
+    Broken(Trouble),
+    /// It can be used.
+    Fine(Arc<RecipeInUse>),
+}
+
+/// A recipe, and where it comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct RecipeInUse {
+    pub(crate) recipe: Recipe,
+    /// For people: `.bb.toml`, `guessed from a Makefile with the target …`.
+    pub(crate) from: String,
+    /// The commit it was read at.
+    pub(crate) commit: CommitId,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guarded {
+    pub(crate) fn new(id: ProjectId, config: config::Project, mirror: Mirror) -> Self {
+        let name = config.name.clone();
+        Self {
+            id,
+            name,
+            config,
+            mirror,
+            claim: Mutex::default(),
+            recipe: Mutex::default(),
+            refused: Mutex::default(),
+            mainline_due: Notify::new(),
+        }
+    }
+
+    /// The claim, while this master holds it.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        *lock(&self.claim)
+    }
+
+    pub(crate) fn set_claim(&self, claim: Option<Claim>) {
+        *lock(&self.claim) = claim;
+    }
+
+    pub(crate) fn recipe(&self) -> RecipeState {
+        lock(&self.recipe).clone()
+    }
+
+    pub(crate) fn set_recipe(&self, state: RecipeState) {
+        *lock(&self.recipe) = state;
+    }
+
+    /// Has mainline looked at now.
+    pub(crate) fn look_at_mainline(&self) {
+        self.mainline_due.notify_one();
+    }
+
+    /// Waits until somebody wants mainline looked at.
+    pub(crate) async fn mainline_wanted(&self) {
+        self.mainline_due.notified().await;
+    }
+
+    pub(crate) fn push_refused(&self, candidate: CandidateId) -> Option<PushRefused> {
+        lock(&self.refused).get(&candidate).cloned()
+    }
+
+    pub(crate) fn set_push_refused(&self, candidate: CandidateId, refused: PushRefused) {
+        lock(&self.refused).insert(candidate, refused);
+    }
+}
+
+impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a master")]
+    pub(crate) fn new(
+        config: Config,
+        basedir: Basedir,
+        store: Store,
+        poller: Poller,
+        policy: SourcePolicy,
+        pages: Pages,
+        projects: Vec<Arc<Guarded>>,
+        url: String,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let logs = Logs::new(basedir.logs());
+        let sessions = Sessions::new();
+        let waits = Mutex::default();
+        Self { config, basedir, store, logs, sessions, poller, policy, pages, projects, url, shutdown, waits }
+    }
+
+    pub(crate) fn guarded(&self, id: ProjectId) -> Option<&Arc<Guarded>> {
+        self.projects.iter().find(|p| p.id == id)
+    }
+
+    pub(crate) fn guarded_by_name(&self, name: &ProjectName) -> Option<&Arc<Guarded>> {
+        self.projects.iter().find(|p| p.name == *name)
+    }
+
+    /// Why a build waits, by the last plan.
+    pub(crate) fn wait_of(&self, build: BuildId) -> Option<Wait> {
+        lock(&self.waits).get(&build).cloned()
+    }
+
+    /// All of that.
+    pub(crate) fn waits(&self) -> HashMap<BuildId, Wait> {
+        lock(&self.waits).clone()
+    }
+
+    pub(crate) fn set_waits(&self, waits: HashMap<BuildId, Wait>) {
+        *lock(&self.waits) = waits;
+    }
+
+    pub(crate) fn slave_parts(&self) -> Parts {
+        Parts {
+            store: self.store.clone(),
+            logs: self.logs.clone(),
+            sessions: self.sessions.clone(),
+            log_limit: self.config.limits.log_bytes,
+            shutdown: self.shutdown.clone(),
+        }
+    }
+}
