@@ -129,6 +129,9 @@ pub(crate) fn plain(c: char) -> char {
 
 /// Text from a recipe in backquotes: shortened, nothing hidden in it.
 pub(crate) fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "an empty text".to_owned();
+    }
     let mut shown: String = text.chars().take(QUOTED).map(plain).collect();
     if text.chars().nth(QUOTED).is_some() {
         shown.push('…');

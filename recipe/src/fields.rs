@@ -9,20 +9,32 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
 
+/// The most items of a list.
+pub(crate) const MAX_ITEMS: usize = 256;
+/// Complaints beyond these are not kept, so that the work stays in proportion to the text.
+const MOST_KEPT: usize = 500;
+
 /// The text being read, and what was found wrong in it so far.
 pub(crate) struct Reader<'t> {
     pub(crate) source: &'t str,
-    problems: Vec<(usize, Problem)>,
-    warnings: Vec<(usize, Problem)>,
+    /// Where each line ends.
+    line_ends: Vec<usize>,
+    problems: Vec<Complaint>,
+    warnings: Vec<Complaint>,
+}
+
+/// A problem whose place is not worked out yet.
+struct Complaint {
+    span: Range<usize>,
+    found: String,
+    expected: String,
+    hint: Option<String>,
 }
 
 impl<'t> Reader<'t> {
     pub(crate) fn new(source: &'t str) -> Self {
-        Self { source, problems: vec![], warnings: vec![] }
-    }
-
-    fn problem(&self, span: &Range<usize>, found: String, expected: String, hint: Option<String>) -> (usize, Problem) {
-        (span.start, Problem { place: Place::of(self.source, span), found, expected, hint })
+        let line_ends = source.match_indices('\n').map(|(at, _)| at).collect();
+        Self { source, line_ends, problems: vec![], warnings: vec![] }
     }
 
     /// Notes an error.
@@ -38,31 +50,41 @@ impl<'t> Reader<'t> {
         expected: impl Into<String>,
         hint: Option<String>,
     ) {
-        let problem = self.problem(span, found.into(), expected.into(), hint);
-        self.problems.push(problem);
+        if self.problems.len() < MOST_KEPT {
+            let (span, found, expected) = (span.clone(), found.into(), expected.into());
+            self.problems.push(Complaint { span, found, expected, hint });
+        }
     }
 
     /// Notes something that is allowed, but worth a look.
     pub(crate) fn warn(&mut self, span: &Range<usize>, found: impl Into<String>, hint: impl Into<String>) {
-        let problem = self.problem(span, found.into(), String::new(), Some(hint.into()));
-        self.warnings.push(problem);
+        if self.warnings.len() < MOST_KEPT {
+            let (span, found, hint) = (span.clone(), found.into(), Some(hint.into()));
+            self.warnings.push(Complaint { span, found, expected: String::new(), hint });
+        }
+    }
+
+    /// Whether nothing was wrong so far.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.problems.is_empty()
     }
 
     /// The line of a place, from 1.
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
-        Place::of(self.source, span).line
+        self.line_ends.partition_point(|end| *end < span.start) + 1
     }
 
     /// What was wrong, else the warnings; each in the order of the file.
     pub(crate) fn end(mut self, file: &str) -> Result<Vec<Problem>, RecipeError> {
-        let sorted = |mut list: Vec<(usize, Problem)>| {
-            list.sort_by_key(|(at, _)| *at);
-            list.into_iter().map(|(_, problem)| problem).take(RecipeError::MOST).collect()
-        };
-        if self.problems.is_empty() {
-            return Ok(sorted(std::mem::take(&mut self.warnings)));
-        }
-        Err(RecipeError { file: file.to_owned(), problems: sorted(self.problems) })
+        let wrong = !self.problems.is_empty();
+        let mut list = std::mem::take(if wrong { &mut self.problems } else { &mut self.warnings });
+        list.sort_by_key(|complaint| complaint.span.start);
+        let told = list.into_iter().take(RecipeError::MOST).map(|c| {
+            let place = Place::of(self.source, &c.span);
+            Problem { place, found: c.found, expected: c.expected, hint: c.hint }
+        });
+        let problems: Vec<Problem> = told.collect();
+        if wrong { Err(RecipeError { file: file.to_owned(), problems }) } else { Ok(problems) }
     }
 
     /// A text without NUL.
@@ -84,7 +106,8 @@ impl<'t> Reader<'t> {
             DeValue::String(_) => self.text(what, value).map(|t| (t, value.span())).into_iter().collect(),
             DeValue::Array(items) => {
                 let one = format!("an item of {what}");
-                items.iter().filter_map(|item| Some((self.text(&one, item)?, item.span()))).collect()
+                self.few(what, items.len(), &value.span());
+                items.iter().take(MAX_ITEMS).filter_map(|item| Some((self.text(&one, item)?, item.span()))).collect()
             }
             _ => {
                 self.wrong(&value.span(), format!("{what} is {}", kind(value)), "a string or a list of strings");
@@ -93,12 +116,20 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Notes an error when a list is too long.
+    pub(crate) fn few(&mut self, what: &str, items: usize, span: &Range<usize>) {
+        if items > MAX_ITEMS {
+            self.wrong(span, format!("{what} has {items} items"), format!("at most {MAX_ITEMS}"));
+        }
+    }
+
     /// `true` or `false`.
     pub(crate) fn truth(&mut self, what: &str, value: &Value<'_>) -> Option<bool> {
         if let DeValue::Boolean(truth) = value.get_ref() {
             return Some(*truth);
         }
-        let hint = matches!(value.get_ref(), DeValue::String(_)).then(|| "write it without quotes".to_owned());
+        let hint =
+            matches!(value.get_ref(), DeValue::String(_)).then(|| "write one of these two, without quotes".to_owned());
         self.wrong_with_hint(&value.span(), format!("{what} is {}", kind(value)), "true or false", hint);
         None
     }
@@ -164,7 +195,8 @@ impl<'v, 't> Fields<'v, 't> {
         span: Range<usize>,
         known: &'static [&'static str],
     ) -> Self {
-        for (key, _) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+        let unknown = table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref()));
+        for (key, _) in unknown.take(MOST_KEPT) {
             let hint = match key.get_ref().as_ref() {
                 "step" | "steps" if !known.contains(&"step") => {
                     Some("steps stand below a builder: [[builder.step]]".to_owned())
@@ -196,6 +228,7 @@ impl<'v, 't> Fields<'v, 't> {
 /// What a value is, with its text if that is short.
 pub(crate) fn kind(value: &Value<'_>) -> String {
     match value.get_ref() {
+        DeValue::String(text) if text.is_empty() => quoted(text),
         DeValue::String(text) => format!("the string {}", quoted(text)),
         DeValue::Integer(number) => format!("the number {}", quoted(&number.to_string())),
         DeValue::Float(number) => format!("the number {}", quoted(number.as_str())),

@@ -34,7 +34,7 @@ pub fn guess(files: &[&str], read: &dyn Fn(&str) -> Option<String>) -> Option<Gu
     let root = Root { files, read };
     let plan = kinds::KINDS.iter().find_map(|kind| kind(&root))?;
     let steps = plan.steps.into_iter().map(PlannedStep::into_step).collect();
-    let builder = Builder { name: "test".to_owned(), slaves: vec![], locks: vec![], required: true, steps };
+    let builder = Builder { name: "check".to_owned(), slaves: vec![], locks: vec![], required: true, steps };
     let recipe = Recipe { project: Project::default(), builders: vec![builder] };
     let why: String = plan.why.chars().map(plain).collect();
     let toml = format!("# Guessed from {why}.\n{}", recipe.to_toml());

@@ -2,7 +2,7 @@
 //! is told at once.
 
 use crate::error::{Place, Problem, RecipeError, quoted};
-use crate::fields::{Fields, Reader, Value, kind};
+use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
 use crate::{Builder, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,8 +33,7 @@ impl Recipe {
     /// # Errors
     /// Everything that is wrong with it, each with its place, what was found and what was expected.
     pub fn parse(bytes: &[u8], file: &str) -> Result<(Self, Vec<Warning>), RecipeError> {
-        let (reader, table) = read(bytes, file)?;
-        let mut reader = reader;
+        let (mut reader, table) = read(bytes, file)?;
         let recipe = recipe(&mut reader, &table);
         let warnings = reader.end(file)?;
         Ok((recipe, warnings))
@@ -66,10 +65,10 @@ fn read<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), Re
         return Err(fail(Place::of("", &(0..0)), found, &format!("at most {MAX_BYTES}"), None));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        // All before the first bad byte is text; the place is its end.
-        let good = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-        let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-        let place = Place::of(good, &(good.len()..good.len()));
+        // All before the first bad byte is text, and the bad one is shown as one character.
+        let (at, shown) = (error.valid_up_to(), String::from_utf8_lossy(bytes));
+        let place = Place::of(&shown, &(at..at + '\u{fffd}'.len_utf8()));
+        let bad = bytes.get(at).copied().unwrap_or_default();
         fail(
             place,
             format!("the byte 0x{bad:02x} is not UTF-8"),
@@ -82,17 +81,19 @@ fn read<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), Re
         Ok(table) => Ok((Reader::new(text), table.into_inner())),
         Err(error) => {
             let span = error.span().unwrap_or(text.len()..text.len());
-            let hint = if error.message().contains("duplicate key") {
-                Some(
-                    "each key may stand once; several builders or steps are written [[builder]] and [[builder.step]]"
-                        .to_owned(),
-                )
-            } else {
-                None
-            };
-            Err(fail(Place::of(text, &span), format!("not TOML: {}", error.message()), "", hint))
+            let place = Place::of(text, &span);
+            let hint = syntax_hint(error.message(), &place).map(str::to_owned);
+            Err(fail(place, format!("not TOML: {}", error.message()), "", hint))
         }
     }
+}
+
+fn syntax_hint(message: &str, place: &Place) -> Option<&'static str> {
+    if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|marker| place.text.starts_with(marker)) {
+        return Some("a merge left its conflict markers in the file");
+    }
+    let twice = "each key may stand once; several builders or steps are written [[builder]] and [[builder.step]]";
+    message.contains("duplicate key").then_some(twice)
 }
 
 fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
@@ -100,7 +101,10 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
     let fields = Fields::new(reader, "the recipe", table, end..end, RECIPE_KEYS);
     let project = fields.get("project").map_or_else(Project::default, |value| project(reader, value));
     let Some(value) = fields.get("builder") else {
-        reader.wrong(&fields.span, "there is no builder", "`[[builder]]` with a name and at least one step");
+        // A misspelt `builder` was told already.
+        if reader.is_fine() {
+            reader.wrong(&fields.span, "there is no builder", "`[[builder]]` with a name and at least one step");
+        }
         return Recipe { project, builders: vec![] };
     };
     let tables = reader.tables("builder", value, MAX_BUILDERS);
@@ -172,7 +176,7 @@ fn labels(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<String> {
     let mut labels = vec![];
     for (label, span) in reader.texts("`slaves`", value) {
         if !is_name(&label) {
-            reader.wrong(&span, format!("the label {}", quoted(&label)), NAME);
+            reader.wrong(&span, format!("the label is {}", quoted(&label)), NAME);
         } else if labels.contains(&label) {
             reader.warn(&span, format!("the label `{label}` is named twice"), "name it once");
         } else {
@@ -189,8 +193,10 @@ fn locks<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<LockRequest> {
         DeValue::Table(table) => {
             let mut asked: Vec<_> = table.iter().collect();
             asked.sort_by_key(|(key, _)| key.span().start);
+            reader.few("`locks`", asked.len(), &value.span());
             asked
                 .into_iter()
+                .take(MAX_ITEMS)
                 .filter_map(|(key, value)| {
                     let name = names.take_text(reader, key.get_ref(), key.span())?;
                     Some(LockRequest { amount: amount(reader, &name, value)?, name })
@@ -278,6 +284,7 @@ fn step<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Op
 fn run(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Run> {
     if let DeValue::Array(items) = value.get_ref() {
         let words = reader.texts("`run`", value);
+        // What is wrong with one of them was told.
         if words.len() < items.len() {
             return None;
         }
@@ -306,7 +313,8 @@ fn env<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> BTreeMap<String, Strin
         return BTreeMap::new();
     };
     let mut env = BTreeMap::new();
-    for (key, value) in table.iter() {
+    reader.few("`env`", table.len(), &value.span());
+    for (key, value) in table.iter().take(MAX_ITEMS) {
         let name = key.get_ref();
         if !is_variable(name) {
             let expected = "a variable's name: letters, digits and `_`, no digit first";

@@ -1,1 +1,34 @@
-//! Runs builds for a master: connection, work folders, steps, sandbox.
+//! Runs builds for a master.
+//!
+//! A [`Slave`] dials its master, takes assignments, gets each candidate's files, runs the recipe's steps in a sandbox and
+//! reports. It goes on without a connection and keeps reports and logs on disk until the master has them ([`spool`]).
+//! Nothing but [`sandbox`] starts a build's process; each step runs under a supervisor of its own ([`launch`]), which ends
+//! whatever the step leaves behind.
+//!
+//! This crate never decides what is built or what a result means, and holds no secret but the slave's own token.
+//!
+//! ```no_run
+//! # async fn doc(source: std::sync::Arc<dyn slave::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! let launcher = slave::Launcher::this_program(["slave-launch"]); // there, `slave::launch::main` is called
+//! let slave = slave::Slave::load("/srv/bb-slave".as_ref(), launcher, source)?;
+//! slave.run(tokio_util::sync::CancellationToken::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod basedir;
+mod build;
+pub mod config;
+mod connection;
+pub mod launch;
+mod sandbox;
+mod slave;
+mod source;
+mod spool;
+mod work;
+
+pub use basedir::{CreateError, create};
+pub use config::{Config, Token};
+pub use sandbox::{BadBuildUser, BuildUser, Launcher, NoUsers, NotIsolated};
+pub use slave::{RunError, Slave};
+pub use source::{Boxed, NoSource, Source};

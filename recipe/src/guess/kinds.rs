@@ -131,7 +131,7 @@ fn cmake(root: &Root<'_>) -> Option<Planned> {
 
 fn go(root: &Root<'_>) -> Option<Planned> {
     root.first(&["go.mod"])?;
-    Some(Planned::new("go.mod").step("vet", "go vet ./...").step("test", "go test ./..."))
+    Some(Planned::new("go.mod").step("test", "go test ./..."))
 }
 
 fn gradle(root: &Root<'_>) -> Option<Planned> {

@@ -1,0 +1,169 @@
+//! What a user reads when a recipe is wrong, letter by letter.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use recipe::{MAX_BYTES, Project, Recipe};
+
+/// The errors of some recipes, each below its name.
+fn errors(cases: &[(&str, &str)]) -> String {
+    let told = cases.iter().map(|(what, text)| match Recipe::parse(text.as_bytes(), ".bb.toml") {
+        Ok(_) => panic!("{what}: no error"),
+        Err(error) => format!("# {what}\n{error}\n"),
+    });
+    told.collect::<Vec<_>>().join("\n")
+}
+
+/// A recipe with these lines in its builder and its only step.
+fn with(builder: &str, step: &str) -> String {
+    format!("[[builder]]\nname = \"linux\"\n{builder}\n[[builder.step]]\nname = \"test\"\n{step}\n")
+}
+
+#[test]
+fn what_is_no_toml() {
+    insta::assert_snapshot!(errors(&[
+        ("an open string", "[[builder]]\nname = \"linux\n"),
+        ("no value", "[[builder]]\nname =\n"),
+        ("a doubled key", "[[builder]]\nname = \"a\"\nname = \"b\"\n"),
+        ("one bracket, twice", "[builder]\nname = \"a\"\n[builder]\nname = \"b\"\n"),
+        ("a bare word", "[[builder]]\nname = linux\n"),
+        ("markers of a conflict", "<<<<<<< HEAD\n[[builder]]\n"),
+    ]));
+}
+
+#[test]
+fn what_is_missing() {
+    insta::assert_snapshot!(errors(&[
+        ("an empty file", ""),
+        ("only a comment", "# nothing\n"),
+        ("no builder", "[project]\nchangelog = \"NEWS\"\n"),
+        ("an empty list of builders", "builder = []\n"),
+        ("a builder without anything", "[[builder]]\n"),
+        ("a builder without steps", "[[builder]]\nname = \"linux\"\n"),
+        ("an empty list of steps", "[[builder]]\nname = \"linux\"\nstep = []\n"),
+        ("a step without anything", "[[builder]]\nname = \"linux\"\n[[builder.step]]\n"),
+        ("an empty command", &with("", "run = \" \"")),
+        ("an empty list as command", &with("", "run = []")),
+        ("an empty program", &with("", "run = [\"\", \"x\"]")),
+    ]));
+}
+
+#[test]
+fn what_is_misspelt() {
+    insta::assert_snapshot!(errors(&[
+        ("a slip in a step", &with("", "run = \"make\"\ntimout = \"20m\"")),
+        ("a slip in a builder", &with("requierd = false", "run = \"make\"")),
+        ("another tool's word", &with("labels = [\"linux\"]", "script = \"make\"")),
+        ("a slip in a word", &with("", "run = \"make\"\nwhen = \"allways\"\non_failure = \"warning\"")),
+        ("a step of no builder", "[[builder]]\nname = \"linux\"\n[[step]]\nname = \"test\"\nrun = \"make\"\n"),
+        ("builders", "[[builders]]\nname = \"linux\"\n"),
+        ("a key of nothing we know", &with("", "run = \"make\"\ncolour = \"red\"")),
+        ("a slip in the project", &format!("[project]\nchangelogs = \"NEWS\"\n{}", with("", "run = \"make\""))),
+        ("one bracket", "[builder]\nname = \"linux\"\n"),
+    ]));
+}
+
+#[test]
+fn what_is_of_the_wrong_kind() {
+    insta::assert_snapshot!(errors(&[
+        ("a number as name", "[[builder]]\nname = 5\n[[builder.step]]\nname = \"test\"\nrun = true\n"),
+        ("a word as truth", &with("required = \"no\"", "run = \"make\"")),
+        ("labels", &with("slaves = [1, \"linux\"]", "run = \"make\"")),
+        ("locks", &with("locks = 3", "run = \"make\"")),
+        ("variables", &with("", "run = \"make\"\nenv = { JOBS = 4, \"A B\" = \"x\", BB_BUILD = \"1\", \"1\" = \"\" }")),
+        ("variables in a list", &with("", "run = \"make\"\nenv = [\"A=1\"]")),
+        ("a step that is no table", "[[builder]]\nname = \"linux\"\nstep = [\"make check\"]\n"),
+        ("a project that is no table", &format!("project = \"heron\"\n{}", with("", "run = \"make\""))),
+    ]));
+}
+
+#[test]
+fn what_is_out_of_bounds() {
+    insta::assert_snapshot!(errors(&[
+        ("times", &with("", "run = \"make\"\ntimeout = \"20 min\"")),
+        ("a time without unit", &with("", "run = \"make\"\ntimeout = 1200")),
+        ("no time", &with("", "run = \"make\"\ntimeout = \"0s\"")),
+        ("too long", &with("", "run = \"make\"\ntimeout = \"8d\"")),
+        ("units twice", &with("", "run = \"make\"\ntimeout = \"1m1m\"")),
+        ("a time beyond all", &with("", "run = \"make\"\ntimeout = \"99999999999999999999d\"")),
+        ("no shares", &with("locks = { vm = 0 }", "run = \"make\"")),
+        ("shares below nothing", &with("locks = { vm = -1, disk = \"all\" }", "run = \"make\"")),
+        ("too many shares", &with("locks = { vm = 4294967296 }", "run = \"make\"")),
+        ("names", "[[builder]]\nname = \"in vm\"\n[[builder.step]]\nname = \"-x\"\nrun = \"make\"\n"),
+        (
+            "hidden characters",
+            "[[builder]]\nname = \"li\u{202e}nux\"\n[[builder.step]]\nname = \"a\\u0000\"\nrun = \"a\\u0000\"\n"
+        ),
+        ("labels and locks", &with("slaves = [\"\"]\nlocks = [\"a/b\"]", "run = \"make\"")),
+        (
+            "paths",
+            &with("", "run = \"make\"\njunit = \"/tmp/*.xml\"\nartifacts = [\"../x\", \"a//b\", \".git/config\"]")
+        ),
+        (
+            "the project's paths",
+            &format!(
+                "[project]\nchangelog = \"../ChangeLog\"\nfragments = [\"a/b\", \"\", \"ChangeLog\"]\n{}",
+                with("", "run = \"make\"")
+            ),
+        ),
+    ]));
+}
+
+#[test]
+fn what_is_there_twice() {
+    let twice = "[[builder.step]]\nname = \"test\"\nrun = \"make\"\n";
+    insta::assert_snapshot!(errors(&[
+        ("builders", &format!("{}{}", with("", "run = \"make\""), with("", "run = \"make\""))),
+        ("steps", &format!("{}{twice}", with("", "run = \"make\""))),
+        ("locks", &with("locks = [\"vm\", \"vm\"]", "run = \"make\"")),
+    ]));
+}
+
+#[test]
+fn what_is_too_much() {
+    let builders: String = (0..65).map(|n| with("", "run = \"make\"").replace("linux", &format!("b{n}"))).collect();
+    let steps: String = (0..65).map(|n| format!("[[builder.step]]\nname = \"s{n}\"\nrun = \"make\"\n")).collect();
+    let wrong: String = (0..100).map(|n| format!("a{n} = 1\n")).collect();
+    let told = errors(&[
+        ("builders", &builders),
+        ("steps", &format!("[[builder]]\nname = \"linux\"\n{steps}")),
+        ("a long line", &with(&format!("slaves = [{}5]", "\"linux\", ".repeat(60)), "run = \"make\"")),
+        ("a long name", &with("", "run = \"make\"").replace("linux", &"x".repeat(300))),
+    ]);
+    insta::assert_snapshot!(told);
+    let many = Recipe::parse(wrong.as_bytes(), ".bb.toml").unwrap_err();
+    assert_eq!(many.problems.len(), 20, "the rest is told when these are mended");
+    let large = Recipe::parse(&vec![b'#'; MAX_BYTES + 1], ".bb.toml").unwrap_err();
+    insta::assert_snapshot!(large, @".bb.toml:1:1: the file has 262145 bytes; expected at most 262144");
+    let deep = format!("a = {}", "[".repeat(10_000));
+    insta::assert_snapshot!(Recipe::parse(deep.as_bytes(), ".bb.toml").unwrap_err().line());
+}
+
+#[test]
+fn what_is_not_utf_8() {
+    let error = Recipe::parse(b"[[builder]]\nname = \"l\xfcnux\"\n", ".bb.toml").unwrap_err();
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn what_is_worth_a_look() {
+    let told = |text: &str| {
+        let (_, warnings) = Recipe::parse(text.as_bytes(), ".bb.toml").unwrap();
+        warnings.iter().map(|w| w.render(".bb.toml")).collect::<Vec<_>>().join("")
+    };
+    let cases = [
+        with("required = false", "run = \"make\""),
+        with("", "run = \"make\"\non_failure = \"ignore\""),
+        with("", "run = \"make\"\nwhen = \"on-failure\""),
+        with("slaves = [\"linux\", \"linux\"]", "run = \"make\""),
+    ];
+    insta::assert_snapshot!(cases.iter().map(|c| told(c)).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_project_alone_needs_no_builder() {
+    let read = |text: &str| Project::parse(text.as_bytes(), ".bb.toml");
+    assert_eq!(read("").unwrap(), Project::default());
+    let project =
+        read("[project]\nchangelog = \"doc/NEWS\"\nfragments = \"Branch.ChangeLog\"\n[[builder]]\nx = 1").unwrap();
+    assert_eq!((project.changelog.as_str(), project.fragments), ("doc/NEWS", vec!["Branch.ChangeLog".to_owned()]));
+    insta::assert_snapshot!(read("[project]\nchangelgo = \"x\"\n").unwrap_err());
+}

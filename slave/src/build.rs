@@ -1,0 +1,340 @@
+//! Runs one build: gets the candidate, runs the steps, reports.
+//!
+//! It reports to the spool only, and never knows whether a master is there. Whatever goes wrong ends in a last report.
+
+mod notes;
+mod rules;
+mod step;
+
+use crate::config::Config;
+use crate::sandbox::{Sandbox, Task, View};
+use crate::source::Source;
+use crate::spool::{LogWriter, Spooled};
+use crate::work::{Slot, Slots};
+use protocol::wire::{Assignment, Happened, Isolation, Limits};
+use protocol::{BuildResult, UnixMs};
+use recipe::{Run, Step};
+use rules::Progress;
+use std::sync::Arc;
+use std::time::Duration;
+use step::{Bounds, Ended};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What builds share.
+pub(crate) struct Shop {
+    pub(crate) config: Config,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) source: Arc<dyn Source>,
+}
+
+/// Why a build is to stop.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Stop {
+    /// The master said so, and why.
+    Cancel(String),
+    /// The master wants to hear no more of it.
+    Forget,
+    /// The slave itself stops.
+    Shutdown,
+}
+
+impl Stop {
+    fn result(&self) -> (BuildResult, String) {
+        match self {
+            Self::Cancel(reason) => (BuildResult::Cancelled, format!("cancelled: {reason}")),
+            Self::Forget => (BuildResult::Cancelled, "the master has forgotten it".to_owned()),
+            Self::Shutdown => (BuildResult::Retry, "the slave was stopped".to_owned()),
+        }
+    }
+}
+
+/// Told when a build is to stop.
+pub(crate) type Stopped = watch::Receiver<Option<Stop>>;
+
+/// Waits until a build is to stop.
+pub(crate) async fn stopped(stop: &mut Stopped) -> Stop {
+    match stop.wait_for(Option::is_some).await {
+        Ok(said) => said.clone().unwrap_or(Stop::Shutdown),
+        Err(_) => Stop::Shutdown,
+    }
+}
+
+/// Runs a build to its last report.
+pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<Spooled>, mut stop: Stopped) {
+    let (result, reason) = tokio::select! {
+        slot = shop.slots.take() => match slot {
+            Ok(slot) => Build::run(&shop, assignment, &spooled, &slot, stop).await,
+            Err(error) => (BuildResult::Exception, format!("no slot: {error}")),
+        },
+        why = stopped(&mut stop) => why.result(),
+    };
+    tracing::info!(build = %assignment.of.build, %result, "{reason}");
+    let last = Happened::BuildFinished { result, reason };
+    report(&spooled, last).await;
+}
+
+/// Reports; a report that can't be written down is sent all the same.
+async fn report(spooled: &Arc<Spooled>, what: Happened) -> bool {
+    let at = UnixMs(jiff::Timestamp::now().as_millisecond());
+    let to = Arc::clone(spooled);
+    let written = tokio::task::spawn_blocking(move || to.report(what, at)).await;
+    match written {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(build = %spooled.of.build, "a report can't be written to the slave's disk: {error}");
+            false
+        }
+        Err(error) => {
+            tracing::error!(build = %spooled.of.build, "{error}");
+            false
+        }
+    }
+}
+
+struct Build<'a> {
+    shop: &'a Shop,
+    assignment: &'a Assignment,
+    spooled: &'a Arc<Spooled>,
+    slot: &'a Slot,
+    stop: Stopped,
+    limits: Limits,
+    ends: Instant,
+    progress: Progress,
+}
+
+/// What a step's end is reported as.
+struct Finished {
+    result: BuildResult,
+    exit_code: Option<i32>,
+    reason: Option<String>,
+    links: Vec<(String, String)>,
+    summary: String,
+}
+
+impl Finished {
+    fn bare(result: BuildResult, reason: impl Into<Option<String>>) -> Self {
+        Self { result, exit_code: None, reason: reason.into(), links: Vec::new(), summary: String::new() }
+    }
+}
+
+impl<'a> Build<'a> {
+    async fn run(
+        shop: &'a Shop,
+        assignment: &'a Assignment,
+        spooled: &'a Arc<Spooled>,
+        slot: &'a Slot,
+        stop: Stopped,
+    ) -> (BuildResult, String) {
+        let has = shop.sandbox.isolation();
+        if has < assignment.isolation {
+            return (BuildResult::Exception, too_open(has, assignment.isolation, shop.sandbox.notes()));
+        }
+        let limits = shop.config.limits.stricter(assignment.limits);
+        let ends = Instant::now() + Duration::from_secs(limits.build_s);
+        let progress = Progress::default();
+        let mut build = Self { shop, assignment, spooled, slot, stop, limits, ends, progress };
+        build.fetch().await;
+        for (n, step) in (1..).zip(&assignment.builder.steps) {
+            build.step(n, step).await;
+        }
+        if let Err(error) = slot.clean().await {
+            tracing::warn!("a work folder can't be cleaned: {error}");
+        }
+        build.progress.result()
+    }
+
+    /// Step 0: gets the candidate.
+    async fn fetch(&mut self) {
+        self.start(0, "fetch").await;
+        let began = Instant::now();
+        let mut log = match self.spooled.log(0).await {
+            Ok(log) => log,
+            Err(error) => {
+                let finished = Finished::bare(BuildResult::Exception, disk(&error));
+                self.finish(0, "fetch", None, began, recipe::OnFailure::Fail, finished).await;
+                return;
+            }
+        };
+        let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
+        let get = async {
+            slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
+            let got = shop.source.checkout(assignment, &slot.work()).await.map_err(|error| error.to_string())?;
+            slot.hand_over().await.map_err(|error| format!("the work folder can't be handed over: {error}"))?;
+            Ok(got)
+        };
+        let finished = tokio::select! {
+            got = get => match got {
+                Ok(text) => match log.append(text.as_bytes()).await {
+                    Ok(()) => Finished::bare(BuildResult::Success, None),
+                    Err(error) => Finished::bare(BuildResult::Exception, disk(&error)),
+                },
+                Err(why) => {
+                    let _ = log.append(format!("{why}\n").as_bytes()).await;
+                    let why: String = why;
+                    Finished::bare(BuildResult::Exception, format!("the candidate can't be had: {}", first_line(&why)))
+                }
+            },
+            why = stopped(&mut self.stop) => {
+                let (result, reason) = why.result();
+                Finished::bare(result, reason)
+            }
+            () = tokio::time::sleep_until(self.ends) => {
+                Finished::bare(BuildResult::Exception, format!("not got within {} s", self.limits.build_s))
+            }
+        };
+        self.finish(0, "fetch", Some(log), began, recipe::OnFailure::Fail, finished).await;
+    }
+
+    async fn step(&mut self, n: u32, step: &Step) {
+        if !self.progress.wants(step.when) {
+            if self.progress.stopped() {
+                return;
+            }
+            self.start(n, &step.name).await;
+            let why = Progress::why_skipped(step.when).to_owned();
+            let finished = Finished::bare(BuildResult::Skipped, why);
+            self.finish(n, &step.name, None, Instant::now(), step.on_failure, finished).await;
+            return;
+        }
+        self.start(n, &step.name).await;
+        let began = Instant::now();
+        let (log, finished) = match self.spooled.log(n).await {
+            Ok(mut log) => {
+                let finished = self.run_step(step, &mut log).await;
+                (Some(log), finished)
+            }
+            Err(error) => (None, Finished::bare(BuildResult::Exception, disk(&error))),
+        };
+        self.finish(n, &step.name, log, began, step.on_failure, finished).await;
+    }
+
+    async fn run_step(&mut self, step: &Step, log: &mut LogWriter) -> Finished {
+        let view = self.shop.sandbox.view(self.slot);
+        if let Err(error) = notes::begin(self.slot).await {
+            return Finished::bare(BuildResult::Exception, format!("the slave's disk: {error}"));
+        }
+        let grace = Duration::from_secs(self.limits.grace_s);
+        let task = Task { argv: argv(&step.run), env: self.env(step, &view), grace };
+        let running = match self.shop.sandbox.start(self.slot, task).await {
+            Ok(running) => running,
+            Err(error) => return Finished::bare(BuildResult::Exception, error.to_string()),
+        };
+        let bounds = Bounds {
+            timeout: step.timeout_s.map(Duration::from_secs),
+            build: self.ends,
+            build_s: self.limits.build_s,
+            silence: Duration::from_secs(self.limits.silence_s),
+            log_bytes: self.limits.log_bytes,
+            grace,
+        };
+        let ended = step::run(running, log, &bounds, &mut self.stop).await;
+        if let Ended::Lost = ended {
+            Sandbox::sweep_slot(self.slot).await;
+        }
+        let noted = notes::read(self.slot).await;
+        let started = noted.started;
+        let (result, exit_code, reason) = ended.judge(started);
+        if let Ended::OutOfBuildTime(_) = ended {
+            self.progress.stop(BuildResult::Failure, format!("{}: {}", step.name, reason.as_deref().unwrap_or("")));
+        }
+        Finished { result, exit_code, reason, links: noted.links, summary: noted.summary }
+    }
+
+    async fn start(&mut self, step: u32, name: &str) {
+        if !report(self.spooled, Happened::StepStarted { step, name: name.to_owned() }).await {
+            self.progress.stop(BuildResult::Exception, "the slave's disk can't be written".to_owned());
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        step: u32,
+        name: &str,
+        log: Option<LogWriter>,
+        began: Instant,
+        on_failure: recipe::OnFailure,
+        mut finished: Finished,
+    ) {
+        let mut log_len = 0;
+        if let Some(log) = log {
+            log_len = log.len();
+            if let Err(error) = log.finish().await {
+                finished.result = BuildResult::Exception;
+                finished.reason = Some(disk(&error));
+            }
+        }
+        let Finished { result, exit_code, reason, links, summary } = finished;
+        let why = match (&reason, exit_code) {
+            (Some(reason), _) => format!("{name}: {reason}"),
+            (None, Some(code)) => format!("{name} failed with exit code {code}"),
+            (None, None) => format!("{name}: {result}"),
+        };
+        self.progress.step(result, on_failure, why);
+        let ran_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let what = Happened::StepFinished { step, result, exit_code, log_len, reason, ran_ms, links, summary };
+        if !report(self.spooled, what).await {
+            self.progress.stop(BuildResult::Exception, "the slave's disk can't be written".to_owned());
+        }
+    }
+
+    /// The whole environment of a step: what is said last holds, and bb's own can't be replaced.
+    fn env(&self, step: &Step, view: &View) -> Vec<(String, String)> {
+        let Assignment { of, commit, what, builder, env, .. } = self.assignment;
+        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        let mut all = vec![
+            ("PATH".to_owned(), crate::sandbox::DEFAULT_PATH.to_owned()),
+            ("HOME".to_owned(), text(&view.work)),
+            ("TMPDIR".to_owned(), text(&view.tmp)),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            ("TERM".to_owned(), "dumb".to_owned()),
+        ];
+        all.extend(self.shop.config.env.clone());
+        all.extend(env.iter().cloned());
+        all.extend(step.env.clone());
+        all.extend([
+            ("CI".to_owned(), "true".to_owned()),
+            ("BB_BUILD".to_owned(), of.build.to_string()),
+            ("BB_BUILDER".to_owned(), builder.name.clone()),
+            ("BB_BRANCH".to_owned(), what.clone()),
+            ("BB_COMMIT".to_owned(), commit.to_string()),
+            ("BB_LINKS".to_owned(), text(&view.notes.join(notes::LINKS))),
+            ("BB_SUMMARY".to_owned(), text(&view.notes.join(notes::SUMMARY))),
+            (notes::STARTED_VARIABLE.to_owned(), text(&view.notes.join(notes::STARTED))),
+        ]);
+        let mut seen = std::collections::HashSet::new();
+        all.retain(|(name, value)| !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
+        all.reverse();
+        all.retain(|(name, _)| seen.insert(name.clone()));
+        all
+    }
+}
+
+/// The command line of a step: first a mark that the sandbox itself came up, then the step's own.
+fn argv(run: &Run) -> Vec<String> {
+    let mark = format!(": >\"${0}\" || exit 125; unset {0}; exec \"$@\"", notes::STARTED_VARIABLE);
+    let own = match run {
+        Run::Shell(text) => vec!["sh".to_owned(), "-euc".to_owned(), text.clone()],
+        Run::Argv(argv) => argv.clone(),
+    };
+    ["/bin/sh".to_owned(), "-c".to_owned(), mark, "sh".to_owned()].into_iter().chain(own).collect()
+}
+
+fn too_open(has: Isolation, wanted: Isolation, notes: &[String]) -> String {
+    format!(
+        "this build needs the isolation {}, and this slave has {}: {}",
+        wanted.as_str(),
+        has.as_str(),
+        notes.join("; ")
+    )
+}
+
+/// What is said of an error while writing.
+fn disk(error: &std::io::Error) -> String {
+    format!("the slave's disk can't be written: {error}")
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("").chars().take(300).collect()
+}

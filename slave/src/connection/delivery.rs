@@ -1,0 +1,187 @@
+//! Delivers reports and logs to the master, from where it has them on.
+//!
+//! Memory is bounded: one piece of a log at a time is read from disk, and of each log at most [`WINDOW`] bytes are on
+//! their way without having been acknowledged.
+
+use super::{Lost, send, text};
+use crate::spool::{Spool, Spooled};
+use futures_util::Sink;
+use protocol::wire::{BuildRef, Have, LogChunk, MAX_CHUNK, ToMaster};
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+/// Most bytes of one log that are sent and not acknowledged.
+pub(super) const WINDOW: u64 = 1 << 20;
+
+/// What of each build was sent in this session.
+pub(super) struct Delivery {
+    spool: Arc<Spool>,
+    sent: Mutex<HashMap<BuildRef, Sent>>,
+    acknowledged: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    next_report: u32,
+    logs: BTreeMap<u32, Window>,
+}
+
+/// How far one log is sent, and how far the master has it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Window {
+    sent: u64,
+    acknowledged: u64,
+}
+
+impl Window {
+    /// How many bytes may be sent now of a log of this length.
+    fn room(self, len: u64) -> usize {
+        let open = WINDOW.saturating_sub(self.sent.saturating_sub(self.acknowledged));
+        let there = len.saturating_sub(self.sent);
+        usize::try_from(open.min(there)).unwrap_or(MAX_CHUNK).min(MAX_CHUNK)
+    }
+
+    /// Takes in that the master has all below `next`; what was never sent can't be acknowledged.
+    fn acknowledge(&mut self, next: u64) {
+        self.acknowledged = self.acknowledged.max(next.min(self.sent));
+    }
+}
+
+impl Delivery {
+    /// Starts from what the master has.
+    pub(super) fn new(spool: &Arc<Spool>, have: Vec<Have>) -> Self {
+        let mut sent = HashMap::new();
+        for Have { of, next_report, logs, .. } in have {
+            let Some(build) = spool.get(of) else {
+                tracing::warn!(build = %of.build, "the master waits for a build that this slave does not have");
+                continue;
+            };
+            build.catch_up(next_report);
+            build.told(next_report);
+            let logs = logs.into_iter().map(|(step, at)| (step, Window { sent: at, acknowledged: at })).collect();
+            sent.insert(of, Sent { next_report, logs });
+        }
+        Self { spool: Arc::clone(spool), sent: Mutex::new(sent), acknowledged: Notify::new() }
+    }
+
+    /// The master has all of a log below `next`.
+    pub(super) fn log_acknowledged(&self, of: BuildRef, step: u32, next: u64) {
+        if let Some(window) = self.locked().get_mut(&of).and_then(|sent| sent.logs.get_mut(&step)) {
+            window.acknowledge(next);
+        }
+        self.acknowledged.notify_one();
+    }
+
+    /// Nothing more of a build is to be sent.
+    pub(super) fn forget(&self, of: BuildRef) {
+        self.locked().remove(&of);
+    }
+
+    /// Sends whatever there is to send, as it comes up, until the connection is lost.
+    pub(super) async fn run<S>(&self, mut sink: S, ping: Duration) -> Result<Infallible, Lost>
+    where
+        S: Sink<Message, Error = WsError> + Unpin,
+    {
+        let mut pings = tokio::time::interval(ping);
+        loop {
+            // One report or piece of a log of each step in turn, so that no build waits for another's long log.
+            let mut more = false;
+            for build in self.spool.builds() {
+                more |= self.send_reports(&build, &mut sink).await?;
+                for (step, len) in build.logs() {
+                    more |= self.send_log(&build, step, len, &mut sink).await?;
+                }
+            }
+            tokio::select! {
+                // In this order, so that pings go out also while there is always more to send.
+                biased;
+                _ = pings.tick() => send(&mut sink, Message::Ping(bytes::Bytes::new())).await?,
+                () = std::future::ready(()), if more => {}
+                () = self.spool.changed().notified() => {}
+                () = self.acknowledged.notified() => {}
+            }
+        }
+    }
+
+    async fn send_reports<S>(&self, build: &Arc<Spooled>, sink: &mut S) -> Result<bool, Lost>
+    where
+        S: Sink<Message, Error = WsError> + Unpin,
+    {
+        let mut any = false;
+        loop {
+            let number = self.locked().entry(build.of).or_default().next_report;
+            let Some(report) = build.report_at(number) else { return Ok(any) };
+            send(sink, text(&ToMaster::Report(report))?).await?;
+            if let Some(sent) = self.locked().get_mut(&build.of) {
+                sent.next_report = number + 1;
+            }
+            any = true;
+        }
+    }
+
+    async fn send_log<S>(&self, build: &Arc<Spooled>, step: u32, len: u64, sink: &mut S) -> Result<bool, Lost>
+    where
+        S: Sink<Message, Error = WsError> + Unpin,
+    {
+        let window = *self.locked().entry(build.of).or_default().logs.entry(step).or_default();
+        let room = window.room(len);
+        if room == 0 {
+            return Ok(false);
+        }
+        let from = Arc::clone(build);
+        let read = tokio::task::spawn_blocking(move || from.read_log(step, window.sent, room)).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
+            Ok(Ok(_)) => return Ok(false),
+            Ok(Err(error)) => {
+                tracing::warn!(build = %build.of.build, step, "a log can't be read: {error}");
+                return Ok(false);
+            }
+            Err(error) => return Err(Lost::Socket(Box::new(WsError::Io(std::io::Error::other(error))))),
+        };
+        let chunk = LogChunk { of: build.of, step, offset: window.sent };
+        send(sink, Message::Binary(chunk.encode(&bytes).into())).await?;
+        if let Some(window) = self.locked().get_mut(&build.of).and_then(|sent| sent.logs.get_mut(&step)) {
+            window.sent += bytes.len() as u64;
+        }
+        Ok(true)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<BuildRef, Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn never_more_than_a_window_is_under_way(acks in proptest::collection::vec(0u64..3 << 20, 0..40)) {
+            let len = 2 << 20;
+            let mut window = Window::default();
+            for ack in acks {
+                window.sent += window.room(len) as u64;
+                prop_assert!(window.sent - window.acknowledged <= WINDOW && window.sent <= len);
+                window.acknowledge(ack);
+                prop_assert!(window.acknowledged <= window.sent);
+            }
+        }
+
+        #[test]
+        fn everything_is_sent_when_the_master_keeps_up(len in 0u64..5 << 20) {
+            let mut window = Window::default();
+            for _ in 0..=len / MAX_CHUNK as u64 {
+                window.sent += window.room(len) as u64;
+                window.acknowledge(window.sent);
+            }
+            prop_assert_eq!(window.sent, len);
+        }
+    }
+}

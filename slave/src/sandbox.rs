@@ -1,0 +1,266 @@
+//! The only place that starts a build's process.
+//!
+//! A step runs under a supervisor ([`crate::launch`]), in bubblewrap when a self-test at start proved that it keeps
+//! builds in ([`probe`]), and as a user of its own when the slave runs as root. The sandbox never decides whether an
+//! isolation is enough; it says what it has.
+//!
+//! Not limited yet: memory and disk space. There is no seccomp filter yet.
+
+mod bubblewrap;
+mod probe;
+mod user;
+
+use crate::config::{Config, OwnLimits, WantedIsolation};
+use crate::launch::processes::{self, Kill};
+use crate::launch::{MARK, Outcome, Rlimits, Spec};
+use crate::work::Slot;
+use protocol::wire::Isolation;
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+pub(crate) use user::Users;
+pub use user::{BadBuildUser, BuildUser, NoUsers};
+
+/// How the supervisor is started: a program that calls [`crate::launch::main`] when given these arguments.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+impl Launcher {
+    /// This very program with these arguments, also after its file was replaced by a newer one.
+    pub fn this_program(args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self { program: PathBuf::from("/proc/self/exe"), args: args.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// Starts builds' processes, in the strongest isolation that was proven.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    launcher: Launcher,
+    isolation: Isolation,
+    notes: Vec<String>,
+    read_only: Vec<PathBuf>,
+    limits: OwnLimits,
+}
+
+/// A command to be run in a slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    /// The program and its arguments.
+    pub(crate) argv: Vec<String>,
+    /// The whole environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// Time between TERM and KILL.
+    pub(crate) grace: Duration,
+}
+
+/// What a build sees as its folders.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    /// The work folder: the candidate's files.
+    pub(crate) work: PathBuf,
+    /// Where `$BB_LINKS` and `$BB_SUMMARY` are.
+    pub(crate) notes: PathBuf,
+    /// Temporary files.
+    pub(crate) tmp: PathBuf,
+}
+
+/// bubblewrap was asked for and does not keep builds in.
+#[derive(Debug, thiserror::Error)]
+#[error("`isolation = \"bubblewrap\"`, but its self-test failed: {}; {hint}", .notes.join("; "), hint = probe::HINT)]
+pub struct NotIsolated {
+    /// What the self-test found.
+    pub notes: Vec<String>,
+}
+
+impl Sandbox {
+    /// Finds out what isolation this machine has, by running a probe in `slot`.
+    ///
+    /// # Errors
+    /// When bubblewrap is demanded and its self-test fails.
+    pub(crate) async fn prove(
+        config: &Config,
+        launcher: Launcher,
+        slot: &Slot,
+        secret: &std::path::Path,
+    ) -> Result<Self, NotIsolated> {
+        let mut sandbox = Self {
+            launcher,
+            isolation: Isolation::None,
+            notes: Vec::new(),
+            read_only: config.read_only.clone(),
+            limits: config.limits,
+        };
+        if config.isolation == WantedIsolation::None {
+            sandbox.notes.push("bubblewrap is switched off in slave.toml".to_owned());
+            return Ok(sandbox);
+        }
+        sandbox.isolation = Isolation::Bubblewrap;
+        match probe::run(&sandbox, slot, secret).await {
+            Ok(notes) => sandbox.notes = notes,
+            Err(notes) if config.isolation == WantedIsolation::Bubblewrap => return Err(NotIsolated { notes }),
+            Err(notes) => {
+                sandbox.isolation = Isolation::None;
+                sandbox.notes = notes;
+            }
+        }
+        Ok(sandbox)
+    }
+
+    /// The strongest isolation that was proven; every build runs in it.
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// What the self-test found, a line each.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Where builds in `slot` see their folders.
+    pub(crate) fn view(&self, slot: &Slot) -> View {
+        match self.isolation {
+            Isolation::Bubblewrap => View { work: "/build".into(), notes: "/bb".into(), tmp: "/tmp".into() },
+            Isolation::None => View { work: slot.work(), notes: slot.notes(), tmp: slot.tmp() },
+        }
+    }
+
+    /// Starts a command. It is ended, with all that it started, when the result is dropped.
+    pub(crate) async fn start(&self, slot: &Slot, task: Task) -> io::Result<Running> {
+        let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (output, input) = io::pipe()?;
+        let mut command = Command::new(&self.launcher.program);
+        command.args(&self.launcher.args).env_clear().env(MARK, slot.mark()).current_dir("/");
+        command.stdin(OwnedFd::from(theirs)).stdout(input.try_clone()?).stderr(Stdio::from(input));
+        let supervisor = command.spawn().map_err(|error| {
+            let program = self.launcher.program.display();
+            io::Error::new(error.kind(), format!("the supervisor `{program}` can't be started: {error}"))
+        })?;
+        // Its ends of socket and pipe are to be open nowhere else.
+        drop(command);
+        control.set_nonblocking(true)?;
+        let mut control = BufReader::new(UnixStream::from_std(control)?);
+        let mut spec = serde_json::to_vec(&self.spec(slot, task))?;
+        spec.push(b'\n');
+        control.get_mut().write_all(&spec).await?;
+        Ok(Running { output: pipe::Receiver::from_owned_fd(output.into())?, control, said: Vec::new(), supervisor })
+    }
+
+    fn spec(&self, slot: &Slot, task: Task) -> Spec {
+        let Task { argv, mut env, grace } = task;
+        env.push((MARK.to_owned(), slot.mark().to_owned()));
+        let wrapped = self.isolation == Isolation::Bubblewrap;
+        let (argv, env, folder) = if wrapped {
+            let argv = bubblewrap::command(slot, &argv, &env, &self.read_only, self.limits.tmp_bytes);
+            // bubblewrap itself is to see nothing that a recipe says.
+            (argv, vec![("PATH".to_owned(), DEFAULT_PATH.to_owned())], PathBuf::from("/"))
+        } else {
+            (argv, env, slot.work())
+        };
+        let limits = Rlimits {
+            file_bytes: self.limits.file_bytes,
+            open_files: self.limits.open_files,
+            processes: self.limits.processes,
+        };
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        Spec { argv, env, folder, user: slot.user(), wrapped, limits, grace_ms }
+    }
+
+    /// Kills what a step whose supervisor is gone left in a slot: all of the slot's user; without such a user, what
+    /// carries the slot's mark.
+    pub(crate) async fn sweep_slot(slot: &Slot) {
+        Self::sweep(slot.mark(), slot.user().into_iter().collect()).await;
+    }
+
+    /// Kills what builds left on the machine: everything of these users, and everything whose mark begins so. Only to be called while none of its supervisors is wanted any more.
+    pub(crate) async fn sweep(mark: &str, users: Vec<BuildUser>) {
+        let mark = mark.to_owned();
+        let swept = tokio::task::spawn_blocking(move || {
+            for _ in 0..200 {
+                let marked = processes::marked(MARK, &mark);
+                let all = processes::all();
+                let busy: Vec<_> =
+                    users.iter().copied().filter(|&user| all.iter().any(|p| p.belongs_to(user))).collect();
+                if marked.is_empty() && busy.is_empty() {
+                    return;
+                }
+                tracing::warn!(marked = marked.len(), users = busy.len(), "ending processes that builds left behind");
+                for pid in marked {
+                    processes::signal(pid, Signal::KILL, |pid| processes::is_marked(pid, MARK, &mark));
+                }
+                busy.into_iter().for_each(Kill::all_of);
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            tracing::error!("some processes of builds can't be ended");
+        });
+        let _ = swept.await;
+    }
+}
+
+/// The search path of builds, unless slave.toml or the recipe says otherwise.
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A command that runs under its supervisor.
+#[derive(Debug)]
+pub(crate) struct Running {
+    output: pipe::Receiver,
+    control: BufReader<UnixStream>,
+    said: Vec<u8>,
+    supervisor: Child,
+}
+
+impl Running {
+    /// The next piece of output; 0 is its end. Can be cancelled without loss.
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.output.read(buffer).await
+    }
+
+    /// The next piece of output, or how the command ended. Can be cancelled without loss.
+    pub(crate) async fn next(&mut self, buffer: &mut [u8], open: bool) -> Next {
+        tokio::select! {
+            // Output first: a command's end is told when nothing more of it is at hand.
+            biased;
+            read = self.output.read(buffer), if open => Next::Output(read),
+            read = self.control.read_until(b'\n', &mut self.said) => Next::Ended(match read {
+                Ok(_) => serde_json::from_slice(&self.said).ok(),
+                Err(_) => None,
+            }),
+        }
+    }
+
+    /// Asks the supervisor to end everything.
+    pub(crate) async fn end(&mut self) {
+        let _ = self.control.get_mut().shutdown().await;
+    }
+
+    /// Ends the supervisor itself, which did not do its work.
+    pub(crate) async fn kill_supervisor(&mut self) {
+        let _ = self.supervisor.kill().await;
+    }
+
+    /// Collects the supervisor.
+    pub(crate) async fn collect(mut self) {
+        let _ = self.supervisor.wait().await;
+    }
+}
+
+/// What a running command did next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// It printed so many bytes; 0 when all is said.
+    Output(io::Result<usize>),
+    /// It ended; none when its supervisor died without a word.
+    Ended(Option<Outcome>),
+}

@@ -1,0 +1,352 @@
+//! The slave as a whole: one life from start to stop.
+
+use crate::build::{self, Shop, Stop};
+use crate::config::{Config, ConfigError, Token};
+use crate::connection::{Connector, Lost, Order};
+use crate::sandbox::{Launcher, NoUsers, NotIsolated, Sandbox, Users};
+use crate::source::Source;
+use crate::spool::{Spool, SpoolError, Spooled};
+use crate::work::{self, Slots};
+use protocol::wire::{Assignment, Availability, BuildRef, Happened, Hello, VERSION};
+use protocol::{BuildResult, UnixMs};
+use rustix::fs::{FlockOperation, flock};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{self, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A slave, ready to run. `bb slave run` makes one from a basedir; `bb up` from values.
+pub struct Slave {
+    /// Its configuration.
+    pub config: Config,
+    /// Where its spool, work folders and lock are.
+    pub basedir: PathBuf,
+    /// Who it is for the master.
+    pub token: Token,
+    /// How its supervisors are started.
+    pub launcher: Launcher,
+    /// Where candidates come from.
+    pub source: Arc<dyn Source>,
+}
+
+/// A slave can't run, or can't run on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration or the token can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Another slave runs on this basedir.
+    #[error("another slave runs on {0}; one basedir is for one slave")]
+    Locked(PathBuf),
+    /// Something in the basedir can't be used.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The spool can't be read.
+    #[error("the builds on disk can't be read: {0}")]
+    Spool(Box<dyn std::error::Error + Send + Sync>),
+    /// A slave that runs as root finds no users for its builds.
+    #[error(transparent)]
+    Users(#[from] NoUsers),
+    /// bubblewrap is demanded and does not keep builds in.
+    #[error(transparent)]
+    NotIsolated(#[from] NotIsolated),
+    /// The master does not know the token.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Master and slave are too different in age.
+    #[error("{0}")]
+    Incompatible(String),
+}
+
+impl From<SpoolError> for RunError {
+    fn from(error: SpoolError) -> Self {
+        Self::Spool(Box::new(error))
+    }
+}
+
+/// How long the last reports are waited for when the slave stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Slave {
+    /// Reads configuration and token of a basedir.
+    ///
+    /// # Errors
+    /// When one of them is missing or wrong.
+    pub fn load(basedir: &Path, launcher: Launcher, source: Arc<dyn Source>) -> Result<Self, ConfigError> {
+        let config = Config::load(basedir)?;
+        let token = config.load_token(basedir)?;
+        Ok(Self { config, basedir: basedir.to_owned(), token, launcher, source })
+    }
+
+    /// Runs until `shutdown`, whatever becomes of the master. Running builds are then ended and run again elsewhere.
+    ///
+    /// # Errors
+    /// When it can't start; and when the master does not know the token or is of another major version, once no build
+    /// runs here.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let basedir = absolute(&self.basedir)?;
+        let _lock = lock(&basedir)?;
+        hide();
+        // Fails only when there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let life = Life::begin(self, &basedir).await?;
+        life.run(shutdown).await
+    }
+}
+
+/// What a running slave has.
+struct Life {
+    shop: Arc<Shop>,
+    spool: Arc<Spool>,
+    connector: Connector,
+    orders: mpsc::Receiver<Order>,
+    running: Arc<AtomicUsize>,
+    _users: Option<Users>,
+}
+
+impl Life {
+    async fn begin(slave: Slave, basedir: &Path) -> Result<Self, RunError> {
+        let Slave { config, token, launcher, source, .. } = slave;
+        let seed = work::seed(basedir);
+        let root = rustix::process::geteuid().is_root();
+        let users = match root {
+            true => {
+                let first = config.build_user.map(u32::from);
+                Some(Users::take(&Path::new(work::MACHINE_FOLDER).join("users"), config.slots, first, seed)?)
+            }
+            false => None,
+        };
+        let each = match &users {
+            Some(users) => users.each.iter().copied().map(Some).collect(),
+            None => vec![None; config.slots.get() as usize],
+        };
+        // The dot keeps one mark from being the beginning of another.
+        let mark = format!("{seed:016x}.");
+        Sandbox::sweep(&mark, each.iter().copied().flatten().collect()).await;
+        let folder = work::work_folder(basedir, config.work_folder.as_deref(), root);
+        let io = |error| RunError::Io { path: folder.clone(), error };
+        let slots = Arc::new(Slots::create(&folder, &each, &mark).map_err(io)?);
+        let spool = Arc::new(Spool::open(basedir.join("builds"))?);
+        for build in spool.builds() {
+            close(&build, BuildResult::Retry, "the slave was restarted");
+        }
+        let probed = slots.take().await.map_err(io)?;
+        let sandbox = Sandbox::prove(&config, launcher, &probed, &basedir.join(&config.token_file)).await?;
+        drop(probed);
+        tracing::info!(isolation = sandbox.isolation().as_str(), "{}", sandbox.notes().join("; "));
+        let hello = Hello {
+            version: VERSION,
+            bb: env!("CARGO_PKG_VERSION").to_owned(),
+            name: config.name.clone(),
+            labels: config.labels.clone(),
+            slots: config.slots.get(),
+            isolation: sandbox.isolation(),
+            isolation_notes: sandbox.notes().to_vec(),
+            availability: Availability::Eager,
+            machine: machine(),
+            builds: Vec::new(),
+        };
+        let (order, orders) = mpsc::channel(64);
+        let master = config.master.clone();
+        let connector =
+            Connector { master, token, hello, spool: Arc::clone(&spool), orders: order, connected: Arc::default() };
+        let shop = Arc::new(Shop { config, sandbox, slots, source });
+        Ok(Self { shop, spool, connector, orders, running: Arc::default(), _users: users })
+    }
+
+    async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let Self { shop, spool, connector, mut orders, running, _users } = self;
+        let connected = Arc::clone(&connector.connected);
+        let mut builds = Builds { shop, spool: Arc::clone(&spool), tasks: JoinSet::new(), known: HashMap::new() };
+        let idle = || running.load(Ordering::Acquire) == 0;
+        let connection = connector.run(idle);
+        tokio::pin!(connection);
+        loop {
+            running.store(builds.tasks.len(), Ordering::Release);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(order) = orders.recv() => builds.order(order).await,
+                Some(ended) = builds.tasks.join_next_with_id() => builds.ended(ended),
+                lost = &mut connection => return match lost {
+                    Lost::Unauthorized(_) => Err(RunError::Unauthorized(lost.to_string())),
+                    Lost::Incompatible { .. } => Err(RunError::Incompatible(lost.to_string())),
+                    _ => Ok(()),
+                },
+            }
+        }
+        builds.stop_all();
+        let farewell = async {
+            while let Some(ended) = builds.tasks.join_next_with_id().await {
+                builds.ended(ended);
+            }
+            let until = Instant::now() + FAREWELL;
+            while !spool.all_told() && connected.load(Ordering::Acquire) && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            () = farewell => {}
+            _ = connection => {}
+            // Orders are still taken, so that the connection is not held up; none is obeyed any more.
+            () = async { while orders.recv().await.is_some() {} } => {}
+        }
+        Ok(())
+    }
+}
+
+/// The builds that run.
+struct Builds {
+    shop: Arc<Shop>,
+    spool: Arc<Spool>,
+    tasks: JoinSet<()>,
+    known: HashMap<task::Id, (BuildRef, watch::Sender<Option<Stop>>)>,
+}
+
+impl Builds {
+    async fn order(&mut self, order: Order) {
+        match order {
+            Order::Start(assignment) => self.start(*assignment),
+            Order::Cancel(of, reason) => self.stop(of, &Stop::Cancel(reason)),
+            Order::Forget(of) if self.runs(of) => self.stop(of, &Stop::Forget),
+            Order::Forget(of) => {
+                let spool = Arc::clone(&self.spool);
+                let _ = task::spawn_blocking(move || spool.forget(of)).await;
+            }
+        }
+    }
+
+    fn runs(&self, of: BuildRef) -> bool {
+        self.known.values().any(|known| known.0 == of)
+    }
+
+    fn start(&mut self, assignment: Assignment) {
+        let of = assignment.of;
+        if self.runs(of) || self.spool.get(of).is_some() {
+            tracing::info!(build = %of.build, "this build was given to the slave before");
+            return;
+        }
+        tracing::info!(build = %of.build, builder = assignment.builder.name, "a build starts");
+        let (stop, stopped) = watch::channel(None);
+        let (shop, spool) = (Arc::clone(&self.shop), Arc::clone(&self.spool));
+        let task = self.tasks.spawn(async move {
+            let keep = Arc::clone(&spool);
+            let assignment = Arc::new(assignment);
+            let durable = Arc::clone(&assignment);
+            match task::spawn_blocking(move || keep.add(&durable)).await {
+                Ok(Ok(Some(spooled))) => build::run(shop, &assignment, spooled, stopped).await,
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => {
+                    end(&spool.add_in_memory(of), BuildResult::Exception, format!("the slave's disk: {error}"));
+                }
+                Err(error) => end(&spool.add_in_memory(of), BuildResult::Exception, error.to_string()),
+            }
+        });
+        self.known.insert(task.id(), (of, stop));
+    }
+
+    fn stop(&self, of: BuildRef, why: &Stop) {
+        for (_, stop) in self.known.values().filter(|known| known.0 == of) {
+            stop.send_if_modified(|said| match said {
+                // Who was told to forget is not told anything else.
+                Some(Stop::Forget) => false,
+                _ => {
+                    *said = Some(why.clone());
+                    true
+                }
+            });
+        }
+    }
+
+    fn stop_all(&self) {
+        for (_, stop) in self.known.values() {
+            stop.send_if_modified(|said| {
+                let first = said.is_none();
+                said.get_or_insert(Stop::Shutdown);
+                first
+            });
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {
+        let id = ended.as_ref().map_or_else(task::JoinError::id, |(id, ())| *id);
+        let Some((of, stop)) = self.known.remove(&id) else { return };
+        if *stop.borrow() == Some(Stop::Forget) {
+            self.spool.forget(of);
+        } else if let Err(error) = ended
+            && let Some(build) = self.spool.get(of)
+        {
+            tracing::error!(build = %of.build, "{error}");
+            close(&build, BuildResult::Exception, "bb on the slave failed; its log has more");
+        }
+    }
+}
+
+/// Ends a build that nothing works on any more: its open step and then itself.
+fn close(build: &Spooled, result: BuildResult, reason: &str) {
+    if build.finished() {
+        return;
+    }
+    if let Some((step, log_len)) = build.open_step() {
+        let reason = Some(reason.to_owned());
+        let (links, summary) = (Vec::new(), String::new());
+        let what = Happened::StepFinished { step, result, exit_code: None, log_len, reason, ran_ms: 0, links, summary };
+        tell(build, what);
+    }
+    end(build, result, reason.to_owned());
+}
+
+fn end(build: &Spooled, result: BuildResult, reason: String) {
+    tell(build, Happened::BuildFinished { result, reason });
+}
+
+fn tell(build: &Spooled, what: Happened) {
+    if let Err(error) = build.report(what, UnixMs(jiff::Timestamp::now().as_millisecond())) {
+        tracing::error!(build = %build.of.build, "a report can't be written to the slave's disk: {error}");
+    }
+}
+
+fn absolute(basedir: &Path) -> Result<PathBuf, RunError> {
+    std::fs::canonicalize(basedir).map_err(|error| RunError::Io { path: basedir.to_owned(), error })
+}
+
+/// Keeps another slave from the same basedir for as long as the file is open.
+fn lock(basedir: &Path) -> Result<File, RunError> {
+    let path = basedir.join("slave.lock");
+    let io = |error| RunError::Io { path: path.clone(), error };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(RunError::Locked(basedir.to_owned())),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+/// Keeps builds that run under the slave's own user from reading its memory, where the token is.
+fn hide() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!("the slave's memory can't be hidden from builds: {error}");
+    }
+}
+
+/// The machine, for people.
+fn machine() -> String {
+    let uname = rustix::system::uname();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory = rustix::system::sysinfo();
+    let gib = (memory.totalram as u64).saturating_mul(u64::from(memory.mem_unit)) >> 30;
+    let (system, release) = (uname.sysname().to_string_lossy(), uname.release().to_string_lossy());
+    format!("{system} {release} {}, {cores} cores, {gib} GiB", uname.machine().to_string_lossy())
+}

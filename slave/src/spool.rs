@@ -1,0 +1,299 @@
+//! What is known of the builds this slave was given, on disk until the master has it.
+//!
+//! `BASEDIR/builds/BUILD-FENCE/` holds `assignment.json`, `reports` (one JSON report a line, each durable before it is
+//! sent) and `log-N`, the log of step N as it was printed. The folder goes when the master says that it has everything.
+//! The spool never talks to the master and never runs anything.
+
+mod log;
+
+pub(crate) use log::LogWriter;
+use protocol::UnixMs;
+use protocol::wire::{Assignment, BuildRef, Happened, Report};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// All builds on this slave's disk.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    folder: PathBuf,
+    builds: Mutex<BTreeMap<(i64, i64), Arc<Spooled>>>,
+    changed: Arc<Notify>,
+}
+
+/// One build on disk.
+#[derive(Debug)]
+pub(crate) struct Spooled {
+    /// Which build.
+    pub(crate) of: BuildRef,
+    folder: PathBuf,
+    state: Mutex<State>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    reports: Vec<Report>,
+    /// How many of them the master has.
+    told: u32,
+    /// Length of each step's log, by step.
+    logs: BTreeMap<u32, u64>,
+}
+
+/// The spool's folder or a build's in it can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error}")]
+pub(crate) struct SpoolError {
+    path: PathBuf,
+    #[source]
+    error: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
+    let path = path.to_owned();
+    move |error| SpoolError { path, error }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn key(of: BuildRef) -> (i64, i64) {
+    (of.build.0, of.fence.0)
+}
+
+impl Spool {
+    /// Reads what is on disk. A build whose assignment never became durable is deleted: the master has heard nothing of
+    /// it and gives it again.
+    pub(crate) fn open(folder: PathBuf) -> Result<Self, SpoolError> {
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let changed = Arc::new(Notify::new());
+        let mut builds = BTreeMap::new();
+        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+            let path = entry.map_err(at(&folder))?.path();
+            match Spooled::open(&path, &changed).map_err(at(&path))? {
+                Some(build) => {
+                    builds.insert(key(build.of), Arc::new(build));
+                }
+                None => fs::remove_dir_all(&path).map_err(at(&path))?,
+            }
+        }
+        Ok(Self { folder, builds: Mutex::new(builds), changed })
+    }
+
+    /// Takes an assignment in; durable when this returns. None when the build is here already.
+    pub(crate) fn add(&self, assignment: &Assignment) -> Result<Option<Arc<Spooled>>, SpoolError> {
+        let of = assignment.of;
+        if self.get(of).is_some() {
+            return Ok(None);
+        }
+        let folder = self.folder.join(format!("{}-{}", of.build, of.fence));
+        let write = || {
+            fs::create_dir_all(&folder)?;
+            let half = folder.join("assignment.new");
+            let mut file = File::create(&half)?;
+            serde_json::to_writer(&mut file, assignment)?;
+            file.sync_all()?;
+            fs::rename(&half, folder.join(ASSIGNMENT))?;
+            File::open(&folder)?.sync_all()?;
+            File::open(&self.folder)?.sync_all()
+        };
+        if let Err(error) = write() {
+            let _ = fs::remove_dir_all(&folder);
+            return Err(SpoolError { path: folder, error });
+        }
+        Ok(Some(self.insert(of, folder)))
+    }
+
+    /// Takes a build in that can't be written down, so that at least its end can be told.
+    pub(crate) fn add_in_memory(&self, of: BuildRef) -> Arc<Spooled> {
+        self.insert(of, self.folder.join(format!("{}-{}", of.build, of.fence)))
+    }
+
+    fn insert(&self, of: BuildRef, folder: PathBuf) -> Arc<Spooled> {
+        let build = Spooled { of, folder, state: Mutex::default(), changed: Arc::clone(&self.changed) };
+        let build = Arc::new(build);
+        locked(&self.builds).insert(key(of), Arc::clone(&build));
+        build
+    }
+
+    /// One build.
+    pub(crate) fn get(&self, of: BuildRef) -> Option<Arc<Spooled>> {
+        locked(&self.builds).get(&key(of)).cloned()
+    }
+
+    /// All builds, oldest first.
+    pub(crate) fn builds(&self) -> Vec<Arc<Spooled>> {
+        locked(&self.builds).values().cloned().collect()
+    }
+
+    /// Deletes a build. Nothing is to be written to it any more.
+    pub(crate) fn forget(&self, of: BuildRef) {
+        let gone = locked(&self.builds).remove(&key(of));
+        if let Some(build) = gone
+            && let Err(error) = fs::remove_dir_all(&build.folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(build = %of.build, "{} can't be deleted: {error}", build.folder.display());
+        }
+    }
+
+    /// Whether the master has every report.
+    pub(crate) fn all_told(&self) -> bool {
+        let told = |build: &Arc<Spooled>| {
+            let state = locked(&build.state);
+            state.told as usize >= state.reports.len()
+        };
+        locked(&self.builds).values().all(told)
+    }
+
+    /// Woken whenever there is more to send.
+    pub(crate) fn changed(&self) -> &Notify {
+        &self.changed
+    }
+}
+
+const ASSIGNMENT: &str = "assignment.json";
+const REPORTS: &str = "reports";
+
+impl Spooled {
+    fn open(folder: &Path, changed: &Arc<Notify>) -> io::Result<Option<Self>> {
+        let Ok(text) = fs::read(folder.join(ASSIGNMENT)) else { return Ok(None) };
+        let Ok(assignment) = serde_json::from_slice::<Assignment>(&text) else { return Ok(None) };
+        let of = assignment.of;
+        let mut logs = BTreeMap::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let step = entry.file_name().to_str().and_then(|name| name.strip_prefix("log-")?.parse().ok());
+            if let Some(step) = step {
+                logs.insert(step, entry.metadata()?.len());
+            }
+        }
+        let reports = read_reports(&folder.join(REPORTS))?;
+        let state = Mutex::new(State { reports, told: 0, logs });
+        Ok(Some(Self { of, folder: folder.to_owned(), state, changed: Arc::clone(changed) }))
+    }
+
+    /// Reports something; durable when this returns without an error, and to be sent in any case.
+    pub(crate) fn report(&self, what: Happened, at: UnixMs) -> io::Result<()> {
+        let mut state = locked(&self.state);
+        let number = u32::try_from(state.reports.len()).unwrap_or(u32::MAX);
+        let report = Report { of: self.of, number, at, what };
+        let written = append_line(&self.folder.join(REPORTS), &report);
+        state.reports.push(report);
+        drop(state);
+        self.changed.notify_one();
+        written
+    }
+
+    /// The report with this number, if there is one.
+    pub(crate) fn report_at(&self, number: u32) -> Option<Report> {
+        locked(&self.state).reports.get(number as usize).cloned()
+    }
+
+    /// The master has all reports below this number.
+    pub(crate) fn told(&self, next: u32) {
+        let mut state = locked(&self.state);
+        state.told = state.told.max(next);
+    }
+
+    /// Whether the last report was made.
+    pub(crate) fn finished(&self) -> bool {
+        matches!(locked(&self.state).reports.last(), Some(Report { what: Happened::BuildFinished { .. }, .. }))
+    }
+
+    /// The step that started but did not finish, and what its log holds.
+    pub(crate) fn open_step(&self) -> Option<(u32, u64)> {
+        let state = locked(&self.state);
+        let Happened::StepStarted { step, .. } = state.reports.last()?.what else { return None };
+        Some((step, state.logs.get(&step).copied().unwrap_or(0)))
+    }
+
+    /// The master counts more reports than are here, because a disk lost some: the last one is told again under the
+    /// number that it waits for.
+    pub(crate) fn catch_up(&self, next: u32) {
+        let mut state = locked(&self.state);
+        let Some(last) = state.reports.last().cloned() else { return };
+        if !matches!(last.what, Happened::BuildFinished { .. }) || (last.number >= next) || next > 100_000 {
+            return;
+        }
+        while state.reports.len() <= next as usize {
+            let number = u32::try_from(state.reports.len()).unwrap_or(u32::MAX);
+            state.reports.push(Report { number, ..last.clone() });
+        }
+    }
+
+    /// Length of each step's log.
+    pub(crate) fn logs(&self) -> Vec<(u32, u64)> {
+        locked(&self.state).logs.iter().map(|(&step, &len)| (step, len)).collect()
+    }
+
+    /// At most `max` bytes of a step's log.
+    pub(crate) fn read_log(&self, step: u32, offset: u64, max: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.log_path(step))?;
+        file.seek(SeekFrom::Start(offset))?;
+        let known = locked(&self.state).logs.get(&step).copied().unwrap_or(0);
+        let mut bytes = Vec::with_capacity(max.min(usize::try_from(known.saturating_sub(offset)).unwrap_or(max)));
+        file.take(known.saturating_sub(offset).min(max as u64)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Begins a step's log.
+    pub(crate) async fn log(self: &Arc<Self>, step: u32) -> io::Result<LogWriter> {
+        let file = tokio::fs::File::create(self.log_path(step)).await?;
+        self.log_grew(step, 0);
+        Ok(LogWriter::new(Arc::clone(self), step, file))
+    }
+
+    fn log_grew(&self, step: u32, len: u64) {
+        locked(&self.state).logs.insert(step, len);
+        self.changed.notify_one();
+    }
+
+    fn log_path(&self, step: u32) -> PathBuf {
+        self.folder.join(format!("log-{step}"))
+    }
+}
+
+fn append_line(path: &Path, report: &Report) -> io::Result<()> {
+    let mut line = serde_json::to_vec(report)?;
+    line.push(b'\n');
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let before = file.metadata()?.len();
+    let written = file.write_all(&line).and_then(|()| file.sync_data());
+    if written.is_err() {
+        let _ = file.set_len(before);
+    }
+    written
+}
+
+/// The whole reports of a file; what follows the last of them was torn by a crash and is cut off.
+fn read_reports(path: &Path) -> io::Result<Vec<Report>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let (reports, whole) = parse_reports(&text);
+    if whole < text.len() {
+        OpenOptions::new().write(true).open(path)?.set_len(whole as u64)?;
+    }
+    Ok(reports)
+}
+
+/// The reports at the beginning of `text` that are whole and numbered without gaps, and how many bytes they take.
+fn parse_reports(text: &[u8]) -> (Vec<Report>, usize) {
+    let (mut reports, mut whole) = (Vec::new(), 0);
+    for line in text.split_inclusive(|&b| b == b'\n') {
+        let Some(json) = line.strip_suffix(b"\n") else { break };
+        match serde_json::from_slice::<Report>(json) {
+            Ok(report) if report.number as usize == reports.len() => reports.push(report),
+            _ => break,
+        }
+        whole += line.len();
+    }
+    (reports, whole)
+}

@@ -1,0 +1,151 @@
+//! `cargo xtask test`: the requirements, the lints, and every test, in named and timed phases.
+
+use crate::requirements;
+use crate::runner::{Count, Outcome, phase};
+use clap::ValueEnum;
+use std::process::{Command, ExitCode};
+
+/// The test target of the root package that plays whole stories with the built program.
+const E2E: &str = "e2e";
+
+/// What `cargo xtask test` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only this part
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// A part of the tests.
+#[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Formatting, clippy, and cargo-deny where it is installed
+    Lint,
+    /// Unit, property, integration and doc tests of every crate
+    Unit,
+    /// Whole stories with the built program
+    E2e,
+}
+
+/// Runs the parts that `args` asks for; fails if any phase did.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let wanted = |part| args.only.is_none_or(|only| only == part);
+    if wanted(Part::Unit) || wanted(Part::E2e) {
+        println!("== requirements");
+        if let Err(missing) = requirements::meet() {
+            eprintln!("{missing}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut outcomes = Vec::new();
+    if wanted(Part::Lint) {
+        lint(&mut outcomes);
+    }
+    if wanted(Part::Unit) || wanted(Part::E2e) {
+        // One PostgreSQL for the whole run, because nextest starts a process for each test.
+        let postgres = testkit::postgres::Cluster::start();
+        let runner = Runner::of_this_machine();
+        if wanted(Part::Unit) {
+            outcomes.push(phase("unit", serving(&postgres, runner.command(Tests::AllButStories))));
+            outcomes.push(phase("doc", serving(&postgres, cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]))));
+        }
+        if wanted(Part::E2e) {
+            outcomes.push(phase("e2e", serving(&postgres, runner.command(Tests::Stories))));
+        }
+    }
+    conclude(&outcomes)
+}
+
+fn lint(outcomes: &mut Vec<Outcome>) {
+    outcomes.push(phase("format", cargo(&["fmt", "--all", "--check"])));
+    outcomes
+        .push(phase("clippy", cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])));
+    if requirements::on_path("cargo-deny").is_some() {
+        outcomes.push(phase("deny", cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"])));
+    } else {
+        println!("\n== deny: not run: cargo-deny is not installed (`cargo install cargo-deny`)");
+    }
+}
+
+fn conclude(outcomes: &[Outcome]) -> ExitCode {
+    let mut count = Count::default();
+    println!();
+    for outcome in outcomes {
+        count += outcome.count;
+        let word = if outcome.ok { "ok" } else { "FAILED" };
+        println!("{:>8} {word:<6} {:>7.1} s", outcome.name, outcome.took.as_secs_f64());
+    }
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if outcomes.iter().all(|outcome| outcome.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Which tests to run.
+#[derive(Clone, Copy)]
+enum Tests {
+    Stories,
+    AllButStories,
+}
+
+/// What runs tests.
+enum Runner {
+    Nextest,
+    CargoTest,
+}
+
+impl Runner {
+    fn of_this_machine() -> Runner {
+        if requirements::on_path("cargo-nextest").is_some() { Runner::Nextest } else { Runner::CargoTest }
+    }
+
+    /// Both runners go on after a failure, so that one run shows all of them.
+    fn command(&self, tests: Tests) -> Command {
+        match (self, tests) {
+            (Runner::Nextest, tests) => {
+                let filter = match tests {
+                    Tests::Stories => format!("binary_id(bb::{E2E})"),
+                    Tests::AllButStories => format!("not binary_id(bb::{E2E})"),
+                };
+                cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", &filter])
+            }
+            (Runner::CargoTest, Tests::Stories) => {
+                cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--test", E2E])
+            }
+            (Runner::CargoTest, Tests::AllButStories) => {
+                let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);
+                for name in integration_tests() {
+                    command.args(["--test", &name]);
+                }
+                command
+            }
+        }
+    }
+}
+
+/// The names of the workspace's integration tests besides the stories. `cargo test` can't leave one out.
+fn integration_tests() -> Vec<String> {
+    let out = cargo(&["metadata", "--no-deps", "--format-version=1", "--locked"]).output().map(|out| out.stdout);
+    let metadata: serde_json::Value = serde_json::from_slice(&out.unwrap_or_default()).unwrap_or_default();
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let targets = packages.iter().flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    targets
+        .filter(|target| target["kind"] == serde_json::json!(["test"]))
+        .filter_map(|target| target["name"].as_str())
+        .filter(|name| *name != E2E)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `command`, told where PostgreSQL is. A test that needs one and has none fails and says why.
+fn serving(postgres: &Result<testkit::postgres::Cluster, testkit::postgres::Error>, mut command: Command) -> Command {
+    if let Ok(cluster) = postgres {
+        command.env(testkit::postgres::ENV, cluster.url());
+    }
+    command
+}
+
+/// Cargo, in the workspace's root whatever folder this was called from.
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command
+}
