@@ -4,7 +4,9 @@ mod client;
 mod commands;
 mod error;
 mod folders;
+mod local;
 mod print;
+mod process;
 
 use clap::Parser as _;
 use std::process::ExitCode;

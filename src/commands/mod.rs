@@ -3,19 +3,24 @@
 mod accept;
 mod branches;
 mod completions;
+mod demo;
 mod log;
 mod login;
 mod man;
+pub(crate) mod master;
 mod publish;
 mod queue;
 mod show;
+mod slave;
 mod slaves;
 mod token;
+mod up;
 mod withdraw;
 
 use crate::client::{Client, MasterArgs};
 use crate::error::CliError;
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 
@@ -37,6 +42,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
+    Up(up::Args),
     Publish(publish::Args),
     Branches(branches::Args),
     Show(show::Args),
@@ -47,14 +54,31 @@ enum Command {
     Slaves(slaves::Args),
     Token(token::Args),
     Login(login::Args),
+    Master(master::Args),
+    #[command(visible_alias = "worker")]
+    Slave(slave::Args),
     Completions(completions::Args),
     Man(man::Args),
+    /// Supervises one step of a build; only slaves start it
+    #[command(name = LAUNCH, hide = true)]
+    Launch {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
+
+/// The hidden subcommand that supervises a step.
+pub(crate) const LAUNCH: &str = "slave-launch";
 
 /// Runs the subcommand.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let asking = || Client::new(&cli.master);
     match cli.command {
+        Command::Demo(args) => wait(demo::run(args)),
+        Command::Up(args) => wait(up::run(args)),
+        Command::Master(args) => wait(master::run(args, cli.master.project)),
+        Command::Slave(args) => wait(slave::run(args, &cli.master)),
+        Command::Launch { args } => Ok(::slave::launch::main(&args)),
         Command::Publish(args) => wait(publish::run(args, &asking()?)),
         Command::Branches(args) => wait(branches::run(args, &asking()?)),
         Command::Show(args) => wait(show::run(args, &asking()?)),

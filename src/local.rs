@@ -1,0 +1,99 @@
+//! Master and slave in one process, as `bb up` and `bb demo` run them.
+
+use crate::client::Client;
+use crate::commands::master::{Settings, start_error};
+use crate::error::CliError;
+use crate::process;
+use slave::{Launcher, Slave};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracker::git::Git;
+
+/// How a slave's supervisors are started: as this very program.
+pub(crate) fn launcher() -> Launcher {
+    Launcher::this_program([crate::commands::LAUNCH])
+}
+
+/// Where a slave has its candidates from: git, by the master.
+pub(crate) fn source(git: Git, basedir: &Path) -> Arc<dyn slave::Source> {
+    Arc::new(slave::GitSource::new(git, basedir))
+}
+
+/// A master and a slave that run.
+pub(crate) struct Local {
+    master: master::Running,
+    slave: JoinHandle<Result<(), slave::RunError>>,
+    /// What ends both.
+    pub(crate) shutdown: CancellationToken,
+    /// The maintainer's token.
+    pub(crate) token: String,
+}
+
+impl Local {
+    /// Makes what is missing in the basedir, then starts both. `listen` goes before the settings.
+    pub(crate) async fn start(
+        basedir: &Path,
+        settings: &Settings,
+        listen: Option<SocketAddr>,
+        slots: u32,
+        shutdown: CancellationToken,
+    ) -> Result<Self, CliError> {
+        if !basedir.join(master::config::FILE_NAME).exists() {
+            master::create(basedir, &settings.to_toml()?, &process::user()).await.map_err(start_error)?;
+        }
+        let master = master::start(basedir, listen, shutdown.clone()).await.map_err(start_error)?;
+        let secret = basedir.join("secrets/maintainer.token");
+        let token = std::fs::read_to_string(&secret)
+            .map_err(|e| CliError::new(format!("the maintainer's token can't be read from {}: {e}", secret.display())))?;
+        let slave = own_slave(basedir, &master, slots).await?;
+        let stop = shutdown.clone();
+        let slave = tokio::spawn(async move { slave.run(stop).await });
+        Ok(Self { master, slave, shutdown, token: token.trim().to_owned() })
+    }
+
+    /// The master's URL.
+    pub(crate) fn url(&self) -> &str {
+        self.master.url()
+    }
+
+    /// A client with the maintainer's token.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        Client::of(self.url().parse()?, Some(self.token.clone()), None)
+    }
+
+    /// The `.bb.toml` that would make a guessed recipe explicit, if it was guessed; waits until mainline was read.
+    pub(crate) async fn guessed_recipe(&self) -> Result<Option<(String, String)>, CliError> {
+        Ok(self.master.guessed_recipe().await.map_err(start_error)?)
+    }
+
+    /// Ends both, the slave first.
+    pub(crate) async fn stop(self) -> Result<(), CliError> {
+        self.shutdown.cancel();
+        let slave = self.slave.await;
+        self.master.stop().await;
+        match slave {
+            Ok(done) => Ok(done?),
+            Err(error) => Err(CliError::new(format!("the slave ended unexpectedly: {error}"))),
+        }
+    }
+}
+
+/// The slave of this process; its token is made once and kept beside the master's.
+async fn own_slave(basedir: &Path, master: &master::Running, slots: u32) -> Result<Slave, CliError> {
+    let folder: PathBuf = basedir.join("slave");
+    let name: protocol::SlaveName = "local".parse()?;
+    let secret = folder.join("secrets/slave.token");
+    let url = format!("http://{}", master.address());
+    let mut config = slave::Config::new(url.parse()?, name.clone());
+    config.slots = slots.try_into()?;
+    if !secret.exists() {
+        let token = master.make_token(master::store::TokenKind::Slave, name.as_str()).await.map_err(start_error)?;
+        slave::create(&folder, &config, &token.parse()?)?;
+    }
+    let kept = Slave::load(&folder, launcher(), source(master.git().clone(), &folder))?;
+    // The port may be another each time, and a change of slave.toml by its owner counts.
+    Ok(Slave { config: slave::Config { master: config.master, ..kept.config }, ..kept })
+}
