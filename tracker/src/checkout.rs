@@ -1,1 +1,300 @@
-//! x
+//! The slave's side: what it builds is fetched from the master into a mirror of its own, and written into a work folder.
+//!
+//! The work folder belongs to the build, which is a stranger's program: no git ever runs by what stands in it. Files are
+//! written byte for byte as they were committed: no filters, no line ends changed, no submodules, no hooks.
+
+use crate::Explain;
+use crate::blocking::blocking;
+use crate::git::{Git, RunError, RunLimits};
+use crate::mirror::{init_bare, oid};
+use crate::watch::understood;
+use protocol::CommitId;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A project's mirror on a slave. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WorkMirror {
+    git: Git,
+    path: PathBuf,
+}
+
+/// Stronger than every `.gitattributes`: bytes stay as they were committed.
+const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding !eol\n";
+
+/// What a build is to work on could not be brought to its folder.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// The master can't be asked.
+    #[error("fetching {commit} from the master failed: {why}")]
+    Unreachable {
+        /// What was to be fetched.
+        commit: CommitId,
+        /// Why.
+        why: String,
+    },
+    /// The master has it no more.
+    #[error("the master has no commit {commit} at {git_ref}")]
+    Gone {
+        /// The commit.
+        commit: CommitId,
+        /// Where it should have been.
+        git_ref: String,
+    },
+    /// It took too long.
+    #[error("`{what}` took longer than {} s", after.as_secs())]
+    TimedOut {
+        /// What was run.
+        what: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The slave's disk is full.
+    #[error("the slave's disk is full: {what}")]
+    DiskFull {
+        /// What could not be written.
+        what: String,
+    },
+    /// The URL or ref is none that a master gives.
+    #[error("`{text}` is not a {what} that a master gives")]
+    BadPlace {
+        /// `URL` or `ref`.
+        what: &'static str,
+        /// The text, shortened.
+        text: String,
+    },
+    /// Files can't be read or written.
+    #[error("{what} failed: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// git failed.
+    #[error(transparent)]
+    Git(RunError),
+}
+
+impl CheckoutError {
+    /// Whether trying again, here or on another slave, can help.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Gone { .. } | Self::BadPlace { .. })
+    }
+}
+
+impl Explain for CheckoutError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "master-unreachable",
+            Self::Gone { .. } => "candidate-gone",
+            Self::TimedOut { .. } => "checkout-timed-out",
+            Self::DiskFull { .. } => "slave-disk-full",
+            Self::BadPlace { .. } => "bad-assignment",
+            Self::Io { .. } => "slave-io",
+            Self::Git(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => "it is tried again".to_owned(),
+            Self::Gone { .. } => "nothing: a newer candidate is built instead".to_owned(),
+            Self::DiskFull { .. } | Self::Io { .. } => "an admin makes room on the slave's disk or looks at its rights".to_owned(),
+            Self::BadPlace { .. } => "update bb on the slave to the master's version".to_owned(),
+            Self::Git(error) => error.hint(),
+        }
+    }
+}
+
+/// What a fetch or checkout may use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CheckoutLimits {
+    /// Longest run of each.
+    pub wall: Duration,
+    /// Longest file.
+    pub file_bytes: u64,
+}
+
+impl Default for CheckoutLimits {
+    fn default() -> Self {
+        Self { wall: Duration::from_secs(15 * 60), file_bytes: 8 << 30 }
+    }
+}
+
+impl CheckoutLimits {
+    fn run(self) -> RunLimits {
+        RunLimits { wall: self.wall, cpu: self.wall, file_bytes: self.file_bytes, ..RunLimits::default() }
+    }
+}
+
+impl WorkMirror {
+    /// Opens the mirror at `path`, or makes an empty one. One that can't be opened is made anew: it is only a cache.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub async fn open_or_create(git: Git, path: &Path) -> Result<Self, CheckoutError> {
+        let path = path.to_owned();
+        blocking(move || {
+            let io = |source| CheckoutError::Io { what: format!("making the mirror {}", path.display()), source };
+            if git2::Repository::open_bare(&path).is_err() {
+                remove_all(&path).map_err(io)?;
+                init_bare(&path).map_err(|error| io(std::io::Error::other(error)))?;
+            }
+            std::fs::create_dir_all(path.join("info")).map_err(io)?;
+            std::fs::write(path.join("info/attributes"), ATTRIBUTES).map_err(io)?;
+            Ok(Self { git, path })
+        })
+        .await
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fetches `commit`, which the master has at `git_ref`, from the git URL of a project there. What is here already
+    /// does not travel again.
+    ///
+    /// # Errors
+    /// See [`CheckoutError`].
+    pub async fn fetch(
+        &self,
+        url: &str,
+        git_ref: &str,
+        commit: &CommitId,
+        limits: CheckoutLimits,
+    ) -> Result<(), CheckoutError> {
+        let bad = |what, text: &str| CheckoutError::BadPlace { what, text: crate::text::shortened(text, 80) };
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(bad("URL", url));
+        }
+        if !git2::Reference::is_valid_name(git_ref) || !git_ref.starts_with("refs/") {
+            return Err(bad("ref", git_ref));
+        }
+        if self.has(commit).await? {
+            return Ok(());
+        }
+        // By its id: the candidate's ref may have moved on since the build was given out. A server that speaks only
+        // the older protocol gives nothing but what refs point to.
+        let by_id = self.run_fetch(url, &format!("+{commit}:{git_ref}"), commit, limits).await;
+        if by_id.is_ok() && self.has(commit).await? {
+            return Ok(());
+        }
+        if let Err(error @ (CheckoutError::TimedOut { .. } | CheckoutError::DiskFull { .. })) = by_id {
+            return Err(error);
+        }
+        self.run_fetch(url, &format!("+{git_ref}:{git_ref}"), commit, limits).await?;
+        if self.has(commit).await? {
+            return Ok(());
+        }
+        Err(CheckoutError::Gone { commit: commit.clone(), git_ref: git_ref.to_owned() })
+    }
+
+    async fn run_fetch(
+        &self,
+        url: &str,
+        refspec: &str,
+        commit: &CommitId,
+        limits: CheckoutLimits,
+    ) -> Result<(), CheckoutError> {
+        let run = self.git.bounded().repository(&self.path).env("GIT_ALLOW_PROTOCOL", "http:https");
+        // The master may be behind a slow line, and its packs were checked when they were admitted there.
+        let run = run.config("transfer.fsckObjects=false").config("http.lowSpeedTime=120");
+        let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]);
+        let run = run.args(["--no-auto-maintenance", "--", url, refspec]).limits(limits.run());
+        match run.output().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(commit, refspec, error)),
+        }
+    }
+
+    /// Whether a commit is here whole: a fetch leaves none behind that is not.
+    async fn has(&self, commit: &CommitId) -> Result<bool, CheckoutError> {
+        let (path, commit) = (self.path.clone(), commit.clone());
+        blocking(move || {
+            let open = git2::Repository::open_bare(&path);
+            let repository = open.map_err(|error| CheckoutError::Io {
+                what: format!("opening {}", path.display()),
+                source: std::io::Error::other(error),
+            })?;
+            Ok(oid(&commit).is_ok_and(|id| repository.find_commit(id).is_ok()))
+        })
+        .await
+    }
+
+    /// Writes the files of a fetched commit into the folder `into`, which is emptied first (or made).
+    ///
+    /// # Errors
+    /// See [`CheckoutError`].
+    pub async fn checkout(&self, commit: &CommitId, into: &Path, limits: CheckoutLimits) -> Result<(), CheckoutError> {
+        let folder = into.to_owned();
+        let io = |source| CheckoutError::Io { what: format!("emptying {}", into.display()), source };
+        blocking(move || empty(&folder)).await.map_err(io)?;
+        let index = tempfile::Builder::new().prefix("index-").tempdir_in(&self.path).map_err(io)?;
+        let index_file = index.path().join("index");
+        for args in [&["read-tree", commit.as_str()][..], &["checkout-index", "--all", "--force", "--quiet"]] {
+            let mut work_tree = std::ffi::OsString::from("--work-tree=");
+            work_tree.push(into);
+            let run = self.git.bounded().repository(&self.path).config("core.bare=false").config("core.symlinks=true");
+            let run = run.config("core.autocrlf=false").config("core.fileMode=true").arg(work_tree);
+            let run = run.env("GIT_INDEX_FILE", &index_file).args(args).limits(limits.run());
+            run.output().await.map_err(|error| failed(commit, "", error))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(commit: &CommitId, git_ref: &str, error: RunError) -> CheckoutError {
+    let said = error.stderr().to_owned();
+    if said.contains("No space left on device") || said.contains("Disk quota exceeded") || error.hit_file_limit() {
+        let what = said.lines().last().unwrap_or_default().to_owned();
+        return CheckoutError::DiskFull { what };
+    }
+    if said.contains("couldn't find remote ref") || said.contains("not our ref") {
+        return CheckoutError::Gone { commit: commit.clone(), git_ref: git_ref.to_owned() };
+    }
+    match error {
+        RunError::TimedOut { what, after } => CheckoutError::TimedOut { what, after },
+        error => match understood("the master", error.stderr()) {
+            Some(understood) => CheckoutError::Unreachable { commit: commit.clone(), why: understood.to_string() },
+            None => CheckoutError::Git(error),
+        },
+    }
+}
+
+/// Leaves an empty folder. Links are removed, never followed.
+fn empty(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        remove_all(&entry?.path())?;
+    }
+    Ok(())
+}
+
+/// Removes whatever is there. A build may have taken the rights to its folders away; they are its user's, so they come back.
+fn remove_all(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let meta = match std::fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !meta.is_dir() {
+        return std::fs::remove_file(path);
+    }
+    if std::fs::remove_dir_all(path).is_ok() {
+        return Ok(());
+    }
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    std::fs::remove_dir_all(path)
+}

@@ -1,1 +1,231 @@
-//! x
+//! Landing: what was tested is pushed to the official repository, if mainline is still where the test stood.
+
+use crate::Explain;
+use crate::candidate::{CandidateRequest, expected_commit};
+use crate::git::RunError;
+use crate::mirror::{
+    Mirror, MirrorError, OfficialError, OfficialUrl, commit_id, find_commit, official_error, official_limits,
+    with_other_side,
+};
+use crate::source::BranchRef;
+use crate::text::shown;
+use git2::{Delta, Repository};
+use protocol::CommitId;
+use std::path::Path;
+
+/// A candidate and what it was made by; what it is checked against before it lands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Step {
+    /// What it was made by.
+    pub request: CandidateRequest,
+    /// The commit that was made and tested.
+    pub commit: CommitId,
+}
+
+/// Mainline moved to the commit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Landed {
+    /// Where mainline is now.
+    pub commit: CommitId,
+}
+
+/// Nothing landed, as far as is known.
+#[derive(Debug, thiserror::Error)]
+pub enum LandError {
+    /// Mainline is not where the candidate stands on.
+    #[error("mainline of {url} moved to {}", now.as_ref().map_or("nowhere: the branch is gone".to_owned(), ToString::to_string))]
+    Moved {
+        /// The official repository.
+        url: String,
+        /// Where it is.
+        now: Option<CommitId>,
+    },
+    /// The official repository does not take it.
+    #[error("{url} refused the push: {words}")]
+    Refused {
+        /// The official repository.
+        url: String,
+        /// What it says.
+        words: String,
+    },
+    /// The candidate is not what its request gives.
+    #[error("the candidate {commit} was not pushed: {why}")]
+    Check {
+        /// The candidate.
+        commit: CommitId,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The official repository can't be reached; whether the push got there must be asked: [`Mirror::where_is`].
+    #[error(transparent)]
+    Unreachable(#[from] OfficialError),
+    /// The mirror is at fault.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+}
+
+impl Explain for LandError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Moved { .. } => "mainline-moved",
+            Self::Refused { .. } => "push-refused",
+            Self::Check { .. } => "landing-check",
+            Self::Unreachable(error) => error.code(),
+            Self::Mirror(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Moved { .. } => "nothing: the candidate is made anew on the new mainline and tested again".to_owned(),
+            Self::Refused { .. } => {
+                "an admin mends what the official repository complains of (its hooks, rights, or changes in its work tree); then it is tried again".to_owned()
+            }
+            Self::Check { .. } => "report this to the makers of bb; the branch is tested again".to_owned(),
+            Self::Unreachable(error) => error.hint(),
+            Self::Mirror(error) => error.hint(),
+        }
+    }
+}
+
+impl Mirror {
+    /// Pushes the last step's commit to mainline, if mainline is at `expected`. Each step stands on the one before it,
+    /// the first on `expected`; each is made anew and compared first. Never forced.
+    ///
+    /// # Errors
+    /// See [`LandError`]. After [`LandError::Unreachable`] or a crash, [`Mirror::where_is`] tells whether it landed.
+    pub async fn land(
+        &self,
+        url: &OfficialUrl,
+        branch: &BranchRef,
+        expected: &CommitId,
+        steps: &[Step],
+    ) -> Result<Landed, LandError> {
+        let mut below = expected;
+        for step in steps {
+            self.check_step(step, below).await?;
+            below = &step.commit;
+        }
+        if steps.is_empty() {
+            return Err(LandError::Check { commit: expected.clone(), why: "there is nothing to land".to_owned() });
+        }
+        self.push(url, branch, expected, below).await
+    }
+
+    async fn check_step(&self, step: &Step, below: &CommitId) -> Result<(), LandError> {
+        let failed = |why: &str| LandError::Check { commit: step.commit.clone(), why: why.to_owned() };
+        if step.request.mainline != *below {
+            return Err(failed("it does not stand on what lands before it"));
+        }
+        if expected_commit(self, &step.request).await?.as_ref() != Some(&step.commit) {
+            return Err(failed("made anew it is another commit"));
+        }
+        let (step, commit) = (step.clone(), step.commit.clone());
+        let reverted = self.with_repository(move |repository| reverted_path(repository, &step)).await?;
+        match reverted {
+            Some(path) => Err(LandError::Check {
+                commit,
+                why: format!("it changes `{path}`, which the revision did not touch"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    async fn push(
+        &self,
+        url: &OfficialUrl,
+        branch: &BranchRef,
+        expected: &CommitId,
+        new: &CommitId,
+    ) -> Result<Landed, LandError> {
+        let name = branch.full();
+        let run = self.git().as_admin().repository(self.path()).config("push.followTags=false").config("push.gpgSign=false");
+        let run = run.config("push.recurseSubmodules=no").args(["push", "--porcelain", "--no-verify"]);
+        let run = with_other_side(run, url.other_side("--receive-pack=", self.git().program(), "receive-pack"));
+        let run = run.arg(format!("--force-with-lease={name}:{expected}"));
+        let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("{new}:{name}"));
+        let failed = match run.limits(official_limits()).output_if(|exit| exit <= 1).await {
+            Ok(said) if said.exit == 0 => return Ok(Landed { commit: new.clone() }),
+            Ok(said) => {
+                let words = refusal(&String::from_utf8_lossy(&said.stdout), &said.stderr);
+                LandError::Refused { url: url.to_string(), words }
+            }
+            Err(error) => self.push_error(url, branch, error),
+        };
+        // Its own refs say more surely than its words whether somebody else was there first, or it landed after all.
+        match self.where_is(url, branch).await {
+            Ok(Some(now)) if now == *new => Ok(Landed { commit: now }),
+            Ok(now) if now.as_ref() != Some(expected) => Err(LandError::Moved { url: url.to_string(), now }),
+            _ => Err(failed),
+        }
+    }
+
+    fn push_error(&self, url: &OfficialUrl, branch: &BranchRef, error: RunError) -> LandError {
+        let words = error.stderr().to_owned();
+        if words.contains("remote: ") && !words.contains("hung up") {
+            return LandError::Refused { url: url.to_string(), words };
+        }
+        official_error(url, branch, error).into()
+    }
+}
+
+/// The words of a refusal: the reason in the push's own report, and what the other side printed.
+fn refusal(report: &str, stderr: &str) -> String {
+    let mut words: Vec<String> = report
+        .lines()
+        .filter_map(|line| line.strip_prefix("!\t")?.split_once('\t'))
+        .map(|(_, reason)| shown(reason.as_bytes()))
+        .collect();
+    let of_remote = stderr.lines().filter_map(|line| line.strip_prefix("remote: ")).map(|line| line.trim().to_owned());
+    words.extend(of_remote.filter(|line| !line.is_empty()));
+    if words.is_empty() { stderr.to_owned() } else { words.join("\n") }
+}
+
+/// A path that the candidate changes though the revision does not: told by libgit2 alone, another way than the merge.
+fn reverted_path(repository: &Repository, step: &Step) -> Result<Option<String>, MirrorError> {
+    let failed = |source| MirrorError::Objects { what: format!("checking {}", step.commit), source };
+    let new = find_commit(repository, &step.commit)?;
+    let mainline = find_commit(repository, &step.request.mainline)?;
+    let revision = find_commit(repository, &step.request.commit)?;
+    let parents: Vec<git2::Oid> = new.parent_ids().collect();
+    if parents != [mainline.id(), revision.id()] {
+        return Ok(Some(format!("its parents, {}", commit_id(new.id())?)));
+    }
+    let mut bases = Vec::new();
+    for base in repository.merge_bases(mainline.id(), revision.id()).map_err(failed)?.iter() {
+        bases.push(repository.find_commit(*base).and_then(|commit| commit.tree()).map_err(failed)?);
+    }
+    let trees = [&mainline, &new, &revision].map(|commit| commit.tree());
+    let [Ok(main_tree), Ok(new_tree), Ok(revision_tree)] = trees else {
+        return Err(MirrorError::NoCommit { commit: step.commit.clone() });
+    };
+    let at = |tree: &git2::Tree<'_>, path: &Path| tree.get_path(path).ok().map(|e| (e.id(), e.filemode()));
+    let mut options = git2::DiffOptions::new();
+    options.ignore_submodules(false).include_typechange(true).skip_binary_check(true);
+    let diff = repository.diff_tree_to_tree(Some(&main_tree), Some(&new_tree), Some(&mut options)).map_err(failed)?;
+    for delta in diff.deltas().filter(|delta| delta.status() != Delta::Added) {
+        let Some(path) = delta.old_file().path() else { continue };
+        let theirs = at(&revision_tree, path);
+        let is_changelog = path == Path::new(&step.request.changelog);
+        // Where neither side had it, a file was renamed: to compare that is the merge's own art.
+        let untouched = bases.iter().all(|base| at(base, path) == theirs) && !bases.is_empty();
+        let renamed = theirs.is_none() && delta.status() != Delta::Deleted;
+        if untouched && !renamed && !is_changelog {
+            return Ok(Some(shown(path.to_string_lossy().as_bytes())));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_the_remote_s_words() {
+        let report = "To /srv/r.git\n!\tabc:refs/heads/main\t[remote rejected] (pre-receive hook declined)\nDone\n";
+        let said = refusal(report, "remote: no pushes on Friday   \nerror: failed to push some refs");
+        assert_eq!(said, "[remote rejected] (pre-receive hook declined)\nno pushes on Friday");
+        assert_eq!(refusal("", "fatal: x"), "fatal: x");
+    }
+}

@@ -3,7 +3,7 @@
 mod run;
 
 pub use run::{RunError, RunLimits};
-pub(crate) use run::{Input, Output, Run, Running};
+pub(crate) use run::{Run, Running};
 
 use crate::Explain;
 use std::ffi::OsString;

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// How much a run may use.
@@ -144,12 +144,6 @@ impl Explain for RunError {
     }
 }
 
-/// What a run reads.
-pub(crate) enum Input {
-    Nothing,
-    Bytes(Vec<u8>),
-}
-
 /// What a run printed.
 pub(crate) struct Output {
     pub(crate) stdout: Vec<u8>,
@@ -163,7 +157,6 @@ pub(crate) struct Run {
     command: Command,
     what: Vec<String>,
     limits: RunLimits,
-    input: Input,
     grows: Option<(PathBuf, u64)>,
 }
 
@@ -255,7 +248,6 @@ impl Run {
             command: Command::new(git.program()),
             what: vec!["git".to_owned()],
             limits: RunLimits::default(),
-            input: Input::Nothing,
             grows: None,
         }
     }
@@ -303,11 +295,6 @@ impl Run {
         self
     }
 
-    pub(crate) fn input(mut self, bytes: Vec<u8>) -> Self {
-        self.input = Input::Bytes(bytes);
-        self
-    }
-
     /// Ends the run as if a file were too long when all files below `folder` together exceed `bytes`.
     pub(crate) fn grows(mut self, folder: PathBuf, bytes: u64) -> Self {
         self.grows = Some((folder, bytes));
@@ -321,26 +308,16 @@ impl Run {
 
     /// Runs to the end; the exit code decides whether that is a success.
     pub(crate) async fn output_if(mut self, good: impl Fn(i32) -> bool) -> Result<Output, RunError> {
-        let input = std::mem::replace(&mut self.input, Input::Nothing);
         let limits = self.limits;
         let grows = self.grows.take();
-        let mut running = self.start(matches!(input, Input::Bytes(_)))?;
+        let mut running = self.start(false)?;
         let what = running.what.clone();
         let pipe = |source| RunError::Pipe { what: what.clone(), source };
-        let stdin = running.stdin.take();
         let Some(stdout) = running.stdout.take() else {
             return Err(pipe(std::io::ErrorKind::BrokenPipe.into()));
         };
-        let feed = async {
-            if let (Some(mut stdin), Input::Bytes(bytes)) = (stdin, input) {
-                // A program that ends without reading all is judged by its exit code.
-                let _ = stdin.write_all(&bytes).await;
-            }
-        };
         let work = async {
-            let (_, bytes) = tokio::join!(feed, read_capped(stdout, limits.output_bytes));
-            let bytes = bytes.map_err(&pipe)?;
-            let Some(bytes) = bytes else {
+            let Some(bytes) = read_capped(stdout, limits.output_bytes).await.map_err(&pipe)? else {
                 return Err(RunError::TooMuchOutput { what: what.clone(), limit: limits.output_bytes });
             };
             let (exit, signal, stderr) = running.finish().await?;

@@ -1,1 +1,179 @@
-//! x
+//! A project's mirror: one bare repository that holds mainline, every revision that was admitted, and the candidates.
+//!
+//! It is a cache of what the store says. Its refs: `refs/heads/MAINLINE`, and for each branch `refs/branches/NAME/rN`
+//! for each revision, `…/head` for the newest, `…/candidate`. What a stranger publishes gets in only by
+//! [`Mirror::admit`]; no hook, no configuration of anybody else's and no replacement object counts here.
+
+mod admit;
+mod check;
+mod error;
+mod objects;
+mod official;
+mod scratch;
+
+pub use admit::{Admission, AdmissionError, AdmissionLimits};
+pub use error::MirrorError;
+pub use objects::{EntryKind, Relation, RootEntry};
+pub use official::{OfficialError, OfficialUrl, OfficialUrlRefused};
+
+
+pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, oid, tree_of};
+pub(crate) use official::{official_error, official_limits, with_other_side};
+
+use crate::blocking::blocking;
+use crate::git::Git;
+use protocol::{BranchName, CommitId};
+use std::path::{Path, PathBuf};
+
+/// The mirror of a project. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    git: Git,
+    path: PathBuf,
+}
+
+/// Written at each opening, so that a newer bb's wishes hold in an older mirror.
+const CONFIG: &str = "\
+# Written by bb at each start; changes here are lost.
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\thooksPath = /dev/null
+\tlogAllRefUpdates = false
+[receive]
+\tfsckObjects = true
+\tunpackLimit = 1
+\tautogc = false
+[fetch]
+\tunpackLimit = 1
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[uploadpack]
+\thideRefs = refs
+\thideRefs = !refs/heads
+\thideRefs = !refs/branches
+[http]
+\treceivepack = false
+[submodule]
+\trecurse = false
+";
+
+impl Mirror {
+    /// Opens the mirror at `path`, or makes an empty one there. What admissions that were killed have left is removed.
+    ///
+    /// # Errors
+    /// When the folder can't be made or holds something else.
+    pub async fn open_or_create(git: Git, path: &Path) -> Result<Self, MirrorError> {
+        let path = path.to_owned();
+        blocking(move || {
+            let mirror = Self { git, path };
+            mirror.create_if_missing()?;
+            mirror.open()?;
+            scratch::remove_leftovers(&mirror.path);
+            Ok(mirror)
+        })
+        .await
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The ref of a revision.
+    pub fn revision_ref(branch: &BranchName, revision: u32) -> String {
+        format!("refs/branches/{branch}/r{revision}")
+    }
+
+    /// The ref of a branch's newest revision.
+    pub fn head_ref(branch: &BranchName) -> String {
+        format!("refs/branches/{branch}/head")
+    }
+
+    /// The ref of a branch's candidate.
+    pub fn candidate_ref(branch: &BranchName) -> String {
+        format!("refs/branches/{branch}/candidate")
+    }
+
+    /// Makes `refs/branches/NAME/candidate` point to a commit of the mirror, so that it can be fetched.
+    ///
+    /// # Errors
+    /// When the commit is not there or the ref can't be written.
+    pub async fn set_candidate(&self, branch: &BranchName, commit: &CommitId) -> Result<(), MirrorError> {
+        let (name, commit) = (Self::candidate_ref(branch), commit.clone());
+        self.with_repository(move |repository| {
+            let id = oid(&commit)?;
+            repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
+            let what = || format!("setting {name}");
+            repository.reference(&name, id, true, "").map_err(|source| MirrorError::Objects { what: what(), source })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Where a ref of the mirror points.
+    ///
+    /// # Errors
+    /// When the mirror can't be read.
+    pub async fn ref_at(&self, name: &str) -> Result<Option<CommitId>, MirrorError> {
+        let name = name.to_owned();
+        self.with_repository(move |repository| match repository.refname_to_id(&name) {
+            Ok(id) => Ok(Some(commit_id(id)?)),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(source) => Err(MirrorError::Objects { what: format!("reading {name}"), source }),
+        })
+        .await
+    }
+
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Does something with the repository on a thread where it may block.
+    pub(crate) async fn with_repository<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<MirrorError> + Send + 'static,
+        F: FnOnce(&git2::Repository) -> Result<T, E> + Send + 'static,
+    {
+        let mirror = self.clone();
+        blocking(move || work(&mirror.open()?)).await
+    }
+
+    fn open(&self) -> Result<git2::Repository, MirrorError> {
+        git2::Repository::open_bare(&self.path)
+            .map_err(|source| MirrorError::Objects { what: format!("opening {}", self.path.display()), source })
+    }
+
+    fn create_if_missing(&self) -> Result<(), MirrorError> {
+        let io = |source| MirrorError::Io { what: format!("making the mirror {}", self.path.display()), source };
+        if !self.path.join("HEAD").exists() {
+            if let Some(parent) = self.path.parent() {
+                std::fs::create_dir_all(parent).map_err(io)?;
+            }
+            // Made beside it and moved there, so that it is whole or not there at all.
+            let new = self.path.with_extension("new");
+            let _ = std::fs::remove_dir_all(&new);
+            init_bare(&new).map_err(|source| MirrorError::Objects { what: format!("making {}", new.display()), source })?;
+            std::fs::rename(&new, &self.path).map_err(io)?;
+        }
+        let config = self.path.join("config");
+        if std::fs::read(&config).map_err(io)? != CONFIG.as_bytes() {
+            let new = self.path.join("config.new");
+            std::fs::write(&new, CONFIG).map_err(io)?;
+            std::fs::rename(&new, &config).map_err(io)?;
+        }
+        Ok(())
+    }
+}
+
+/// An empty bare repository, with nothing of any template.
+pub(crate) fn init_bare(path: &Path) -> Result<(), git2::Error> {
+    let mut options = git2::RepositoryInitOptions::new();
+    options.bare(true).external_template(false).initial_head("main").no_reinit(true).mkpath(true);
+    git2::Repository::init_opts(path, &options)?;
+    Ok(())
+}

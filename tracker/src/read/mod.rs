@@ -1,1 +1,7 @@
-//! x
+//! Reading what is admitted, for pages: commits and diffs, bounded, with everything hidden made visible.
+
+mod commits;
+mod diff;
+
+pub use commits::Commits;
+pub use diff::DiffLimits;

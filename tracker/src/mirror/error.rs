@@ -1,0 +1,64 @@
+//! What can be wrong with the mirror itself: never the author's fault.
+
+use crate::Explain;
+use crate::git::RunError;
+use protocol::CommitId;
+
+/// The mirror can't do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// A commit is not there.
+    #[error("the commit {commit} is not in the mirror")]
+    NoCommit {
+        /// Which.
+        commit: CommitId,
+    },
+    /// Its objects or refs can't be read or written.
+    #[error("{what} failed: {source}")]
+    Objects {
+        /// What was tried.
+        what: String,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+    /// Files can't be read or written.
+    #[error("{what} failed: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A run of git failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// git's answer is not in the form that is known.
+    #[error("the answer of {what} could not be read")]
+    Answer {
+        /// What was run.
+        what: &'static str,
+    },
+}
+
+impl Explain for MirrorError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoCommit { .. } => "mirror-no-commit",
+            Self::Objects { .. } => "mirror-objects",
+            Self::Io { .. } => "mirror-io",
+            Self::Run(error) => error.code(),
+            Self::Answer { .. } => "git-answer",
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::NoCommit { .. } => "it is fetched again; if its source is gone, publish the branch again".to_owned(),
+            Self::Objects { .. } | Self::Io { .. } => {
+                "an admin looks at the disk; a damaged mirror can be deleted, it is made anew from the sources".to_owned()
+            }
+            Self::Run(error) => error.hint(),
+            Self::Answer { .. } => "report the version of git to the makers of bb".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The official repository: whose URL the admin gave, so that it may be of any scheme and use the admin's credentials.
+
+use super::{Mirror, MirrorError};
+use crate::Explain;
+use crate::git::{Run, RunError, RunLimits, quoted};
+use crate::source::BranchRef;
+use crate::text::{is_hidden, shortened};
+use crate::watch::{PollError, understood};
+use protocol::CommitId;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the official repository is, as the admin says. It prints without a password.
+#[derive(Clone, Eq, PartialEq)]
+pub struct OfficialUrl(String);
+
+/// The text can't be the URL of an official repository.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{text}` can't be the URL of the official repository: it {why}")]
+pub struct OfficialUrlRefused {
+    text: String,
+    why: &'static str,
+}
+
+impl Explain for OfficialUrlRefused {
+    fn code(&self) -> &'static str {
+        "official-url"
+    }
+
+    fn hint(&self) -> String {
+        "give the URL or path that `git clone` takes".to_owned()
+    }
+}
+
+impl OfficialUrl {
+    /// Takes a URL or path; one that git would take for an option is refused.
+    ///
+    /// # Errors
+    /// When it is empty, begins with `-` or has control characters.
+    pub fn new(text: impl Into<String>) -> Result<Self, OfficialUrlRefused> {
+        let text = text.into();
+        let why = if text.is_empty() {
+            "is empty"
+        } else if text.starts_with('-') {
+            "begins with `-`, as an option does"
+        } else if text.chars().any(is_hidden) {
+            "has control or invisible characters in it"
+        } else {
+            return Ok(Self(text));
+        };
+        Err(OfficialUrlRefused { text: shortened(&text, 80), why })
+    }
+
+    /// The text as given, for the store; it may hold a password.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The folder, if it is one of this machine.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        let path = match url::Url::parse(&self.0) {
+            Ok(url) if url.scheme() == "file" => url.to_file_path().ok()?,
+            _ => PathBuf::from(&self.0),
+        };
+        path.is_dir().then(|| path.canonicalize().unwrap_or(path))
+    }
+
+    /// The option that makes the other side of a local repository run with what the admin's word implies: it is his own
+    /// though another user owns it, and a checked-out mainline is updated along with its clean work tree.
+    pub(crate) fn other_side(&self, option: &str, program: &Path, command: &str) -> Option<OsString> {
+        let path = self.local_path()?;
+        let mut arg = OsString::from(option);
+        arg.push(quoted(program.as_os_str()));
+        for place in [path.clone(), path.join(".git")] {
+            arg.push(" -c safe.directory=");
+            arg.push(quoted(place.as_os_str()));
+        }
+        arg.push(" -c receive.denyCurrentBranch=updateInstead ");
+        arg.push(command);
+        Some(arg)
+    }
+}
+
+impl fmt::Display for OfficialUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A token may stand in the place of the user's name, which ssh needs and shows anyway.
+        match url::Url::parse(&self.0) {
+            Ok(mut url) if url.has_host() && url.scheme() != "ssh" => {
+                let hidden = url.set_password(None).and_then(|()| url.set_username(""));
+                if hidden.is_ok() { url.fmt(f) } else { f.write_str("(a URL)") }
+            }
+            Ok(mut url) if url.password().is_some() => {
+                if url.set_password(None).is_ok() { url.fmt(f) } else { f.write_str("(a URL)") }
+            }
+            _ => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for OfficialUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OfficialUrl({self})")
+    }
+}
+
+/// The official repository can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficialError {
+    /// It has no such branch.
+    #[error("the official repository {url} has no branch `{branch}`")]
+    NoBranch {
+        /// Where it is.
+        url: String,
+        /// The branch.
+        branch: String,
+    },
+    /// It does not answer, or not as it should.
+    #[error("the official repository: {0}")]
+    Reach(#[from] PollError),
+    /// The mirror is at fault.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+}
+
+impl Explain for OfficialError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoBranch { .. } => "official-no-branch",
+            Self::Reach(error) => error.code(),
+            Self::Mirror(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::NoBranch { .. } => "name the mainline branch in the project's configuration, or make its first commit".to_owned(),
+            Self::Reach(PollError::NeedsPassword { .. }) => {
+                "give the user that runs the master a key or credential helper for the official repository".to_owned()
+            }
+            Self::Reach(error) => error.hint(),
+            Self::Mirror(error) => error.hint(),
+        }
+    }
+}
+
+/// What a run against the official repository may use: it is trusted, and may be large.
+pub(crate) fn official_limits() -> RunLimits {
+    RunLimits {
+        wall: Duration::from_secs(60 * 60),
+        cpu: Duration::from_secs(60 * 60),
+        file_bytes: 64 << 30,
+        output_bytes: 64 << 20,
+    }
+}
+
+impl Mirror {
+    /// Fetches mainline and says where it is.
+    ///
+    /// # Errors
+    /// See [`OfficialError`].
+    pub async fn update_mainline(&self, url: &OfficialUrl, branch: &BranchRef) -> Result<CommitId, OfficialError> {
+        let name = branch.full();
+        // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
+        let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
+        let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
+        let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance"]);
+        let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
+        let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
+        run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
+        let tip = self.ref_at(&name).await?;
+        let tip = tip.ok_or_else(|| no_branch(url, branch))?;
+        self.with_repository(move |repository| {
+            let is_head = repository.find_reference("HEAD").ok();
+            if is_head.and_then(|head| head.symbolic_target().ok().flatten().map(|t| t == name)) != Some(true) {
+                let what = || "naming mainline".to_owned();
+                repository.set_head(&name).map_err(|source| MirrorError::Objects { what: what(), source })?;
+            }
+            Ok::<_, MirrorError>(())
+        })
+        .await?;
+        Ok(tip)
+    }
+
+    /// Where mainline is in the official repository now; none when there is no such branch. Fetches nothing.
+    ///
+    /// # Errors
+    /// See [`OfficialError`].
+    pub async fn where_is(&self, url: &OfficialUrl, branch: &BranchRef) -> Result<Option<CommitId>, OfficialError> {
+        let name = branch.full();
+        let run = self.git().as_admin().repository(self.path()).args(["ls-remote", "-q", "--heads"]);
+        let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
+        let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(&name);
+        let limits = RunLimits { wall: Duration::from_secs(60), ..official_limits() };
+        let said = run.limits(limits).output().await.map_err(|error| official_error(url, branch, error))?;
+        let text = String::from_utf8_lossy(&said.stdout);
+        Ok(text.lines().filter_map(|line| line.split_once('\t')).find(|(_, n)| *n == name).and_then(|(id, _)| id.parse().ok()))
+    }
+}
+
+pub(crate) fn with_other_side(run: Run, option: Option<OsString>) -> Run {
+    option.into_iter().fold(run, Run::arg)
+}
+
+fn no_branch(url: &OfficialUrl, branch: &BranchRef) -> OfficialError {
+    OfficialError::NoBranch { url: url.to_string(), branch: branch.display() }
+}
+
+pub(crate) fn official_error(url: &OfficialUrl, branch: &BranchRef, error: RunError) -> OfficialError {
+    if error.stderr().contains("couldn't find remote ref") {
+        return no_branch(url, branch);
+    }
+    let named = url.to_string();
+    if let RunError::TimedOut { after, .. } = error {
+        return PollError::NoAnswer { url: named, after }.into();
+    }
+    match understood(&named, error.stderr()) {
+        Some(understood) => understood.into(),
+        None => PollError::Git { url: named, source: error }.into(),
+    }
+}

@@ -1,0 +1,80 @@
+//! Commits as people read them.
+
+use crate::mirror::{Mirror, MirrorError, commit_id, find_commit};
+use crate::text::{shortened, shown, shown_lines};
+use protocol::api::Commit;
+use protocol::{CommitId, UnixMs};
+
+/// Commits that a revision has and mainline lacks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Commits {
+    /// The newest ones, newest first by the order of history.
+    pub newest: Vec<Commit>,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Longest message that is shown, in characters.
+const MAX_BODY: usize = 20_000;
+
+impl Mirror {
+    /// The commits that `revision` has and `mainline` lacks, at most `limit` of them told.
+    ///
+    /// # Errors
+    /// When one of them is not in the mirror.
+    pub async fn commits_between(
+        &self,
+        mainline: &CommitId,
+        revision: &CommitId,
+        limit: usize,
+    ) -> Result<Commits, MirrorError> {
+        let (mainline, revision) = (mainline.clone(), revision.clone());
+        self.with_repository(move |repository| {
+            let failed = |source| MirrorError::Objects { what: format!("listing the commits of {revision}"), source };
+            let (from, to) = (find_commit(repository, &mainline)?.id(), find_commit(repository, &revision)?.id());
+            let mut walk = repository.revwalk().map_err(failed)?;
+            walk.set_sorting(git2::Sort::TOPOLOGICAL).map_err(failed)?;
+            walk.push(to).map_err(failed)?;
+            walk.hide(from).map_err(failed)?;
+            let mut commits = Commits { newest: Vec::new(), count: 0 };
+            for id in walk {
+                let id = id.map_err(failed)?;
+                commits.count = commits.count.saturating_add(1);
+                if commits.newest.len() < limit {
+                    commits.newest.push(told(&repository.find_commit(id).map_err(failed)?)?);
+                }
+            }
+            Ok(commits)
+        })
+        .await
+    }
+
+    /// One commit.
+    ///
+    /// # Errors
+    /// When it is not in the mirror.
+    pub async fn commit(&self, commit: &CommitId) -> Result<Commit, MirrorError> {
+        let commit = commit.clone();
+        self.with_repository(move |repository| told(&find_commit(repository, &commit)?)).await
+    }
+}
+
+/// A commit with nothing in it that could not be seen. Its message may be in any encoding; what is not UTF-8 is replaced.
+fn told(commit: &git2::Commit<'_>) -> Result<Commit, MirrorError> {
+    let message = commit.message_bytes();
+    let message = message.strip_prefix(b"\n").unwrap_or(message);
+    let (subject, body) = match message.iter().position(|&b| b == b'\n') {
+        Some(end) => (&message[..end], &message[end + 1..]),
+        None => (message, &[][..]),
+    };
+    let author = commit.author();
+    let body: String = String::from_utf8_lossy(body).trim().chars().take(MAX_BODY).collect();
+    Ok(Commit {
+        id: commit_id(commit.id())?,
+        subject: shortened(String::from_utf8_lossy(subject).trim(), 500),
+        body: shown_lines(body.as_bytes()),
+        author: shortened(&shown(author.name_bytes()), 200),
+        email: shortened(&shown(author.email_bytes()), 200),
+        authored_ms: UnixMs(author.when().seconds().saturating_mul(1000)),
+    })
+}

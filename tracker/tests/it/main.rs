@@ -1,0 +1,11 @@
+//! The tracker against real git: real repositories in temp folders, and servers on loopback, good and hostile.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod admission;
+mod candidates;
+mod checkouts;
+mod landing;
+mod polling;
+mod reading;
+mod serving;
+mod support;
