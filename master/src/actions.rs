@@ -54,7 +54,12 @@ impl Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
-        Self::new(503, "store", "the master's store does not answer", "try again in a moment; an admin finds more in the master's log")
+        Self::new(
+            503,
+            "store",
+            "the master's store does not answer",
+            "try again in a moment; an admin finds more in the master's log",
+        )
     }
 }
 
@@ -114,17 +119,25 @@ pub(crate) async fn build(shared: &Shared, id: BuildId) -> Done<Build> {
 }
 
 /// Publishes a branch. True when it was not live before.
-pub(crate) async fn publish(shared: &Shared, project: &Guarded, actor: &Actor, it: &api::Publish) -> Done<(Branch, bool)> {
+pub(crate) async fn publish(
+    shared: &Shared,
+    project: &Guarded,
+    actor: &Actor,
+    it: &api::Publish,
+) -> Done<(Branch, bool)> {
     let open = project.config.publish == PublishPolicy::Open;
     allow(actor, Action::Publish { open }, "publishing")?;
-    let url = SourceUrl::check(&UncheckedUrl::new(it.url.trim()), &shared.policy).map_err(|e| Refused::explained(&e))?;
+    let url =
+        SourceUrl::check(&UncheckedUrl::new(it.url.trim()), &shared.policy).map_err(|e| Refused::explained(&e))?;
     let source = BranchRef::check(&RawRefName::new(it.branch.trim())).map_err(|e| Refused::explained(&e))?;
     if is_mainline(project, url.as_str(), source.as_str()) {
         let detail = format!("`{}` of {} is mainline itself", source.display(), url.as_str());
         return Err(Refused::new(422, "is-mainline", detail, "publish a feature branch, made from mainline"));
     }
     let name = match it.name.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
-        Some(name) => Some(name.parse().map_err(|e: protocol::name::BadName| Refused::new(422, "bad-name", e.to_string(), "choose another with --name"))?),
+        Some(name) => Some(name.parse().map_err(|e: protocol::name::BadName| {
+            Refused::new(422, "bad-name", e.to_string(), "choose another with --name")
+        })?),
         None => None,
     };
     let new = NewBranch {
@@ -209,14 +222,24 @@ pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, 
 }
 
 /// Asks again for the builds of a branch's newest revision that have ended.
-pub(crate) async fn rebuild(shared: &Shared, project: &Guarded, actor: &Actor, name: &BranchName) -> Done<Vec<BuildId>> {
+pub(crate) async fn rebuild(
+    shared: &Shared,
+    project: &Guarded,
+    actor: &Actor,
+    name: &BranchName,
+) -> Done<Vec<BuildId>> {
     let branch = branch(shared, project, name).await?;
     allow(actor, Action::Rebuild(&branch), "asking for builds")?;
     if branch.state != BranchState::Live {
         return Err(ended(&branch));
     }
     let Some(revision) = shared.store.newest_revision(branch.id).await? else {
-        return Err(Refused::new(409, "no-revision", format!("{name} has no revision yet"), "wait until bb has fetched one"));
+        return Err(Refused::new(
+            409,
+            "no-revision",
+            format!("{name} has no revision yet"),
+            "wait until bb has fetched one",
+        ));
     };
     let mut latest: Vec<Build> = Vec::new();
     for build in shared.store.builds_of_revision(revision.id).await? {
@@ -259,14 +282,24 @@ pub(crate) async fn set_paused(shared: &Shared, project: &Guarded, actor: &Actor
 }
 
 /// Says whether a slave may take builds.
-pub(crate) async fn set_availability(shared: &Shared, actor: &Actor, name: &SlaveName, admin: Availability) -> Done<()> {
+pub(crate) async fn set_availability(
+    shared: &Shared,
+    actor: &Actor,
+    name: &SlaveName,
+    admin: Availability,
+) -> Done<()> {
     allow(actor, Action::ManageSlaves, "steering slaves")?;
     match shared.store.slave_admin(name, admin).await? {
         Some(slave) => {
             shared.sessions.tell(slave.id, ToSlave::Availability { admin });
             Ok(())
         }
-        None => Err(Refused::new(404, "no-such-slave", format!("no slave {name} has ever connected"), "`bb slaves` lists them")),
+        None => Err(Refused::new(
+            404,
+            "no-such-slave",
+            format!("no slave {name} has ever connected"),
+            "`bb slaves` lists them",
+        )),
     }
 }
 
@@ -278,7 +311,9 @@ pub(crate) async fn new_token(shared: &Shared, actor: &Actor, it: &api::NewToken
     if name.is_empty() {
         return Err(Refused::new(422, "token-name", "a token needs the name of whom it is for", ""));
     }
-    if kind == TokenKind::Slave && let Err(error) = name.parse::<SlaveName>() {
+    if kind == TokenKind::Slave
+        && let Err(error) = name.parse::<SlaveName>()
+    {
         return Err(Refused::new(422, "bad-name", error.to_string(), ""));
     }
     let (row, secret) = make_token(&shared.store, kind, &name, it.trusted).await?;
@@ -286,7 +321,12 @@ pub(crate) async fn new_token(shared: &Shared, actor: &Actor, it: &api::NewToken
 }
 
 /// Makes a token and stores its hash; the secret is returned, and nowhere else.
-pub(crate) async fn make_token(store: &crate::store::Store, kind: TokenKind, name: &str, trusted: bool) -> Done<(TokenRow, String)> {
+pub(crate) async fn make_token(
+    store: &crate::store::Store,
+    kind: TokenKind,
+    name: &str,
+    trusted: bool,
+) -> Done<(TokenRow, String)> {
     let secret = auth::new_token(kind).map_err(|e| Refused::new(500, "no-randomness", e.to_string(), ""))?;
     let row = store.add_token(kind, name, trusted, &auth::hash(&secret)).await?;
     Ok((row, secret))
@@ -303,7 +343,9 @@ pub(crate) async fn revoke_token(shared: &Shared, actor: &Actor, id: TokenId) ->
     allow(actor, Action::ManageTokens, "revoking tokens")?;
     shared.store.revoke_token(id).await?;
     let row = shared.store.tokens().await?.into_iter().find(|t| t.id == id);
-    row.map(token_line).ok_or_else(|| Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them"))
+    row.map(token_line).ok_or_else(|| {
+        Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them")
+    })
 }
 
 fn token_line(row: TokenRow) -> api::Token {

@@ -105,6 +105,7 @@ fn store_url(config: &Config, basedir: &Basedir) -> String {
 pub struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
+    git: Git,
     tasks: JoinSet<()>,
     _lock: Lock,
 }
@@ -123,6 +124,39 @@ impl Running {
     /// Its store.
     pub fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// The git that it uses.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Waits until the first project's mainline was read; if its recipe was guessed, from what, and the `.bb.toml` that
+    /// makes it explicit.
+    ///
+    /// # Errors
+    /// When mainline can't be read.
+    pub async fn guessed_recipe(&self) -> Result<Option<(String, String)>, StartError> {
+        let Some(project) = self.shared.projects.first() else { return Ok(None) };
+        let mut changes = self.shared.store.changes();
+        loop {
+            changes.borrow_and_update();
+            let row = self.shared.store.project_by_id(project.id).await?;
+            if let Some(trouble) = row.trouble {
+                return Err(StartError::Other(format!("mainline can't be read: {trouble}")));
+            }
+            if let Some(tip) = row.tip {
+                let failed = |e: MirrorError| StartError::Mirror { project: project.name.clone(), source: e };
+                if project.mirror.recipe_at(&tip).await.map_err(failed)?.is_some() {
+                    return Ok(None);
+                }
+                return Ok(recipes::guess(project, &tip).await.map_err(failed)?.map(|g| (g.why, g.toml)));
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = self.shared.shutdown.cancelled() => return Ok(None),
+            }
+        }
     }
 
     /// Makes a token, as `bb up` does for its own slave.
@@ -158,7 +192,11 @@ impl Running {
 ///
 /// # Errors
 /// When another master runs there, the settings or the store can't be used, git is too old, or the port is taken.
-pub async fn start(root: &Path, listen: Option<SocketAddr>, shutdown: CancellationToken) -> Result<Running, StartError> {
+pub async fn start(
+    root: &Path,
+    listen: Option<SocketAddr>,
+    shutdown: CancellationToken,
+) -> Result<Running, StartError> {
     let basedir = Basedir::new(root);
     let lock = basedir.lock()?;
     let mut config = Config::read(root)?;
@@ -171,7 +209,8 @@ pub async fn start(root: &Path, listen: Option<SocketAddr>, shutdown: Cancellati
         .await
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-    let url = config.url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
+    let url =
+        config.url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
 
     let policy = policy(&config)?;
     let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
@@ -194,7 +233,7 @@ pub async fn start(root: &Path, listen: Option<SocketAddr>, shutdown: Cancellati
     tasks.spawn(http::serve(listener, shared.clone()));
     shared.basedir.write_address(&format!("http://{address}"))?;
     tracing::info!(url = shared.url, projects = shared.projects.len(), "the master is up");
-    Ok(Running { shared, address, tasks, _lock: lock })
+    Ok(Running { shared, address, git, tasks, _lock: lock })
 }
 
 fn policy(config: &Config) -> Result<SourcePolicy, StartError> {

@@ -1,11 +1,6 @@
-//! Paths and refs that more than one part must agree on.
+//! Paths that more than one part must agree on.
 
-use protocol::{BranchName, BuildId, CommitId, ProjectName};
-
-/// The ref that holds a candidate for as long as it may be built or landed.
-pub(crate) fn build_ref(branch: &BranchName, revision: u32, commit: &CommitId) -> String {
-    format!("refs/branches/{branch}/candidates/r{revision}-{}", commit.short())
-}
+use protocol::{BranchName, BuildId, ProjectName};
 
 /// The page of a project.
 pub(crate) fn project_page(project: &ProjectName) -> String {

@@ -25,7 +25,11 @@ const GUESS_FILES: [&str; 10] = [
 ];
 
 /// Mainline's recipe at a commit.
-pub(crate) async fn of_mainline(shared: &Shared, project: &Guarded, tip: &CommitId) -> Result<RecipeState, MirrorError> {
+pub(crate) async fn of_mainline(
+    shared: &Shared,
+    project: &Guarded,
+    tip: &CommitId,
+) -> Result<RecipeState, MirrorError> {
     if let RecipeState::Fine(it) = project.recipe()
         && it.commit == *tip
     {
@@ -35,7 +39,11 @@ pub(crate) async fn of_mainline(shared: &Shared, project: &Guarded, tip: &Commit
 }
 
 /// The recipe that a candidate itself brings: what the queue builds by, once it is accepted.
-pub(crate) async fn of_candidate(shared: &Shared, project: &Guarded, commit: &CommitId) -> Result<RecipeState, MirrorError> {
+pub(crate) async fn of_candidate(
+    shared: &Shared,
+    project: &Guarded,
+    commit: &CommitId,
+) -> Result<RecipeState, MirrorError> {
     read(shared, project, commit).await
 }
 

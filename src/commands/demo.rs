@@ -33,7 +33,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let folder = match args.basedir {
         Some(folder) => {
             std::fs::create_dir(&folder).map_err(|e| {
-                CliError::new(format!("{} can't be made: {e}", folder.display())).hint("name a folder that is not there yet")
+                CliError::new(format!("{} can't be made: {e}", folder.display()))
+                    .hint("name a folder that is not there yet")
             })?;
             folder.canonicalize()?
         }

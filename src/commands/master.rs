@@ -124,7 +124,10 @@ impl Settings {
     pub(crate) fn to_toml(&self) -> Result<String, CliError> {
         let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
         let list = |values: Vec<String>| format!("[{}]", values.join(", "));
-        let mut out = format!("# The settings of a bb master; docs/admin-guide.md explains them.\nlisten = {}\n", text(&self.listen.to_string()));
+        let mut out = format!(
+            "# The settings of a bb master; docs/admin-guide.md explains them.\nlisten = {}\n",
+            text(&self.listen.to_string())
+        );
         match &self.store {
             Some(store) => out += &format!("store = {}\n", text(store)),
             None => out += "# store = \"postgres://bb@localhost/bb\"   # instead of the embedded SQLite\n",
@@ -133,7 +136,12 @@ impl Settings {
         if let Some((name, repository, mainline)) = &self.project {
             let name = name.clone().map_or_else(|| project_name(repository), Ok)?;
             let repository = absolute(repository);
-            out += &format!("\n[[project]]\nname = {}\nrepository = {}\nmainline = {}\n", text(name.as_str()), text(&repository), text(mainline));
+            out += &format!(
+                "\n[[project]]\nname = {}\nrepository = {}\nmainline = {}\n",
+                text(name.as_str()),
+                text(&repository),
+                text(mainline)
+            );
             out += "# publish = \"open\"                         # anybody may publish; else only who has a token\n";
         }
         let local = self.allow_local.iter().map(|p| text(&absolute(&p.to_string_lossy()))).collect();

@@ -46,23 +46,31 @@ enum What {
 pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Result<ExitCode, CliError> {
     match args.what {
         What::Create { basedir, name, labels, slots } => {
-            let url = master.master.as_ref().ok_or_else(|| {
-                CliError::new("the slave needs a master").hint("name it with --master URL")
-            })?;
+            let url = master
+                .master
+                .as_ref()
+                .ok_or_else(|| CliError::new("the slave needs a master").hint("name it with --master URL"))?;
             let url: MasterUrl = url.as_str().parse()?;
             let name = match name {
                 Some(name) => name,
                 None => machine_name()?,
             };
             let file = master.token_file.as_ref().ok_or_else(|| {
-                CliError::new("the slave needs a token").hint(format!("make one with `bb token new slave {name} > {name}.token`, then give --token-file {name}.token"))
+                CliError::new("the slave needs a token").hint(format!(
+                    "make one with `bb token new slave {name} > {name}.token`, then give --token-file {name}.token"
+                ))
             })?;
-            let text = std::fs::read_to_string(file).map_err(|e| CliError::new(format!("the token can't be read from {}: {e}", file.display())))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|e| CliError::new(format!("the token can't be read from {}: {e}", file.display())))?;
             let mut config = slave::Config::new(url, name);
             config.labels = labels;
             config.slots = slots.try_into()?;
             slave::create(&basedir, &config, &text.parse()?)?;
-            eprintln!("Settings: {}\nRun it with `bb slave run {}`.", basedir.join(slave::config::FILE_NAME).display(), basedir.display());
+            eprintln!(
+                "Settings: {}\nRun it with `bb slave run {}`.",
+                basedir.join(slave::config::FILE_NAME).display(),
+                basedir.display()
+            );
         }
         What::Run { basedir } => {
             process::log("info");
@@ -70,7 +78,11 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
                 let hint = tracker::Explain::hint(&e);
                 CliError::from(e).hint(hint)
             })?;
-            let slave = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
+            let slave = slave::Slave::load(
+                &basedir,
+                local::launcher(),
+                local::source(git, &basedir, &slave::Config::load(&basedir)?.master),
+            )?;
             slave.run(process::shutdown_on_signal()).await?;
         }
     }

@@ -100,7 +100,9 @@ impl Explain for CheckoutError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => "it is tried again".to_owned(),
             Self::Gone { .. } => "nothing: a newer candidate is built instead".to_owned(),
-            Self::DiskFull { .. } | Self::Io { .. } => "an admin makes room on the slave's disk or looks at its rights".to_owned(),
+            Self::DiskFull { .. } | Self::Io { .. } => {
+                "an admin makes room on the slave's disk or looks at its rights".to_owned()
+            }
             Self::BadPlace { .. } => "update bb on the slave to the master's version".to_owned(),
             Self::Git(error) => error.hint(),
         }

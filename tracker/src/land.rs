@@ -123,10 +123,9 @@ impl Mirror {
         let (step, commit) = (step.clone(), step.commit.clone());
         let reverted = self.with_repository(move |repository| reverted_path(repository, &step)).await?;
         match reverted {
-            Some(path) => Err(LandError::Check {
-                commit,
-                why: format!("it changes `{path}`, which the revision did not touch"),
-            }),
+            Some(path) => {
+                Err(LandError::Check { commit, why: format!("it changes `{path}`, which the revision did not touch") })
+            }
             None => Ok(()),
         }
     }
@@ -139,7 +138,8 @@ impl Mirror {
         new: &CommitId,
     ) -> Result<Landed, LandError> {
         let name = branch.full();
-        let run = self.git().as_admin().repository(self.path()).config("push.followTags=false").config("push.gpgSign=false");
+        let run =
+            self.git().as_admin().repository(self.path()).config("push.followTags=false").config("push.gpgSign=false");
         let run = run.config("push.recurseSubmodules=no").args(["push", "--porcelain", "--no-verify"]);
         let run = with_other_side(run, url.other_side("--receive-pack=", self.git().program(), "receive-pack"));
         let run = run.arg(format!("--force-with-lease={name}:{expected}"));

@@ -72,13 +72,15 @@ pub async fn default_branch(git: &Git, url: &OfficialUrl) -> Result<String, NotO
     let run = git.as_admin().args(["ls-remote", "-q", "--symref", "--"]).unnamed_arg(url.reveal(), &url.to_string());
     let run = run.args(["HEAD", "refs/heads/main", "refs/heads/master"]);
     let limits = RunLimits { wall: Duration::from_secs(60), ..RunLimits::default() };
-    let said = run.limits(limits).output().await.map_err(|source| NotOfficial::Unreadable { url: url.to_string(), source })?;
+    let said =
+        run.limits(limits).output().await.map_err(|source| NotOfficial::Unreadable { url: url.to_string(), source })?;
     let text = String::from_utf8_lossy(&said.stdout);
     let lines: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
     let there = |name: &str| lines.iter().any(|(_, at)| *at == format!("refs/heads/{name}"));
     if let Some(usual) = ["main", "master"].into_iter().find(|name| there(name)) {
         return Ok(usual.to_owned());
     }
-    let head = lines.iter().find(|(_, at)| *at == "HEAD").and_then(|(target, _)| target.strip_prefix("ref: refs/heads/"));
+    let head =
+        lines.iter().find(|(_, at)| *at == "HEAD").and_then(|(target, _)| target.strip_prefix("ref: refs/heads/"));
     head.map(ToOwned::to_owned).ok_or_else(|| NotOfficial::Empty(url.to_string()))
 }

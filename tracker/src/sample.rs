@@ -81,15 +81,15 @@ impl Sample {
         files: &[(&str, Option<&str>)],
     ) -> Result<git2::Oid, git2::Error> {
         let repository = &self.repository;
-        let at = |name: &str| {
-            repository.find_reference(&format!("refs/heads/{name}")).and_then(|r| r.peel_to_commit()).ok()
-        };
+        let at =
+            |name: &str| repository.find_reference(&format!("refs/heads/{name}")).and_then(|r| r.peel_to_commit()).ok();
         let parent = at(branch).or_else(|| at("main"));
         let mut update = git2::build::TreeUpdateBuilder::new();
         for (path, text) in files {
             match text {
                 Some(text) => {
-                    let mode = if text.starts_with("#!") { git2::FileMode::BlobExecutable } else { git2::FileMode::Blob };
+                    let mode =
+                        if text.starts_with("#!") { git2::FileMode::BlobExecutable } else { git2::FileMode::Blob };
                     update.upsert(*path, repository.blob(text.as_bytes())?, mode);
                 }
                 None => {

@@ -57,7 +57,10 @@ mod tests {
 
     #[test]
     fn what_can_not_be_seen_is_said() {
-        assert_eq!(shown("a\u{202e}b\u{200b}\0\r\x1b[31m".as_bytes()), "a<U+202E>b<U+200B><U+0000><U+000D><U+001B>[31m");
+        assert_eq!(
+            shown("a\u{202e}b\u{200b}\0\r\x1b[31m".as_bytes()),
+            "a<U+202E>b<U+200B><U+0000><U+000D><U+001B>[31m"
+        );
         assert_eq!(shown(b"\xff\tx\ny"), "\u{fffd}\tx<U+000A>y");
         assert_eq!(shown_lines(b"a\r\nb\rc"), "a\nb<U+000D>c");
         assert_eq!(shortened("abcdef", 3), "abc…");

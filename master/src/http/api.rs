@@ -59,7 +59,12 @@ impl IntoResponse for Refused {
 }
 
 async fn nothing() -> Refused {
-    Refused::new(404, "no-such-path", "the API has nothing at this path", "is this bb of the same version as the master?")
+    Refused::new(
+        404,
+        "no-such-path",
+        "the API has nothing at this path",
+        "is this bb of the same version as the master?",
+    )
 }
 
 async fn wrong_method() -> Refused {
@@ -84,7 +89,12 @@ impl FromRequestParts<Arc<Shared>> for InProject {
         project.map(Self).ok_or_else(|| {
             let known: Vec<&str> = shared.projects.iter().map(|p| p.name.as_str()).collect();
             let shown: String = named.project.chars().take(80).collect();
-            Refused::new(404, "no-such-project", format!("there is no project {shown}"), format!("there is {}", known.join(", ")))
+            Refused::new(
+                404,
+                "no-such-project",
+                format!("there is no project {shown}"),
+                format!("there is {}", known.join(", ")),
+            )
         })
     }
 }
@@ -112,7 +122,12 @@ impl<T: for<'de> Deserialize<'de>> FromRequest<Arc<Shared>> for Body<T> {
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refused> {
         match Json::<T>::from_request(request, shared).await {
             Ok(Json(value)) => Ok(Self(value)),
-            Err(error) => Err(Refused::new(error.status().as_u16(), "body", error.body_text(), "send JSON, as the API's description has it")),
+            Err(error) => Err(Refused::new(
+                error.status().as_u16(),
+                "body",
+                error.body_text(),
+                "send JSON, as the API's description has it",
+            )),
         }
     }
 }
@@ -158,11 +173,20 @@ impl BranchQuery {
     }
 }
 
-async fn branches(State(shared): App, InProject(project): InProject, Query(query): Query<BranchQuery>) -> Done<Json<Vec<BranchSummary>>> {
+async fn branches(
+    State(shared): App,
+    InProject(project): InProject,
+    Query(query): Query<BranchQuery>,
+) -> Done<Json<Vec<BranchSummary>>> {
     Ok(Json(read::branch_summaries(&shared, &project, &query.filter()).await?))
 }
 
-async fn publish(State(shared): App, InProject(project): InProject, who: Who, Body(it): Body<api::Publish>) -> Done<Response> {
+async fn publish(
+    State(shared): App,
+    InProject(project): InProject,
+    who: Who,
+    Body(it): Body<api::Publish>,
+) -> Done<Response> {
     let (branch, new) = actions::publish(&shared, &project, &who.actor, &it).await?;
     let line = read::branch_summary(&shared, &project, branch).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
@@ -170,7 +194,11 @@ async fn publish(State(shared): App, InProject(project): InProject, who: Who, Bo
     Ok((status, location, Json(line)).into_response())
 }
 
-async fn branch(State(shared): App, InProject(project): InProject, Part(part): Part<NamePart>) -> Done<Json<BranchDetail>> {
+async fn branch(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+) -> Done<Json<BranchDetail>> {
     let branch = actions::branch(&shared, &project, &part.name).await?;
     Ok(Json(read::branch_detail(&shared, &project, branch).await?))
 }
@@ -185,12 +213,22 @@ async fn accept(
     Ok(Json(actions::accept(&shared, &project, &who.actor, &part.name, &it.commit).await?))
 }
 
-async fn withdraw(State(shared): App, InProject(project): InProject, Part(part): Part<NamePart>, who: Who) -> Done<Json<BranchSummary>> {
+async fn withdraw(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+) -> Done<Json<BranchSummary>> {
     let branch = actions::withdraw(&shared, &project, &who.actor, &part.name).await?;
     Ok(Json(read::branch_summary(&shared, &project, branch).await?))
 }
 
-async fn rebuild(State(shared): App, InProject(project): InProject, Part(part): Part<NamePart>, who: Who) -> Done<Json<Vec<BuildId>>> {
+async fn rebuild(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+) -> Done<Json<Vec<BuildId>>> {
     Ok(Json(actions::rebuild(&shared, &project, &who.actor, &part.name).await?))
 }
 
@@ -215,9 +253,9 @@ struct BuildPart {
 
 pub(super) async fn detail(shared: &Shared, id: BuildId) -> Done<BuildDetail> {
     let build = actions::build(shared, id).await?;
-    read::build_detail(shared, &build)
-        .await?
-        .ok_or_else(|| Refused::new(404, "no-such-build", format!("build #{id} is of a project that is not guarded any more"), ""))
+    read::build_detail(shared, &build).await?.ok_or_else(|| {
+        Refused::new(404, "no-such-build", format!("build #{id} is of a project that is not guarded any more"), "")
+    })
 }
 
 async fn build(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<BuildDetail>> {
@@ -251,7 +289,12 @@ struct NewAvailability {
     availability: Availability,
 }
 
-async fn availability(State(shared): App, Part(part): Part<SlavePart>, who: Who, Body(it): Body<NewAvailability>) -> Done<Json<Vec<api::Slave>>> {
+async fn availability(
+    State(shared): App,
+    Part(part): Part<SlavePart>,
+    who: Who,
+    Body(it): Body<NewAvailability>,
+) -> Done<Json<Vec<api::Slave>>> {
     actions::set_availability(&shared, &who.actor, &part.name, it.availability).await?;
     Ok(Json(read::slaves(&shared).await?))
 }

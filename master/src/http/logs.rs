@@ -119,7 +119,11 @@ fn text(body: Body) -> Response {
 }
 
 /// `GET /builds/N/steps/M/log`: the bytes of one step's log.
-pub(super) async fn step(State(shared): State<Arc<Shared>>, Part(part): Part<StepPart>, Query(wanted): Query<Wanted>) -> Done<Response> {
+pub(super) async fn step(
+    State(shared): State<Arc<Shared>>,
+    Part(part): Part<StepPart>,
+    Query(wanted): Query<Wanted>,
+) -> Done<Response> {
     actions::build(&shared, part.id).await?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let left = wanted.limit.unwrap_or(u64::MAX);
@@ -140,7 +144,10 @@ fn start(shared: &Shared, build: BuildId, step: u32, from: i64) -> Done<u64> {
     if let Ok(from) = u64::try_from(from) {
         return Ok(from);
     }
-    let len = shared.logs.len(build, step).map_err(|e| Refused::new(500, "log", format!("the log can't be read: {e}"), ""))?;
+    let len = shared
+        .logs
+        .len(build, step)
+        .map_err(|e| Refused::new(500, "log", format!("the log can't be read: {e}"), ""))?;
     Ok(len.saturating_sub(from.unsigned_abs()))
 }
 
@@ -155,7 +162,11 @@ struct Whole {
 }
 
 /// `GET /builds/N/log`: the logs of all steps, one after the other.
-pub(super) async fn whole(State(shared): State<Arc<Shared>>, Part(part): Part<BuildPart>, Query(wanted): Query<Wanted>) -> Done<Response> {
+pub(super) async fn whole(
+    State(shared): State<Arc<Shared>>,
+    Part(part): Part<BuildPart>,
+    Query(wanted): Query<Wanted>,
+) -> Done<Response> {
     actions::build(&shared, part.id).await?;
     let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
     let whole = Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0 };

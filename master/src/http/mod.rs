@@ -42,7 +42,8 @@ const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-
                    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 fn router(shared: Arc<Shared>) -> Router {
-    let header = |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let header =
+        |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
         .nest("/api/v1", api::router())
         .nest("/git", git::router())
@@ -70,14 +71,24 @@ async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Refus
 }
 
 /// `GET /api/v1/slave`: a slave's connection.
-async fn slave(State(shared): State<Arc<Shared>>, headers: axum::http::HeaderMap, upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
+async fn slave(
+    State(shared): State<Arc<Shared>>,
+    headers: axum::http::HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refused> {
     let token = who::bearer(&shared, &headers).await?;
     let allowed = token.clone().map(Actor::from).is_some_and(|actor| can(&actor, Action::BeSlave));
     let Some(token) = token.filter(|_| allowed) else {
-        return Err(Refused::new(401, "token-needed", "a slave's token is needed here", "a maintainer makes one with `bb token new slave NAME`"));
+        return Err(Refused::new(
+            401,
+            "token-needed",
+            "a slave's token is needed here",
+            "a maintainer makes one with `bb token new slave NAME`",
+        ));
     };
     let parts = shared.slave_parts();
-    let upgrade = upgrade.max_message_size(MAX_TEXT.max(MAX_CHUNK + 1024)).max_frame_size(MAX_TEXT.max(MAX_CHUNK + 1024));
+    let upgrade =
+        upgrade.max_message_size(MAX_TEXT.max(MAX_CHUNK + 1024)).max_frame_size(MAX_TEXT.max(MAX_CHUNK + 1024));
     Ok(upgrade.on_upgrade(move |socket| slaves::serve(socket, token, parts)))
 }
 

@@ -81,7 +81,12 @@ impl FromRequestParts<Arc<Shared>> for Who {
 /// Refuses a form that another site made a browser send.
 pub(super) fn own_form(who: &Who, headers: &HeaderMap, csrf: &str) -> Result<(), Refused> {
     let foreign = || {
-        Refused::new(403, "foreign-form", "this form was not sent from a page of this master", "open the page again and send it from there")
+        Refused::new(
+            403,
+            "foreign-form",
+            "this form was not sent from a page of this master",
+            "open the page again and send it from there",
+        )
     };
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {

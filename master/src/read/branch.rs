@@ -8,6 +8,8 @@ use crate::store::{Branch, BranchState, Build, Revision};
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
+use tracker::mirror::{MirrorError, Relation};
+use tracker::read::DiffLimits;
 
 /// Which branches a listing shows.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +24,11 @@ pub(crate) struct Filter {
 const ENDED: u32 = 200;
 
 /// The branches of a project, last changed first.
-pub(crate) async fn branch_summaries(shared: &Shared, project: &Guarded, filter: &Filter) -> Result<Vec<BranchSummary>, ReadError> {
+pub(crate) async fn branch_summaries(
+    shared: &Shared,
+    project: &Guarded,
+    filter: &Filter,
+) -> Result<Vec<BranchSummary>, ReadError> {
     let tip = shared.store.project_by_id(project.id).await?.tip;
     let branches = shared.store.branches(project.id, if filter.ended { ENDED } else { 0 }).await?;
     let wanted = filter.text.as_deref().map(str::to_lowercase).filter(|t| !t.is_empty());
@@ -43,7 +49,11 @@ fn mentions(line: &BranchSummary, text: &str) -> bool {
 }
 
 /// One branch's line.
-pub(crate) async fn branch_summary(shared: &Shared, project: &Guarded, branch: Branch) -> Result<BranchSummary, ReadError> {
+pub(crate) async fn branch_summary(
+    shared: &Shared,
+    project: &Guarded,
+    branch: Branch,
+) -> Result<BranchSummary, ReadError> {
     let tip = shared.store.project_by_id(project.id).await?.tip;
     Ok(summary(project, &know(shared, project, tip.as_ref(), branch).await?))
 }
@@ -55,7 +65,8 @@ fn summary(project: &Guarded, known: &Known) -> BranchSummary {
         let build = builds.iter().find(|b| b.builder.name == builder.name).map(|b| b.id);
         Mark { builder: builder.name.clone(), required: builder.required, look, word: word.to_owned(), build }
     });
-    let title = Some(branch.title.clone()).filter(|t| !t.is_empty()).or_else(|| newest.as_ref().map(|r| r.subject.clone()));
+    let title =
+        Some(branch.title.clone()).filter(|t| !t.is_empty()).or_else(|| newest.as_ref().map(|r| r.subject.clone()));
     BranchSummary {
         name: branch.name.clone(),
         project: project.name.clone(),
@@ -77,7 +88,11 @@ fn summary(project: &Guarded, known: &Known) -> BranchSummary {
 }
 
 /// A branch's whole page.
-pub(crate) async fn branch_detail(shared: &Shared, project: &Guarded, branch: Branch) -> Result<BranchDetail, ReadError> {
+pub(crate) async fn branch_detail(
+    shared: &Shared,
+    project: &Guarded,
+    branch: Branch,
+) -> Result<BranchDetail, ReadError> {
     let tip = shared.store.project_by_id(project.id).await?.tip;
     let known = know(shared, project, tip.as_ref(), branch).await?;
     let branch = &known.branch;
@@ -157,14 +172,18 @@ async fn source_views(
         (Some(candidate), state) if state != BranchState::Live => candidate.mainline.clone(),
         _ => tip.clone(),
     };
-    let commits = mirror.commits(&base, &revision.commit, 250).await;
+    let unreadable = |e: MirrorError| ReadError::Mirror(e.to_string());
+    let commits = mirror.commits_between(&base, &revision.commit, 250).await.map_err(unreadable)?.newest;
     let made = known.candidate.as_ref().filter(|c| c.mainline == base).and_then(|c| c.made_commit());
-    let diff = match made {
-        Some(candidate) => mirror.diff(&base, candidate).await,
-        None => mirror.diff_from_merge_base(&base, &revision.commit).await,
+    let (from, to) = match made {
+        Some(candidate) => (base, candidate),
+        None => match mirror.relation(&base, &revision.commit).await.map_err(unreadable)? {
+            Relation::Ahead { merge_base, .. } => (merge_base, &revision.commit),
+            Relation::Unrelated | Relation::Same | Relation::Behind => return Ok((commits, api::Diff::default())),
+        },
     };
-    let unreadable = |e: tracker::read::ReadError| ReadError::Mirror(e.to_string());
-    Ok((commits.map_err(unreadable)?, diff.map_err(unreadable)?))
+    let diff = mirror.diff(&from, to, DiffLimits::default()).await.map_err(unreadable)?;
+    Ok((commits, diff))
 }
 
 /// The builders' rows: for each revision that has one, the latest build.
@@ -183,11 +202,9 @@ async fn rows(
         let newest = known.builds.iter().find(|b| b.builder.name == builder.name);
         let number = known.newest.as_ref().map_or(0, |r| r.number);
         let mut builds = Vec::new();
-        for (number, build) in newest
-            .map(|b| (number, b))
-            .into_iter()
-            .chain(older.iter().filter_map(|(n, builds)| Some((*n, builds.iter().find(|b| b.builder.name == builder.name)?))))
-        {
+        for (number, build) in newest.map(|b| (number, b)).into_iter().chain(
+            older.iter().filter_map(|(n, builds)| Some((*n, builds.iter().find(|b| b.builder.name == builder.name)?))),
+        ) {
             builds.push(build_summary(shared, project, build, &known.branch.name, number).await?);
         }
         let says = builds.first().filter(|b| newest.is_some_and(|n| n.id == b.id)).map(|b| b.says.clone());

@@ -5,9 +5,10 @@ use crate::names;
 use crate::state::{Guarded, Shared};
 use crate::store::{Build, BuildRowState, Step};
 use gate::verdict;
-use protocol::api::{BuildDetail, BuildState, BuildSummary, Look, StepDetail};
 use protocol::BranchName;
+use protocol::api::{BuildDetail, BuildState, BuildSummary, Look, StepDetail};
 use recipe::Run;
+use tracker::mirror::Mirror;
 
 /// A build's line.
 pub(crate) async fn build_summary(
@@ -82,7 +83,8 @@ async fn steps(shared: &Shared, build: &Build) -> Result<Vec<StepDetail>, ReadEr
     let begun = shared.store.steps(build.id).await?;
     let mut steps = Vec::with_capacity(build.builder.steps.len() + 1);
     for step in &begun {
-        let plan = usize::try_from(step.number).ok().and_then(|n| n.checked_sub(1)).and_then(|n| build.builder.steps.get(n));
+        let plan =
+            usize::try_from(step.number).ok().and_then(|n| n.checked_sub(1)).and_then(|n| build.builder.steps.get(n));
         let log_len = shared.logs.len(build.id, step.number)?;
         steps.push(begun_step(build, step, plan.map(|p| command(&p.run)).unwrap_or_default(), log_len));
     }
@@ -140,12 +142,16 @@ fn command(run: &Run) -> String {
 /// A word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn reproduce(shared: &Shared, build: &Build, summary: &BuildSummary) -> Vec<String> {
     let git = format!("{}/git/{}.git", shared.url, summary.project);
-    let reference = names::build_ref(&summary.branch, summary.revision, &build.commit);
+    let reference = Mirror::kept_candidate_ref(&summary.branch, summary.revision, &build.commit);
     let mut lines = vec![format!("git fetch {git} {reference} && git switch --detach FETCH_HEAD")];
     lines.extend(build.builder.steps.iter().map(|step| command(&step.run)));
     lines

@@ -23,13 +23,16 @@ pub(super) struct Known {
 /// Words of the tracker for a source that is not there.
 const GONE: [&str; 2] = ["no-such-branch", "not-found"];
 
-pub(super) async fn know(shared: &Shared, project: &Guarded, tip: Option<&CommitId>, branch: Branch) -> Result<Known, ReadError> {
+pub(super) async fn know(
+    shared: &Shared,
+    project: &Guarded,
+    tip: Option<&CommitId>,
+    branch: Branch,
+) -> Result<Known, ReadError> {
     let store = &shared.store;
     let newest = store.newest_revision(branch.id).await?;
     let (candidate, builds) = match &newest {
-        Some(revision) => {
-            (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?)
-        }
+        Some(revision) => (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?),
         None => (None, Vec::new()),
     };
     let entries = store.entries_of(branch.id).await?;
@@ -37,7 +40,9 @@ pub(super) async fn know(shared: &Shared, project: &Guarded, tip: Option<&Commit
         author: author(&branch, newest.as_ref()),
         life: life(&branch, &entries),
         source: source(&branch, newest.is_some()),
-        revision: newest.as_ref().map(|r| verdict::Revision { number: r.number, refused: r.refusal.clone().map(trouble) }),
+        revision: newest
+            .as_ref()
+            .map(|r| verdict::Revision { number: r.number, refused: r.refusal.clone().map(trouble) }),
         recipe: recipe(&project.recipe()),
         candidate: on_tip(candidate.as_ref(), tip),
         builders: Vec::new(),

@@ -67,7 +67,8 @@ pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overv
         }
     }
     // Those that a maintainer can accept come first; then who waits longest.
-    needs_person.sort_by_key(|b| (b.verdict.would_land != WouldLand::NotYet || b.verdict.state != "ready", b.changed_ms));
+    needs_person
+        .sort_by_key(|b| (b.verdict.would_land != WouldLand::NotYet || b.verdict.state != "ready", b.changed_ms));
     let mut running = Vec::new();
     for build in shared.store.open_builds().await? {
         if build.project == guarded.id && build.state == BuildRowState::Running {
@@ -85,5 +86,13 @@ pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overv
         })
     });
     let landed = landed.take(8).collect();
-    Ok(Overview { needs_person, turns, running, queue: all.entries, landed, slaves: slaves(shared).await?, project: all.project })
+    Ok(Overview {
+        needs_person,
+        turns,
+        running,
+        queue: all.entries,
+        landed,
+        slaves: slaves(shared).await?,
+        project: all.project,
+    })
 }

@@ -10,7 +10,8 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     if project.claim().is_none() {
         return Ok(Again::AtTick);
     }
-    let (Some(tip), RecipeState::Fine(in_use)) = (shared.store.project_by_id(project.id).await?.tip, project.recipe()) else {
+    let (Some(tip), RecipeState::Fine(in_use)) = (shared.store.project_by_id(project.id).await?.tip, project.recipe())
+    else {
         return Ok(Again::AtTick);
     };
     for candidate in shared.store.candidates_without_builds(project.id, &tip).await? {

@@ -9,6 +9,7 @@ use protocol::CommitId;
 use protocol::api::{CandidateOutcome, DiffKind, DiffLine};
 use similar::{ChangeTag, TextDiff};
 use tracker::candidate::{self, CandidateRequest, Identity, Message};
+use tracker::mirror::MirrorError;
 
 /// Candidates made in one turn.
 const TURN: u32 = 64;
@@ -18,7 +19,7 @@ const MAX_LINES: usize = 2000;
 
 /// The day that entries folded now are dated, in UTC.
 pub(super) fn today() -> String {
-    Timestamp::now().to_zoned(TimeZone::UTC).date().to_string()
+    Timestamp::now().to_zoned_datetime(TimeZone::UTC).date().to_string()
 }
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
@@ -34,13 +35,22 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         let (outcome, detail, changes_recipe) = record(made)?;
         if let Outcome::Made(made) = &outcome {
             let newest = shared.store.newest_revision(branch.id).await?.is_some_and(|r| r.id == revision.id);
-            let reference = names::build_ref(&branch.name, revision.number, &made.commit);
-            let kept = project.mirror.set_candidate(&branch.name, &reference, &made.commit, newest).await;
-            kept.map_err(|e| StepError::Tracker(e.to_string()))?;
+            let (name, commit) = (&branch.name, &made.commit);
+            project.mirror.keep_candidate(name, revision.number, commit).await.map_err(failed)?;
+            if newest {
+                project.mirror.set_candidate(name, commit).await.map_err(failed)?;
+            }
         }
-        shared.store.add_candidate(claim, &branch, &revision, &tip, &day, &outcome, &text, &detail, changes_recipe).await?;
+        shared
+            .store
+            .add_candidate(claim, &branch, &revision, &tip, &day, &outcome, &text, &detail, changes_recipe)
+            .await?;
     }
     Ok(if more { Again::Now } else { Again::AtTick })
+}
+
+fn failed(error: MirrorError) -> StepError {
+    StepError::Tracker(error.to_string())
 }
 
 fn request(

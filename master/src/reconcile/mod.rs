@@ -74,7 +74,7 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
 fn spawn<F, W>(shared: &Arc<Shared>, project: &Arc<Guarded>, tasks: &mut JoinSet<()>, name: &'static str, step: F)
 where
     F: Fn(Arc<Shared>, Arc<Guarded>) -> W + Send + 'static,
-    W: Future<Output = Result<Again, StepError>> + Send,
+    W: Future<Output = Result<Again, StepError>> + Send + 'static,
 {
     let (all, project) = (shared.clone(), project.clone());
     tasks.spawn(turns(name, shared.clone(), move || step(all.clone(), project.clone())));

@@ -4,12 +4,14 @@ use super::{Again, StepError, builds, mainline};
 use crate::recipes;
 use crate::state::{Guarded, RecipeInUse, RecipeState, Shared};
 use crate::store::{Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Standing, now};
-use gate::queue::{self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Pause, Policy, PushRefused, QueueState, Stack, StackId};
+use gate::queue::{
+    self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Pause, Policy, PushRefused, QueueState, Stack, StackId,
+};
 use protocol::{CommitId, UnixMs, api};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tracker::land::LandError;
+use tracker::land::{LandError, Step};
 
 /// Entries of which candidates are looked at: the serial queue wants the first, and the next soon after.
 const LOOKAHEAD: usize = 4;
@@ -113,7 +115,8 @@ async fn stack(
             match own.map_err(|e| StepError::Tracker(e.to_string()))? {
                 RecipeState::Fine(in_use) => {
                     let builders = gate::builders::builders_for(&in_use.recipe);
-                    let builders = builders.into_iter().map(|b| BuilderOf { name: b.name.clone(), required: b.required });
+                    let builders =
+                        builders.into_iter().map(|b| BuilderOf { name: b.name.clone(), required: b.required });
                     let builders: Vec<BuilderOf> = builders.collect();
                     let builds = builds_of(shared, candidate, &made.commit).await?;
                     recipe = Some(in_use);
@@ -132,8 +135,7 @@ async fn stack(
         (_, api::CandidateOutcome::Made { .. }) => queue::Candidate::NotMade,
     };
     let push_refused = project.push_refused(candidate.id);
-    let stack =
-        Stack { id, on: candidate.mainline.clone(), entries: vec![entry], candidate: outcome, push_refused };
+    let stack = Stack { id, on: candidate.mainline.clone(), entries: vec![entry], candidate: outcome, push_refused };
     Ok((stack, recipe))
 }
 
@@ -196,7 +198,8 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
     let Some(landing) = shared.store.open_landing(project.id).await? else { return Ok(()) };
     let (url, mainline) = mainline::official(project).map_err(StepError::Tracker)?;
     let request = serde_json::from_str(&candidate.request).map_err(|e| StepError::Tracker(e.to_string()))?;
-    match project.mirror.land(&url, &mainline, &landing.from, &landing.to, &request).await {
+    let step = Step { request, commit: landing.to.clone() };
+    match project.mirror.land(&url, &mainline, &landing.from, &[step]).await {
         Ok(_) => {
             let entry = shared.store.entry(landing.entry).await?;
             let branch = shared.store.branch_by_id(entry.branch).await?;
@@ -204,7 +207,7 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
             tracing::info!(project = %project.name, branch = %branch.name, commit = landing.to.short(), "landed");
             project.look_at_mainline();
         }
-        Err(LandError::Unreachable { .. }) => {
+        Err(LandError::Unreachable(_)) => {
             // Whether it landed is not known: the intent stays, and the remote's ref decides.
             return Err(StepError::Tracker("the official repository can't be reached".to_owned()));
         }

@@ -9,6 +9,7 @@ use protocol::wire::{Assignment, ToSlave};
 use protocol::{BranchId, BuildId, BuildResult, SlaveId};
 use std::collections::HashMap;
 use std::time::Duration;
+use tracker::mirror::Mirror;
 
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
     let slaves = shared.store.slaves().await?;
@@ -117,7 +118,9 @@ fn situation(
     });
     Situation {
         now: now(),
-        reluctant_after_ms: i64::try_from(shared.config.times.reluctant_after_s).unwrap_or(i64::MAX).saturating_mul(1000),
+        reluctant_after_ms: i64::try_from(shared.config.times.reluctant_after_s)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000),
         waiting: waiting.collect(),
         running: running.collect(),
         slaves: slaves.collect(),
@@ -148,7 +151,7 @@ async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepEr
         of,
         project: project.name.clone(),
         git_path: format!("/git/{}.git", project.name),
-        git_ref: crate::names::build_ref(&branch.name, revision.number, &build.commit),
+        git_ref: Mirror::kept_candidate_ref(&branch.name, revision.number, &build.commit),
         commit: build.commit.clone(),
         what: format!("{} r{}", branch.name, revision.number),
         builder: build.builder.clone(),

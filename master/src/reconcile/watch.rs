@@ -3,7 +3,7 @@
 use super::{Again, StepError};
 use crate::state::{Guarded, Shared};
 use crate::store::{Branch, NewRevision, Revision, Trouble, now};
-use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
 use protocol::{CommitId, UnixMs};
 use std::time::Duration;
 use tracker::Explain;
@@ -21,10 +21,9 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     }
     let due = shared.store.branches_due(project.id, TURN).await?;
     let more = due.len() == TURN as usize;
-    let mut looks = futures_util::stream::iter(due.iter().map(|branch| look(shared, project, branch))).buffer_unordered(AT_ONCE);
-    while let Some(done) = looks.next().await {
-        done?;
-    }
+    futures_util::stream::iter(due.into_iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, |branch| async move { look(shared, project, &branch).await })
+        .await?;
     if more {
         return Ok(Again::Now);
     }
@@ -101,14 +100,8 @@ async fn admit(
         revision: number,
         limits,
     };
-    let mut new = NewRevision {
-        number,
-        commit,
-        subject: String::new(),
-        author: String::new(),
-        commits: 0,
-        refusal: None,
-    };
+    let mut new =
+        NewRevision { number, commit, subject: String::new(), author: String::new(), commits: 0, refusal: None };
     match project.mirror.admit(&shared.poller, &admission).await {
         Ok(admitted) => {
             new.commit = admitted;

@@ -4,7 +4,7 @@
 
 mod connection;
 
-pub(crate) use connection::serve;
+pub(crate) use connection::{Parts, serve};
 
 use protocol::wire::{BuildRef, ToSlave};
 use protocol::{ProjectId, SlaveId};

@@ -49,7 +49,11 @@ const fn author(name: &'static str, email: &'static str, when: i64) -> Author<'s
 
 /// Makes all of them in a folder.
 pub(super) fn make(folder: &Path) -> Result<Repositories, CliError> {
-    let text = |path: &Path| path.to_str().map(ToOwned::to_owned).ok_or_else(|| CliError::new(format!("the path {} is not UTF-8", path.display())));
+    let text = |path: &Path| {
+        path.to_str()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| CliError::new(format!("the path {} is not UTF-8", path.display())))
+    };
     let official = folder.join("heron.git");
     let olga = author("Olga Reed", "olga@heron.example", 1_790_000_000);
     let main = Sample::create(&official)?;
@@ -87,7 +91,10 @@ pub(super) fn make(folder: &Path) -> Result<Repositories, CliError> {
         "loud-greeting",
         author("Samir Naik", "samir@samir.example", 1_790_110_000),
         "Ask for a loud greeting",
-        &[("tests/loud.sh", Some(broken)), ("Makefile", Some(&MAKEFILE.replace("tests/greet.sh\n", "tests/greet.sh\n\tsh tests/loud.sh\n")))],
+        &[
+            ("tests/loud.sh", Some(broken)),
+            ("Makefile", Some(&MAKEFILE.replace("tests/greet.sh\n", "tests/greet.sh\n\tsh tests/loud.sh\n"))),
+        ],
     )?;
     let french = GREET.replace("Hello", "Bonjour");
     jun.commit(

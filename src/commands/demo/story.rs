@@ -72,7 +72,10 @@ impl Teller {
             // The stream also says now and then that it is alive, so that what makes no event is seen, too.
             if !matches!(timeout_at(deadline, events.next()).await, Ok(Some(Ok(_)))) {
                 let verdict = &seen.summary.verdict;
-                return Err(CliError::new(format!("{}: {what} did not come true; it is {}: {}", branch.name, verdict.state, verdict.because)));
+                return Err(CliError::new(format!(
+                    "{}: {what} did not come true; it is {}: {}",
+                    branch.name, verdict.state, verdict.because
+                )));
             }
         }
     }
@@ -81,12 +84,19 @@ impl Teller {
     async fn follow(&self, branch: &Branch) -> Result<(), CliError> {
         let fetched = self.until(branch, "being fetched", |b| !b.revisions.is_empty()).await?;
         if let Some(revision) = fetched.revisions.first() {
-            say(&format!("{:<16} fetched as r{}: {} {}", branch.name, revision.number, revision.commit.short(), revision.subject))?;
+            say(&format!(
+                "{:<16} fetched as r{}: {} {}",
+                branch.name,
+                revision.number,
+                revision.commit.short(),
+                revision.subject
+            ))?;
         }
         let tried = self.until(branch, "being made a candidate", |b| b.candidate.is_some()).await?;
         match tried.candidate.map(|c| c.outcome) {
             Some(CandidateOutcome::Made { commit, fragments, .. }) => {
-                let folded = if fragments.is_empty() { String::new() } else { format!(", {} folded", fragments.join(", ")) };
+                let folded =
+                    if fragments.is_empty() { String::new() } else { format!(", {} folded", fragments.join(", ")) };
                 say(&format!("{:<16} candidate {}: merged with mainline{folded}", branch.name, commit.short()))?;
                 let ended = |b: &BranchDetail| {
                     !b.builders.is_empty()
@@ -102,7 +112,9 @@ impl Teller {
                 let files: Vec<String> = files.into_iter().map(|f| f.path).collect();
                 say(&format!("{:<16} no candidate: conflicts with mainline in {}", branch.name, files.join(", ")))?;
             }
-            Some(CandidateOutcome::Refused(refusal)) => say(&format!("{:<16} no candidate: {}", branch.name, refusal.text))?,
+            Some(CandidateOutcome::Refused(refusal)) => {
+                say(&format!("{:<16} no candidate: {}", branch.name, refusal.text))?
+            }
             None => {}
         }
         let now = self.look(branch).await?;
@@ -125,7 +137,9 @@ impl Teller {
         let path = format!("/projects/heron/branches/{}/accept", branch.name);
         let entry: QueueEntry = self.client.post(&path, &Accept { commit }).await?;
         say(&format!("{:<16} accepted by {}: r{} goes to the queue", branch.name, entry.accepted_by, entry.revision))?;
-        let landed = self.until(branch, "landing", |b| b.queue.first().is_some_and(|q| q.landed.is_some() || q.left_ms.is_some())).await?;
+        let landed = self
+            .until(branch, "landing", |b| b.queue.first().is_some_and(|q| q.landed.is_some() || q.left_ms.is_some()))
+            .await?;
         let Some(commit) = landed.queue.first().and_then(|q| q.landed.clone()) else {
             let says = landed.queue.first().map(|q| q.says.clone()).unwrap_or_default();
             return Err(CliError::new(format!("{} did not land: {says}", branch.name)));

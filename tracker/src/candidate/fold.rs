@@ -198,7 +198,11 @@ fn fold(
             None => None,
             Some(kept) if !kept.is_file() => {
                 let text = format!("{whose}{path} is not a plain file");
-                return Ok(Err(refused("changelog-not-a-file", text, "make it a file, or name another in `changelog` of .bb.toml")));
+                return Ok(Err(refused(
+                    "changelog-not-a-file",
+                    text,
+                    "make it a file, or name another in `changelog` of .bb.toml",
+                )));
             }
             Some(kept) => match kept.bytes(repository, MAX_CHANGELOG)? {
                 Some(bytes) => Some(bytes),
@@ -225,8 +229,8 @@ fn fold(
             notes.extend(folded.notes.iter().map(|note| shown(note.to_string().as_bytes())));
             let before = mainline_bytes.unwrap_or_default().to_vec();
             let decides = mainline.is_some() || !folded.changelog.is_empty();
-            let change = (before != folded.changelog)
-                .then(|| ChangelogChange { before, after: folded.changelog.clone() });
+            let change =
+                (before != folded.changelog).then(|| ChangelogChange { before, after: folded.changelog.clone() });
             let after = decides.then_some(folded.changelog);
             let mode = mainline.or(branch).map_or(0o100_644, |kept| kept.mode);
             Ok(Ok(Folding { change, after, mode, ..nothing(notes, taken) }))

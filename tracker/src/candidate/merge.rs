@@ -56,7 +56,9 @@ fn parse(answer: &[u8]) -> Option<MergedTree> {
             conflicted.push(Conflicted { path: path.to_vec(), message: String::new() });
         }
     }
-    while let Some(count) = fields.next().and_then(|field| std::str::from_utf8(field).ok()?.trim().parse::<usize>().ok()) {
+    while let Some(count) =
+        fields.next().and_then(|field| std::str::from_utf8(field).ok()?.trim().parse::<usize>().ok())
+    {
         let paths: Vec<&[u8]> = fields.by_ref().take(count).collect();
         let (kind, text) = (fields.next()?, fields.next()?);
         if !kind.starts_with(b"CONFLICT") {
@@ -134,7 +136,10 @@ pub(super) fn marked_parts(bytes: &[u8]) -> String {
                 text.push_str("… and more\n");
                 return text;
             }
-            text.push_str(&crate::text::shortened(&String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)), 2000));
+            text.push_str(&crate::text::shortened(
+                &String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)),
+                2000,
+            ));
             text.push('\n');
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::text::{shortened, shown};
 use protocol::BranchName;
+use serde::{Deserialize, Serialize};
 
 /// What the message of a candidate says besides the branch's name. All of it may be a stranger's words.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// What the branch is, one line.
     pub title: String,

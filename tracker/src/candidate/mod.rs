@@ -16,9 +16,10 @@ use fold::{Folding, NotFolded};
 use merge::MergedTree;
 use protocol::api::{ConflictFile, Refusal};
 use protocol::{BranchName, CommitId};
+use serde::{Deserialize, Serialize};
 
-/// Which candidate to make.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Which candidate to make. Kept as JSON beside the candidate, it can be made again.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct CandidateRequest {
     /// The branch's name.
     pub branch: BranchName,
@@ -43,7 +44,7 @@ pub struct CandidateRequest {
 }
 
 /// Who a commit is by.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The name.
     pub name: String,
@@ -214,7 +215,10 @@ fn finish(
 }
 
 /// The tree that a request must give, made anew: for the check before a landing.
-pub(crate) async fn expected_commit(mirror: &Mirror, request: &CandidateRequest) -> Result<Option<CommitId>, MirrorError> {
+pub(crate) async fn expected_commit(
+    mirror: &Mirror,
+    request: &CandidateRequest,
+) -> Result<Option<CommitId>, MirrorError> {
     match mirror.make(request).await? {
         CandidateOutcome::Made(made) => Ok(Some(made.commit)),
         CandidateOutcome::Conflict { .. } | CandidateOutcome::Refused(_) => Ok(None),

@@ -2,8 +2,8 @@
 
 mod run;
 
-pub use run::{RunError, RunLimits};
 pub(crate) use run::{Run, Running};
+pub use run::{RunError, RunLimits};
 
 use crate::Explain;
 use std::ffi::OsString;

@@ -428,8 +428,7 @@ impl Running {
     pub(crate) async fn finish(&mut self) -> Result<(Option<i32>, Option<i32>, String), RunError> {
         use std::os::unix::process::ExitStatusExt;
         self.stdin = None;
-        let status =
-            self.child.wait().await.map_err(|source| RunError::Pipe { what: self.what.clone(), source })?;
+        let status = self.child.wait().await.map_err(|source| RunError::Pipe { what: self.what.clone(), source })?;
         // What it left running would hold the pipe for errors open.
         drop(std::mem::replace(&mut self.group, Group(None)));
         let stderr = match self.stderr.take() {

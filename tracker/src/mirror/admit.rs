@@ -53,7 +53,15 @@ pub struct AdmissionLimits {
 
 impl Default for AdmissionLimits {
     fn default() -> Self {
-        let reserved = [".gitattributes", ".gitmodules", ".mailmap", recipe::FILE_NAME, "ChangeLog", "repo.ChangeLog", "changelog-fragments"];
+        let reserved = [
+            ".gitattributes",
+            ".gitmodules",
+            ".mailmap",
+            recipe::FILE_NAME,
+            "ChangeLog",
+            "repo.ChangeLog",
+            "changelog-fragments",
+        ];
         Self {
             wall: Duration::from_secs(10 * 60),
             pack_bytes: 1 << 30,
@@ -176,7 +184,8 @@ impl Explain for AdmissionError {
             Self::NoBranch { .. } => "push the branch there, or publish it by the name that it has".to_owned(),
             Self::Source(error) => error.hint(),
             Self::TooLarge { .. } => {
-                "take large files out of all commits of the branch (git rebase -i), or an admin raises the limit".to_owned()
+                "take large files out of all commits of the branch (git rebase -i), or an admin raises the limit"
+                    .to_owned()
             }
             Self::TimedOut { .. } => "it is tried again; publish from a faster server if that goes on".to_owned(),
             Self::Fsck { .. } => "make the commit anew with a current git: `git fsck` names the object".to_owned(),
@@ -276,7 +285,8 @@ impl Mirror {
         receive.push(format!(" -c receive.maxInputSize={} receive-pack", limits.pack_bytes));
         let commit = &checked.commit;
         let run = self.git().bounded().repository(scratch.path()).env("GIT_ALLOW_PROTOCOL", "file");
-        let run = self.sees_mirror(run, admission).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
+        let run =
+            self.sees_mirror(run, admission).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
         // A number that is used again belongs to an admission that was killed before anybody heard of it.
         let run = run.arg(format!("+{commit}:{}", Self::revision_ref(name, *revision)));
         let run = run.arg(format!("+{commit}:{}", Self::head_ref(name)));

@@ -48,10 +48,9 @@ pub(super) async fn fetched_commit(
     let text = String::from_utf8_lossy(&said.stdout);
     match text.trim().split_once(' ') {
         Some(("commit", id)) => id.parse().map_err(|_| answer("git for-each-ref")),
-        Some(_) => Err(AdmissionError::NotACommit {
-            url: admission.source.to_string(),
-            branch: admission.branch.display(),
-        }),
+        Some(_) => {
+            Err(AdmissionError::NotACommit { url: admission.source.to_string(), branch: admission.branch.display() })
+        }
         None => Err(answer("git for-each-ref")),
     }
 }
@@ -183,18 +182,25 @@ async fn walk_tree(
         }
         let mut next: Vec<(Id, String)> = Vec::new();
         for (id, path, bytes) in level {
-            let entries = parse_tree(&bytes).ok_or_else(|| refused(format!("a folder that can't be read at `{path}`")))?;
+            let entries =
+                parse_tree(&bytes).ok_or_else(|| refused(format!("a folder that can't be read at `{path}`")))?;
             let mut folder = Folder { files: 0, folders: Vec::new() };
             let mut lower: HashMap<String, &[u8]> = HashMap::new();
             for entry in &entries {
                 let name = || format!("{path}{}", shown(entry.name));
                 if entry.name.len() > MAX_NAME {
-                    return Err(refused(format!("a name of more than {MAX_NAME} bytes: `{}`", crate::text::shortened(&name(), 80))));
+                    return Err(refused(format!(
+                        "a name of more than {MAX_NAME} bytes: `{}`",
+                        crate::text::shortened(&name(), 80)
+                    )));
                 }
                 if let Some(twin) = lower.insert(folded(entry.name), entry.name) {
                     doubtful.twins.push((path.clone(), plain(twin), plain(entry.name)));
                 }
-                if entry.mode == b"120000" && path.is_empty() && limits.reserved.iter().any(|r| r.as_bytes() == entry.name) {
+                if entry.mode == b"120000"
+                    && path.is_empty()
+                    && limits.reserved.iter().any(|r| r.as_bytes() == entry.name)
+                {
                     doubtful.links.push(plain(entry.name));
                 }
                 if entry.is_folder() {
@@ -289,7 +295,8 @@ async fn compare_with_mainline(
                 }
             }
             for (folder, one, other) in doubtful.twins {
-                let both = mode_at(&format!("{folder}{one}"))?.is_some() && mode_at(&format!("{folder}{other}"))?.is_some();
+                let both =
+                    mode_at(&format!("{folder}{one}"))?.is_some() && mode_at(&format!("{folder}{other}"))?.is_some();
                 if !both {
                     let what = format!("names that differ in case only: `{folder}{one}` and `{folder}{other}`");
                     return Err(AdmissionError::Tree { branch, what });
@@ -390,7 +397,8 @@ impl Batch {
             return Err(answer("git cat-file"));
         };
         let size: usize = size.parse().map_err(|_| answer("git cat-file"))?;
-        self.left = self.left.checked_sub(size).ok_or_else(|| answer("git cat-file, whose trees are too large together,"))?;
+        self.left =
+            self.left.checked_sub(size).ok_or_else(|| answer("git cat-file, whose trees are too large together,"))?;
         let mut bytes = vec![0; size + 1];
         self.stdout.read_exact(&mut bytes).await.map_err(unread)?;
         bytes.truncate(size);

@@ -55,7 +55,8 @@ impl Explain for MirrorError {
         match self {
             Self::NoCommit { .. } => "it is fetched again; if its source is gone, publish the branch again".to_owned(),
             Self::Objects { .. } | Self::Io { .. } => {
-                "an admin looks at the disk; a damaged mirror can be deleted, it is made anew from the sources".to_owned()
+                "an admin looks at the disk; a damaged mirror can be deleted, it is made anew from the sources"
+                    .to_owned()
             }
             Self::Run(error) => error.hint(),
             Self::Answer { .. } => "report the version of git to the makers of bb".to_owned(),

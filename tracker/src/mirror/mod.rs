@@ -16,7 +16,6 @@ pub use error::MirrorError;
 pub use objects::{EntryKind, Relation, RootEntry};
 pub use official::{OfficialError, OfficialUrl, OfficialUrlRefused};
 
-
 pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, oid, tree_of};
 pub(crate) use official::{official_error, official_limits, with_other_side};
 
@@ -98,17 +97,41 @@ impl Mirror {
         format!("refs/branches/{branch}/candidate")
     }
 
+    /// The ref that holds one candidate for as long as it may be built or landed.
+    pub fn kept_candidate_ref(branch: &BranchName, revision: u32, commit: &CommitId) -> String {
+        format!("refs/branches/{branch}/candidates/r{revision}-{}", commit.short())
+    }
+
+    /// Keeps a candidate that may be built, also when the branch has a newer one.
+    ///
+    /// # Errors
+    /// When the commit is not there or the ref can't be written.
+    pub async fn keep_candidate(
+        &self,
+        branch: &BranchName,
+        revision: u32,
+        commit: &CommitId,
+    ) -> Result<(), MirrorError> {
+        self.set_ref(Self::kept_candidate_ref(branch, revision, commit), commit).await
+    }
+
     /// Makes `refs/branches/NAME/candidate` point to a commit of the mirror, so that it can be fetched.
     ///
     /// # Errors
     /// When the commit is not there or the ref can't be written.
     pub async fn set_candidate(&self, branch: &BranchName, commit: &CommitId) -> Result<(), MirrorError> {
-        let (name, commit) = (Self::candidate_ref(branch), commit.clone());
+        self.set_ref(Self::candidate_ref(branch), commit).await
+    }
+
+    async fn set_ref(&self, name: String, commit: &CommitId) -> Result<(), MirrorError> {
+        let commit = commit.clone();
         self.with_repository(move |repository| {
             let id = oid(&commit)?;
             repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
             let what = || format!("setting {name}");
-            repository.reference(&name, id, true, "").map_err(|source| MirrorError::Objects { what: what(), source })?;
+            repository
+                .reference(&name, id, true, "")
+                .map_err(|source| MirrorError::Objects { what: what(), source })?;
             Ok(())
         })
         .await
@@ -157,7 +180,8 @@ impl Mirror {
             // Made beside it and moved there, so that it is whole or not there at all.
             let new = self.path.with_extension("new");
             let _ = std::fs::remove_dir_all(&new);
-            init_bare(&new).map_err(|source| MirrorError::Objects { what: format!("making {}", new.display()), source })?;
+            init_bare(&new)
+                .map_err(|source| MirrorError::Objects { what: format!("making {}", new.display()), source })?;
             std::fs::rename(&new, &self.path).map_err(io)?;
         }
         let config = self.path.join("config");

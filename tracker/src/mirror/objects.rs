@@ -113,10 +113,7 @@ pub(crate) fn find_commit<'r>(
     repository.find_commit(oid(commit)?).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })
 }
 
-pub(crate) fn tree_of<'r>(
-    repository: &'r git2::Repository,
-    commit: &CommitId,
-) -> Result<git2::Tree<'r>, MirrorError> {
+pub(crate) fn tree_of<'r>(repository: &'r git2::Repository, commit: &CommitId) -> Result<git2::Tree<'r>, MirrorError> {
     find_commit(repository, commit)?
         .tree()
         .map_err(|source| MirrorError::Objects { what: format!("reading the tree of {commit}"), source })

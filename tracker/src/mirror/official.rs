@@ -92,7 +92,11 @@ impl fmt::Display for OfficialUrl {
                 if hidden.is_ok() { url.fmt(f) } else { f.write_str("(a URL)") }
             }
             Ok(mut url) if url.password().is_some() => {
-                if url.set_password(None).is_ok() { url.fmt(f) } else { f.write_str("(a URL)") }
+                if url.set_password(None).is_ok() {
+                    url.fmt(f)
+                } else {
+                    f.write_str("(a URL)")
+                }
             }
             _ => f.write_str(&self.0),
         }
@@ -135,7 +139,9 @@ impl Explain for OfficialError {
 
     fn hint(&self) -> String {
         match self {
-            Self::NoBranch { .. } => "name the mainline branch in the project's configuration, or make its first commit".to_owned(),
+            Self::NoBranch { .. } => {
+                "name the mainline branch in the project's configuration, or make its first commit".to_owned()
+            }
             Self::Reach(PollError::NeedsPassword { .. }) => {
                 "give the user that runs the master a key or credential helper for the official repository".to_owned()
             }
@@ -195,7 +201,11 @@ impl Mirror {
         let limits = RunLimits { wall: Duration::from_secs(60), ..official_limits() };
         let said = run.limits(limits).output().await.map_err(|error| official_error(url, branch, error))?;
         let text = String::from_utf8_lossy(&said.stdout);
-        Ok(text.lines().filter_map(|line| line.split_once('\t')).find(|(_, n)| *n == name).and_then(|(id, _)| id.parse().ok()))
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(_, n)| *n == name)
+            .and_then(|(id, _)| id.parse().ok()))
     }
 }
 

@@ -26,7 +26,8 @@ impl Scratch {
         let lock = File::create(folder.join(format!("{name}.lock"))).map_err(io)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| io(error.into()))?;
         remove(&path).map_err(io)?;
-        init_bare(&path).map_err(|source| MirrorError::Objects { what: format!("making {}", path.display()), source })?;
+        init_bare(&path)
+            .map_err(|source| MirrorError::Objects { what: format!("making {}", path.display()), source })?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -57,10 +58,11 @@ pub(super) fn remove_leftovers(mirror: &Path) {
         if !path.is_dir() {
             continue;
         }
-        let free = File::create(&lock_path)
-            .ok()
-            .filter(|lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if free.is_some() && let Err(error) = remove(&path) {
+        let free =
+            File::create(&lock_path).ok().filter(|lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
+        if free.is_some()
+            && let Err(error) = remove(&path)
+        {
             tracing::warn!(path = %path.display(), %error, "a scratch repository could not be removed");
         }
     }

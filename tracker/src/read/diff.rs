@@ -25,14 +25,7 @@ pub struct DiffLimits {
 
 impl Default for DiffLimits {
     fn default() -> Self {
-        Self {
-            files: 300,
-            lines_of_file: 2000,
-            lines: 20_000,
-            bytes: 2 << 20,
-            file_bytes: 4 << 20,
-            line_chars: 1000,
-        }
+        Self { files: 300, lines_of_file: 2000, lines: 20_000, bytes: 2 << 20, file_bytes: 4 << 20, line_chars: 1000 }
     }
 }
 
@@ -143,7 +136,9 @@ fn file(
     let delta = diff.get_delta(at).unwrap_or(delta);
     match patch {
         Some(patch) if !delta.flags().is_binary() => lines(&patch, limits, left, &mut file)?,
-        _ if is_large(delta.old_file()) || is_large(delta.new_file()) => file.notes.push("too large to be compared".to_owned()),
+        _ if is_large(delta.old_file()) || is_large(delta.new_file()) => {
+            file.notes.push("too large to be compared".to_owned())
+        }
         _ if delta.flags().is_binary() => file.notes.push("binary".to_owned()),
         _ => {}
     }
@@ -203,7 +198,12 @@ fn push(
 }
 
 /// What happened besides lines; always told, whatever is cut.
-fn notes(repository: &Repository, status: Delta, old: Option<Kept>, new: Option<Kept>) -> Result<Vec<String>, MirrorError> {
+fn notes(
+    repository: &Repository,
+    status: Delta,
+    old: Option<Kept>,
+    new: Option<Kept>,
+) -> Result<Vec<String>, MirrorError> {
     let mut notes = Vec::new();
     match (old, new) {
         (None, Some(new)) if new.mode == 0o100_644 => notes.push("new file".to_owned()),

@@ -22,10 +22,8 @@ pub(super) fn allowed_repository(text: &str, path: &Path, policy: &SourcePolicy)
         }
         _ => return Err(not_allowed()),
     };
-    let leads_out = |to: &Path| UrlRefused::LocalLeadsOut {
-        text: text.clone(),
-        leads_to: shortened(&to.to_string_lossy(), 80),
-    };
+    let leads_out =
+        |to: &Path| UrlRefused::LocalLeadsOut { text: text.clone(), leads_to: shortened(&to.to_string_lossy(), 80) };
     let git_dir = git_dir(&real).ok_or_else(|| not_found("it is not a git repository"))?;
     for place in reads_from(&git_dir) {
         let place = place.canonicalize().map_err(|_| leads_out(&place))?;
@@ -55,7 +53,8 @@ fn reads_from(git_dir: &Path) -> Vec<PathBuf> {
         None => git_dir.to_owned(),
     };
     let mut places = vec![git_dir.to_owned(), common.clone()];
-    places.extend(["objects", "refs", "config", "HEAD"].map(|part| common.join(part)).into_iter().filter(|p| p.exists()));
+    places
+        .extend(["objects", "refs", "config", "HEAD"].map(|part| common.join(part)).into_iter().filter(|p| p.exists()));
     let mut stores = vec![common.join("objects")];
     while let Some(store) = stores.pop() {
         for inner in ["pack", "info"].map(|part| store.join(part)).into_iter().filter(|p| p.exists()) {

@@ -194,7 +194,10 @@ mod tests {
         assert_eq!(code("refs/tags/v1"), "ref-not-a-branch");
         assert_eq!(code("a\nb"), "ref-control-characters");
         assert_eq!(code(&"x".repeat(4096)), "ref-too-long");
-        for bad in ["a..b", "a b", "a:b", "+a*", "a^", "a~1", "@", "a@{1}", "a.", "/a", "a//b", "a/", ".a", "a.lock", "a.lock/b", "HEAD"] {
+        for bad in [
+            "a..b", "a b", "a:b", "+a*", "a^", "a~1", "@", "a@{1}", "a.", "/a", "a//b", "a/", ".a", "a.lock",
+            "a.lock/b", "HEAD",
+        ] {
             assert_eq!(code(bad), "ref-malformed", "{bad}");
         }
         let words = "-\u{202e}x".parse::<BranchRef>().unwrap_err();

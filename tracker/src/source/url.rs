@@ -112,7 +112,9 @@ pub enum UrlRefused {
     LocalNotAllowed { text: String },
     #[error("there is no repository on this machine at `{text}`: {why}")]
     LocalNotFound { text: String, why: String },
-    #[error("the repository at `{text}` takes data from `{leads_to}`, which is outside the folders that the admin allows")]
+    #[error(
+        "the repository at `{text}` takes data from `{leads_to}`, which is outside the folders that the admin allows"
+    )]
     LocalLeadsOut { text: String, leads_to: String },
 }
 
@@ -272,7 +274,8 @@ fn safe(text: &str) -> String {
 /// Whether there are characters that can't be seen, as they are or behind `%`.
 fn has_hidden(text: &str) -> bool {
     let encoded = text.as_bytes().windows(3).any(|w| {
-        let byte = w.get(1..).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte =
+            w.get(1..).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         w[0] == b'%' && byte.is_some_and(|b| b < 0x20 || b == 0x7f)
     });
     encoded || text.chars().any(is_hidden)
@@ -293,7 +296,8 @@ fn remote_url(text: &str, scheme: Scheme, policy: &SourcePolicy) -> Result<Sourc
         return Err(malformed("it names no host".into()));
     }
     let url = Url::parse(text).map_err(|error| malformed(error.to_string()))?;
-    let raw_host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| malformed("it names no host".into()))?;
+    let raw_host =
+        url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| malformed("it names no host".into()))?;
     // Only http URLs have their hosts read so by `Url` itself: names as punycode, numbers as addresses.
     let host = Host::parse(raw_host).map_err(|error| malformed(format!("its host: {error}")))?;
     if host.to_string().starts_with('-') {

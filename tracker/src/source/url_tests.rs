@@ -25,12 +25,22 @@ fn urls_are_kept_in_one_form() {
 
 #[test]
 fn schemes_that_run_something_or_are_not_allowed_are_refused() {
-    for text in ["ext::sh -c touch% x", "fd::3", "ftp://example.org/r", "javascript://x/r", "git+ssh://x.org/r", "foo::https://x.org/r"] {
+    for text in [
+        "ext::sh -c touch% x",
+        "fd::3",
+        "ftp://example.org/r",
+        "javascript://x/r",
+        "git+ssh://x.org/r",
+        "foo::https://x.org/r",
+    ] {
         assert_eq!(refused(text).code(), "url-scheme", "{text}");
     }
     let policy = SourcePolicy { schemes: vec![Scheme::Https], ..SourcePolicy::default() };
     let said = SourceUrl::check(&UncheckedUrl::new("git://example.org/r"), &policy).unwrap_err();
-    assert_eq!(said.to_string(), "the URL `git://example.org/r` has the scheme `git`, which is not allowed; allowed are https");
+    assert_eq!(
+        said.to_string(),
+        "the URL `git://example.org/r` has the scheme `git`, which is not allowed; allowed are https"
+    );
 }
 
 #[test]
@@ -70,8 +80,23 @@ fn no_message_repeats_a_password() {
 #[test]
 fn addresses_that_are_not_public_are_refused_in_every_spelling() {
     for host in [
-        "127.0.0.1", "localhost", "LOCALHOST.", "x.localhost", "10.0.0.1", "192.168.1.1:8080", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]",
-        "[fd00::1]", "0x7f.1", "2130706433", "0177.0.0.1", "127.1", "%31%32%37.0.0.1", "１２７.0.0.1", "0",
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "x.localhost",
+        "10.0.0.1",
+        "192.168.1.1:8080",
+        "169.254.169.254",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[fd00::1]",
+        "0x7f.1",
+        "2130706433",
+        "0177.0.0.1",
+        "127.1",
+        "%31%32%37.0.0.1",
+        "１２７.0.0.1",
+        "0",
     ] {
         for scheme in ["http", "https"] {
             let text = format!("{scheme}://{host}/r.git");
@@ -92,15 +117,44 @@ fn addresses_that_are_not_public_are_refused_in_every_spelling() {
 fn other_odd_urls_are_refused_by_name() {
     assert_eq!(refused("").code(), "url-empty");
     assert_eq!(refused(&format!("https://example.org/{}", "x".repeat(64 << 10))).code(), "url-too-long");
-    for text in ["https://example.org/a\nb", "https://example.org/a\r", "https://example.org/\0", "https://exa\tmple.org/", "https://example.org/%0a", "https://example.org/x%00", "https://example.org/\u{202e}x"] {
+    for text in [
+        "https://example.org/a\nb",
+        "https://example.org/a\r",
+        "https://example.org/\0",
+        "https://exa\tmple.org/",
+        "https://example.org/%0a",
+        "https://example.org/x%00",
+        "https://example.org/\u{202e}x",
+    ] {
         assert_eq!(refused(text).code(), "url-control-characters", "{text:?}");
     }
-    for text in ["https://", "https:///r", "https://example.org:99999/r", "https://example.org:0/r", "https://example.org/r?x=y", "https://example.org/r#x", "https://exa mple.org/r", "https://example.org/a b", "ssh://a$b@example.org/r", "ssh://exa<mple/r"] {
+    for text in [
+        "https://",
+        "https:///r",
+        "https://example.org:99999/r",
+        "https://example.org:0/r",
+        "https://example.org/r?x=y",
+        "https://example.org/r#x",
+        "https://exa mple.org/r",
+        "https://example.org/a b",
+        "ssh://a$b@example.org/r",
+        "ssh://exa<mple/r",
+    ] {
         assert_eq!(refused(text).code(), "url-malformed", "{text}");
     }
     let short = refused("git@example.org:ann/r.git");
     assert_eq!((short.code(), short.hint().as_str()), ("url-short-ssh", "write it as ssh://git@example.org/ann/r.git"));
-    for text in ["/srv/r.git", "file:///srv/r.git", "../repo", "~ann/r", "C:\\r", "\\\\host\\r", "repo", "file://host/r", "/etc/passwd"] {
+    for text in [
+        "/srv/r.git",
+        "file:///srv/r.git",
+        "../repo",
+        "~ann/r",
+        "C:\\r",
+        "\\\\host\\r",
+        "repo",
+        "file://host/r",
+        "/etc/passwd",
+    ] {
         assert_eq!(refused(text).code(), "url-local-not-allowed", "{text}");
     }
 }
@@ -117,7 +171,8 @@ fn local_repositories_only_below_listed_folders_and_none_that_leads_out() {
     for name in ["open/good.git", "open/tree/.git", "open/alternates.git", "open/linked.git", "private.git"] {
         repository(&at(name));
     }
-    std::fs::write(at("open/alternates.git/objects/info/alternates"), at("private.git/objects").to_str().unwrap()).unwrap();
+    std::fs::write(at("open/alternates.git/objects/info/alternates"), at("private.git/objects").to_str().unwrap())
+        .unwrap();
     std::fs::remove_dir(at("open/linked.git/refs")).unwrap();
     std::os::unix::fs::symlink(at("private.git/refs"), at("open/linked.git/refs")).unwrap();
     std::os::unix::fs::symlink(at("private.git"), at("open/link.git")).unwrap();

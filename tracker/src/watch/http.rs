@@ -77,8 +77,9 @@ impl Client {
 
     /// Where redirects lead, asking as git does first.
     pub(super) async fn after_redirects(&self, policy: &SourcePolicy, url: &SourceUrl) -> Result<SourceUrl, PollError> {
-        let (response, last) =
-            self.follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &HeaderMap::new(), None).await?;
+        let (response, last) = self
+            .follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &HeaderMap::new(), None)
+            .await?;
         good_status(url, &response)?;
         Ok(last)
     }
@@ -234,7 +235,8 @@ fn good_status(url: &SourceUrl, response: &Response) -> Result<(), PollError> {
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(PollError::NotFound { url }),
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
-            let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let seconds =
+                response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let retry_after = seconds.map(|seconds: u64| Duration::from_secs(seconds.min(24 * 60 * 60)));
             Err(PollError::Busy { url, status: status.as_u16(), retry_after })
         }

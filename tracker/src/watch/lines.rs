@@ -82,7 +82,9 @@ impl Lines {
                 return Ok(Found::NotYet);
             }
             PacketLineRef::Flush => return Ok(Found::Surely(Head::Absent)),
-            PacketLineRef::Delimiter | PacketLineRef::ResponseEnd => return Err("a packet of a kind that has no place here"),
+            PacketLineRef::Delimiter | PacketLineRef::ResponseEnd => {
+                return Err("a packet of a kind that has no place here");
+            }
         };
         let data = data.strip_suffix(b"\n").unwrap_or(data);
         if data.starts_with(b"ERR ") {

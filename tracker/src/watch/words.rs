@@ -23,8 +23,13 @@ pub(crate) fn understood(url: &str, stderr: &str) -> Option<PollError> {
     let said = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     let url = || url.to_owned();
     let why = || stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-    if said(&["could not read Username", "could not read Password", "Authentication failed", "error: 401", "error: 403"])
-        || said(&["Permission denied (", "Too many authentication failures"])
+    if said(&[
+        "could not read Username",
+        "could not read Password",
+        "Authentication failed",
+        "error: 401",
+        "error: 403",
+    ]) || said(&["Permission denied (", "Too many authentication failures"])
     {
         return Some(PollError::NeedsPassword { url: url() });
     }
@@ -35,18 +40,33 @@ pub(crate) fn understood(url: &str, stderr: &str) -> Option<PollError> {
         return Some(PollError::OtherOwner { url: url() });
     }
     if said(&["unable to update url base from redirection", "redirects are not allowed", "error: 301", "error: 302"]) {
-        return Some(PollError::RedirectRefused { url: url(), to: "another place".into(), why: "git met it while it fetched".into() });
+        return Some(PollError::RedirectRefused {
+            url: url(),
+            to: "another place".into(),
+            why: "git met it while it fetched".into(),
+        });
     }
     if said(&["Operation too slow", "timed out", "Timeout was reached"]) {
         return Some(PollError::Unreachable { url: url(), why: why() });
     }
     if said(&["Could not resolve", "Failed to connect", "Couldn't connect", "unable to connect", "Connection refused"])
-        || said(&["Connection reset", "Network is unreachable", "No route to host", "error: 5", "the remote end hung up"])
+        || said(&[
+            "Connection reset",
+            "Network is unreachable",
+            "No route to host",
+            "error: 5",
+            "the remote end hung up",
+        ])
         || said(&["early EOF", "SSL", "certificate"])
     {
         return Some(PollError::Unreachable { url: url(), why: why() });
     }
-    if said(&["does not appear to be a git repository", "not found", "error: 404", "access denied or repository not exported"]) {
+    if said(&[
+        "does not appear to be a git repository",
+        "not found",
+        "error: 404",
+        "access denied or repository not exported",
+    ]) {
         return Some(PollError::NotFound { url: url() });
     }
     if said(&["protocol error", "bad line length", "invalid advertisement", "not valid: is this a git repository?"]) {

@@ -181,8 +181,7 @@ pub(crate) fn http_backend(root: &Path, request: &Request) -> Answer {
     if let Some(encoding) = request.header("content-encoding") {
         command.env("HTTP_CONTENT_ENCODING", encoding);
     }
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let body = request.body.clone();
     let feeder = std::thread::spawn(move || {
