@@ -267,6 +267,7 @@ impl<'a> Build<'a> {
         }
         let Finished { result, exit_code, reason, links, summary } = finished;
         let why = match (&reason, exit_code) {
+            (Some(reason), _) if matches!(result, BuildResult::Cancelled | BuildResult::Retry) => reason.clone(),
             (Some(reason), _) => format!("{name}: {reason}"),
             (None, Some(code)) => format!("{name} failed with exit code {code}"),
             (None, None) => format!("{name}: {result}"),
