@@ -158,9 +158,14 @@ impl<'a> Build<'a> {
             }
         };
         let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
+        let url = shop.config.master.join(&assignment.git_path);
         let get = async {
             slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
-            let got = shop.source.checkout(assignment, &slot.work()).await.map_err(|error| error.to_string())?;
+            let got = shop
+                .source
+                .checkout(url.as_str(), assignment, &slot.work())
+                .await
+                .map_err(|error| error.to_string())?;
             slot.hand_over().await.map_err(|error| format!("the work folder can't be handed over: {error}"))?;
             Ok(got)
         };

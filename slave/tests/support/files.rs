@@ -8,7 +8,12 @@ use std::path::Path;
 pub struct Files;
 
 impl Source for Files {
-    fn checkout<'a>(&'a self, assignment: &'a Assignment, folder: &'a Path) -> Boxed<'a, Result<String, NoSource>> {
+    fn checkout<'a>(
+        &'a self,
+        _url: &'a str,
+        assignment: &'a Assignment,
+        folder: &'a Path,
+    ) -> Boxed<'a, Result<String, NoSource>> {
         Box::pin(async move {
             if assignment.git_ref == "refs/nothing" {
                 return Err(NoSource("there is no such ref".to_owned()));
