@@ -158,9 +158,14 @@ impl<'a> Build<'a> {
             }
         };
         let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
+        let url = shop.config.master.join(&assignment.git_path);
         let get = async {
             slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
-            let got = shop.source.checkout(assignment, &slot.work()).await.map_err(|error| error.to_string())?;
+            let got = shop
+                .source
+                .checkout(url.as_str(), assignment, &slot.work())
+                .await
+                .map_err(|error| error.to_string())?;
             slot.hand_over().await.map_err(|error| format!("the work folder can't be handed over: {error}"))?;
             Ok(got)
         };
@@ -267,6 +272,7 @@ impl<'a> Build<'a> {
         }
         let Finished { result, exit_code, reason, links, summary } = finished;
         let why = match (&reason, exit_code) {
+            (Some(reason), _) if matches!(result, BuildResult::Cancelled | BuildResult::Retry) => reason.clone(),
             (Some(reason), _) => format!("{name}: {reason}"),
             (None, Some(code)) => format!("{name} failed with exit code {code}"),
             (None, None) => format!("{name}: {result}"),

@@ -42,6 +42,8 @@ pub struct Config {
     pub env: BTreeMap<String, String>,
     /// The first of the users that builds run under when the slave runs as root; none takes unused ones.
     pub build_user: Option<BuildUser>,
+    /// The git program; none is the newest on PATH.
+    pub git: Option<PathBuf>,
     /// This machine's limits; the stricter of these and the master's hold.
     #[serde(default)]
     pub limits: OwnLimits,
@@ -312,6 +314,7 @@ impl Config {
             read_only: Vec::new(),
             env: BTreeMap::new(),
             build_user: None,
+            git: None,
             limits: OwnLimits::default(),
         }
     }

@@ -144,13 +144,14 @@ impl Connector {
         self.connected.store(true, Ordering::Release);
         tracing::info!(master = %self.master, builds = have.len(), "connected");
         let ToMaster::Hello(Hello { builds, .. }) = hello else { return Err(Lost::Closed) };
-        for of in builds.into_iter().filter(|of| have.iter().all(|have| have.of != *of)) {
+        let forgotten: Vec<_> = builds.into_iter().filter(|of| have.iter().all(|have| have.of != *of)).collect();
+        for &of in &forgotten {
             self.order(Order::Forget(of)).await?;
         }
         for have in have.iter().filter(|have| have.cancel) {
             self.order(Order::Cancel(have.of, "cancelled while the slave was away".to_owned())).await?;
         }
-        let delivery = Delivery::new(&self.spool, have);
+        let delivery = Delivery::new(&self.spool, have, &forgotten);
         let (sink, stream) = socket.split();
         // Both at once, so that neither side's waiting to write can keep it from reading.
         tokio::select! {

@@ -8,7 +8,9 @@
 //! This crate never decides what is built or what a result means, and holds no secret but the slave's own token.
 //!
 //! ```no_run
-//! # async fn doc(source: std::sync::Arc<dyn slave::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+//! let git = tracker::git::Git::find(None)?;
+//! let source = std::sync::Arc::new(slave::GitSource::new(git, "/srv/bb-slave".as_ref()));
 //! let launcher = slave::Launcher::this_program(["slave-launch"]); // there, `slave::launch::main` is called
 //! let slave = slave::Slave::load("/srv/bb-slave".as_ref(), launcher, source)?;
 //! slave.run(tokio_util::sync::CancellationToken::new()).await?;
@@ -31,4 +33,4 @@ pub use basedir::{CreateError, create};
 pub use config::{Config, Token};
 pub use sandbox::{BadBuildUser, BuildUser, Launcher, NoUsers, NotIsolated};
 pub use slave::{RunError, Slave};
-pub use source::{Boxed, NoSource, Source};
+pub use source::{Boxed, GitSource, NoSource, Source};

@@ -28,6 +28,8 @@ pub(super) struct Delivery {
 struct Sent {
     next_report: u32,
     logs: BTreeMap<u32, Window>,
+    /// The master wants no more of it; it is on disk only until that is carried out.
+    forgotten: bool,
 }
 
 /// How far one log is sent, and how far the master has it.
@@ -52,9 +54,12 @@ impl Window {
 }
 
 impl Delivery {
-    /// Starts from what the master has.
-    pub(super) fn new(spool: &Arc<Spool>, have: Vec<Have>) -> Self {
+    /// Starts from what the master has; nothing of `forgotten` is sent.
+    pub(super) fn new(spool: &Arc<Spool>, have: Vec<Have>, forgotten: &[BuildRef]) -> Self {
         let mut sent = HashMap::new();
+        for &of in forgotten {
+            sent.insert(of, Sent { forgotten: true, ..Sent::default() });
+        }
         for Have { of, next_report, logs, .. } in have {
             let Some(build) = spool.get(of) else {
                 tracing::warn!(build = %of.build, "the master waits for a build that this slave does not have");
@@ -63,7 +68,7 @@ impl Delivery {
             build.catch_up(next_report);
             build.told(next_report);
             let logs = logs.into_iter().map(|(step, at)| (step, Window { sent: at, acknowledged: at })).collect();
-            sent.insert(of, Sent { next_report, logs });
+            sent.insert(of, Sent { next_report, logs, forgotten: false });
         }
         Self { spool: Arc::clone(spool), sent: Mutex::new(sent), acknowledged: Notify::new() }
     }
@@ -78,7 +83,7 @@ impl Delivery {
 
     /// Nothing more of a build is to be sent.
     pub(super) fn forget(&self, of: BuildRef) {
-        self.locked().remove(&of);
+        self.locked().entry(of).or_default().forgotten = true;
     }
 
     /// Sends whatever there is to send, as it comes up, until the connection is lost.
@@ -90,7 +95,7 @@ impl Delivery {
         loop {
             // One report or piece of a log of each step in turn, so that no build waits for another's long log.
             let mut more = false;
-            for build in self.spool.builds() {
+            for build in self.wanted() {
                 more |= self.send_reports(&build, &mut sink).await?;
                 for (step, len) in build.logs() {
                     more |= self.send_log(&build, step, len, &mut sink).await?;
@@ -105,6 +110,15 @@ impl Delivery {
                 () = self.acknowledged.notified() => {}
             }
         }
+    }
+
+    /// The builds to send of. What is on disk no more is dropped from memory too.
+    fn wanted(&self) -> Vec<Arc<Spooled>> {
+        let mut builds = self.spool.builds();
+        let mut sent = self.locked();
+        sent.retain(|of, _| builds.iter().any(|build| build.of == *of));
+        builds.retain(|build| !sent.get(&build.of).is_some_and(|sent| sent.forgotten));
+        builds
     }
 
     async fn send_reports<S>(&self, build: &Arc<Spooled>, sink: &mut S) -> Result<bool, Lost>

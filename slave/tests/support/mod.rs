@@ -1,16 +1,19 @@
 //! A world for a slave: a master that plays by the protocol and can be told not to, a source of files, and slaves.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::result_large_err)]
 
+pub mod files;
 mod master;
+pub mod process;
 
+use files::Files;
 pub use master::{Master, Seen};
 use protocol::wire::{Assignment, BuildRef, Isolation, Limits};
 use protocol::{BuildId, BuildResult, Fence};
 use recipe::{Builder, OnFailure, Run, Step, When};
 use slave::config::{SlotCount, WantedIsolation};
-use slave::{Boxed, Config, Launcher, NoSource, RunError, Slave, Source};
+use slave::{Config, Launcher, RunError, Slave};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -31,21 +34,6 @@ pub fn launcher() -> Launcher {
 /// Whether builds run under users of their own here.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// A source that writes one file.
-pub struct Files;
-
-impl Source for Files {
-    fn checkout<'a>(&'a self, assignment: &'a Assignment, folder: &'a Path) -> Boxed<'a, Result<String, NoSource>> {
-        Box::pin(async move {
-            if assignment.git_ref == "refs/nothing" {
-                return Err(NoSource("there is no such ref".to_owned()));
-            }
-            std::fs::write(folder.join("README"), "a candidate\n").map_err(|error| NoSource(error.to_string()))?;
-            Ok(format!("got {}\n", assignment.commit))
-        })
-    }
 }
 
 /// A basedir of its own for a slave.
