@@ -93,6 +93,7 @@ fn told(report: &FoldReport, then: Then) -> String {
 }
 
 /// An error of the work tree, with its hint; bad fragments are shown with the line.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub(crate) fn worktree_error(error: WorkTreeError) -> CliError {
     let hint = error.hint();
     let message = match &error {
