@@ -115,6 +115,12 @@ impl FragmentRules {
         }
     }
 
+    /// The same for a path from the root of the repository, for the ChangeLog of this place.
+    pub fn fragment_at<'a>(&self, place: &crate::Place, path: &'a [u8], bytes: &'a [u8]) -> Option<Fragment<'a>> {
+        let fragment = self.fragment(place.within(path)?, bytes)?;
+        Some(Fragment { path, ..fragment })
+    }
+
     /// Whether the file at `path` is a fragment.
     pub fn is_fragment(&self, path: &[u8]) -> bool {
         matches!(self.classify(path), PathKind::Fragment(_))

@@ -22,22 +22,26 @@
 
 mod date;
 mod fold;
+mod format;
 mod fragment;
 mod header;
 mod known;
 mod lines;
 mod log;
 mod merge;
+mod place;
 mod style;
 
 pub use date::{DateStyle, HeaderDate};
 pub use fold::{
     BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
 };
+pub use format::Format;
 pub use fragment::{
     Complaint, Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, Problem,
     issue_of,
 };
 pub use header::{Author, Header};
 pub use log::{ChangeLog, Entry};
-pub use merge::{Markers, MergeOptions, Merged, Order, merge};
+pub use merge::{Markers, MergeOptions, Merged, Order, merge, merge_lines};
+pub use place::Place;

@@ -2,12 +2,14 @@
 
 mod accept;
 mod branches;
+mod changelog;
 mod completions;
 mod demo;
 mod log;
 mod login;
 mod man;
 pub(crate) mod master;
+mod merge_changelog;
 mod publish;
 mod queue;
 mod show;
@@ -57,6 +59,8 @@ enum Command {
     Master(master::Args),
     #[command(visible_alias = "worker")]
     Slave(slave::Args),
+    MergeChangelog(merge_changelog::Args),
+    Changelog(changelog::Args),
     Completions(completions::Args),
     Man(man::Args),
     /// Supervises one step of a build; only slaves start it
@@ -89,6 +93,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Slaves(args) => wait(slaves::run(args, &asking()?)),
         Command::Token(args) => wait(token::run(args, &asking()?)),
         Command::Login(args) => wait(login::run(args, &cli.master)),
+        Command::MergeChangelog(args) => merge_changelog::run(&args),
+        Command::Changelog(args) => changelog::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(&args),
     }
@@ -97,4 +103,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
 /// Waits for something asynchronous; a command does one thing, so each makes its own runtime.
 fn wait(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCode, CliError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// The day where the user is.
+fn today() -> jiff::civil::Date {
+    jiff::ZonedDateTime::now().date()
 }

@@ -7,7 +7,8 @@
 //!
 //! The rooms, in the order a published branch passes them: [`source`] checks what a stranger typed, [`watch`] asks
 //! where the branch is, [`mirror`] fetches and admits, [`candidate`] merges and folds, [`read`] shows, [`serve`] and
-//! [`checkout`] bring it to the slaves, [`land`] pushes it. [`git`] is the one place that starts a git process.
+//! [`checkout`] bring it to the slaves, [`land`] pushes it. [`git`] is the one place that starts a git process for all of
+//! these. [`worktree`] is apart: the user's own work tree, with the user's own git.
 //!
 //! ```
 //! use tracker::source::{SourcePolicy, SourceUrl, UncheckedUrl};
@@ -34,6 +35,7 @@ pub mod serve;
 pub mod source;
 pub mod text;
 pub mod watch;
+pub mod worktree;
 
 mod blocking;
 

@@ -86,6 +86,13 @@ pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) ->
     Merged { bytes: out.bytes, conflicts: out.conflicts }
 }
 
+/// Merges three texts line by line, as git does without a driver; `None` if they conflict.
+pub fn merge_lines(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Output { bytes: Vec::with_capacity(ours.len()), end: LineEnd::of(ours), conflicts: 0 };
+    text::merge(base, ours, theirs, &Markers::default(), &mut out);
+    (out.conflicts == 0).then_some(out.bytes)
+}
+
 /// The numbers of the entries of `side` that `base` does not have, neither as they are nor changed.
 pub(crate) fn added_entries(base: &ChangeLog<'_>, side: &ChangeLog<'_>) -> Vec<usize> {
     entries::added_to(base, side)

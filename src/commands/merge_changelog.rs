@@ -1,0 +1,107 @@
+//! `bb merge-changelog`
+
+use crate::error::CliError;
+use crate::print::{Format, safe};
+use jiff::civil::Date;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracker::worktree::{FoldReport, FoldRequest, Then, WorkTree, WorkTreeError};
+
+/// Fold the work tree's fragments into ChangeLog, and stage both. Needs no master
+///
+/// Works on a branch, in the middle of a merge (`git commit` then concludes it), and after one (--amend).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  git merge --no-commit topic && bb merge-changelog && git commit
+  bb merge-changelog --amend
+  bb merge-changelog --dry-run --date 2026-11-24")]
+pub(crate) struct Args {
+    /// Work in this folder instead of the current one
+    #[arg(short = 'C', value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The date of the entries instead of today, YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    date: Option<Date>,
+    /// Only say what would be done
+    #[arg(long, conflicts_with_all = ["commit", "amend"])]
+    dry_run: bool,
+    /// Commit it; in the middle of a merge, conclude the merge
+    #[arg(long, conflicts_with = "amend")]
+    commit: bool,
+    /// Put it into the newest commit
+    #[arg(long)]
+    amend: bool,
+    /// Take files as they are, also with changes that are not staged
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let tree = WorkTree::open(&args.folder).map_err(worktree_error)?;
+    let settings = tree.settings().map_err(worktree_error)?;
+    let then = match (args.dry_run, args.commit, args.amend) {
+        (true, _, _) => Then::DryRun,
+        (_, true, _) => Then::Commit,
+        (_, _, true) => Then::Amend,
+        _ => Then::Stage,
+    };
+    let request = FoldRequest { date: args.date.unwrap_or_else(super::today), then, force: args.force };
+    let report = tree.merge_changelog(&settings, &request).map_err(worktree_error)?;
+    for path in &report.stray {
+        eprintln!("warning: {} is in the fragments' folder, but is no fragment: left as it is", safe(path));
+    }
+    args.format.print(&report, |report| told(report, then))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(report: &FoldReport, then: Then) -> String {
+    let mut text = String::new();
+    if report.places.is_empty() {
+        return "No fragment to fold.\n".to_owned();
+    }
+    for place in &report.places {
+        let entries = if place.entries == 1 { "entry" } else { "entries" };
+        let from =
+            if place.removed.is_empty() { "the branch's own edits".to_owned() } else { place.removed.join(", ") };
+        let _ = writeln!(
+            text,
+            "{}: {} {entries} of {}, dated {}",
+            safe(&place.path),
+            place.entries,
+            safe(&from),
+            report.date
+        );
+        for left in &place.left_out {
+            let _ = writeln!(text, "  {}", safe(&left.to_string()));
+        }
+        for note in &place.notes {
+            let _ = writeln!(text, "  {}", safe(&note.to_string()));
+        }
+        if then == Then::DryRun {
+            let _ = write!(text, "{}", safe(&place.added));
+        }
+    }
+    let end = match (&report.commit, report.changed) {
+        (Some(commit), _) => format!("Committed as {}.\n", commit.get(..12).unwrap_or(commit)),
+        (None, true) => "Staged; `git commit` when you are ready.\n".to_owned(),
+        (None, false) => "Nothing was changed.\n".to_owned(),
+    };
+    text + &end
+}
+
+/// An error of the work tree, with its hint; bad fragments are shown with the line.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+pub(crate) fn worktree_error(error: WorkTreeError) -> CliError {
+    let hint = error.hint();
+    let message = match &error {
+        WorkTreeError::Fold(changelog::FoldError::Fragments(complaints)) => {
+            let shown = complaints.iter().map(|c| format!("{}\n{}", safe(&c.to_string()), c.excerpt()));
+            shown.collect::<Vec<_>>().join("\n")
+        }
+        other => safe(&other.to_string()),
+    };
+    CliError::new(message).hint(hint)
+}

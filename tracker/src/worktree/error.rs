@@ -1,0 +1,103 @@
+//! What can go wrong in a user's work tree.
+
+use std::path::PathBuf;
+
+/// Why something was not done in a work tree. Unless it says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkTreeError {
+    /// There is no git program.
+    #[error("git can't be started: {0}")]
+    NoGit(#[source] std::io::Error),
+    /// Outside a repository, or in one without a work tree.
+    #[error("{} is in no git work tree: {said}", dir.display())]
+    NoWorkTree {
+        /// Where it was looked for.
+        dir: PathBuf,
+        /// What git said.
+        said: String,
+    },
+    /// A git command failed.
+    #[error("`git {what}` failed: {said}")]
+    Git {
+        /// The command.
+        what: String,
+        /// What it said.
+        said: String,
+    },
+    /// A file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `.bb.toml` has an error.
+    #[error("{path}:{line}:{column}: {message}")]
+    Settings {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A merge with conflicts is not resolved.
+    #[error("the index has unmerged paths: {}", .0.join(", "))]
+    Unmerged(Vec<String>),
+    /// Something else than a file stands in the place of one.
+    #[error("{path} is {what}, not a file")]
+    NotAFile {
+        /// The path.
+        path: String,
+        /// `a symbolic link`, `a folder`.
+        what: &'static str,
+    },
+    /// Local changes that are not in the index.
+    #[error("{path} has changes that are not staged")]
+    NotStaged {
+        /// The path.
+        path: String,
+    },
+    /// Another git process has the index.
+    #[error("the index is locked: {} exists", .0.display())]
+    Locked(PathBuf),
+    /// The fold refused.
+    #[error(transparent)]
+    Fold(#[from] changelog::FoldError),
+    /// No commit yet to amend.
+    #[error("there is no commit to amend yet")]
+    NothingToAmend,
+}
+
+impl WorkTreeError {
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoGit(_) => "install git, and see that it is on PATH".to_owned(),
+            Self::NoWorkTree { .. } => "go into a clone of the project, or name one with -C".to_owned(),
+            Self::Git { .. } => "run that command yourself to see more".to_owned(),
+            Self::File { .. } => "see to its permissions and to the disk".to_owned(),
+            Self::Settings { .. } => "mend that line; the guide says what may stand there".to_owned(),
+            Self::Unmerged(_) => "resolve them, `git add` them, then run this again (before `git commit`)".to_owned(),
+            Self::NotAFile { path, .. } => {
+                format!("put a plain file in its place, or name another path than {path} in .bb.toml")
+            }
+            Self::NotStaged { path } => format!("`git add {path}` it first, or take it as it is with --force"),
+            Self::Locked(_) => {
+                "wait for the other git command to end; if there is none, delete that file and run this again"
+                    .to_owned()
+            }
+            Self::Fold(error) => error.hint().to_owned(),
+            Self::NothingToAmend => "commit with --commit instead".to_owned(),
+        }
+    }
+
+    pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+}

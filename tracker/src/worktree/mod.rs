@@ -1,0 +1,66 @@
+//! The user's own work tree: folding fragments there, checking and drafting them, installing the merge driver.
+//!
+//! Runs the user's git on the user's repository, as the user would by hand; nothing here is for what strangers publish. It never
+//! touches a file that is not a ChangeLog or a fragment (or, for the driver, `.gitattributes`), and changes nothing at all when it refuses.
+
+mod driver;
+mod error;
+mod fold;
+mod git;
+mod settings;
+mod stage;
+
+pub use driver::{DriverInstall, DriverRun, Installed, run_driver};
+pub use error::WorkTreeError;
+pub use fold::{FoldReport, FoldRequest, PlaceReport, Then};
+pub use settings::Settings;
+
+use git::Git;
+use std::path::{Path, PathBuf};
+
+/// A git work tree of the user's.
+#[derive(Clone, Debug)]
+pub struct WorkTree {
+    git: Git,
+    top: PathBuf,
+    index: PathBuf,
+}
+
+impl WorkTree {
+    /// The work tree that `dir` is in.
+    ///
+    /// # Errors
+    /// [`WorkTreeError::NoWorkTree`] outside a repository and in a bare one; [`WorkTreeError::NoGit`] without a git program.
+    pub fn open(dir: &Path) -> Result<Self, WorkTreeError> {
+        if !dir.is_dir() {
+            return Err(WorkTreeError::NoWorkTree { dir: dir.to_owned(), said: "no such folder".to_owned() });
+        }
+        let git = Git::in_folder(dir);
+        let asked = ["rev-parse", "--path-format=absolute", "--show-toplevel", "--git-path", "index"];
+        let answer = git.run(&asked).map_err(|error| match error {
+            WorkTreeError::Git { said, .. } => WorkTreeError::NoWorkTree { dir: dir.to_owned(), said },
+            other => other,
+        })?;
+        let mut lines = answer.split(|&b| b == b'\n').map(git::path_of);
+        let (Some(top), Some(index)) = (lines.next(), lines.next()) else {
+            return Err(WorkTreeError::NoWorkTree {
+                dir: dir.to_owned(),
+                said: "git did not say where it is".to_owned(),
+            });
+        };
+        Ok(Self { git: Git::in_folder(&top), top, index })
+    }
+
+    /// Its topmost folder.
+    pub fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// What the project says of its ChangeLogs, in `.bb.toml` or by what files there are.
+    ///
+    /// # Errors
+    /// [`WorkTreeError::Settings`] with line and column if `.bb.toml` has an error; [`WorkTreeError::File`] if it can't be read.
+    pub fn settings(&self) -> Result<Settings, WorkTreeError> {
+        Settings::of_folder(&self.top)
+    }
+}
