@@ -90,17 +90,17 @@ impl Client {
             .unwrap_or_else(|error| panic!("{method} {}{path}: {error}", self.base))
     }
 
-    /// The lines of an answer that may never end, such as an event stream. It waits for the next line at most
-    /// `patience` in all.
+    /// The lines of an answer that may never end, such as an event stream, for at most `patience` in all.
     ///
-    /// # Panics
+    /// # Errors
     /// When no answer comes.
-    pub fn lines(&self, path: &str, patience: Duration) -> impl Iterator<Item = std::io::Result<String>> + use<> {
-        let answer = self
-            .request("GET", path, ())
-            .and_then(|request| agent(Some(patience)).run(request))
-            .unwrap_or_else(|error| panic!("GET {}{path}: {error}", self.base));
-        BufReader::new(answer.into_body().into_reader()).lines()
+    pub fn try_lines(
+        &self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, ureq::Error> {
+        let answer = agent(Some(patience)).run(self.request("GET", path, ())?)?;
+        Ok(BufReader::new(answer.into_body().into_reader()).lines())
     }
 
     fn request<B>(&self, method: &str, path: &str, body: B) -> Result<ureq::http::Request<B>, ureq::Error> {

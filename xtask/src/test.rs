@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the requirements, the lints, and every test, in named and timed phases.
 
+use crate::cargo;
 use crate::requirements;
 use crate::runner::{Count, Outcome, phase};
 use clap::ValueEnum;
@@ -140,12 +141,5 @@ fn serving(postgres: &Result<testkit::postgres::Cluster, testkit::postgres::Erro
     if let Ok(cluster) = postgres {
         command.env(testkit::postgres::ENV, cluster.url());
     }
-    command
-}
-
-/// Cargo, in the workspace's root whatever folder this was called from.
-fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     command
 }

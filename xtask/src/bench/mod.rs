@@ -1,42 +1,134 @@
 //! `cargo xtask bench [NAME]`: what is measured. Each file beside this one is one benchmark.
 //!
-//! A benchmark prints a table for people, and gives back the same numbers as JSON.
+//! A benchmark prints a table for people and gives back the same numbers as JSON. Numbers of one machine say little;
+//! each benchmark also gives a ratio, of two halves or of two programs, measured in the same run.
+
+mod build;
+mod log;
+mod machine;
+mod throughput;
 
 use clap::ValueEnum;
-use std::process::ExitCode;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The benchmark; all when none is named
+    /// The benchmark; when none is named, all but the slow ones
     name: Option<Name>,
+    /// Measure the program as `cargo build` makes it, not as `cargo build --release` does
+    #[arg(long)]
+    dev: bool,
+    /// Write the numbers into this file too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// The benchmarks.
 #[derive(Clone, Copy, ValueEnum)]
-enum Name {}
+enum Name {
+    /// From clone to the built program, in the dev profile (slow)
+    Build,
+    /// 100 branches published at once: the second half against the first
+    Throughput,
+    /// A build that prints 100 MB: memory, and how soon the log's end is shown
+    Log,
+}
+
+impl Name {
+    fn is_slow(self) -> bool {
+        matches!(self, Name::Build)
+    }
+
+    fn word(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
 
 /// What a benchmark gives back: its numbers, or why it could not be run.
-type Numbers = Result<serde_json::Value, String>;
+type Numbers = Result<Value, String>;
 
-/// Runs the benchmark that `args` names, or all.
+/// Runs the benchmark that `args` names, or all that are not slow.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let names = args.name.map_or_else(|| Name::value_variants().to_vec(), |name| vec![name]);
+    let quick = || Name::value_variants().iter().copied().filter(|name| !name.is_slow()).collect();
+    let names: Vec<Name> = args.name.map_or_else(quick, |name| vec![name]);
+    let mut numbers = serde_json::Map::new();
+    numbers.insert("machine".to_owned(), machine::describe());
     let mut ok = true;
     for name in names {
-        let label = name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        println!("== {label}");
-        match measure(name) {
-            Ok(numbers) => println!("{numbers}"),
+        println!("== {}", name.word());
+        match measure(name, args) {
+            Ok(measured) => {
+                numbers.insert(name.word(), measured);
+            }
             Err(reason) => {
-                eprintln!("{label} could not be measured: {reason}");
+                eprintln!("{} could not be measured: {reason}", name.word());
                 ok = false;
             }
         }
     }
+    let text = format!("{:#}", Value::Object(numbers));
+    println!("{text}");
+    if let Some(file) = &args.json
+        && let Err(error) = std::fs::write(file, text + "\n")
+    {
+        eprintln!("{}: {error}", file.display());
+        ok = false;
+    }
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn measure(name: Name) -> Numbers {
-    match name {}
+fn measure(name: Name, args: &Args) -> Numbers {
+    match name {
+        Name::Build => build::measure(),
+        Name::Throughput => throughput::measure(&bb(args.dev)?),
+        Name::Log => log::measure(&bb(args.dev)?),
+    }
+}
+
+/// Builds bb and says where it is.
+fn bb(dev: bool) -> Result<PathBuf, String> {
+    let (profile, folder) = if dev { ("dev", "debug") } else { ("release", "release") };
+    let mut command = crate::cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
+    let built = command.status().map_err(|error| error.to_string())?;
+    if !built.success() {
+        return Err("bb can't be built".to_owned());
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join(folder).join("bb"))
+}
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Prints rows of a name and a value, the values in a column.
+fn table(rows: &[(&str, String)]) {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, value) in rows {
+        println!("   {name:<width$}  {value}");
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// What `command` printed, without its last line's end; empty when it can't be run.
+fn first_words_of(command: &mut Command) -> String {
+    let out = command.output().map(|out| out.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&out).trim().to_owned()
+}
+
+/// Seconds as a number of JSON, to the millisecond.
+fn in_seconds(time: Duration) -> Value {
+    json!((time.as_secs_f64() * 1e3).round() / 1e3)
 }

@@ -1,1 +1,0 @@
-//! The World of a story.

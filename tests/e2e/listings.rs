@@ -1,0 +1,27 @@
+//! Every listing has a form for people and one for programs.
+
+use crate::world;
+
+#[test]
+fn every_listing_is_valid_json() {
+    let world = world();
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes_with_fragment("feature", &[("a", "1\n")]);
+    let published = world.run(["publish", ann.repo().url(), "feature", "--json"]).json();
+    assert_eq!(published["name"], "feature");
+    world.until_verdict("feature", "ready");
+    let build = world.builds("feature")[0].id.to_string();
+
+    assert_eq!(world.run(["branches", "--json"]).json()[0]["name"], "feature");
+    assert_eq!(world.run(["show", "feature", "--json"]).json()["summary"]["verdict"]["code"], "ready");
+    assert_eq!(world.run(["log", &build, "--json"]).json()["summary"]["word"], "passed");
+    assert_eq!(world.run(["slaves", "--json"]).json()[0]["name"], "oak");
+    assert_eq!(world.run(["accept", "feature", "--json"]).json()["branch"], "feature");
+    assert!(world.run(["queue", "--json"]).json()["entries"].is_array());
+    world.until_verdict("feature", "landed");
+    assert_eq!(world.run(["queue", "--json"]).json()["left"][0]["branch"], "feature");
+    let tokens = world.run(["token", "list", "--json"]).json();
+    assert!(tokens.as_array().is_some_and(|tokens| tokens.len() == 2), "{tokens}");
+    assert!(!tokens.to_string().contains(&world.token()), "a token is never listed");
+}
