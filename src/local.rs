@@ -4,8 +4,7 @@ use crate::client::Client;
 use crate::commands::master::{Settings, start_error};
 use crate::error::CliError;
 use crate::process;
-use slave::config::MasterUrl;
-use slave::{Launcher, Slave};
+use slave::{GitSource, Launcher, Slave};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +18,8 @@ pub(crate) fn launcher() -> Launcher {
 }
 
 /// Where a slave has its candidates from: git, by the master.
-pub(crate) fn source(git: Git, basedir: &Path, master: &MasterUrl) -> Arc<dyn slave::Source> {
-    Arc::new(GitSource { git, basedir: basedir.to_owned(), master: master.clone() })
+pub(crate) fn source(git: Git, basedir: &Path) -> Arc<dyn slave::Source> {
+    Arc::new(GitSource::new(git, basedir))
 }
 
 /// A master and a slave that run.
@@ -95,34 +94,7 @@ async fn own_slave(basedir: &Path, master: &master::Running, slots: u32) -> Resu
         let token = master.make_token(master::store::TokenKind::Slave, name.as_str()).await.map_err(start_error)?;
         slave::create(&folder, &config, &token.parse()?)?;
     }
-    let kept = Slave::load(&folder, launcher(), source(master.git().clone(), &folder, &config.master))?;
+    let kept = Slave::load(&folder, launcher(), source(master.git().clone(), &folder))?;
     // The port may be another each time, and a change of slave.toml by its owner counts.
     Ok(Slave { config: slave::Config { master: config.master, ..kept.config }, ..kept })
-}
-
-/// Candidates by git from the master.
-struct GitSource {
-    git: Git,
-    basedir: PathBuf,
-    master: MasterUrl,
-}
-
-impl slave::Source for GitSource {
-    fn checkout<'a>(
-        &'a self,
-        assignment: &'a protocol::wire::Assignment,
-        folder: &'a Path,
-    ) -> slave::Boxed<'a, Result<String, slave::NoSource>> {
-        Box::pin(async move {
-            use tracker::checkout::{CheckoutLimits, WorkMirror};
-            let failed = |e: tracker::checkout::CheckoutError| slave::NoSource(e.to_string());
-            let mirror = self.basedir.join("mirrors").join(format!("{}.git", assignment.project));
-            let mirror = WorkMirror::open_or_create(self.git.clone(), &mirror).await.map_err(failed)?;
-            let limits = CheckoutLimits::default();
-            let url = self.master.join(&assignment.git_path).to_string();
-            mirror.fetch(&url, &assignment.git_ref, &assignment.commit, limits).await.map_err(failed)?;
-            mirror.checkout(&assignment.commit, folder, limits).await.map_err(failed)?;
-            Ok(format!("checked out {}\n", assignment.commit))
-        })
-    }
 }

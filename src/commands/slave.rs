@@ -78,11 +78,7 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
                 let hint = tracker::Explain::hint(&e);
                 CliError::from(e).hint(hint)
             })?;
-            let slave = slave::Slave::load(
-                &basedir,
-                local::launcher(),
-                local::source(git, &basedir, &slave::Config::load(&basedir)?.master),
-            )?;
+            let slave = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
             slave.run(process::shutdown_on_signal()).await?;
         }
     }
