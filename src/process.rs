@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Begins logging to standard error: what `BB_LOG` says, else `level`.
 pub(crate) fn log(level: &str) {
-    let filter = EnvFilter::try_from_env("BB_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env("BB_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},sqlx=warn")));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
 }

@@ -6,7 +6,7 @@ use crate::auth::{self, Action, Actor, can};
 use crate::config::PublishPolicy;
 use crate::read::{self, ReadError};
 use crate::state::{Guarded, Shared};
-use crate::store::{Branch, BranchState, Build, NewBranch, Published, StoreError, TokenKind, TokenRow};
+use crate::store::{Branch, BranchState, Build, Candidate, NewBranch, Published, StoreError, TokenKind, TokenRow};
 use protocol::api::{self, Problem};
 use protocol::wire::{Availability, ToSlave};
 use protocol::{BranchName, BuildId, CommitId, SlaveName, TokenId};
@@ -195,10 +195,33 @@ pub(crate) async fn accept(
         let detail = format!("r{} of {name} was not admitted: {}", revision.number, refusal.text);
         return Err(Refused::new(409, "revision-refused", detail, refusal.hint.clone()));
     }
+    if let Some(tip) = shared.store.project_by_id(project.id).await?.tip
+        && let Some(candidate) = shared.store.newest_candidate(revision.id).await?
+        && candidate.mainline == tip
+    {
+        acceptable(&branch, &candidate)?;
+    }
     match shared.store.accept(&branch, &revision, actor.name()).await? {
         Some(entry) => Ok(read::queue_entry(shared, project, &entry, None).await?),
         None => Err(ended(&branch)),
     }
+}
+
+/// Refuses what the queue would eject at once: a revision that has no candidate on the mainline of now.
+fn acceptable(branch: &Branch, candidate: &Candidate) -> Done<()> {
+    let (code, why, hint) = match &candidate.detail {
+        api::CandidateOutcome::Made { .. } => match &candidate.recipe_trouble {
+            None => return Ok(()),
+            Some(trouble) => (trouble.code.clone(), trouble.text.clone(), trouble.hint.clone()),
+        },
+        api::CandidateOutcome::Conflict { files } => {
+            let paths: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
+            let hint = "the author merges mainline into the branch; a rebase is not needed".to_owned();
+            ("conflict".to_owned(), format!("it conflicts with mainline in {}", paths.join(", ")), hint)
+        }
+        api::CandidateOutcome::Refused(refusal) => (refusal.code.clone(), refusal.text.clone(), refusal.hint.clone()),
+    };
+    Err(Refused::new(409, &code, format!("{} can't land: {why}", branch.name), hint))
 }
 
 fn ended(branch: &Branch) -> Refused {

@@ -71,6 +71,7 @@ impl StartError {
             }
             Self::Git(error) => tracker::Explain::hint(error),
             Self::Mirror { source, .. } => tracker::Explain::hint(source),
+            Self::Store(StoreError::Newer { .. }) => "run that bb, or restore a backup made before the upgrade".to_owned(),
             Self::Scheme(_) => "use https, http, git and ssh".to_owned(),
             _ => String::new(),
         }

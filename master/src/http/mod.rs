@@ -15,6 +15,7 @@ use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -45,7 +46,7 @@ fn router(shared: Arc<Shared>) -> Router {
     let header =
         |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
-        .nest("/api/v1", api::router())
+        .nest("/api/v1", api::router().layer(middleware::from_fn_with_state(shared.clone(), who::known)))
         .nest("/git", git::router())
         .route("/healthz", get(health))
         .merge(pages::router())

@@ -4,9 +4,11 @@ use crate::actions::Refused;
 use crate::auth::{self, Actor};
 use crate::state::Shared;
 use crate::store::{TokenRow, now};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use protocol::UnixMs;
 use std::sync::Arc;
 
@@ -47,6 +49,16 @@ pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Optio
             "check BB_TOKEN or `bb login`; a maintainer makes a new one with `bb token new`",
         )),
     }
+}
+
+/// Refuses a token that is not known, also where none is needed: whoever shows one should learn that it is no good.
+pub(super) async fn known(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refused> {
+    bearer(&shared, request.headers()).await?;
+    Ok(next.run(request).await)
 }
 
 fn cookie(headers: &HeaderMap) -> Option<String> {

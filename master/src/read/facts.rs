@@ -43,7 +43,7 @@ pub(super) async fn know(
         revision: newest
             .as_ref()
             .map(|r| verdict::Revision { number: r.number, refused: r.refusal.clone().map(trouble) }),
-        recipe: recipe(&project.recipe()),
+        recipe: recipe(&project.recipe(), candidate.as_ref()),
         candidate: on_tip(candidate.as_ref(), tip),
         builders: Vec::new(),
         queue: verdict::Queue::None,
@@ -86,8 +86,12 @@ fn trouble(refusal: Refusal) -> Trouble {
     Trouble { code: refusal.code, text: refusal.text, hint: refusal.hint }
 }
 
-fn recipe(state: &RecipeState) -> verdict::Recipe {
+fn recipe(state: &RecipeState, candidate: Option<&Candidate>) -> verdict::Recipe {
     match state {
+        RecipeState::Unknown | RecipeState::Fine(_) if candidate.is_some_and(|c| c.recipe_trouble.is_some()) => {
+            let own = candidate.and_then(|c| c.recipe_trouble.clone()).map(trouble);
+            verdict::Recipe::BrokenInBranch(own.unwrap_or_default())
+        }
         RecipeState::Unknown | RecipeState::Fine(_) => verdict::Recipe::Fine,
         RecipeState::Missing => verdict::Recipe::Missing,
         RecipeState::Broken(trouble) => verdict::Recipe::Broken(trouble.clone()),

@@ -2,11 +2,12 @@
 
 use super::{Again, StepError};
 use crate::names;
+use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
-use crate::store::{Branch, Made, Outcome, Revision, now};
+use crate::store::{Branch, Made, NewCandidate, Outcome, Revision, now};
 use jiff::{Timestamp, tz::TimeZone};
 use protocol::CommitId;
-use protocol::api::{CandidateOutcome, DiffKind, DiffLine};
+use protocol::api::{CandidateOutcome, DiffKind, DiffLine, Refusal};
 use similar::{ChangeTag, TextDiff};
 use tracker::candidate::{self, CandidateRequest, Identity, Message};
 use tracker::mirror::MirrorError;
@@ -33,7 +34,14 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         let text = serde_json::to_string(&request).map_err(|e| StepError::Tracker(e.to_string()))?;
         let made = project.mirror.candidate(&request).await.map_err(|e| StepError::Tracker(e.to_string()))?;
         let (outcome, detail, changes_recipe) = record(made)?;
+        let mut recipe_trouble = None;
         if let Outcome::Made(made) = &outcome {
+            if changes_recipe
+                && let RecipeState::Broken(it) =
+                    recipes::of_candidate(shared, project, &made.commit).await.map_err(failed)?
+            {
+                recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
+            }
             let newest = shared.store.newest_revision(branch.id).await?.is_some_and(|r| r.id == revision.id);
             let (name, commit) = (&branch.name, &made.commit);
             project.mirror.keep_candidate(name, revision.number, commit).await.map_err(failed)?;
@@ -41,10 +49,9 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
                 project.mirror.set_candidate(name, commit).await.map_err(failed)?;
             }
         }
-        shared
-            .store
-            .add_candidate(claim, &branch, &revision, &tip, &day, &outcome, &text, &detail, changes_recipe)
-            .await?;
+        let new =
+            NewCandidate { mainline: &tip, day: &day, outcome, request: text, detail, changes_recipe, recipe_trouble };
+        shared.store.add_candidate(claim, &branch, &revision, &new).await?;
     }
     Ok(if more { Again::Now } else { Again::AtTick })
 }

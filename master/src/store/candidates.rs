@@ -28,8 +28,29 @@ pub struct Candidate {
     pub detail: protocol::api::CandidateOutcome,
     /// Whether the recipe differs from mainline's.
     pub changes_recipe: bool,
+    /// What is wrong with the recipe that it brings, if anything.
+    pub recipe_trouble: Option<protocol::api::Refusal>,
     /// When it was made.
     pub made: UnixMs,
+}
+
+/// A candidate to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewCandidate<'a> {
+    /// Mainline's commit that it stands on.
+    pub mainline: &'a CommitId,
+    /// The day its ChangeLog entries are dated.
+    pub day: &'a str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The request it was made by, as JSON.
+    pub request: String,
+    /// What the pages say of it.
+    pub detail: protocol::api::CandidateOutcome,
+    /// Whether the recipe differs from mainline's.
+    pub changes_recipe: bool,
+    /// What is wrong with the recipe that it brings, if anything.
+    pub recipe_trouble: Option<protocol::api::Refusal>,
 }
 
 /// What came of making a candidate.
@@ -98,6 +119,7 @@ fn read(row: &AnyRow) -> Result<Candidate> {
         request: row.text("request")?,
         detail: row.json("detail")?,
         changes_recipe: row.flag("changes_recipe")?,
+        recipe_trouble: row.json("recipe_trouble")?,
         made: row.num("made_ms")?,
     })
 }
@@ -142,19 +164,14 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    #[expect(clippy::too_many_arguments, reason = "a row's columns")]
     pub async fn add_candidate(
         &self,
         claim: Claim,
         branch: &Branch,
         revision: &Revision,
-        mainline: &CommitId,
-        day: &str,
-        outcome: &Outcome,
-        request: &str,
-        detail: &protocol::api::CandidateOutcome,
-        changes_recipe: bool,
+        new: &NewCandidate<'_>,
     ) -> Result<()> {
+        let outcome = &new.outcome;
         let mut transaction = self.write.begin().await?;
         let made = outcome.made();
         let before = sqlx::query("SELECT outcome FROM candidate WHERE revision_id = $1 ORDER BY id DESC LIMIT 1")
@@ -162,22 +179,23 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         let done = sqlx::query(
-            "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, day, outcome, commit_id, tree_id, request, detail, changes_recipe, made_ms)
-             SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM project WHERE id = $1 AND fence = $2
+            "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, day, outcome, commit_id, tree_id, request, detail, changes_recipe, recipe_trouble, made_ms)
+             SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM project WHERE id = $1 AND fence = $2
              ON CONFLICT (revision_id, mainline, day) DO NOTHING",
         )
         .bind(claim.project.0)
         .bind(claim.fence.0)
         .bind(branch.id.0)
         .bind(revision.id.0)
-        .bind(mainline.as_str())
-        .bind(day)
+        .bind(new.mainline.as_str())
+        .bind(new.day)
         .bind(outcome.as_str())
         .bind(made.map(|m| m.commit.to_string()))
         .bind(made.map(|m| m.tree.to_string()))
-        .bind(request)
-        .bind(to_json(detail)?)
-        .bind(i64::from(changes_recipe))
+        .bind(&new.request)
+        .bind(to_json(&new.detail)?)
+        .bind(i64::from(new.changes_recipe))
+        .bind(to_json(&new.recipe_trouble)?)
         .bind(now().0)
         .execute(&mut *transaction)
         .await?;

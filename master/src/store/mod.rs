@@ -22,7 +22,7 @@ mod tokens;
 
 pub use branches::{Branch, BranchState, NewBranch, Published, Trouble};
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, Recorded};
-pub use candidates::{Candidate, Made, Outcome};
+pub use candidates::{Candidate, Made, NewCandidate, Outcome};
 pub use events::{Happening, StoredEvent};
 pub use landings::Landing;
 pub use projects::{Claim, Project};
@@ -48,9 +48,7 @@ pub enum StoreError {
     #[error("the store failed: {0}")]
     Database(#[from] sqlx::Error),
     /// It was written by a newer bb.
-    #[error(
-        "the store at {url} was written by a newer bb (its schema has version {version}, this bb knows {known}): run that bb, or restore a backup made before the upgrade"
-    )]
+    #[error("the store at {url} was written by a newer bb (its schema has version {version}, this bb knows {known})")]
     Newer {
         /// Where it is, without secrets.
         url: String,

@@ -92,6 +92,7 @@ CREATE TABLE candidate (
     request TEXT NOT NULL,
     detail TEXT NOT NULL,
     changes_recipe BIGINT NOT NULL,
+    recipe_trouble TEXT NOT NULL,
     made_ms BIGINT NOT NULL,
     UNIQUE (revision_id, mainline, day)
 );
