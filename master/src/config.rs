@@ -297,8 +297,20 @@ mod tests {
 
     #[test]
     fn errors_point_at_the_place() {
-        insta::assert_snapshot!(error("listen = \"127.0.0.1:8010\"\n[[project]]\nname = \"Heron\"\nrepository = \"x\"\n"), @"");
-        insta::assert_snapshot!(error("lissen = \"127.0.0.1:8010\"\n"), @"");
-        insta::assert_snapshot!(error("[[lock]]\nname = \"vm\"\nshares = 0\n"), @"");
+        insta::assert_snapshot!(error("listen = \"127.0.0.1:8010\"\n[[project]]\nname = \"Heron\"\nrepository = \"x\"\n"), @r#"
+        master.toml: TOML parse error at line 3, column 8
+          |
+        3 | name = "Heron"
+          |        ^^^^^^^
+        `Heron` can't be the name of a project: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, a letter or digit first and last, no `..`, not ending in `.lock`
+        "#);
+        insta::assert_snapshot!(error("[times]\npole_s = 5\n"), @r"
+        master.toml: TOML parse error at line 2, column 1
+          |
+        2 | pole_s = 5
+          | ^^^^^^
+        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`
+        ");
+        insta::assert_snapshot!(error("[[lock]]\nname = \"vm\"\nshares = 0\n"), @"master.toml: lock `vm` has no shares: give it at least 1");
     }
 }
