@@ -49,6 +49,19 @@ fn who_has_fewest_running_goes_first() {
 }
 
 #[test]
+fn who_was_served_longest_ago_goes_first() {
+    let of =
+        |id, publisher: &str, age| Waiting { publisher: publisher.to_owned(), since: UnixMs(NOW - age), ..build(id) };
+    let plan = schedule(&Situation {
+        waiting: vec![of(1, "agent", 900), of(2, "priya", 500), of(3, "olga", 100), of(4, "olga", 200)],
+        served: [("agent".to_owned(), UnixMs(NOW - 5)), ("priya".to_owned(), UnixMs(NOW - 50))].into(),
+        slaves: vec![Slave { slots: 3, ..slave(1, "oak") }],
+        ..nothing()
+    });
+    assert_eq!(assigned(&plan), [(4, 1), (2, 1), (1, 1)]);
+}
+
+#[test]
 fn builds_chosen_now_count_for_fairness() {
     let of = |id, publisher: &str| Waiting { publisher: publisher.to_owned(), ..build(id) };
     let plan = schedule(&Situation {

@@ -267,6 +267,7 @@ fn live(mut s: Situation, mut arrivals: Vec<Arrival>) -> BTreeMap<BuildId, i64> 
             let place = s.waiting.iter().position(|w| w.id == a.build).unwrap();
             let b = s.waiting.remove(place);
             s.slaves.iter_mut().find(|x| x.id == a.slave).unwrap().last_used = Some(s.now);
+            s.served.insert(b.publisher.clone(), s.now);
             s.running.push(Running { id: b.id, slave: a.slave, publisher: b.publisher, locks: b.locks });
             ends.push((s.now.0 + runs[&b.id], b.id));
             started.insert(b.id, s.now.0);
@@ -332,14 +333,14 @@ proptest! {
     /// have ended, whatever comes after it in its class.
     #[test]
     fn a_large_request_is_not_starved(gap in 100i64..1_000, runs in 1_000i64..5_000, shares in 2u32..5) {
-        let mut arrivals: Vec<Arrival> = (1..150)
+        let mut arrivals: Vec<Arrival> = (1..80)
             .map(|n| Arrival {
                 build: Waiting { locks: wants(&[("vm", 1)]), publisher: format!("agent{n}"), ..build(n) },
                 at: NOW + n * gap,
                 runs_ms: runs + n % 7,
             })
             .collect();
-        let came = NOW + 50 * gap + 1;
+        let came = NOW + 30 * gap + 1;
         arrivals.push(Arrival { build: Waiting { locks: wants(&[("vm", 0)]), ..build(1000) }, at: came, runs_ms: runs });
         let s = Situation {
             slaves: vec![Slave { slots: 8, ..slave(1, "hall") }],
@@ -348,7 +349,7 @@ proptest! {
         };
         let started = live(s, arrivals)[&BuildId(1000)];
         // Behind those that came before it and still waited, at `shares` a time, and those running.
-        let ahead = 50 / i64::from(shares) + 2;
+        let ahead = 30 / i64::from(shares) + 2;
         prop_assert!(started - came <= ahead * (runs + 7), "waited {} ms", started - came);
     }
 

@@ -60,6 +60,8 @@ struct Desk<'a> {
     last_used: Vec<Option<UnixMs>>,
     /// Builds by publisher.
     load: BTreeMap<&'a str, u32>,
+    /// When each publisher was last served.
+    served: BTreeMap<&'a str, UnixMs>,
     /// Who holds how many shares of which lock: lock, slave (none when the slave is unknown), build, shares.
     held: Vec<(usize, Option<usize>, BuildId, u64)>,
 }
@@ -92,6 +94,7 @@ impl<'a> Desk<'a> {
             used: vec![0; situation.slaves.len()],
             last_used: situation.slaves.iter().map(|s| s.last_used).collect(),
             load: BTreeMap::new(),
+            served: situation.served.iter().map(|(publisher, at)| (publisher.as_str(), *at)).collect(),
             held: vec![],
         };
         for build in &situation.running {
@@ -127,8 +130,9 @@ impl<'a> Desk<'a> {
     fn turn(&self, index: usize) -> impl Ord + use<> {
         let b = &self.situation.waiting[index];
         let starving = self.waited_ms(b) >= STARVING_MS;
-        let load = if starving { 0 } else { self.load.get(b.publisher.as_str()).copied().unwrap_or(0) };
-        (b.class, Reverse(b.priority), !starving, load, b.since, b.id)
+        let publisher = b.publisher.as_str();
+        let fair = (self.load.get(publisher).copied().unwrap_or(0), self.served.get(publisher).copied());
+        (b.class, Reverse(b.priority), !starving, (!starving).then_some(fair), b.since, b.id)
     }
 
     fn waited_ms(&self, build: &Waiting) -> i64 {
@@ -201,6 +205,7 @@ impl<'a> Desk<'a> {
         self.used[slave] += 1;
         self.last_used[slave] = Some(self.situation.now);
         *self.load.entry(&build.publisher).or_default() += 1;
+        self.served.insert(&build.publisher, self.situation.now);
         if let Ok(able) = &self.able[index] {
             self.held.extend(able.shares.iter().map(|&(lock, shares)| (lock, Some(slave), build.id, shares)));
         }

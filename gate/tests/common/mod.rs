@@ -5,6 +5,7 @@ use gate::schedule::{Class, Lock, Plan, Running, Scope, Situation, Slave, Waitin
 use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, ProjectId, SlaveId, UnixMs};
 use recipe::{LockAmount, LockRequest};
+use std::collections::BTreeMap;
 
 pub const NOW: i64 = 1_000_000_000;
 pub const RELUCTANT_AFTER: i64 = 60_000;
@@ -16,6 +17,7 @@ pub fn nothing() -> Situation {
         reluctant_after_ms: RELUCTANT_AFTER,
         waiting: vec![],
         running: vec![],
+        served: BTreeMap::new(),
         slaves: vec![],
         locks: vec![],
     }
