@@ -161,9 +161,16 @@ async fn builds_of(
         match latest.iter_mut().find(|b| b.builder == build.builder.name) {
             Some(before) => {
                 before.attempt += 1;
+                before.for_queue = build.for_queue;
                 before.status = status;
             }
-            None => latest.push(BuildOf { builder: build.builder.name, commit: build.commit, attempt: 1, status }),
+            None => latest.push(BuildOf {
+                builder: build.builder.name,
+                commit: build.commit,
+                attempt: 1,
+                for_queue: build.for_queue,
+                status,
+            }),
         }
     }
     Ok(latest)
