@@ -44,6 +44,7 @@
 //!     reluctant_after_ms: 60_000,
 //!     waiting: vec![build(1, "linux"), build(2, "arm64")],
 //!     running: vec![],
+//!     served: Default::default(),
 //!     slaves: vec![birch],
 //!     locks: vec![],
 //! });

@@ -83,6 +83,12 @@ fn who(who: &str, what: impl Into<String>) -> Next {
     Next { who: who.to_owned(), what: what.into() }
 }
 
+/// Who mends what is wrong with an entry.
+fn author(state: &QueueState, id: EntryId) -> &str {
+    let entry = state.entries.iter().find(|e| e.id == id);
+    entry.map(|e| e.author.as_str()).filter(|a| !a.is_empty()).unwrap_or("the author")
+}
+
 /// The next step of a stack on the mainline of now.
 fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
     match &stack.candidate {
@@ -93,11 +99,12 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             } else {
                 format!("it conflicts with mainline in {}", list(files))
             };
-            let next = who(&first.author, "merges mainline; a rebase is not needed");
+            let next = who(author(state, *entry), "merges mainline; a rebase is not needed");
             Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
         }
         Candidate::Refused { entry, text, hint, .. } => {
-            let next = who(&first.author, format!("mends it: {hint}"));
+            let what = if hint.is_empty() { "mends it".to_owned() } else { format!("mends it: {hint}") };
+            let next = who(author(state, *entry), what);
             Head::ejects(*entry, stack, Code::EjectedRefused, text.clone(), next)
         }
         Candidate::Made { commit, builders, builds } => judge(state, stack, first, commit, builders, builds),
@@ -110,7 +117,7 @@ enum Word<'a> {
     Failed(&'a str),
     Skipped,
     /// A build is under way.
-    Open(&'a BuildStatus),
+    Open(&'a BuildOf),
     /// No build was asked for, or the last ended without a result: this try is to be asked for.
     Ask(u32),
     /// It ended without a result too often.
@@ -126,7 +133,7 @@ fn word<'a>(builder: &BuilderOf, commit: &CommitId, builds: &'a [BuildOf], retri
     let mine = builds.iter().filter(|b| b.builder == builder.name && b.commit == *commit);
     let Some(build) = mine.max_by_key(|b| b.attempt) else { return Word::Ask(1) };
     let (result, says) = match &build.status {
-        open @ (BuildStatus::Waiting | BuildStatus::Running) => return Word::Open(open),
+        BuildStatus::Waiting | BuildStatus::Running => return Word::Open(build),
         BuildStatus::Finished { result, says } => (*result, says.as_str()),
     };
     match result {
@@ -165,7 +172,7 @@ fn judge(
         let name = &builder.name;
         match word {
             Word::Failed(says) => {
-                let next = who(&first.author, format!("mends {name}"));
+                let next = who(author(state, first.id), format!("mends {name}"));
                 return eject(Code::EjectedFailure, with_detail(format!("{name} failed"), says), next);
             }
             Word::Skipped => {
@@ -186,7 +193,11 @@ fn judge(
     let asked: Vec<Action> = words
         .iter()
         .filter_map(|(builder, word)| {
-            let Word::Ask(attempt) = *word else { return None };
+            let attempt = match *word {
+                Word::Ask(attempt) => attempt,
+                Word::Open(build) if build.status == BuildStatus::Waiting && !build.for_queue => build.attempt,
+                _ => return None,
+            };
             Some(Action::Build { stack: stack.id, commit: commit.clone(), builder: builder.name.clone(), attempt })
         })
         .collect();
@@ -195,7 +206,9 @@ fn judge(
     let mut head = if left.is_empty() {
         land(state, stack, first, commit)
     } else {
-        let running = words.iter().any(|(b, w)| b.required && matches!(w, Word::Open(BuildStatus::Running)));
+        let running = words
+            .iter()
+            .any(|(b, w)| b.required && matches!(w, Word::Open(BuildOf { status: BuildStatus::Running, .. })));
         let verb = match (left.len(), running) {
             (1, true) => "is left",
             (_, true) => "are left",
@@ -213,8 +226,8 @@ fn judge(
 /// All required builders passed.
 fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> Head {
     if let Some(pause) = &state.paused {
-        let says = with_detail(format!("it passed; the queue is paused by {}", pause.by), &pause.reason);
-        return Head::stands(stack, Code::Paused, says, who(&pause.by, "or another maintainer resumes the queue"));
+        let says = with_detail(format!("the queue is paused by {}", pause.by), &pause.reason);
+        return Head::stands(stack, Code::Paused, says, who("a maintainer", "resumes the queue"));
     }
     if let Some(PushRefused { times, again_at, said }) = &stack.push_refused {
         let next = |then: &str| who("an admin", format!("mends what the official repository refuses; {then}"));
@@ -224,7 +237,7 @@ fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> 
             return Head::ejects(first.id, stack, Code::EjectedPush, says, next);
         }
         if *again_at > state.now {
-            let says = with_detail("it passed; the official repository refused the push".to_owned(), said);
+            let says = with_detail("the official repository refused the push".to_owned(), said);
             let mut head = Head::stands(stack, Code::PushRefused, says, next("bb tries again"));
             head.look_again = Some(*again_at);
             return head;
@@ -265,6 +278,6 @@ fn behind(entry: EntryId, place: u32) -> Standing {
         2 => "one branch is before it".to_owned(),
         _ => format!("{} branches are before it", place - 1),
     };
-    let next = bb("tests it when those before it landed or left");
+    let next = bb(if place <= 1 { "tests it next" } else { "tests it when those before it landed or left" });
     Standing { entry, place, stack: None, code: Code::Behind, says, next }
 }

@@ -158,6 +158,9 @@ pub struct BuildOf {
     pub commit: CommitId,
     /// Which try of this builder for this stack it is, from 1.
     pub attempt: u32,
+    /// Whether the queue asked for it, so that it goes before others. One that waits and was asked for by somebody else is
+    /// asked for again under the same number, to be taken over.
+    pub for_queue: bool,
     /// Where it is.
     pub status: BuildStatus,
 }
@@ -233,7 +236,7 @@ pub enum Action {
         /// Of these entries, in this order.
         entries: Vec<EntryId>,
     },
-    /// Ask for a build.
+    /// Ask for a build; one of that number that waits already is taken over by the queue.
     Build {
         /// For this stack.
         stack: StackId,

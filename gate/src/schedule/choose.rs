@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Who waited so long goes before fairness, so that nobody waits for ever: a day, in milliseconds.
 const STARVING_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// So many of those that stand before a build in a lock's line are named; the others are counted.
+const NAMED_BEHIND: usize = 4;
+
 /// Chooses which waiting builds start on which slaves now, and says why each of the others waits.
 pub fn schedule(situation: &Situation) -> Plan {
     let mut desk = Desk::new(situation);
@@ -49,12 +52,16 @@ struct Desk<'a> {
     open: Vec<bool>,
     /// Its place in every lock's line; smaller is before.
     place: Vec<usize>,
+    /// For each lock the builds that want it, in the order of their places, with the shares they want.
+    lines: Vec<Vec<(usize, u64)>>,
     /// Builds by slave.
     used: Vec<u32>,
     /// When each slave was last given a build.
     last_used: Vec<Option<UnixMs>>,
     /// Builds by publisher.
     load: BTreeMap<&'a str, u32>,
+    /// When each publisher was last served.
+    served: BTreeMap<&'a str, UnixMs>,
     /// Who holds how many shares of which lock: lock, slave (none when the slave is unknown), build, shares.
     held: Vec<(usize, Option<usize>, BuildId, u64)>,
 }
@@ -71,14 +78,23 @@ impl<'a> Desk<'a> {
         for (nth, &index) in line.iter().enumerate() {
             place[index] = nth;
         }
+        let able: Vec<Result<Able, Wait>> = waiting.iter().map(|b| able(situation, b)).collect();
+        let mut lines = vec![vec![]; situation.locks.len()];
+        for index in line {
+            for &(lock, shares) in able[index].iter().flat_map(|a| &a.shares) {
+                lines[lock].push((index, shares));
+            }
+        }
         let mut desk = Self {
             situation,
-            able: waiting.iter().map(|b| able(situation, b)).collect(),
+            able,
             open: vec![true; waiting.len()],
             place,
+            lines,
             used: vec![0; situation.slaves.len()],
             last_used: situation.slaves.iter().map(|s| s.last_used).collect(),
             load: BTreeMap::new(),
+            served: situation.served.iter().map(|(publisher, at)| (publisher.as_str(), *at)).collect(),
             held: vec![],
         };
         for build in &situation.running {
@@ -102,6 +118,9 @@ impl<'a> Desk<'a> {
 
     /// The next build that can start, and the slave for it.
     fn next_start(&self) -> Option<(usize, usize)> {
+        if !(0..self.used.len()).any(|s| self.has_slot(s)) {
+            return None;
+        }
         let mut order: Vec<usize> = (0..self.open.len()).filter(|&i| self.open[i] && self.able[i].is_ok()).collect();
         order.sort_by_key(|&i| self.turn(i));
         order.into_iter().find_map(|i| self.best_slave(i).map(|slave| (i, slave)))
@@ -111,8 +130,9 @@ impl<'a> Desk<'a> {
     fn turn(&self, index: usize) -> impl Ord + use<> {
         let b = &self.situation.waiting[index];
         let starving = self.waited_ms(b) >= STARVING_MS;
-        let load = if starving { 0 } else { self.load.get(b.publisher.as_str()).copied().unwrap_or(0) };
-        (b.class, Reverse(b.priority), !starving, load, b.since, b.id)
+        let publisher = b.publisher.as_str();
+        let fair = (self.load.get(publisher).copied().unwrap_or(0), self.served.get(publisher).copied());
+        (b.class, Reverse(b.priority), !starving, (!starving).then_some(fair), b.since, b.id)
     }
 
     fn waited_ms(&self, build: &Waiting) -> i64 {
@@ -152,8 +172,12 @@ impl<'a> Desk<'a> {
         let able = self.able[index].as_ref().ok()?;
         let short = able.shares.iter().find(|&&(lock, shares)| {
             let held: u64 = self.holds(lock, slave).map(|(_, shares)| shares).sum();
-            let before: u64 = self.stand_before(index, lock, slave).map(|(_, shares)| shares).sum();
-            held + before + shares > u64::from(self.situation.locks[lock].shares)
+            let mut left = u64::from(self.situation.locks[lock].shares).checked_sub(held + shares);
+            let mut before = self.stand_before(index, lock, slave);
+            while let (Some(shares), Some((_, wanted))) = (left, before.next()) {
+                left = shares.checked_sub(wanted);
+            }
+            left.is_none()
         });
         short.map(|&(lock, _)| lock)
     }
@@ -165,14 +189,14 @@ impl<'a> Desk<'a> {
         here.map(|&(_, _, build, shares)| (build, shares))
     }
 
-    /// Builds that stand before this one in a lock's line as seen from a slave.
+    /// Builds that stand before this one in a lock's line as seen from a slave, the first first.
     fn stand_before(&self, index: usize, lock: usize, slave: usize) -> impl Iterator<Item = (BuildId, u64)> {
         let everywhere = self.situation.locks[lock].scope == Scope::Master;
-        (0..self.open.len()).filter(move |&i| self.open[i] && self.place[i] < self.place[index]).filter_map(move |i| {
-            let able = self.able[i].as_ref().ok()?;
-            let (_, shares) = able.shares.iter().find(|(l, _)| *l == lock)?;
-            (everywhere || able.slaves.contains(&slave)).then_some((self.situation.waiting[i].id, *shares))
-        })
+        let line = self.lines[lock].iter().take_while(move |(i, _)| self.place[*i] < self.place[index]);
+        let stands = move |i: usize| {
+            self.open[i] && (everywhere || self.able[i].as_ref().is_ok_and(|able| able.slaves.contains(&slave)))
+        };
+        line.filter(move |(i, _)| stands(*i)).map(|&(i, shares)| (self.situation.waiting[i].id, shares))
     }
 
     fn start(&mut self, index: usize, slave: usize) {
@@ -181,6 +205,7 @@ impl<'a> Desk<'a> {
         self.used[slave] += 1;
         self.last_used[slave] = Some(self.situation.now);
         *self.load.entry(&build.publisher).or_default() += 1;
+        self.served.insert(&build.publisher, self.situation.now);
         if let Ok(able) = &self.able[index] {
             self.held.extend(able.shares.iter().map(|&(lock, shares)| (lock, Some(slave), build.id, shares)));
         }
@@ -203,10 +228,12 @@ impl<'a> Desk<'a> {
         let Some((slave, lock)) = blocked else {
             return Wait::Full { slaves: names(self.situation, able.slaves.iter().copied()) };
         };
+        let mut behind = self.stand_before(index, lock, slave).map(|(build, _)| build);
         Wait::Lock {
             lock: self.situation.locks[lock].name.clone(),
             held_by: self.holds(lock, slave).map(|(build, _)| build).collect(),
-            behind: self.stand_before(index, lock, slave).map(|(build, _)| build).collect(),
+            behind: behind.by_ref().take(NAMED_BEHIND).collect(),
+            behind_more: behind.count(),
         }
     }
 }

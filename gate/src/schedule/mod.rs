@@ -2,7 +2,8 @@
 //! not at all. Never starts a build: it only says which could start.
 //!
 //! **Order.** Class, then `priority`; then who has waited a day goes first; then the publisher with the fewest builds
-//! running; then the oldest.
+//! running; then the publisher who was served longest ago, so that a flood of builds leaves every other turn to others
+//! even where there is one slot; then the oldest.
 //!
 //! **Slaves.** Those with every label, the isolation and a free slot; eager ones first, reluctant ones only once the build
 //! has waited `reluctant_after`; then those that are warm for the project; then the least loaded; then the least
@@ -20,6 +21,7 @@ pub use choose::schedule;
 use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, ProjectId, SlaveId, SlaveName, UnixMs};
 use recipe::LockRequest;
+use std::collections::BTreeMap;
 pub use wait::Wait;
 
 /// Everything that the choice depends on.
@@ -33,6 +35,8 @@ pub struct Situation {
     pub waiting: Vec<Waiting>,
     /// Builds that were given out and have not ended.
     pub running: Vec<Running>,
+    /// When a build of each publisher was last given to a slave. Who is not named here was never served.
+    pub served: BTreeMap<String, UnixMs>,
     /// All slaves that the master knows, connected or not.
     pub slaves: Vec<Slave>,
     /// All locks that the admin defined.

@@ -62,8 +62,10 @@ pub enum Wait {
         lock: String,
         /// Builds that hold it.
         held_by: Vec<BuildId>,
-        /// Builds that stand before it in the lock's line.
+        /// The first of those that stand before it in the lock's line.
         behind: Vec<BuildId>,
+        /// How many more of them there are.
+        behind_more: usize,
     },
     /// Only a reluctant slave is free, and the build has not waited long enough for it.
     Reluctant {
@@ -121,15 +123,19 @@ impl Wait {
                 }
             },
             Self::Full { slaves } => format!("{} full", slaves_are(slaves)),
-            Self::Lock { lock, held_by, behind } => {
-                let mut text = format!("it waits for lock `{lock}`");
-                if !held_by.is_empty() {
-                    text.push_str(&format!(", held by {}", builds(held_by)));
+            Self::Lock { lock, held_by, behind, .. } if behind.is_empty() => {
+                format!("lock `{lock}` is held by {}", builds(held_by))
+            }
+            Self::Lock { lock, held_by, behind, behind_more } => {
+                let mut line: Vec<String> = behind.iter().map(|b| format!("#{b}")).collect();
+                if *behind_more > 0 {
+                    line.push(format!("{behind_more} more"));
                 }
-                if !behind.is_empty() {
-                    text.push_str(&format!(", behind {}", builds(behind)));
+                if held_by.is_empty() {
+                    format!("lock `{lock}` goes to {} first", list(line))
+                } else {
+                    format!("lock `{lock}` is held by {} and goes to {} next", builds(held_by), list(line))
                 }
-                text
             }
             Self::Reluctant { slave, in_ms } => {
                 format!("slave {slave} is reluctant; it takes it in {} s", (in_ms.max(&0) + 999) / 1000)
@@ -153,7 +159,10 @@ impl Wait {
                 "an admin",
                 format!("installs {} on a slave, or trusts the publisher to build without", needed.as_str()),
             ),
-            Self::Away { .. } => ("bb", "gives it to the first of them that comes back".to_owned()),
+            Self::Away { offline, unavailable } => match [offline.as_slice(), unavailable].concat().as_slice() {
+                [one] => ("bb", format!("gives it to {one} when that is back")),
+                _ => ("bb", "gives it to the first of them that is back".to_owned()),
+            },
             Self::Full { .. } => ("bb", "gives it to the first free slot".to_owned()),
             Self::Lock { lock, .. } => ("bb", format!("starts it when lock `{lock}` is free")),
             Self::Reluctant { slave, .. } => ("bb", format!("gives it to {slave}, or sooner to an eager slave")),

@@ -44,8 +44,9 @@ impl Answer {
         Self { code, state: state.into(), look, would_land, because: String::new(), next }
     }
 
-    fn because(mut self, because: impl Into<String>) -> Self {
-        self.because = because.into();
+    /// The reason, of which only the first line is kept: it ends a sentence.
+    fn because(mut self, because: impl AsRef<str>) -> Self {
+        self.because = because.as_ref().lines().next().unwrap_or_default().to_owned();
         self
     }
 
@@ -96,7 +97,8 @@ fn queued(facts: &Facts) -> Option<Answer> {
     let answer = match code {
         Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
         Code::PushRefused => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
-        _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passed in the queue: {says}")),
+        Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),
+        _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passes in the queue; {says}")),
     };
     Some(answer.next(&next.who, &next.what))
 }

@@ -1,7 +1,8 @@
 //! What must be met before a branch lands, one line each, unmet first.
 
-use super::{Build, Builder, Candidate, Facts, Life, Queue, Source};
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source};
 use crate::words::list;
+use protocol::BuildResult;
 use protocol::api::{Look, Need};
 
 /// The lines; empty for a branch that is not live.
@@ -11,6 +12,7 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
     }
     let mut needs: Vec<Need> = source(facts).into_iter().collect();
     needs.extend(revision(facts));
+    needs.extend(recipe(facts));
     needs.extend(candidate(facts));
     needs.extend(facts.builders.iter().map(builder));
     needs.extend(acceptance(facts));
@@ -48,6 +50,15 @@ fn revision(facts: &Facts) -> Option<Need> {
     Some(need(Look::Failed, text, Some("#revisions")))
 }
 
+fn recipe(facts: &Facts) -> Option<Need> {
+    match &facts.recipe {
+        Recipe::Fine => None,
+        Recipe::Missing => Some(need(Look::Exception, "The project has no recipe, and none could be guessed", None)),
+        Recipe::Broken(t) => Some(need(Look::Exception, format!("Mainline's recipe has an error: {}", t.text), None)),
+        Recipe::BrokenInBranch(t) => Some(need(Look::Failed, format!("Its recipe has an error: {}", t.text), None)),
+    }
+}
+
 fn candidate(facts: &Facts) -> Option<Need> {
     facts.revision.as_ref().filter(|r| r.refused.is_none())?;
     Some(match &facts.candidate {
@@ -65,39 +76,40 @@ fn candidate(facts: &Facts) -> Option<Need> {
 }
 
 fn builder(builder: &Builder) -> Need {
-    let name = &builder.name;
-    let (look, word) = builder.build.mark();
-    let text = match &builder.build {
+    let (look, text) = told(&builder.name, &builder.build);
+    // What an optional builder says deserves a look at most.
+    match look {
+        _ if builder.required => need(look, text, builder.page.as_deref()),
+        Look::Failed | Look::Exception => need(Look::Warnings, optional(&text), builder.page.as_deref()),
+        _ => need(look, optional(&text), builder.page.as_deref()),
+    }
+}
+
+fn optional(text: &str) -> String {
+    format!("{text} (optional)")
+}
+
+/// How a builder's latest build stands, in a sentence.
+fn told(name: &str, build: &Build) -> (Look, String) {
+    let (look, word) = build.mark();
+    let text = match build {
         Build::NotAsked => format!("{name} is not built yet"),
         Build::Waiting(None) => format!("{name} waits"),
         Build::Waiting(Some(wait)) => format!("{name} waits: {}", wait.text()),
         Build::Running { step: None } => format!("{name} runs"),
         Build::Running { step: Some(step) } => format!("{name} runs, step {step}"),
-        Build::Finished { step, says, .. } => {
+        Build::Finished { result, step, says } => {
             let at = step.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
-            let says = if says.is_empty() { String::new() } else { format!(": {says}") };
-            let verb = match look {
-                Look::Exception => "ended by the machine's or bb's fault",
-                Look::Skipped | Look::Cancelled => {
-                    return need(weak(builder, look), format!("{name} was {word}"), page(builder));
-                }
-                _ => word,
-            };
-            format!("{name} {verb}{at}{says}")
+            let why = if says.is_empty() { String::new() } else { format!(": {says}") };
+            match result {
+                BuildResult::Retry => return (Look::Waiting, format!("{name} was interrupted and is run again")),
+                BuildResult::Skipped | BuildResult::Cancelled => format!("{name} was {word}"),
+                BuildResult::Exception => format!("{name} ended by the machine's or bb's fault{at}{why}"),
+                _ => format!("{name} {word}{at}{why}"),
+            }
         }
     };
-    let text = if builder.required { text } else { format!("{text} (optional)") };
-    need(weak(builder, look), text, page(builder))
-}
-
-/// What an optional builder says deserves a look at most.
-fn weak(builder: &Builder, look: Look) -> Look {
-    let met = matches!(look, Look::Passed | Look::Running | Look::Waiting | Look::Skipped | Look::Cancelled);
-    if builder.required || met { look } else { Look::Warnings }
-}
-
-fn page(builder: &Builder) -> Option<&str> {
-    builder.page.as_deref()
+    (look, text)
 }
 
 fn acceptance(facts: &Facts) -> Option<Need> {

@@ -3,11 +3,12 @@
 use super::{Again, StepError, builds, mainline};
 use crate::recipes;
 use crate::state::{Guarded, RecipeInUse, RecipeState, Shared};
-use crate::store::{Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Standing, now};
+use crate::store::{self, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Standing, now};
 use gate::queue::{
     self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Pause, Policy, PushRefused, QueueState, Stack, StackId,
 };
 use protocol::{CommitId, UnixMs, api};
+use recipe::Recipe;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +119,7 @@ async fn stack(
                     let builders =
                         builders.into_iter().map(|b| BuilderOf { name: b.name.clone(), required: b.required });
                     let builders: Vec<BuilderOf> = builders.collect();
-                    let builds = builds_of(shared, candidate, &made.commit).await?;
+                    let builds = builds_of(shared, candidate, &made.commit, &in_use.recipe).await?;
                     recipe = Some(in_use);
                     queue::Candidate::Made { commit: made.commit.clone(), builders, builds }
                 }
@@ -139,12 +140,19 @@ async fn stack(
     Ok((stack, recipe))
 }
 
-/// The latest build of each builder, numbered by how many there were.
-async fn builds_of(shared: &Shared, candidate: &Candidate, commit: &CommitId) -> Result<Vec<BuildOf>, StepError> {
+/// The latest build of each builder, numbered by how many there were. What another recipe's builder of the same name said,
+/// such as mainline's before the branch was accepted, counts for nothing.
+async fn builds_of(
+    shared: &Shared,
+    candidate: &Candidate,
+    commit: &CommitId,
+    recipe: &Recipe,
+) -> Result<Vec<BuildOf>, StepError> {
     let mut latest: Vec<BuildOf> = Vec::new();
     let mut oldest_first = shared.store.builds_of_candidate(candidate.id).await?;
     oldest_first.reverse();
-    for build in oldest_first.into_iter().filter(|b| b.commit == *commit) {
+    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder);
+    for build in oldest_first.into_iter().filter(judges) {
         let status = match build.state {
             BuildRowState::Waiting => BuildStatus::Waiting,
             BuildRowState::Running => BuildStatus::Running,
@@ -153,9 +161,16 @@ async fn builds_of(shared: &Shared, candidate: &Candidate, commit: &CommitId) ->
         match latest.iter_mut().find(|b| b.builder == build.builder.name) {
             Some(before) => {
                 before.attempt += 1;
+                before.for_queue = build.for_queue;
                 before.status = status;
             }
-            None => latest.push(BuildOf { builder: build.builder.name, commit: build.commit, attempt: 1, status }),
+            None => latest.push(BuildOf {
+                builder: build.builder.name,
+                commit: build.commit,
+                attempt: 1,
+                for_queue: build.for_queue,
+                status,
+            }),
         }
     }
     Ok(latest)

@@ -6,8 +6,8 @@ use crate::state::Shared;
 use crate::store::{Build, BuildRowState, Finished, SlaveRow, now};
 use gate::schedule::{Class, Lock, Running, Scope, Situation, Slave, Waiting, schedule};
 use protocol::wire::{Assignment, ToSlave};
-use protocol::{BranchId, BuildId, BuildResult, SlaveId};
-use std::collections::HashMap;
+use protocol::{BranchId, BuildId, BuildResult, SlaveId, UnixMs};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tracker::mirror::Mirror;
 
@@ -26,7 +26,8 @@ pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
         }
     }
     let publishers = publishers(shared, &builds).await?;
-    let situation = situation(shared, &builds, &slaves, &publishers);
+    let served = shared.store.served().await?;
+    let situation = situation(shared, &builds, &slaves, &publishers, served);
     let plan = schedule(&situation);
     shared.set_waits(plan.waits.into_iter().collect());
     for assigned in plan.assigned {
@@ -88,6 +89,7 @@ fn situation(
     builds: &[Build],
     slaves: &[SlaveRow],
     publishers: &HashMap<BranchId, String>,
+    served: BTreeMap<String, UnixMs>,
 ) -> Situation {
     let publisher = |build: &Build| publishers.get(&build.branch).cloned().unwrap_or_default();
     let waiting = builds.iter().filter(|b| b.state == BuildRowState::Waiting).map(|build| Waiting {
@@ -123,6 +125,7 @@ fn situation(
             .saturating_mul(1000),
         waiting: waiting.collect(),
         running: running.collect(),
+        served,
         slaves: slaves.collect(),
         locks: locks(shared),
     }

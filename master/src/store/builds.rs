@@ -9,6 +9,7 @@ use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, Pro
 use recipe::Builder;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
 
 /// How often an interrupted build is run again before it ends in `exception`.
 const MAX_ATTEMPTS: u32 = 3;
@@ -299,6 +300,22 @@ impl Store {
             .iter()
             .map(read)
             .collect()
+    }
+
+    /// When a build of each publisher was last given to a slave, by the newest thousand builds: who is fair to whom is
+    /// decided by the recent past.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn served(&self) -> Result<BTreeMap<String, UnixMs>> {
+        let rows = sqlx::query(
+            "SELECT branch.publisher AS publisher, MAX(build.started_ms) AS served_ms
+             FROM build JOIN branch ON branch.id = build.branch_id
+             WHERE build.id > (SELECT COALESCE(MAX(id), 0) - 1000 FROM build) AND build.started_ms IS NOT NULL
+             GROUP BY branch.publisher",
+        );
+        let rows = rows.fetch_all(&self.read).await?;
+        rows.iter().map(|row| Ok((row.text("publisher")?, row.num("served_ms")?))).collect()
     }
 
     /// A build by number.

@@ -1,0 +1,290 @@
+//! What the queue does next, as stories.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use gate::code::Code;
+use gate::queue::{
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Landing, Pause, Policy, PushRefused,
+    QueueState, Stack, StackId, decide,
+};
+use protocol::{BranchId, BuildResult, CommitId, UnixMs};
+
+fn commit(n: u32) -> CommitId {
+    format!("{n:040x}").parse().unwrap()
+}
+
+fn entry(id: i64, author: &str) -> Entry {
+    Entry {
+        id: EntryId(id),
+        branch: BranchId(id),
+        revision: commit(1000),
+        author: author.to_owned(),
+        priority: 0,
+        accepted_at: UnixMs(id),
+    }
+}
+
+/// Mainline at commit 1, and Tomas', Ines' and Priya's branches accepted in this order.
+fn three() -> QueueState {
+    QueueState {
+        now: UnixMs(100),
+        mainline: commit(1),
+        paused: None,
+        landing: None,
+        entries: vec![entry(1, "Tomas"), entry(2, "Ines"), entry(3, "Priya")],
+        stacks: vec![],
+        capacity: 2,
+        policy: Policy::default(),
+    }
+}
+
+fn stack(id: i64, entry: i64, on: u32, candidate: Candidate) -> Stack {
+    Stack { id: StackId(id), on: commit(on), entries: vec![EntryId(entry)], candidate, push_refused: None }
+}
+
+fn builder(name: &str, required: bool) -> BuilderOf {
+    BuilderOf { name: name.to_owned(), required }
+}
+
+fn build(builder: &str, status: BuildStatus) -> BuildOf {
+    BuildOf { builder: builder.to_owned(), commit: commit(11), attempt: 1, for_queue: true, status }
+}
+
+fn ended(result: BuildResult, says: &str) -> BuildStatus {
+    BuildStatus::Finished { result, says: says.to_owned() }
+}
+
+/// Candidate 11, judged by linux and asan, and by docs, which is optional.
+fn made(builds: Vec<BuildOf>) -> Candidate {
+    let builders = vec![builder("linux", true), builder("asan", true), builder("docs", false)];
+    Candidate::Made { commit: commit(11), builders, builds }
+}
+
+/// With the first entry's candidate in this state.
+fn first(candidate: Candidate) -> QueueState {
+    QueueState { stacks: vec![stack(5, 1, 1, candidate)], ..three() }
+}
+
+fn passed() -> QueueState {
+    first(made(vec![
+        build("linux", ended(BuildResult::Success, "")),
+        build("asan", ended(BuildResult::Warnings, "")),
+        build("docs", ended(BuildResult::Success, "")),
+    ]))
+}
+
+/// The decision, a line for each action and each standing.
+fn told(state: &QueueState) -> String {
+    let decision = decide(state);
+    let mut lines: Vec<String> = vec![];
+    for action in &decision.actions {
+        lines.push(match action {
+            Action::Drop { stack } => format!("drop S{}", stack.0),
+            Action::Eject { entry, code, says, next } => {
+                format!("eject {} {code}: {says}. Next: {} {}.", entry.0, next.who, next.what)
+            }
+            Action::Make { on, entries } => {
+                format!("make {:?} on {}", entries.iter().map(|e| e.0).collect::<Vec<_>>(), n(on))
+            }
+            Action::Build { stack, commit, builder, attempt } => {
+                format!("build {} of S{} by {builder}, try {attempt}", n(commit), stack.0)
+            }
+            Action::Land { stack, commit, on, .. } => format!("land {} of S{} on {}", n(commit), stack.0, n(on)),
+        });
+    }
+    for s in &decision.standings {
+        lines.push(format!("{}. {} {}: {}. Next: {} {}.", s.place, s.entry.0, s.code, s.says, s.next.who, s.next.what));
+    }
+    lines.extend(decision.look_again.map(|at| format!("look again at {}", at.0)));
+    lines.join("\n")
+}
+
+fn n(commit: &CommitId) -> u32 {
+    u32::from_str_radix(&commit.as_str()[32..], 16).unwrap()
+}
+
+#[test]
+fn the_way_of_an_entry_that_lands() {
+    let waits = || vec![build("linux", BuildStatus::Waiting), build("asan", BuildStatus::Waiting)];
+    let docs = || build("docs", BuildStatus::Waiting);
+    let steps = [
+        ("accepted", three()),
+        ("being made", first(Candidate::NotMade)),
+        ("made", first(made(vec![]))),
+        ("asked for", first(made([waits(), vec![docs()]].concat()))),
+        (
+            "one runs",
+            first(made(vec![build("linux", BuildStatus::Running), build("asan", BuildStatus::Waiting), docs()])),
+        ),
+        (
+            "one is left",
+            first(made(vec![
+                build("linux", ended(BuildResult::Success, "")),
+                build("asan", BuildStatus::Running),
+                docs(),
+            ])),
+        ),
+        ("passed, and docs still waits", {
+            let linux = build("linux", ended(BuildResult::Success, ""));
+            first(made(vec![linux, build("asan", ended(BuildResult::Warnings, "")), docs()]))
+        }),
+        ("pushed", QueueState { landing: Some(Landing { stack: StackId(5) }), ..passed() }),
+    ];
+    let story = steps.iter().map(|(when, state)| format!("# {when}\n{}", told(state)));
+    insta::assert_snapshot!(story.collect::<Vec<_>>().join("\n\n"));
+}
+
+#[test]
+fn who_is_ejected_and_why() {
+    let with = |result, says: &str| {
+        first(made(vec![build("linux", ended(result, says)), build("asan", BuildStatus::Running)]))
+    };
+    let third = BuildOf { attempt: 3, ..build("asan", ended(BuildResult::Exception, "slave birch was lost")) };
+    let conflict = |files: &[&str]| {
+        let files = files.iter().map(|f| (*f).to_owned()).collect();
+        first(Candidate::Conflict { entry: EntryId(1), files })
+    };
+    let mut unnamed = with(BuildResult::Failure, "");
+    unnamed.entries[0].author.clear();
+    let refused = first(Candidate::Refused {
+        entry: EntryId(1),
+        code: "fragment".to_owned(),
+        text: "repo.ChangeLog, line 3: an entry starts with a date".to_owned(),
+        hint: "begin it with a header".to_owned(),
+    });
+    let optional_only = Candidate::Made { commit: commit(11), builders: vec![builder("docs", false)], builds: vec![] };
+    let no_builder = Candidate::Made { commit: commit(11), builders: vec![], builds: vec![] };
+    let push = |times| {
+        let mut state = passed();
+        let said = "hook declined: no landings on Fridays".to_owned();
+        state.stacks[0].push_refused = Some(PushRefused { times, again_at: UnixMs(0), said });
+        state
+    };
+    let steps = [
+        ("a failure", with(BuildResult::Failure, "step test: exit code 2")),
+        ("a failure of nobody knows whom", unnamed),
+        ("a skipped builder", with(BuildResult::Skipped, "")),
+        ("the third exception", first(made(vec![third]))),
+        ("a conflict", conflict(&["src/queue.c", "src/pool.h"])),
+        ("a conflict of names", conflict(&[])),
+        ("a refusal", refused),
+        ("only optional builders", first(optional_only)),
+        ("no builder", first(no_builder)),
+        ("the fifth refused push", push(5)),
+    ];
+    let story = steps.iter().map(|(when, state)| format!("# {when}\n{}", told(state)));
+    insta::assert_snapshot!(story.collect::<Vec<_>>().join("\n\n"));
+}
+
+#[test]
+fn what_makes_the_queue_wait() {
+    let paused = |by: &str, reason: &str| Some(Pause { by: by.to_owned(), reason: reason.to_owned() });
+    let again = |result| {
+        let failed = BuildOf { attempt: 2, ..build("linux", ended(result, "")) };
+        first(made(vec![
+            build("linux", ended(BuildResult::Exception, "")),
+            failed,
+            build("asan", BuildStatus::Running),
+        ]))
+    };
+    let mut held = passed();
+    held.stacks[0].push_refused =
+        Some(PushRefused { times: 2, again_at: UnixMs(500), said: "permission denied".to_owned() });
+    let mut tried_again = held.clone();
+    tried_again.now = UnixMs(500);
+    let steps = [
+        ("paused", QueueState { paused: paused("Olga", "the server's disk is changed"), ..passed() }),
+        ("paused without a word, builds go on", QueueState { paused: paused("Olga", ""), ..first(made(vec![])) }),
+        ("an exception", again(BuildResult::Exception)),
+        ("an interrupted build", again(BuildResult::Retry)),
+        ("a cancelled build", again(BuildResult::Cancelled)),
+        ("a refused push", held),
+        ("its time to be tried again", tried_again),
+        (
+            "a landing whose stack is not known any more",
+            QueueState { landing: Some(Landing { stack: StackId(99) }), ..three() },
+        ),
+        ("nothing accepted", QueueState { entries: vec![], ..three() }),
+    ];
+    let story = steps.iter().map(|(when, state)| format!("# {when}\n{}", told(state)));
+    insta::assert_snapshot!(story.collect::<Vec<_>>().join("\n\n"));
+}
+
+#[test]
+fn mainline_moved_so_the_candidate_is_made_again() {
+    let moved = QueueState { mainline: commit(2), ..passed() };
+    insta::assert_snapshot!(told(&moved), @r"
+    drop S5
+    make [1] on 2
+    1. 1 making: its candidate is being made. Next: bb makes it.
+    2. 2 behind: one branch is before it. Next: bb tests it when those before it landed or left.
+    3. 3 behind: 2 branches are before it. Next: bb tests it when those before it landed or left.
+    ");
+}
+
+#[test]
+fn priority_goes_before_time_and_a_stack_of_another_is_dropped() {
+    let mut state = passed();
+    state.entries[2].priority = 1;
+    let decision = decide(&state);
+    assert_eq!(decision.actions[0], Action::Drop { stack: StackId(5) });
+    assert_eq!(decision.actions[1], Action::Make { on: commit(1), entries: vec![EntryId(3)] });
+    assert_eq!(decision.standings.iter().map(|s| s.entry.0).collect::<Vec<_>>(), [3, 1, 2]);
+}
+
+#[test]
+fn a_landing_that_was_begun_is_not_disturbed() {
+    let landing = Some(Landing { stack: StackId(5) });
+    let mut state = QueueState { landing, mainline: commit(7), paused: None, ..passed() };
+    state.entries[2].priority = 9;
+    assert_eq!(decide(&state).actions, []);
+    assert_eq!(decide(&state).standings[1].code, Code::Landing);
+}
+
+#[test]
+fn an_entry_that_was_taken_back_leaves_its_stack_to_be_dropped() {
+    let mut state = passed();
+    state.entries.remove(0);
+    assert_eq!(decide(&state).actions[0], Action::Drop { stack: StackId(5) });
+}
+
+#[test]
+fn a_result_of_another_commit_counts_for_nothing() {
+    let other = |name: &str| BuildOf { commit: commit(10), ..build(name, ended(BuildResult::Success, "")) };
+    let state = first(made(vec![other("linux"), other("asan"), other("docs")]));
+    let asked = decide(&state).actions;
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|a| matches!(a, Action::Build { attempt: 1, .. })), "{asked:?}");
+}
+
+#[test]
+fn a_result_of_a_builder_that_is_not_asked_does_not_stand_for_one_that_is() {
+    let renamed = build("linux-old", ended(BuildResult::Success, ""));
+    let state =
+        first(made(vec![renamed, build("asan", ended(BuildResult::Success, "")), build("docs", BuildStatus::Running)]));
+    let asked = decide(&state).actions;
+    assert_eq!(
+        asked,
+        [Action::Build { stack: StackId(5), commit: commit(11), builder: "linux".to_owned(), attempt: 1 }]
+    );
+}
+
+#[test]
+fn a_build_that_waits_for_the_branch_is_taken_over() {
+    let waits = BuildOf { for_queue: false, attempt: 2, ..build("linux", BuildStatus::Waiting) };
+    let runs = BuildOf { for_queue: false, ..build("asan", BuildStatus::Running) };
+    let state = first(made(vec![waits, runs, build("docs", BuildStatus::Waiting)]));
+    let asked = decide(&state).actions;
+    assert_eq!(
+        asked,
+        [Action::Build { stack: StackId(5), commit: commit(11), builder: "linux".to_owned(), attempt: 2 }]
+    );
+}
+
+#[test]
+fn an_optional_builder_convicts_nobody() {
+    let mut state = passed();
+    if let Candidate::Made { builds, .. } = &mut state.stacks[0].candidate {
+        builds[2].status = ended(BuildResult::Failure, "");
+    }
+    assert!(matches!(decide(&state).actions[..], [Action::Land { .. }]));
+}
