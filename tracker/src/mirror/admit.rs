@@ -252,7 +252,7 @@ impl Mirror {
         let run = route.prepare(self.git().bounded().repository(scratch.path()));
         let run = self.sees_mirror(run, admission);
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
-        let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance"]).args(&route.options);
+        let run = route.add_options(run.args(["--no-recurse-submodules", "--no-auto-maintenance"]));
         let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", branch.full())]);
         let run = run.grows(scratch.path().to_owned(), limits.pack_bytes.saturating_mul(2)).limits(RunLimits {
             wall: limits.wall,
@@ -262,6 +262,8 @@ impl Mirror {
         });
         match run.output().await {
             Ok(_) => Ok(()),
+            // What index-pack dies of is not among git's words, but the file that it wrote is as long as it may be.
+            Err(_) if scratch.has_file_of(limits.pack_bytes).await => Err(too_many_bytes(admission)),
             Err(error) => Err(fetch_error(admission, error)),
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod objects;
 mod official;
 mod scratch;
+mod upkeep;
 
 pub use admit::{Admission, AdmissionError, AdmissionLimits};
 pub use error::MirrorError;

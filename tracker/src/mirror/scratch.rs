@@ -34,6 +34,16 @@ impl Scratch {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Whether a pack in it has at least so many bytes.
+    pub(super) async fn has_file_of(&self, bytes: u64) -> bool {
+        let packs = self.path.join("objects/pack");
+        crate::blocking::blocking(move || {
+            let entries = std::fs::read_dir(packs).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.metadata().ok()).any(|meta| meta.len() >= bytes)
+        })
+        .await
+    }
 }
 
 impl Drop for Scratch {

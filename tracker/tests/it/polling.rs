@@ -126,7 +126,8 @@ async fn a_server_that_wants_a_password_is_told_from_one_that_has_nothing() {
 
 #[tokio::test]
 async fn a_web_page_is_not_a_repository() {
-    let html = || Answer::Whole(200, vec![("Content-Type", "text/html".to_owned())], b"<html>\nHello\n</html>".to_vec());
+    let html =
+        || Answer::Whole(200, vec![("Content-Type", "text/html".to_owned())], b"<html>\nHello\n</html>".to_vec());
     let server = Server::start(move |_| html());
     let error = refused(&poller(), &server.url("")).await;
     assert_eq!(error.code(), "not-a-repository");
@@ -151,7 +152,8 @@ async fn an_endless_answer_is_cut() {
     let limits = PollLimits { answer_bytes: 1 << 20, ..PollLimits::default() };
     let poller = Poller::new(git(), on_loopback(), limits).unwrap();
     let pack = format!("003a{} refs/heads/y\n", "a".repeat(40)).into_bytes();
-    let v2 = Server::start(move |_| Answer::Endless("Content-Type: application/x-git-upload-pack-result", pack.clone()));
+    let v2 =
+        Server::start(move |_| Answer::Endless("Content-Type: application/x-git-upload-pack-result", pack.clone()));
     assert_eq!(code(&poller, &v2.url("r.git")).await, "answer-too-long");
     let pack = format!("003d{} refs/heads/yyyy\n", "a".repeat(40)).into_bytes();
     let old = Server::start(move |request| match request.method.as_str() {
@@ -206,7 +208,10 @@ async fn a_name_that_leads_to_a_private_address_is_refused_when_it_is_called() {
     // The name itself says nothing; what it stands for is found out, and vetted, at the last moment.
     let server = Server::start(|_| status(404));
     let port = server.url("").rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
-    let allowed = SourcePolicy { allow_private: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()], ..SourcePolicy::default() };
+    let allowed = SourcePolicy {
+        allow_private: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        ..SourcePolicy::default()
+    };
     let url = source(&format!("http://localhost:{port}/r.git"), &allowed);
     let poller = Poller::new(git(), allowed, PollLimits::default()).unwrap();
     assert_eq!(poller.head(&url, &branch("x")).await.unwrap_err().code(), "not-found");
