@@ -6,7 +6,7 @@
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Git, RunError, RunLimits};
-use crate::mirror::{init_bare, oid};
+use crate::mirror::{init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::CommitId;
 use std::path::{Path, PathBuf};
@@ -223,6 +223,21 @@ impl WorkMirror {
             Ok(oid(&commit).is_ok_and(|id| repository.find_commit(id).is_ok()))
         })
         .await
+    }
+
+    /// Packs what was fetched since the last time, and forgets all refs but the `keep` newest; not beside a fetch.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn upkeep(&self, keep: usize) -> Result<(), CheckoutError> {
+        let list = self.git.bounded().repository(&self.path);
+        let list = list.args(["for-each-ref", "--sort=-committerdate", "--format=%(refname)"]);
+        let said = list.output().await.map_err(CheckoutError::Git)?;
+        for name in String::from_utf8_lossy(&said.stdout).lines().skip(keep) {
+            let run = self.git.bounded().repository(&self.path).args(["update-ref", "-d", name]);
+            run.output().await.map_err(CheckoutError::Git)?;
+        }
+        pack(&self.git, &self.path).await.map_err(CheckoutError::Git)
     }
 
     /// Writes the files of a fetched commit into the folder `into`, which is emptied first (or made), and a `.git` that

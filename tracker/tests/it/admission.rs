@@ -1,7 +1,7 @@
 //! Admission: what gets into the mirror, from where, and what does not.
 
 use crate::support::http::{Answer, Server, plain_file, publish, redirect, status};
-use crate::support::{Repo, World, branch, entry, files_below, git, name, on_loopback, source};
+use crate::support::{Repo, World, branch, entry, files_below, git, name, on_loopback, plain_git, source};
 use std::time::Duration;
 use tracker::Explain;
 use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Relation};
@@ -60,7 +60,10 @@ async fn a_smart_server_a_dumb_one_and_one_behind_a_redirect_give_the_same() {
     let ann = world.author("ann");
     let head = ann.write("b.c", "hello\n").commit("Say hello");
     let root = world.temp.path().join("www");
-    publish(&ann, &root, "r.git");
+    let bare = publish(&ann, &root, "r.git");
+    for args in [&["repack", "-adq"][..], &["update-server-info"]] {
+        assert!(plain_git().arg("-C").arg(&bare).args(args).status().unwrap().success());
+    }
     let (smart, dumb) = (Server::smart(&root), Server::dumb(&root));
     let to = smart.url("");
     let moved = Server::start(move |request| redirect(format!("{to}r.git{}", &request.target["/old.git".len()..])));
@@ -283,11 +286,38 @@ async fn a_killed_admission_leaves_nothing_that_stays_and_can_be_done_again() {
     assert!(task.await.unwrap_err().is_cancelled());
     assert_nothing_left(&world);
     // Killed with -9: the scratch repository is still there, but nobody holds its lock.
-    std::fs::create_dir_all(world.mirror.path().join("scratch/ann/objects/pack")).unwrap();
-    std::fs::write(world.mirror.path().join("scratch/ann/objects/pack/tmp_pack_x"), "x").unwrap();
+    let left = world.mirror.path().join("scratch/ann/try-x/scratch.git/objects/pack");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("tmp_pack_x"), "x").unwrap();
     let again = Mirror::open_or_create(git(), world.mirror.path()).await.unwrap();
     assert_nothing_left(&world);
     assert_eq!(again.admit(&world.poller, &world.admission(&ann, "ann", 1)).await.unwrap(), head);
+}
+
+#[tokio::test]
+async fn two_admissions_of_one_branch_wait_for_each_other_and_others_don_t() {
+    let world = World::new().await;
+    let (ann, bob) = (world.author("ann"), world.author("bob"));
+    let first = ann.write("b.c", "hello\n").commit("Say hello");
+    let second = bob.write("c.c", "x\n").commit("More");
+    let admissions =
+        [world.admission(&ann, "ann", 1), world.admission(&ann, "ann", 1), world.admission(&bob, "bob", 1)];
+    let [a, again, b] = admissions.map(|admission| {
+        let (mirror, poller) = (world.mirror.clone(), world.poller.clone());
+        tokio::spawn(async move { mirror.admit(&poller, &admission).await.unwrap() })
+    });
+    assert_eq!((a.await.unwrap(), again.await.unwrap(), b.await.unwrap()), (first.clone(), first, second));
+    assert_nothing_left(&world);
+}
+
+#[tokio::test]
+async fn a_branch_that_points_to_a_tag_is_not_a_commit() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    ann.git(&["tag", "-a", "-m", "x", "v1"]);
+    let tag = ann.git(&["rev-parse", "v1"]);
+    std::fs::write(ann.path.join(".git/refs/heads/ann"), format!("{tag}\n")).unwrap();
+    assert_eq!(refusal(&world, &world.admission(&ann, "ann", 1)).await.code(), "not-a-commit");
 }
 
 #[tokio::test]

@@ -156,3 +156,20 @@ async fn a_damaged_mirror_is_made_anew() {
     let slave = slave(&world).await;
     assert!(slave.path().join("objects").is_dir());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_forgets_old_candidates_and_keeps_new_ones() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    ann.write("b.c", "hello\n").commit("Say hello");
+    let head = world.admit(&ann, "ann", 1).await;
+    let server = master(&world.mirror);
+    let slave = slave(&world).await;
+    let (url, limits) = (server.url("git/p.git"), CheckoutLimits::default());
+    slave.fetch(&url, "refs/heads/main", &world.mainline, limits).await.unwrap();
+    slave.fetch(&url, "refs/branches/ann/r1", &head, limits).await.unwrap();
+    slave.upkeep(1).await.unwrap();
+    let said = plain_git().arg("-C").arg(slave.path()).arg("for-each-ref").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout).lines().count(), 1);
+    slave.checkout(&world.mainline, &world.temp.path().join("work"), limits).await.unwrap();
+}
