@@ -6,7 +6,7 @@
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Git, RunError, RunLimits};
-use crate::mirror::{init_bare, oid};
+use crate::mirror::{init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::CommitId;
 use std::path::{Path, PathBuf};
@@ -225,7 +225,23 @@ impl WorkMirror {
         .await
     }
 
-    /// Writes the files of a fetched commit into the folder `into`, which is emptied first (or made).
+    /// Packs what was fetched since the last time, and forgets all refs but the `keep` newest; not beside a fetch.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn upkeep(&self, keep: usize) -> Result<(), CheckoutError> {
+        let list = self.git.bounded().repository(&self.path);
+        let list = list.args(["for-each-ref", "--sort=-committerdate", "--format=%(refname)"]);
+        let said = list.output().await.map_err(CheckoutError::Git)?;
+        for name in String::from_utf8_lossy(&said.stdout).lines().skip(keep) {
+            let run = self.git.bounded().repository(&self.path).args(["update-ref", "-d", name]);
+            run.output().await.map_err(CheckoutError::Git)?;
+        }
+        pack(&self.git, &self.path).await.map_err(CheckoutError::Git)
+    }
+
+    /// Writes the files of a fetched commit into the folder `into`, which is emptied first (or made), and a `.git` that
+    /// knows no more than this commit.
     ///
     /// # Errors
     /// See [`CheckoutError`].
@@ -235,7 +251,8 @@ impl WorkMirror {
         blocking(move || empty(&folder)).await.map_err(io)?;
         let index = tempfile::Builder::new().prefix("index-").tempdir_in(&self.path).map_err(io)?;
         let index_file = index.path().join("index");
-        for args in [&["read-tree", commit.as_str()][..], &["checkout-index", "--all", "--force", "--quiet"]] {
+        for args in [&["read-tree", commit.as_str()][..], &["checkout-index", "--all", "--force", "--quiet", "--index"]]
+        {
             let mut work_tree = std::ffi::OsString::from("--work-tree=");
             work_tree.push(into);
             let run = self.git.bounded().repository(&self.path).config("core.bare=false").config("core.symlinks=true");
@@ -243,8 +260,42 @@ impl WorkMirror {
             let run = run.env("GIT_INDEX_FILE", &index_file).args(args).limits(limits.run());
             run.output().await.map_err(|error| failed(commit, "", error))?;
         }
-        Ok(())
+        let (mirror, commit, folder) = (self.path.clone(), commit.clone(), into.to_owned());
+        let made = blocking(move || small_repository(&mirror, &commit, &folder, &index_file)).await;
+        made.map_err(|source| CheckoutError::Io { what: format!("writing {}/.git", into.display()), source })
     }
+}
+
+/// A `.git` for builds that ask which commit they are of: `git rev-parse`, `describe`, `ls-files` and `status` answer.
+/// It holds the commit without its history, and the folders without the files' contents; it is the build's own, and
+/// this crate never reads it.
+fn small_repository(mirror: &Path, commit: &CommitId, folder: &Path, index: &Path) -> std::io::Result<()> {
+    let git_dir = folder.join(".git");
+    let packs = git_dir.join("objects/pack");
+    std::fs::create_dir_all(&packs)?;
+    std::fs::create_dir_all(git_dir.join("refs/heads"))?;
+    std::fs::write(git_dir.join("config"), "[core]\n\trepositoryformatversion = 0\n\tbare = false\n")?;
+    std::fs::write(git_dir.join("shallow"), format!("{commit}\n"))?;
+    std::fs::copy(index, git_dir.join("index"))?;
+    pack_folders(mirror, commit, &packs).map_err(std::io::Error::other)?;
+    std::fs::write(git_dir.join("HEAD"), format!("{commit}\n"))
+}
+
+fn pack_folders(mirror: &Path, commit: &CommitId, packs: &Path) -> Result<(), git2::Error> {
+    let repository = git2::Repository::open_bare(mirror)?;
+    let commit = repository.find_commit(git2::Oid::from_str(commit.as_str())?)?;
+    let mut pack = repository.packbuilder()?;
+    pack.insert_object(commit.id(), None)?;
+    let mut folders = vec![commit.tree_id()];
+    let mut seen = std::collections::HashSet::new();
+    while let Some(id) = folders.pop() {
+        if seen.insert(id) {
+            pack.insert_object(id, None)?;
+            let tree = repository.find_tree(id)?;
+            folders.extend(tree.iter().filter(|entry| entry.filemode() == 0o040_000).map(|entry| entry.id()));
+        }
+    }
+    pack.write(packs, 0o644)
 }
 
 fn failed(commit: &CommitId, git_ref: &str, error: RunError) -> CheckoutError {

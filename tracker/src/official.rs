@@ -2,7 +2,7 @@
 
 use crate::Explain;
 use crate::git::{Git, RunError, RunLimits};
-use crate::mirror::OfficialUrl;
+use crate::mirror::{OfficialUrl, with_other_side};
 use std::path::Path;
 use std::time::Duration;
 
@@ -69,8 +69,13 @@ pub fn locate(place: &str) -> Result<String, NotOfficial> {
 /// # Errors
 /// When it does not answer or has no branch.
 pub async fn default_branch(git: &Git, url: &OfficialUrl) -> Result<String, NotOfficial> {
-    let run = git.as_admin().args(["ls-remote", "-q", "--symref", "--"]).unnamed_arg(url.reveal(), &url.to_string());
-    let run = run.args(["HEAD", "refs/heads/main", "refs/heads/master"]);
+    let run = git.as_admin().args(["ls-remote", "-q", "--symref"]);
+    let run = with_other_side(run, url.other_side("--upload-pack=", git.program(), "upload-pack"));
+    let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).args([
+        "HEAD",
+        "refs/heads/main",
+        "refs/heads/master",
+    ]);
     let limits = RunLimits { wall: Duration::from_secs(60), ..RunLimits::default() };
     let said =
         run.limits(limits).output().await.map_err(|source| NotOfficial::Unreadable { url: url.to_string(), source })?;

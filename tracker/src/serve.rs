@@ -179,7 +179,7 @@ fn pump(tasks: &mut JoinSet<()>, mut running: Running, before: Bytes) -> mpsc::R
             match running.finish().await {
                 Ok((Some(0), ..)) => {}
                 Ok((_, _, said)) => {
-                    _ = sender.send(Err(std::io::Error::other(format!("git upload-pack: {said}")))).await
+                    _ = sender.send(Err(std::io::Error::other(format!("git upload-pack: {said}")))).await;
                 }
                 Err(error) => _ = sender.send(Err(std::io::Error::other(error))).await,
             }

@@ -11,12 +11,14 @@ mod message;
 pub use message::Message;
 
 use crate::Explain;
+use crate::git::RunError;
 use crate::mirror::{Mirror, MirrorError, Relation, commit_id, find_commit, kept_at};
 use fold::{Folding, NotFolded};
 use merge::MergedTree;
 use protocol::api::{ConflictFile, Refusal};
 use protocol::{BranchName, CommitId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Which candidate to make. Kept as JSON beside the candidate, it can be made again.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -135,9 +137,24 @@ impl Mirror {
             Relation::Ahead { merge_base, .. } => merge_base,
             other => return Ok(CandidateOutcome::Refused(not_ahead(request, &other))),
         };
-        let merged = merge::merge_tree(self.git(), self.path(), mainline, commit).await?;
+        let merged = match merge::merge_tree(self.git(), self.path(), mainline, commit).await {
+            Err(MirrorError::Run(RunError::TimedOut { after, .. })) => {
+                return Ok(CandidateOutcome::Refused(too_slow(request, after)));
+            }
+            merged => merged?,
+        };
         let request = request.clone();
         self.with_repository(move |repository| finish(repository, &request, &base, &merged)).await
+    }
+}
+
+/// A merge can be made to take for ever, by many files that were moved and changed.
+fn too_slow(request: &CandidateRequest, after: Duration) -> Refusal {
+    let (branch, revision) = (&request.branch, request.revision);
+    Refusal {
+        code: "merge-too-slow".to_owned(),
+        text: format!("merging {branch} r{revision} took longer than {} s", after.as_secs()),
+        hint: "merge mainline into the branch, or move fewer files in one branch".to_owned(),
     }
 }
 

@@ -304,6 +304,27 @@ mod tests {
     }
 
     #[test]
+    fn ssh_asks_nobody_trusts_nobody_and_calls_the_vetted_address() {
+        let temp = tempfile::tempdir().unwrap();
+        fake(temp.path(), "git version 2.50.1");
+        let git = Git::find_in(None, [temp.path().to_owned()]).unwrap();
+        let known_hosts = Some(PathBuf::from("/etc/bb/it's known"));
+        let git = git.with_ssh(SshSettings { known_hosts, identity: None });
+        let command = git.ssh_command(Some(("192.0.2.1", "git.example.org"))).into_string().unwrap();
+        assert!(command.starts_with("ssh -F /dev/null -o 'BatchMode=yes' -o 'StrictHostKeyChecking=yes'"), "{command}");
+        for option in [
+            "'ProxyCommand=none'",
+            "'IdentityAgent=none'",
+            "'IdentityFile=/dev/null'",
+            "'UserKnownHostsFile=/etc/bb/it'\\''s known'",
+            "'HostName=192.0.2.1'",
+            "'HostKeyAlias=git.example.org'",
+        ] {
+            assert!(command.contains(&format!(" -o {option}")), "{command}");
+        }
+    }
+
+    #[test]
     fn a_quoted_word_stays_one_word() {
         assert_eq!(quoted("a'b $x".as_ref()), "'a'\\''b $x'");
     }

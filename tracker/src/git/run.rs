@@ -154,10 +154,23 @@ pub(crate) struct Output {
 /// A run to be made.
 pub(crate) struct Run {
     git: Git,
-    command: Command,
+    environment: Environment,
+    args: Vec<OsString>,
+    /// What of the arguments is named in messages.
     what: Vec<String>,
+    env: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
     limits: RunLimits,
     grows: Option<(PathBuf, u64)>,
+}
+
+/// What a run finds of our own environment.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Environment {
+    /// Nothing but `PATH`.
+    Empty,
+    /// The admin's, for the official repository alone; but for what would lead git to another repository.
+    Admin,
 }
 
 /// Keeps a stranger's bytes from choosing anything: no configuration but ours, no prompts, no helpers, no other repository.
@@ -205,71 +218,64 @@ const BOUNDED_CONFIG: [&str; 20] = [
     "init.defaultBranch=main",
 ];
 
+/// No prompts, and no other configuration is touched: the admin's credentials and proxies are why this environment is used.
+const ADMIN_ENV: [(&str, &str); 7] = [
+    ("LC_ALL", "C.UTF-8"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("SSH_ASKPASS", "/bin/false"),
+    ("SSH_ASKPASS_REQUIRE", "force"),
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_ADVICE", "0"),
+];
+
+const ADMIN_CONFIG: [&str; 4] =
+    ["gc.auto=0", "maintenance.auto=false", "submodule.recurse=false", "core.fsmonitor=false"];
+
 impl Run {
     pub(super) fn bounded(git: &Git) -> Self {
-        let mut run = Self::new(git);
-        run.command.env_clear();
-        run.command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
-        run.command.envs(BOUNDED_ENV);
-        run.command.env("GIT_SSH_COMMAND", git.ssh_command(None));
-        for setting in BOUNDED_CONFIG {
-            run.command.args(["-c", setting]);
-        }
-        run
+        let run = Self::new(git, Environment::Empty, &BOUNDED_ENV, &BOUNDED_CONFIG);
+        run.env("GIT_SSH_COMMAND", git.ssh_command(None))
     }
 
     pub(super) fn as_admin(git: &Git) -> Self {
-        let mut run = Self::new(git);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("GIT_") && !matches!(&*text, "GIT_SSH_COMMAND" | "GIT_SSH" | "GIT_ASKPASS") {
-                run.command.env_remove(&name);
-            }
-        }
-        run.command.envs([
-            ("LC_ALL", "C.UTF-8"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("SSH_ASKPASS", "/bin/false"),
-            ("SSH_ASKPASS_REQUIRE", "force"),
-            ("GIT_NO_REPLACE_OBJECTS", "1"),
-            ("GIT_OPTIONAL_LOCKS", "0"),
-            ("GIT_ADVICE", "0"),
-        ]);
-        for setting in ["gc.auto=0", "maintenance.auto=false", "submodule.recurse=false", "core.fsmonitor=false"] {
-            run.command.args(["-c", setting]);
-        }
-        run
+        Self::new(git, Environment::Admin, &ADMIN_ENV, &ADMIN_CONFIG)
     }
 
-    fn new(git: &Git) -> Self {
-        // The limits themselves are arguments of prlimit, and known only when it starts: see `start`.
-        Self {
+    fn new(git: &Git, environment: Environment, env: &[(&str, &str)], config: &[&str]) -> Self {
+        let run = Self {
             git: git.clone(),
-            command: Command::new(git.program()),
+            environment,
+            args: Vec::new(),
             what: vec!["git".to_owned()],
+            env: Vec::new(),
+            folder: None,
             limits: RunLimits::default(),
             grows: None,
-        }
+        };
+        let run = env.iter().fold(run, |run, (name, value)| run.env(name, value));
+        config.iter().fold(run, Self::config)
     }
 
     /// Works on a bare repository.
     pub(crate) fn repository(mut self, path: &Path) -> Self {
         let mut arg = OsString::from("--git-dir=");
         arg.push(path);
-        self.command.arg(arg).current_dir(path);
+        self.args.push(arg);
+        self.folder = Some(path.to_owned());
         self
     }
 
     /// Sets a configuration variable for this run.
     pub(crate) fn config(mut self, setting: impl AsRef<OsStr>) -> Self {
-        self.command.arg("-c").arg(setting);
+        self.args.extend(["-c".into(), setting.as_ref().to_owned()]);
         self
     }
 
     /// An argument; it is named in messages. Never give it a secret.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.what.push(shortened(&arg.as_ref().to_string_lossy(), 200));
-        self.command.arg(arg);
+        self.args.push(arg.as_ref().to_owned());
         self
     }
 
@@ -281,12 +287,12 @@ impl Run {
     /// An argument that is not named in messages, because it may hold the admin's credentials.
     pub(crate) fn unnamed_arg(mut self, arg: impl AsRef<OsStr>, named: &str) -> Self {
         self.what.push(named.to_owned());
-        self.command.arg(arg);
+        self.args.push(arg.as_ref().to_owned());
         self
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
+        self.env.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -341,13 +347,9 @@ impl Run {
     }
 
     /// Starts it with its output (and input, if asked for) as pipes. The wall limit is the caller's to keep.
-    pub(crate) fn start(mut self, with_input: bool) -> Result<Running, RunError> {
+    pub(crate) fn start(self, with_input: bool) -> Result<Running, RunError> {
         let what = self.what.join(" ");
-        let limits = self.limits;
-        let mut command = match self.git.prlimit() {
-            Some(prlimit) => wrapped(prlimit, limits, &self.command),
-            None => std::mem::replace(&mut self.command, Command::new("git")),
-        };
+        let mut command = self.command();
         command
             .stdin(if with_input { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -357,36 +359,46 @@ impl Run {
         let mut child = command.spawn().map_err(|source| RunError::NotStarted { what: what.clone(), source })?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let (None, Some(pid)) = (self.git.prlimit(), group) {
-            limit_running(pid, limits);
+            limit_running(pid, self.limits);
         }
         let stdout = child.stdout.take();
         let stdin = child.stdin.take();
         let stderr = child.stderr.take().map(|pipe| tokio::spawn(read_tail(pipe)));
         Ok(Running { what, group: Group(group), child, stdin, stdout, stderr })
     }
-}
 
-/// The same command, started by `prlimit`, so that its limits hold from its first instruction on.
-fn wrapped(prlimit: &Path, limits: RunLimits, command: &Command) -> Command {
-    let inner = command.as_std();
-    let mut outer = Command::new(prlimit);
-    outer.arg(format!("--fsize={}", limits.file_bytes));
-    outer.arg(format!("--cpu={}", limits.cpu.as_secs().max(1)));
-    outer.args(["--core=0", "--"]).arg(inner.get_program()).args(inner.get_args());
-    // `env_clear` can't be read back from a command; a bounded one sets HOME, the admin's does not.
-    if inner.get_envs().any(|(name, value)| name == "GIT_CONFIG_NOSYSTEM" && value.is_some()) {
-        outer.env_clear();
-    }
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
+    /// The command; started by `prlimit` where there is one, so that its limits hold from its first instruction on.
+    fn command(&self) -> Command {
+        let mut command = match self.git.prlimit() {
+            Some(prlimit) => {
+                let mut command = Command::new(prlimit);
+                command.arg(format!("--fsize={}", self.limits.file_bytes));
+                command.arg(format!("--cpu={}", self.limits.cpu.as_secs().max(1)));
+                command.args(["--core=0", "--"]).arg(self.git.program());
+                command
+            }
+            None => Command::new(self.git.program()),
         };
+        match self.environment {
+            Environment::Empty => {
+                command.env_clear();
+                command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+            }
+            Environment::Admin => {
+                for (name, _) in std::env::vars_os() {
+                    let text = name.to_string_lossy();
+                    if text.starts_with("GIT_") && !matches!(&*text, "GIT_SSH_COMMAND" | "GIT_SSH" | "GIT_ASKPASS") {
+                        command.env_remove(&name);
+                    }
+                }
+            }
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).args(&self.args);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
     }
-    if let Some(folder) = inner.get_current_dir() {
-        outer.current_dir(folder);
-    }
-    outer
 }
 
 /// Without `prlimit` the limits are set just after the start, before git can have done much.

@@ -249,12 +249,12 @@ impl Mirror {
     ) -> Result<(), AdmissionError> {
         let Admission { source, branch, limits, .. } = admission;
         let route = poller.route(source).await?;
-        let run = route.prepare(self.git().bounded().repository(scratch.path()));
+        let run = route.prepare(self.git().bounded().repository(&scratch.path()));
         let run = self.sees_mirror(run, admission);
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
-        let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance"]).args(&route.options);
+        let run = route.add_options(run.args(["--no-recurse-submodules", "--no-auto-maintenance"]));
         let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", branch.full())]);
-        let run = run.grows(scratch.path().to_owned(), limits.pack_bytes.saturating_mul(2)).limits(RunLimits {
+        let run = run.grows(scratch.path(), limits.pack_bytes.saturating_mul(2)).limits(RunLimits {
             wall: limits.wall,
             cpu: limits.wall,
             file_bytes: limits.pack_bytes,
@@ -262,6 +262,8 @@ impl Mirror {
         });
         match run.output().await {
             Ok(_) => Ok(()),
+            // What index-pack dies of is not among git's words, but the file that it wrote is as long as it may be.
+            Err(_) if scratch.has_file_of(limits.pack_bytes).await => Err(too_many_bytes(admission)),
             Err(error) => Err(fetch_error(admission, error)),
         }
     }
@@ -284,7 +286,7 @@ impl Mirror {
         receive.push(quoted(self.git().program().as_os_str()));
         receive.push(format!(" -c receive.maxInputSize={} receive-pack", limits.pack_bytes));
         let commit = &checked.commit;
-        let run = self.git().bounded().repository(scratch.path()).env("GIT_ALLOW_PROTOCOL", "file");
+        let run = self.git().bounded().repository(&scratch.path()).env("GIT_ALLOW_PROTOCOL", "file");
         let run =
             self.sees_mirror(run, admission).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
         // A number that is used again belongs to an admission that was killed before anybody heard of it.

@@ -42,7 +42,7 @@ pub(super) async fn fetched_commit(
     scratch: &Scratch,
     admission: &Admission,
 ) -> Result<CommitId, AdmissionError> {
-    let run = mirror.sees_mirror(mirror.git().bounded().repository(scratch.path()), admission);
+    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
     let run = run.args(["for-each-ref", "--format=%(objecttype) %(objectname)", "refs/fetched"]).limits(limits());
     let said = run.output().await.map_err(run_error)?;
     let text = String::from_utf8_lossy(&said.stdout);
@@ -79,7 +79,7 @@ pub(super) async fn check(
 async fn count_objects(mirror: &Mirror, scratch: &Scratch, admission: &Admission) -> Result<(), AdmissionError> {
     let limits = &admission.limits;
     // Without sight of the mirror only what was fetched is listed.
-    let run = mirror.git().bounded().repository(scratch.path());
+    let run = mirror.git().bounded().repository(&scratch.path());
     let run = run.args(["cat-file", "--batch-all-objects", "--unordered", "--buffer"]);
     let mut running = run.arg("--batch-check=%(objecttype) %(objectsize)").start(false).map_err(run_error)?;
     let stdout = running.stdout.take().ok_or_else(|| answer("git cat-file"))?;
@@ -124,7 +124,7 @@ async fn count_parents(
     commit: &CommitId,
 ) -> Result<(), AdmissionError> {
     let allowed = admission.limits.parents;
-    let run = mirror.sees_mirror(mirror.git().bounded().repository(scratch.path()), admission);
+    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
     let run = run.args(["rev-list", "--max-count=1", "--parents", &format!("--min-parents={}", allowed + 1)]);
     let run = run.arg(commit.as_str()).args(["--not", "--alternate-refs"]).limits(limits());
     let said = run.output().await.map_err(run_error)?;
@@ -166,7 +166,7 @@ async fn walk_tree(
 ) -> Result<Doubtful, AdmissionError> {
     let limits = &admission.limits;
     let refused = |what: String| AdmissionError::Tree { branch: admission.branch.display(), what };
-    let run = mirror.sees_mirror(mirror.git().bounded().repository(scratch.path()), admission);
+    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
     let mut batch = Batch::start(run)?;
     let mut doubtful = Doubtful::default();
     let mut folders: HashMap<Id, Folder> = HashMap::new();

@@ -10,6 +10,7 @@ mod error;
 mod objects;
 mod official;
 mod scratch;
+mod upkeep;
 
 pub use admit::{Admission, AdmissionError, AdmissionLimits};
 pub use error::MirrorError;
@@ -18,6 +19,7 @@ pub use official::{OfficialError, OfficialUrl, OfficialUrlRefused};
 
 pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, oid, tree_of};
 pub(crate) use official::{official_error, official_limits, with_other_side};
+pub(crate) use upkeep::pack;
 
 use crate::blocking::blocking;
 use crate::git::Git;

@@ -210,7 +210,7 @@ impl Mirror {
 }
 
 pub(crate) fn with_other_side(run: Run, option: Option<OsString>) -> Run {
-    option.into_iter().fold(run, Run::arg)
+    option.into_iter().fold(run, |run, option| run.unnamed_arg(option, "--…-pack=…"))
 }
 
 fn no_branch(url: &OfficialUrl, branch: &BranchRef) -> OfficialError {

@@ -4,66 +4,75 @@ use super::{MirrorError, init_bare};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The repository's name in its folder.
+const REPOSITORY: &str = "scratch.git";
 
 /// A scratch repository; the folder goes when this is dropped, and what a killed process left goes at the next opening.
 pub(super) struct Scratch {
-    path: PathBuf,
+    folder: TempDir,
     // Held for as long as the folder is in use; the system lets go of it when the process dies.
     _lock: File,
 }
 
-fn folder(mirror: &Path) -> PathBuf {
+fn all(mirror: &Path) -> PathBuf {
     mirror.join("scratch")
 }
 
 impl Scratch {
     /// Makes an empty one for `name`, waiting for another of the same name. Blocks.
+    ///
+    /// It is a new folder each time: a git that outlived a killed master may still be writing into the old one.
     pub(super) fn make(mirror: &Path, name: &str) -> Result<Self, MirrorError> {
-        let folder = folder(mirror);
-        let path = folder.join(name);
-        let io = |source| MirrorError::Io { what: format!("making the scratch repository {}", path.display()), source };
-        std::fs::create_dir_all(&folder).map_err(io)?;
-        let lock = File::create(folder.join(format!("{name}.lock"))).map_err(io)?;
+        let of_name = all(mirror).join(name);
+        let io =
+            |source| MirrorError::Io { what: format!("making a scratch repository in {}", of_name.display()), source };
+        std::fs::create_dir_all(&of_name).map_err(io)?;
+        let lock = File::create(all(mirror).join(format!("{name}.lock"))).map_err(io)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| io(error.into()))?;
-        remove(&path).map_err(io)?;
-        init_bare(&path)
-            .map_err(|source| MirrorError::Objects { what: format!("making {}", path.display()), source })?;
-        Ok(Self { path, _lock: lock })
+        remove_below(&of_name);
+        let folder = tempfile::Builder::new().prefix("try-").tempdir_in(&of_name).map_err(io)?;
+        init_bare(&folder.path().join(REPOSITORY))
+            .map_err(|source| MirrorError::Objects { what: format!("making {}", folder.path().display()), source })?;
+        Ok(Self { folder, _lock: lock })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join(REPOSITORY)
     }
-}
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What can't be removed now is removed at the next opening.
-        let _ = remove(&self.path);
-    }
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    /// Whether a pack in it has at least so many bytes.
+    pub(super) async fn has_file_of(&self, bytes: u64) -> bool {
+        let packs = self.path().join("objects/pack");
+        crate::blocking::blocking(move || {
+            let entries = std::fs::read_dir(packs).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.metadata().ok()).any(|meta| meta.len() >= bytes)
+        })
+        .await
     }
 }
 
 /// Removes every scratch repository that nobody is using.
 pub(super) fn remove_leftovers(mirror: &Path) {
-    for entry in std::fs::read_dir(folder(mirror)).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let lock_path = folder(mirror).join(format!("{}.lock", entry.file_name().to_string_lossy()));
-        if !path.is_dir() {
+    for entry in std::fs::read_dir(all(mirror)).into_iter().flatten().flatten() {
+        let of_name = entry.path();
+        if !of_name.is_dir() {
             continue;
         }
-        let free =
-            File::create(&lock_path).ok().filter(|lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if free.is_some()
-            && let Err(error) = remove(&path)
-        {
-            tracing::warn!(path = %path.display(), %error, "a scratch repository could not be removed");
+        let lock_path = all(mirror).join(format!("{}.lock", entry.file_name().to_string_lossy()));
+        let lock = File::create(lock_path).ok();
+        if lock.is_some_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()) {
+            remove_below(&of_name);
+        }
+    }
+}
+
+/// What can't be removed now is removed another time.
+fn remove_below(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "a scratch repository could not be removed");
         }
     }
 }

@@ -137,7 +137,7 @@ fn file(
     match patch {
         Some(patch) if !delta.flags().is_binary() => lines(&patch, limits, left, &mut file)?,
         _ if is_large(delta.old_file()) || is_large(delta.new_file()) => {
-            file.notes.push("too large to be compared".to_owned())
+            file.notes.push("too large to be compared".to_owned());
         }
         _ if delta.flags().is_binary() => file.notes.push("binary".to_owned()),
         _ => {}

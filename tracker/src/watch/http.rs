@@ -77,9 +77,10 @@ impl Client {
 
     /// Where redirects lead, asking as git does first.
     pub(super) async fn after_redirects(&self, policy: &SourcePolicy, url: &SourceUrl) -> Result<SourceUrl, PollError> {
-        let (response, last) = self
-            .follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &HeaderMap::new(), None)
-            .await?;
+        // The newer protocol's answer is short.
+        let headers = HeaderMap::from_iter([(GIT_PROTOCOL, HeaderValue::from_static("version=2"))]);
+        let (response, last) =
+            self.follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &headers, None).await?;
         good_status(url, &response)?;
         Ok(last)
     }

@@ -232,8 +232,8 @@ impl Poller {
         let limits =
             RunLimits { wall: self.limits.whole, output_bytes: self.limits.answer_bytes, ..RunLimits::default() };
         let name = branch.full();
-        let run = route.prepare(self.git.bounded()).args(["ls-remote", "-q", "--heads"]).args(&route.options);
-        let run = run.args(["--", &route.url, &name]).limits(limits);
+        let run = route.prepare(self.git.bounded()).args(["ls-remote", "-q", "--heads"]);
+        let run = route.add_options(run).args(["--", &route.url, &name]).limits(limits);
         let said = run.output().await.map_err(|error| from_run(url, error))?;
         lines::find_in_text(&said.stdout, &name)
             .map_err(|why| PollError::NotARepository { url: url.to_string(), why: why.to_owned() })

@@ -12,8 +12,7 @@ use url::Host;
 pub(crate) struct Route {
     /// The URL for git.
     pub(crate) url: String,
-    /// Options of the subcommand that fetches.
-    pub(crate) options: Vec<OsString>,
+    options: Vec<OsString>,
     protocol: &'static str,
     config: Vec<String>,
     env: Vec<(&'static str, OsString)>,
@@ -68,6 +67,11 @@ impl Route {
             Scheme::File => {}
         }
         Ok(route)
+    }
+
+    /// Gives a run the options that come before `--` and the URL.
+    pub(crate) fn add_options(&self, run: Run) -> Run {
+        self.options.iter().fold(run, |run, option| run.unnamed_arg(option, "--upload-pack=…"))
     }
 
     /// Gives a run what it needs to go this way and no other.

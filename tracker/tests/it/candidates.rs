@@ -1,1 +1,299 @@
-//! x
+//! Candidates: the merge that git would make, with ChangeLog folded.
+
+use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World, plain_git};
+use protocol::CommitId;
+use protocol::api::{ConflictFile, Refusal};
+use tracker::candidate::{CandidateOutcome, Message};
+
+const FOLDED: &str = "2024-03-05  Ann  <ann@example.org>\n\n\t* b.c: Say hello.\n\n2023-01-01  Bob  <bob@example.org>\n\n\t* a.c: Start.\n";
+
+fn refused(outcome: CandidateOutcome) -> Refusal {
+    match outcome {
+        CandidateOutcome::Refused(refusal) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn conflicts(outcome: CandidateOutcome) -> Vec<ConflictFile> {
+    match outcome {
+        CandidateOutcome::Conflict { files, left_out: 0 } => files,
+        other => panic!("no conflict: {other:?}"),
+    }
+}
+
+/// An author's one commit, admitted.
+async fn published(world: &World, name: &str, files: &[(&str, &str)]) -> CommitId {
+    let repo = world.author(name);
+    for (path, text) in files {
+        repo.write(path, text);
+    }
+    repo.commit("Change");
+    world.admit(&repo, name, 1).await
+}
+
+#[tokio::test]
+async fn a_fragment_is_folded_and_gone() {
+    let world = World::new().await;
+    let head = published(&world, "ann", &[("b.c", "hello\n"), ("repo.ChangeLog", NEW_ENTRY)]).await;
+    let made = world.made("ann", &head).await;
+    assert_eq!(world.file(&made.commit, "ChangeLog").await.as_deref(), Some(FOLDED));
+    assert_eq!(world.file(&made.commit, "repo.ChangeLog").await, None);
+    assert_eq!(world.file(&made.commit, "b.c").await.as_deref(), Some("hello\n"));
+    assert_eq!((made.fragments.as_slice(), made.changes_recipe), (&["repo.ChangeLog".to_owned()][..], false));
+    let change = made.changelog.unwrap();
+    assert_eq!((change.before.as_slice(), change.after.as_slice()), (OLD_ENTRY.as_bytes(), FOLDED.as_bytes()));
+    let told = world.mirror.commit(&made.commit).await.unwrap();
+    assert_eq!((told.subject.as_str(), told.author.as_str()), ("Merge ann: Say hello", "bb"));
+}
+
+#[tokio::test]
+async fn the_same_request_gives_the_same_commit() {
+    let world = World::new().await;
+    let head = published(&world, "ann", &[("b.c", "hello\n"), ("repo.ChangeLog", NEW_ENTRY)]).await;
+    let one = world.made("ann", &head).await;
+    assert_eq!(world.made("ann", &head).await, one);
+    let mut other = world.request("ann", &head);
+    other.message = Message::default();
+    let CandidateOutcome::Made(other) = world.mirror.candidate(&other).await.unwrap() else { panic!() };
+    assert!(other.commit != one.commit && other.tree == one.tree);
+    assert!(!world.refs().contains("candidate"));
+    world.mirror.set_candidate(&"ann".parse().unwrap(), &one.commit).await.unwrap();
+    assert_eq!(world.mirror.ref_at("refs/branches/ann/candidate").await.unwrap(), Some(one.commit));
+}
+
+#[tokio::test]
+async fn fragments_in_their_folder_are_folded_and_a_readme_there_stays() {
+    let mut world = World::new().await;
+    world.official.write("changelog-fragments/README", "Put them here.\n");
+    world.official.write("changelog-fragments/old.ChangeLog", OLD_ENTRY).commit("Fragments");
+    world.update().await;
+    let files = [("changelog-fragments/ann.ChangeLog", NEW_ENTRY), ("changelog-fragments/odd.txt", "?")];
+    let head = published(&world, "ann", &files).await;
+    let made = world.made("ann", &head).await;
+    assert_eq!(made.fragments, ["changelog-fragments/ann.ChangeLog"]);
+    assert!(
+        made.notes.iter().any(|note| note.starts_with("changelog-fragments/odd.txt: not folded")),
+        "{:?}",
+        made.notes
+    );
+    assert!(world.file(&made.commit, "changelog-fragments/README").await.is_some());
+    // Mainline's own fragment is not this branch's to fold.
+    assert!(world.file(&made.commit, "changelog-fragments/old.ChangeLog").await.is_some());
+    assert!(world.file(&made.commit, "ChangeLog").await.unwrap().contains("* b.c: Say hello."));
+}
+
+#[tokio::test]
+async fn changelog_never_conflicts_however_the_branch_wrote_its_entry() {
+    let mut world = World::new().await;
+    let direct =
+        published(&world, "direct", &[("b.c", "hello\n"), ("ChangeLog", &format!("{NEW_ENTRY}\n{OLD_ENTRY}"))]).await;
+    let fragment =
+        published(&world, "fragment", &[("c.c", "x\n"), ("repo.ChangeLog", &NEW_ENTRY.replace("b.c", "c.c"))]).await;
+    let theirs = OLD_ENTRY.replace("2023-01-01", "2024-02-02").replace("Start", "Go on");
+    world.official.write("ChangeLog", format!("{theirs}\n{OLD_ENTRY}")).commit("Meanwhile");
+    world.update().await;
+    for (name, head) in [("direct", direct), ("fragment", fragment)] {
+        let made = world.made(name, &head).await;
+        let text = world.file(&made.commit, "ChangeLog").await.unwrap();
+        let dates: Vec<&str> = text.lines().filter(|l| l.starts_with("20")).map(|l| &l[..10]).collect();
+        assert_eq!(dates, ["2024-03-05", "2024-02-02", "2023-01-01"], "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_revision_after_a_landing_folds_only_what_is_new() {
+    let mut world = World::new().await;
+    let ann = world.author("ann");
+    ann.write("b.c", "hello\n").write("repo.ChangeLog", NEW_ENTRY).commit("Say hello");
+    let first = world.admit(&ann, "ann", 1).await;
+    let made = world.made("ann", &first).await;
+    let landed = made.commit.as_str();
+    world.official.git(&["pull", "-q", world.mirror.path().to_str().unwrap(), landed]).clear();
+    world.update().await;
+    assert_eq!(refused(world.candidate("ann", &first).await).code, "already-landed");
+    // The author goes on without looking at mainline, and adds to the same fragment.
+    let more = NEW_ENTRY.replace("Say hello", "Say more");
+    ann.write("b.c", "hello, world\n").write("repo.ChangeLog", format!("{more}\n{NEW_ENTRY}")).commit("Say more");
+    let second = world.admit(&ann, "ann", 2).await;
+    let made = world.made("ann", &second).await;
+    let text = world.file(&made.commit, "ChangeLog").await.unwrap();
+    assert_eq!((text.matches("Say hello").count(), text.matches("Say more").count()), (1, 1), "{text}");
+    assert_eq!(world.file(&made.commit, "repo.ChangeLog").await, None);
+    assert!(made.notes.iter().any(|note| note.contains("left out")), "{:?}", made.notes);
+}
+
+#[tokio::test]
+async fn a_conflict_names_files_and_shows_the_hunks() {
+    let mut world = World::new().await;
+    let text = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+    let files = [("a.c", &*text.replace('5', "ann's")), ("gone.c", "x\n"), ("repo.ChangeLog", NEW_ENTRY)];
+    let head = published(&world, "ann", &files).await;
+    world.official.write("a.c", text.replace('5', "mainline's")).commit("Meanwhile");
+    world.update().await;
+    let files = conflicts(world.candidate("ann", &head).await);
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].path, "a.c");
+    assert_eq!(files[0].message, "CONFLICT (content): Merge conflict in a.c");
+    let hunks = format!("2\n3\n4\n<<<<<<< {}\nmainline's\n=======\nann's\n>>>>>>> {head}\n6\n7\n8\n", world.mainline);
+    assert_eq!(files[0].hunks, hunks);
+}
+
+#[tokio::test]
+async fn an_old_entry_corrected_by_both_sides_is_a_conflict_of_changelog() {
+    let mut world = World::new().await;
+    let head = published(&world, "ann", &[("ChangeLog", &OLD_ENTRY.replace("Start", "Begin"))]).await;
+    world.official.write("ChangeLog", OLD_ENTRY.replace("Start", "Commence")).commit("Meanwhile");
+    world.update().await;
+    let files = conflicts(world.candidate("ann", &head).await);
+    assert_eq!((files.len(), files[0].path.as_str()), (1, "ChangeLog"));
+    assert!(files[0].hunks.contains("Begin") && files[0].hunks.contains("Commence"), "{:?}", files[0]);
+}
+
+#[tokio::test]
+async fn other_conflicts_than_of_content_are_told_in_git_s_words() {
+    let mut world = World::new().await;
+    let head = published(&world, "ann", &[("a.c", "changed\n")]).await;
+    world.official.git(&["rm", "-q", "a.c"]);
+    world.official.commit("Remove a.c");
+    world.update().await;
+    let files = conflicts(world.candidate("ann", &head).await);
+    assert_eq!((files[0].path.as_str(), files[0].hunks.as_str()), ("a.c", ""));
+    assert!(files[0].message.contains("CONFLICT (modify/delete): a.c deleted"), "{:?}", files[0]);
+}
+
+#[tokio::test]
+async fn mainline_s_attributes_count_and_the_branch_s_do_not() {
+    let mut world = World::new().await;
+    world.official.write(".gitattributes", "list merge=union\n").write("list", "1\n").commit("A list");
+    world.update().await;
+    let union = published(&world, "union", &[("list", "1\nann\n")]).await;
+    let binary = published(&world, "binary", &[("list", "1\nbob\n"), (".gitattributes", "list merge=binary\n")]).await;
+    world.official.write("list", "1\nmainline\n").commit("Meanwhile");
+    world.update().await;
+    for (name, head, line) in [("union", union, "ann"), ("binary", binary, "bob")] {
+        let made = world.made(name, &head).await;
+        let merged = format!("1\nmainline\n{line}\n");
+        assert_eq!(world.file(&made.commit, "list").await, Some(merged));
+    }
+}
+
+#[tokio::test]
+async fn the_merge_is_what_git_merge_gives_in_a_work_tree() {
+    let mut world = World::new().await;
+    let ann = world.author("ann");
+    ann.git(&["mv", "a.c", "moved.c"]);
+    ann.commit("Move");
+    let head = world.admit(&ann, "ann", 1).await;
+    world.official.write("a.c", "1\n2\n3\n4\n5\n6\n7\n8\nnine\n").commit("Meanwhile");
+    world.update().await;
+    let made = world.made("ann", &head).await;
+    let clone = Repo::clone_of(&world.official, world.temp.path().join("by-hand"));
+    clone.git(&["pull", "-q", "--no-rebase", "--no-edit", ann.path.to_str().unwrap(), "ann"]);
+    assert_eq!(made.tree, clone.git(&["rev-parse", "HEAD^{tree}"]));
+}
+
+#[tokio::test]
+async fn branches_that_change_nothing_or_have_nothing_in_common_are_refused_by_name() {
+    let world = World::new().await;
+    let equal = world.author("equal");
+    let same = world.admit(&equal, "equal", 1).await;
+    assert_eq!(refused(world.candidate("equal", &same).await).code, "equal-to-mainline");
+    let idle = published(&world, "idle", &[]).await;
+    let refusal = refused(world.candidate("idle", &idle).await);
+    assert_eq!((refusal.code.as_str(), refusal.text.as_str()), ("no-changes", "merging idle r1 would change nothing"));
+    let other = Repo::init(world.temp.path().join("other"));
+    other.branch("other").write("x", "1").commit("Of its own");
+    let unrelated = world.admit(&other, "other", 1).await;
+    let refusal = refused(world.candidate("other", &unrelated).await);
+    assert_eq!(refusal.code, "unrelated-history");
+    assert!(refusal.hint.contains("clone of the official repository"));
+}
+
+#[tokio::test]
+async fn bad_fragments_are_refused_with_their_place() {
+    let world = World::new().await;
+    let long = format!("{NEW_ENTRY}{}", "\t* x: y.\n".repeat(200_000));
+    let cases = [
+        ("empty", " \n", "fragment-empty", "repo.ChangeLog:1:1: the fragment is empty"),
+        ("headless", "* b.c: Say hello.\n", "fragment-malformed", "repo.ChangeLog:1:1: no header"),
+        ("binary", "a\0b\n", "fragment-binary", "repo.ChangeLog:1:2: the fragment is not text"),
+        ("marked", "<<<<<<< a\n", "fragment-conflict-marker", "repo.ChangeLog:1:1: conflict marker"),
+        ("long", &long, "fragment-too-large", "repo.ChangeLog: a fragment may have at most 1048576 bytes"),
+    ];
+    for (name, text, code, words) in cases {
+        let head = published(&world, name, &[("b.c", "x\n"), ("repo.ChangeLog", text)]).await;
+        let refusal = refused(world.candidate(name, &head).await);
+        assert_eq!(refusal.code, code);
+        assert!(refusal.text.starts_with(words) && !refusal.hint.is_empty(), "{refusal:?}");
+    }
+    let latin = world.author("latin");
+    latin.write("repo.ChangeLog", b"2024-01-01  J\xf6rg  <j@x>\n\n\t* b.c: x.\n").commit("Latin-1");
+    let head = world.admit(&latin, "latin", 1).await;
+    let refusal = refused(world.candidate("latin", &head).await);
+    assert_eq!(
+        (refusal.code.as_str(), refusal.text.as_str()),
+        ("fragment-not-utf8", "repo.ChangeLog:1:14: the fragment is not UTF-8, but the ChangeLog is")
+    );
+    let folder = published(&world, "folder", &[("repo.ChangeLog/x", "x")]).await;
+    assert_eq!(refused(world.candidate("folder", &folder).await).code, "fragment-not-a-file");
+    let gone = world.author("gone");
+    gone.git(&["rm", "-q", "ChangeLog"]);
+    gone.commit("Remove");
+    let gone = world.admit(&gone, "gone", 1).await;
+    assert_eq!(refused(world.candidate("gone", &gone).await).code, "changelog-deleted");
+}
+
+#[tokio::test]
+async fn a_changed_recipe_is_said_and_read() {
+    let world = World::new().await;
+    let head = published(&world, "ann", &[(".bb.toml", "# mine\n"), ("Makefile", "check:\n")]).await;
+    assert!(world.made("ann", &head).await.changes_recipe);
+    assert_eq!(world.mirror.recipe_at(&head).await.unwrap(), Some(b"# mine\n".to_vec()));
+    assert_eq!(world.mirror.recipe_at(&world.mainline).await.unwrap(), Some(Vec::new()));
+    let names: Vec<String> = world.mirror.root_entries(&head).await.unwrap().into_iter().map(|e| e.name).collect();
+    assert_eq!(names, [".bb.toml", "ChangeLog", "Makefile", "a.c"]);
+}
+
+#[tokio::test]
+async fn a_project_without_a_changelog_gets_its_first_from_a_branch() {
+    let mut world = World::new().await;
+    world.official.git(&["rm", "-q", "ChangeLog"]);
+    world.official.commit("No ChangeLog");
+    world.update().await;
+    let plain = published(&world, "plain", &[("b.c", "x\n")]).await;
+    let made = world.made("plain", &plain).await;
+    assert_eq!((made.changelog, made.notes), (None, Vec::<String>::new()));
+    let first = published(&world, "first", &[("repo.ChangeLog", NEW_ENTRY)]).await;
+    let made = world.made("first", &first).await;
+    assert_eq!(world.file(&made.commit, "ChangeLog").await, Some(NEW_ENTRY.replace("2024-01-01", "2024-03-05")));
+}
+
+#[tokio::test]
+async fn a_candidate_is_sound_in_git_s_own_eyes() {
+    let world = World::new().await;
+    let head =
+        published(&world, "ann", &[("dir/b.c", "hello\n"), ("changelog-fragments/x.ChangeLog", NEW_ENTRY)]).await;
+    let made = world.made("ann", &head).await;
+    world.mirror.set_candidate(&"ann".parse().unwrap(), &made.commit).await.unwrap();
+    let said = plain_git().arg("-C").arg(world.mirror.path()).args(["fsck", "--strict"]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = plain_git()
+        .arg("-C")
+        .arg(world.mirror.path())
+        .args(["ls-tree", "-r", "--name-only", made.commit.as_str()])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), ".bb.toml\nChangeLog\na.c\ndir/b.c\n");
+}
+
+#[tokio::test]
+async fn upkeep_changes_nothing_that_can_be_seen() {
+    let world = World::new().await;
+    let head = published(&world, "ann", &[("b.c", "hello\n"), ("repo.ChangeLog", NEW_ENTRY)]).await;
+    let made = world.made("ann", &head).await;
+    let before = world.refs();
+    for _ in 0..2 {
+        world.mirror.upkeep().await.unwrap();
+    }
+    assert_eq!((world.refs(), world.made("ann", &head).await), (before, made));
+}

@@ -151,11 +151,10 @@ async fn a_server_that_never_answers_ends_in_time() {
 async fn an_endless_answer_is_cut() {
     let limits = PollLimits { answer_bytes: 1 << 20, ..PollLimits::default() };
     let poller = Poller::new(git(), on_loopback(), limits).unwrap();
-    let line = format!("003d{} refs/heads/y\n", "a".repeat(40)).into_bytes();
-    let pack = line.clone();
-    let smart =
+    let pack = format!("003a{} refs/heads/y\n", "a".repeat(40)).into_bytes();
+    let v2 =
         Server::start(move |_| Answer::Endless("Content-Type: application/x-git-upload-pack-result", pack.clone()));
-    assert_eq!(code(&poller, &smart.url("r.git")).await, "not-a-repository");
+    assert_eq!(code(&poller, &v2.url("r.git")).await, "answer-too-long");
     let pack = format!("003d{} refs/heads/yyyy\n", "a".repeat(40)).into_bytes();
     let old = Server::start(move |request| match request.method.as_str() {
         "POST" => status(404),
@@ -163,6 +162,7 @@ async fn an_endless_answer_is_cut() {
     });
     let error = refused(&poller, &old.url("r.git")).await;
     assert_eq!(error.code(), "answer-too-long", "{error}");
+    let line = format!("{}\trefs/heads/y\n", "a".repeat(40)).into_bytes();
     let dumb = Server::start(move |request| match request.method.as_str() {
         "POST" => status(404),
         _ => Answer::Endless("Content-Type: text/plain", line.clone()),
