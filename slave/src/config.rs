@@ -401,3 +401,6 @@ fn is_variable(name: &str) -> bool {
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,10 @@ impl Life {
         let slots = Arc::new(Slots::create(&folder, &each, &mark).map_err(io)?);
         let spool = Arc::new(Spool::open(basedir.join("builds"))?);
         for build in spool.builds() {
-            close(&build, BuildResult::Retry, "the slave was restarted");
+            if !build.finished() {
+                build.restarted();
+                close(&build, BuildResult::Retry, "the slave was restarted");
+            }
         }
         let probed = slots.take().await.map_err(io)?;
         let sandbox = Sandbox::prove(&config, launcher, &probed, &basedir.join(&config.token_file)).await?;
@@ -285,7 +288,7 @@ impl Builds {
         if *stop.borrow() == Some(Stop::Forget) {
             self.spool.forget(of);
         } else if let Err(error) = ended
-            && let Some(build) = self.spool.get(of)
+            && let Some(build) = self.spool.get(of).filter(|build| !build.finished())
         {
             tracing::error!(build = %of.build, "{error}");
             close(&build, BuildResult::Exception, "bb on the slave failed; its log has more");
@@ -295,9 +298,6 @@ impl Builds {
 
 /// Ends a build that nothing works on any more: its open step and then itself.
 fn close(build: &Spooled, result: BuildResult, reason: &str) {
-    if build.finished() {
-        return;
-    }
     if let Some((step, log_len)) = build.open_step() {
         let reason = Some(reason.to_owned());
         let (links, summary) = (Vec::new(), String::new());

@@ -39,6 +39,8 @@ struct State {
     reports: Vec<Report>,
     /// How many of them the master has.
     told: u32,
+    /// The first report written after a restart, until the master said how many it has.
+    own_from: Option<u32>,
     /// Length of each step's log, by step.
     logs: BTreeMap<u32, u64>,
 }
@@ -156,6 +158,9 @@ impl Spool {
     }
 }
 
+/// More reports than this no disk loses; a master that counts so is wrong.
+const MOST_LOST: u32 = 10_000;
+
 const ASSIGNMENT: &str = "assignment.json";
 const REPORTS: &str = "reports";
 
@@ -173,7 +178,7 @@ impl Spooled {
             }
         }
         let reports = read_reports(&folder.join(REPORTS))?;
-        let state = Mutex::new(State { reports, told: 0, logs });
+        let state = Mutex::new(State { reports, told: 0, own_from: None, logs });
         Ok(Some(Self { of, folder: folder.to_owned(), state, changed: Arc::clone(changed) }))
     }
 
@@ -212,14 +217,19 @@ impl Spooled {
         Some((step, state.logs.get(&step).copied().unwrap_or(0)))
     }
 
-    /// The master counts more reports than are here, because a disk lost some: the last one is told again under the
-    /// number that it waits for.
+    /// What follows are the first reports after a restart.
+    pub(crate) fn restarted(&self) {
+        let mut state = locked(&self.state);
+        state.own_from = Some(u32::try_from(state.reports.len()).unwrap_or(u32::MAX));
+    }
+
+    /// The master waits for report `next`. If it counts more than an earlier life of this slave left on disk, the disk
+    /// lost some: then the last one is told again under the number that is waited for.
     pub(crate) fn catch_up(&self, next: u32) {
         let mut state = locked(&self.state);
-        let Some(last) = state.reports.last().cloned() else { return };
-        if !matches!(last.what, Happened::BuildFinished { .. }) || (last.number >= next) || next > 100_000 {
-            return;
-        }
+        // Asked once, before anything of this life was sent.
+        let lost = state.own_from.take().is_some_and(|from| next > from && next < from.saturating_add(MOST_LOST));
+        let Some(last) = state.reports.last().cloned().filter(|_| lost) else { return };
         while state.reports.len() <= next as usize {
             let number = u32::try_from(state.reports.len()).unwrap_or(u32::MAX);
             state.reports.push(Report { number, ..last.clone() });
@@ -297,3 +307,6 @@ fn parse_reports(text: &[u8]) -> (Vec<Report>, usize) {
     }
     (reports, whole)
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ pub(super) fn command(
     }
     line.add([Path::new("--bind"), &slot.notes(), Path::new("/bb")]);
     line.add([Path::new("--bind"), &slot.work(), Path::new("/build")]);
+    // What bubblewrap itself mounts there is memory without a limit.
+    line.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
     line.add(["--chdir", "/build", "--clearenv"]);
     for (name, value) in env {
         line.add(["--setenv", name, value]);

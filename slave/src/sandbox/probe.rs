@@ -19,6 +19,7 @@ echo "caps=$(status CapEff)"
 echo "bounding=$(status CapBnd)"
 echo "no-new-privs=$(status NoNewPrivs)"
 if (: >/usr/.bb-probe) 2>/dev/null; then echo usr=written; else echo usr=refused; fi
+for f in /.bb-probe /etc/.bb-probe /dev/.bb-probe; do (: >$f) 2>/dev/null && echo "root=written"; done; echo root=tried
 if (: >/build/.bb-probe) 2>/dev/null; then echo work=written; else echo work=refused; fi
 rm -f /build/.bb-probe
 if cat "$1" >/dev/null 2>&1; then echo secret=read; else echo secret=refused; fi
@@ -88,7 +89,11 @@ async fn ask(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> std::io::Result<S
 }
 
 fn judge(said: &str, here: &Here) -> Result<Vec<String>, Vec<String>> {
-    let answers: BTreeMap<_, _> = said.lines().filter_map(|line| line.split_once('=')).collect();
+    let mut answers = BTreeMap::new();
+    for (name, value) in said.lines().filter_map(|line| line.split_once('=')) {
+        // The first answer counts.
+        answers.entry(name).or_insert(value);
+    }
     let is = |name: &str, wanted: &str| answers.get(name).copied() == Some(wanted);
     if !is("probe", "done") {
         let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it printed nothing");
@@ -105,6 +110,7 @@ fn judge(said: &str, here: &Here) -> Result<Vec<String>, Vec<String>> {
         (none("caps") && none("bounding"), "capabilities are dropped", "a build has capabilities"),
         (is("no-new-privs", "1"), "setuid programs give nothing", "setuid programs give new rights"),
         (is("usr", "refused"), "/usr can't be written", "/usr can be written"),
+        (is("root", "tried"), "nothing beside it can be written", "/, /etc or /dev can be written"),
         (is("work", "written"), "the work folder can be written", "the work folder can't be written"),
         (is("secret", "refused"), "the slave's token can't be read", "the slave's token can be read"),
         (
@@ -128,12 +134,12 @@ mod tests {
         Here { net: "net:[1]".to_owned(), pid: "pid:[2]".to_owned() }
     }
 
-    const GOOD: &str = "caps=0000000000000000\nbounding=0000000000000000\nno-new-privs=1\nusr=refused\nwork=written\n\
+    const GOOD: &str = "caps=0000000000000000\nbounding=0000000000000000\nno-new-privs=1\nusr=refused\nroot=tried\nwork=written\n\
                         secret=refused\nnet=net:[9]\npid=pid:[8]\nlinks=lo \nuserns=refused\nprobe=done\n";
 
     #[test]
     fn a_closed_sandbox_is_proven() {
-        assert_eq!(judge(GOOD, &here()).unwrap().len(), 8);
+        assert_eq!(judge(GOOD, &here()).unwrap().len(), 9);
     }
 
     #[test]
@@ -143,6 +149,7 @@ mod tests {
             ("caps=0000000000000000", "caps=", "capabilities"),
             ("no-new-privs=1", "no-new-privs=0", "setuid"),
             ("usr=refused", "usr=written", "/usr"),
+            ("root=tried", "root=written\nroot=tried", "/etc"),
             ("secret=refused", "secret=read", "token"),
             ("net=net:[9]", "net=net:[1]", "network"),
             ("links=lo ", "links=lo eth0 ", "network"),

@@ -226,6 +226,7 @@ impl Master {
         let Some(Ok(Message::Text(text))) = socket.next().await else { return };
         let Ok(ToMaster::Hello(hello)) = serde_json::from_str(&text) else { panic!("the first message is {text}") };
         let answer = self.welcome(hello);
+        self.changed.notify_waiters();
         socket.send(Message::Text(serde_json::to_string(&answer).unwrap().into())).await.unwrap();
         if matches!(answer, ToSlave::Refused { .. }) {
             let _ = socket.close(None).await;

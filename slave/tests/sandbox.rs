@@ -1,0 +1,219 @@
+//! What a build can't reach: as root, where builds have users of their own, and as a plain user.
+//!
+//! bubblewrap is needed (Debian: `apt install bubblewrap`), and a kernel that lets plain users make namespaces.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use protocol::BuildResult::{Failure, Success};
+use protocol::wire::Isolation;
+use slave::RunError;
+use slave::config::WantedIsolation;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use support::*;
+
+/// Runs one step that looks at the machine from within, on a slave whose basedir is still there.
+async fn look(isolation: WantedIsolation, text: impl FnOnce(&Master, &std::path::Path) -> String) -> Seen {
+    let master = Master::start().await;
+    let basedir = basedir();
+    let step = sh("look", &text(&master, basedir.path()));
+    let slave = Running::start_in(basedir, config(&master, isolation));
+    master.give(assignment(1, vec![step]));
+    let seen = master.finished(build(1)).await;
+    slave.stop().await;
+    seen
+}
+
+#[tokio::test]
+async fn the_self_test_passes_here_and_the_master_hears_of_it() {
+    let master = Master::start().await;
+    let slave = Running::start(config(&master, WantedIsolation::Auto));
+    let hello = master.until("a hello", |m| m.hellos().pop()).await;
+    let hint = "install bubblewrap (Debian: `apt install bubblewrap`)";
+    assert_eq!(hello.isolation, Isolation::Bubblewrap, "{hint}: {:?}", hello.isolation_notes);
+    assert!(hello.isolation_notes.iter().any(|note| note.contains("no network")), "{:?}", hello.isolation_notes);
+    assert_eq!((hello.name.as_str(), hello.slots, &hello.labels[..]), ("testling", 1, &["linux".to_owned()][..]));
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn isolation_switched_off_is_said() {
+    let master = Master::start().await;
+    let slave = Running::start(config(&master, WantedIsolation::None));
+    let hello = master.until("a hello", |m| m.hellos().pop()).await;
+    assert_eq!(hello.isolation, Isolation::None);
+    assert_eq!(hello.isolation_notes, ["bubblewrap is switched off in slave.toml"]);
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_does_not_come_up_is_never_taken_for_one() {
+    let master = Master::start().await;
+    let mut demanded = config(&master, WantedIsolation::Bubblewrap);
+    demanded.read_only = vec!["/no/such/toolchain".into()];
+    let error = Running::start(demanded.clone()).end().await.unwrap_err();
+    assert!(matches!(error, RunError::NotIsolated(_)), "{error}");
+    assert!(error.to_string().contains("/no/such/toolchain"), "{error}");
+
+    let slave = Running::start(slave::Config { isolation: WantedIsolation::Auto, ..demanded });
+    let hello = master.until("a hello", |m| m.hellos().pop()).await;
+    assert_eq!(hello.isolation, Isolation::None);
+    assert!(hello.isolation_notes[0].contains("/no/such/toolchain"), "{:?}", hello.isolation_notes);
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn the_network_is_out_of_reach_in_bubblewrap() {
+    let dial = |master: &Master, _: &std::path::Path| {
+        let address = master.url().strip_prefix("http://").unwrap().replace(':', "/");
+        format!("bash -c ': </dev/tcp/{address}' && echo reached || echo refused; cat /proc/net/dev")
+    };
+    let seen = look(WantedIsolation::Bubblewrap, dial).await;
+    assert!(seen.log(1).contains("refused"), "{}", seen.log(1));
+    let log = seen.log(1);
+    let links: Vec<_> = log.lines().filter_map(|line| line.trim().split_once(": ")).map(|(link, _)| link).collect();
+    assert!(links.contains(&"lo") && !links.iter().any(|link| link.starts_with("eth")), "{log}");
+    // The same words reach it from outside, so it is the sandbox that holds them back.
+    assert!(look(WantedIsolation::None, dial).await.log(1).contains("reached"));
+}
+
+#[tokio::test]
+async fn only_the_work_folder_and_temporary_ones_can_be_written_in_bubblewrap() {
+    let text = "for f in /usr/x /usr/bin/sh /bin/x /etc/x /etc/passwd /proc/sys/kernel/hostname /x /dev/x /bb/../x; do \
+                (: >$f) 2>/dev/null && echo \"wrote $f\" || :; done; echo x >/dev/null; \
+                for f in /build/x /tmp/x /dev/shm/x; do (: >$f) || echo \"did not write $f\"; done; \
+                ls /root /home /var /srv 2>/dev/null || :; echo done";
+    let seen = look(WantedIsolation::Bubblewrap, |_, _| text.to_owned()).await;
+    assert_eq!((seen.log(1).as_str(), seen.step(1).0), ("done\n", Success));
+}
+
+#[tokio::test]
+async fn shared_memory_and_tmp_are_bounded_in_bubblewrap() {
+    let text = "head -c 300000000 /dev/zero >/dev/shm/x; stat -c %s /dev/shm/x";
+    let seen = look(WantedIsolation::Bubblewrap, |_, _| text.to_owned()).await;
+    assert_eq!(seen.step(1).0, Failure);
+    assert!(seen.log(1).contains("No space left"), "{}", seen.log(1));
+}
+
+#[tokio::test]
+async fn the_token_is_out_of_reach() {
+    let read = |_: &Master, basedir: &std::path::Path| {
+        let token = basedir.join("secrets/slave.token");
+        format!(
+            "cat {}; cat /proc/[0-9]*/environ /proc/[0-9]*/mem 2>/dev/null | tr '\\0' '\\n' | grep {TOKEN}; \
+             ls {}/secrets; echo end",
+            token.display(),
+            basedir.display()
+        )
+    };
+    let text = |m: &Master, b: &std::path::Path| format!("set +e; {}", read(m, b));
+    let seen = look(WantedIsolation::Bubblewrap, text).await;
+    assert!(seen.log(1).ends_with("end\n") && !seen.log(1).contains(TOKEN), "{}", seen.log(1));
+    // Without bubblewrap a plain user's builds can read that user's files: only root gives them users of their own.
+    if is_root() {
+        let seen = look(WantedIsolation::None, text).await;
+        assert!(seen.log(1).ends_with("end\n") && !seen.log(1).contains(TOKEN), "{}", seen.log(1));
+    }
+}
+
+#[tokio::test]
+async fn a_build_is_nobody_else() {
+    let own = rustix::process::getuid().as_raw();
+    let text = "id -u; id -g; id -G; touch made; sed -n 's/^Cap[EPB].*:[[:space:]]*//p' /proc/self/status | sort -u";
+    for isolation in [WantedIsolation::None, WantedIsolation::Bubblewrap] {
+        let master = Master::start().await;
+        let basedir = basedir();
+        let made = basedir.path().join("work/0/build/made");
+        let slave = Running::start_in(basedir, config(&master, isolation));
+        master.give(assignment(1, vec![sh("who", text), sh("wait", "echo here; sleep 1000")]));
+        master.printed(build(1), 2, "here").await;
+        let owner = std::fs::metadata(&made).unwrap().uid();
+        let log = master.seen(build(1)).log(1);
+        let lines: Vec<_> = log.lines().collect();
+        if is_root() {
+            assert!(owner >= 60_000, "the build's files belong to {owner}");
+        } else {
+            assert_eq!(owner, own);
+        }
+        let (user, bare) = match isolation {
+            WantedIsolation::None => (owner, false),
+            _ => (1000, true),
+        };
+        assert_eq!(lines[0], user.to_string());
+        if is_root() || bare {
+            assert_eq!(lines[1], lines[0], "the group is its own: {log}");
+        }
+        if is_root() {
+            assert!(!lines[2].split(' ').any(|group| group == "0"), "root's groups are dropped: {log}");
+        }
+        if bare {
+            assert_eq!(&lines[3..], ["0000000000000000"]);
+        }
+        slave.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_variable_for_the_loader_does_not_reach_bubblewrap_itself() {
+    let mut step = sh("look", "echo inside");
+    step.env.insert("LD_PRELOAD".to_owned(), "/build/evil.so".to_owned());
+    let seen = run(WantedIsolation::Bubblewrap, |_| {}, vec![step]).await;
+    // The loader complains once for each program that it was told for: the shells, but not bubblewrap.
+    assert!(seen.log(1).ends_with("inside\n") && seen.log(1).contains("/build/evil.so"), "{}", seen.log(1));
+    assert!(!seen.log(1).contains("bwrap"), "{}", seen.log(1));
+}
+
+#[tokio::test]
+async fn processes_are_limited_where_builds_have_users_of_their_own() {
+    let unique = process::unique();
+    let bomb = format!("i=0; while [ $i -lt 400 ]; do sleep {unique} & i=$((i+1)); done; echo all; exit 0");
+    let master = Master::start().await;
+    let mut config = config(&master, WantedIsolation::None);
+    config.limits.processes = 100;
+    let slave = Running::start(config);
+    master.give(assignment(1, vec![sh("bomb", &bomb)]));
+    let seen = master.finished(build(1)).await;
+    if is_root() {
+        assert!(!seen.log(1).contains("all") && seen.step(1).0 == Failure, "{}", seen.log(1));
+    } else {
+        assert!(seen.log(1).contains("all"), "{}", seen.log(1));
+    }
+    assert!(process::sleepers(&unique).is_empty());
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_is_not_longer_than_the_limit() {
+    for isolation in [WantedIsolation::None, WantedIsolation::Bubblewrap] {
+        let master = Master::start().await;
+        let mut config = config(&master, isolation);
+        config.limits.file_bytes = 1 << 20;
+        let slave = Running::start(config);
+        master.give(assignment(1, vec![sh("fill", "truncate -s 1E big || head -c 2000000 /dev/zero >big; echo no")]));
+        let seen = master.finished(build(1)).await;
+        assert!(!seen.log(1).contains("no\n") && seen.step(1).0 == Failure, "{}", seen.log(1));
+        slave.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn builds_work_elsewhere_when_their_users_can_not_reach_the_basedir() {
+    let master = Master::start().await;
+    let basedir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(basedir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::create_dir(basedir.path().join("secrets")).unwrap();
+    let path = basedir.path().to_owned();
+    let slave = Running::start_in(basedir, config(&master, WantedIsolation::None));
+    master.give(assignment(1, vec![sh("where", "pwd; cat README")]));
+    let seen = master.finished(build(1)).await;
+    let log = seen.log(1);
+    let work = std::path::Path::new(log.lines().next().unwrap());
+    assert!(log.ends_with("\na candidate\n"), "{log}");
+    slave.stop().await;
+    if is_root() {
+        assert!(work.starts_with("/var/lib/bb/work"), "{log}");
+        std::fs::remove_dir_all(work.ancestors().nth(2).unwrap()).unwrap();
+    } else {
+        assert!(work.starts_with(std::fs::canonicalize(path.parent().unwrap()).unwrap()), "{log}");
+    }
+}
