@@ -227,6 +227,9 @@ pub enum Problem {
     /// An unresolved merge.
     #[error("conflict marker")]
     ConflictMarker,
+    /// A typed fragment for a GNU ChangeLog whose author is not known.
+    #[error("it is not known who wrote this fragment")]
+    NoAuthor,
     /// A date that does not exist or was left open, where the date counts.
     #[error("the date `{date}` does not exist")]
     NoSuchDate {
@@ -249,6 +252,7 @@ impl Problem {
                 "write items below it, for instance `<tab>* src/main.c (main): Say hello.`, or delete the header"
             }
             Self::ConflictMarker => "resolve the conflict and commit the result",
+            Self::NoAuthor => "commit the fragment, or write it as ChangeLog entries with a header",
             Self::NoSuchDate { .. } => "write an existing date as YYYY-MM-DD",
         }
     }
@@ -300,7 +304,7 @@ pub enum Encoding {
     Bytes,
 }
 
-/// All that is wrong with one GNU fragment; nothing if it can be folded.
+/// All that is wrong with one fragment; nothing if it can be folded.
 pub(crate) fn complaints(fragment: &Fragment<'_>, encoding: Encoding) -> Vec<Complaint> {
     let (path, bytes) = (fragment.path, fragment.bytes);
     let at = |offset, problem| Complaint::at(path, bytes, offset, problem);
@@ -321,6 +325,9 @@ pub(crate) fn complaints(fragment: &Fragment<'_>, encoding: Encoding) -> Vec<Com
             return found;
         }
         offset += line.len();
+    }
+    if matches!(fragment.kind, FragmentKind::Typed { .. }) {
+        return found;
     }
     let log = ChangeLog::parse(bytes);
     if log.entries().len() == 0 {

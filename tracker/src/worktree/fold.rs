@@ -153,6 +153,8 @@ impl WorkTree {
             date: place.date,
             indent: place.indent,
             base: versions.as_ref().map(|v| v.base.as_deref().unwrap_or_default()),
+            format: place.format,
+            issue_url: place.issue_url.as_deref(),
         };
         let folded = match &versions {
             Some(v) if v.explains(before.as_deref()) => {
@@ -164,7 +166,7 @@ impl WorkTree {
                 };
                 fold_branch(&file, &fragments, request.date, &options)?
             }
-            _ => fold(before.as_deref(), &fragments, request.date, &options)?,
+            _ => fold(place.path.as_bytes(), before.as_deref(), &fragments, request.date, &options)?,
         };
         Ok(Some(report_of(place, before.unwrap_or_default(), folded)))
     }
@@ -317,8 +319,8 @@ impl Versions {
         }
         let [base, ours, theirs] = [&self.base, &self.mainline, &self.branch].map(|v| v.as_deref().unwrap_or_default());
         let merged = merge(base, ours, theirs, &MergeOptions::default());
-        merged.conflicts == 0 && file == Some(merged.bytes.as_slice())
-            || changelog::merge_lines(base, ours, theirs).is_some_and(|lines| file == Some(lines.as_slice()))
+        let lines = merge_as_text(base, ours, theirs, &Markers::default());
+        [merged, lines].iter().any(|m| m.conflicts == 0 && file == Some(m.bytes.as_slice()))
     }
 }
 
