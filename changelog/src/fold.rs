@@ -9,8 +9,9 @@ use std::ops::Range;
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 
+use crate::complaint::{Complaint, Problem};
 use crate::format::{Format, FormatError, detect};
-use crate::fragment::{Complaint, Encoding, Fragment, FragmentKind, Problem, complaints};
+use crate::fragment::{Encoding, Fragment, FragmentKind, complaints};
 use crate::header::same_header;
 use crate::known::Known;
 use crate::lines::{blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};

@@ -68,20 +68,31 @@ fn item(text: &[u8], offset: usize) -> Item<'_> {
     let Some((files, mut at)) = files_at(text, star + 1) else { return item };
     item.files = files;
     item.words = at;
-    let mut bare_functions = Vec::new();
-    if let Some(after) = functions_at(text, at, &mut bare_functions) {
-        item.functions = bare_functions;
-        at = after;
-        item.words = after;
-    } else if text.get(at) == Some(&b':') {
-        at += 1;
-        item.words = at;
+    // `a.c (f), b.c (g): words`: files and functions take turns, up to the colon.
+    loop {
+        match functions_at(text, at, &mut item.functions) {
+            Some(Ended::Colon(after)) => {
+                (at, item.words) = (after, after);
+                break;
+            }
+            Some(Ended::Comma(after)) => {
+                let Some((more, next)) = files_at(text, after) else { break };
+                item.files.extend(more);
+                (at, item.words) = (next, next);
+            }
+            None if text.get(at) == Some(&b':') => {
+                at += 1;
+                item.words = at;
+                break;
+            }
+            None => break,
+        }
     }
     // Further lines that start with a list of functions.
     for (line_start, line) in offsets(text, at) {
         let first = line_start + line.iter().position(|&b| !is_space(b)).unwrap_or(0);
         let mut more = Vec::new();
-        if text.get(first) == Some(&b'(') && functions_at(text, first, &mut more).is_some() {
+        if text.get(first) == Some(&b'(') && matches!(functions_at(text, first, &mut more), Some(Ended::Colon(_))) {
             item.functions.append(&mut more);
         }
     }
@@ -180,8 +191,14 @@ fn push_file(files: &mut Vec<Vec<u8>>, word: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Reads `(a, b) [C] <case x>` groups, over lines too, up to the colon; gives the place after it. `None`, and nothing read, without a colon.
-fn functions_at(text: &[u8], at: usize, functions: &mut Vec<Vec<u8>>) -> Option<usize> {
+/// What ended a list of functions, and the place after it.
+enum Ended {
+    Colon(usize),
+    Comma(usize),
+}
+
+/// Reads `(a, b) [C] <case x>` groups, over lines too, up to the colon or comma. `None`, and nothing read, if neither comes.
+fn functions_at(text: &[u8], at: usize, functions: &mut Vec<Vec<u8>>) -> Option<Ended> {
     let mut i = at;
     let mut found = Vec::new();
     loop {
@@ -198,7 +215,11 @@ fn functions_at(text: &[u8], at: usize, functions: &mut Vec<Vec<u8>>) -> Option<
             Some(b'<') => i = i + memchr::memchr(b'>', &text[i..])? + 1,
             Some(b':') if i > at => {
                 functions.append(&mut found);
-                return Some(i + 1);
+                return Some(Ended::Colon(i + 1));
+            }
+            Some(b',') if i > at => {
+                functions.append(&mut found);
+                return Some(Ended::Comma(i + 1));
             }
             _ => return None,
         }
@@ -296,6 +317,8 @@ mod tests {
                 "How They Specify Sources",
                 "add notes",
             ),
+            ("\t* a.c (f), b.c (g): x\n", "a.c|b.c", "f|g", "x"),
+            ("\t* a.c (f),\n\tb.c: x\n", "a.c|b.c", "f", "x"),
             ("\t* a.c:\n", "a.c", "", ""),
             ("\t* a.c: x (not a\n\t(function) here).\n", "a.c", "", "x (not a (function) here)."),
             ("\t* Release 1.2\n", "", "", "Release 1.2"),

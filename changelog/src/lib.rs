@@ -20,7 +20,11 @@
 //! # Ok::<(), changelog::FoldError>(())
 //! ```
 
+mod check;
+mod complaint;
 mod date;
+mod diff;
+mod draft;
 mod fold;
 mod format;
 mod fragment;
@@ -34,15 +38,16 @@ mod news;
 mod place;
 mod style;
 
+pub use check::{check_changelog, check_fragment, check_names};
+pub use complaint::{Complaint, Problem};
 pub use date::{DateStyle, HeaderDate};
+pub use diff::{DiffLine, diff};
+pub use draft::{Change, Draft};
 pub use fold::{
     BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
 };
 pub use format::{Format, FormatError, detect};
-pub use fragment::{
-    Complaint, Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, Problem,
-    issue_of,
-};
+pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, issue_of};
 pub use header::{Author, Header};
 pub use items::Item;
 pub use log::{ChangeLog, Entry};

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use jiff::civil::Date;
 
 use super::{FoldError, FoldOptions, Folded, Incoming, fold, fold_incoming, format_of};
+use crate::complaint::{Complaint, Problem};
 use crate::format::Format;
-use crate::fragment::{Complaint, Fragment, Problem, is_conflict_marker};
+use crate::fragment::{Fragment, is_conflict_marker};
 use crate::lines::{blank_tail, is_blank, lines, lossy};
 use crate::log::ChangeLog;
 use crate::merge::{Markers, MergeOptions, added_entries, merge, merge_as_text};

@@ -5,11 +5,14 @@ mod debian;
 mod keep;
 mod sections;
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::civil::Date;
 
+use crate::complaint::Complaint;
 use crate::fold::{FoldError, FoldOptions, Folded, LeftOut, Note};
 use crate::format::Format;
-use crate::fragment::{Complaint, Encoding, Fragment, FragmentAuthor, FragmentKind, complaints, issue_of};
+use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, complaints, issue_of};
 use crate::lines::{LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
 use crate::log::ChangeLog;
 
@@ -82,14 +85,11 @@ pub(crate) fn fold(
     news.extend(lifted);
     let mut news = with_all_issues(news);
     let mut twice = Vec::new();
-    let mut seen: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
+    let mut seen: HashSet<(String, Vec<Vec<u8>>)> = HashSet::with_capacity(news.len());
     news.retain(|n| {
-        let key = (n.heading.clone(), n.lines.clone());
-        let is_new = !seen.contains(&key);
-        if is_new {
-            seen.push(key)
-        } else {
-            twice.push(n.left_out())
+        let is_new = seen.insert((n.heading.clone(), n.lines.clone()));
+        if !is_new {
+            twice.push(n.left_out());
         }
         is_new
     });
@@ -230,7 +230,7 @@ fn unindented(line: &[u8]) -> Vec<u8> {
 /// The same words for several issues are one piece of news about all of them.
 fn with_all_issues(news: Vec<News>) -> Vec<News> {
     let mut all: Vec<News> = Vec::with_capacity(news.len());
-    let mut places: std::collections::HashMap<(String, Vec<Vec<u8>>), usize> = std::collections::HashMap::new();
+    let mut places: HashMap<(String, Vec<Vec<u8>>), usize> = HashMap::new();
     for one in news {
         let key = (one.heading.clone(), one.lines.clone());
         match places.get(&key) {
@@ -278,7 +278,7 @@ pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], issue_url: Option<&str>) ->
         FragmentKind::Typed { name, heading } => Some(of_text(f, name, heading)),
         FragmentKind::Gnu => None,
     });
-    let path_of = |path: &[u8]| fragments.iter().find(|f| f.path == path).map_or(&b""[..], |f| f.path);
+    let paths: HashMap<&[u8], &'a [u8]> = fragments.iter().map(|f| (f.path, f.path)).collect();
     with_all_issues(typed.flatten().collect())
         .into_iter()
         .filter_map(|news| {
@@ -292,7 +292,7 @@ pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], issue_url: Option<&str>) ->
                 }
                 text.push(b'\n');
             }
-            Some((path_of(&news.path), text))
+            Some((paths.get(&news.path[..]).copied()?, text))
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! A plain NEWS, and the news file of towncrier: a section for the version that is not released yet, at the top.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::{News, Placed, push_bullet, words};
@@ -28,7 +29,7 @@ pub(super) fn insert_below_mark(before: &[u8], news: &[News], end: LineEnd, opti
     };
     let section = find_section(before, mark, is_title, is_version);
     let heading = [title, end.as_bytes(), rule, if rule.is_empty() { b"" } else { end.as_bytes() }].concat();
-    place(before, section, mark, &heading, news, end, options)
+    place(before, section.as_ref(), mark, &heading, news, end, options)
 }
 
 /// Under the first section of a plain NEWS that names an unreleased version; else in a new one on top.
@@ -50,7 +51,7 @@ pub(super) fn insert(before: &[u8], news: &[News], end: LineEnd, options: &FoldO
         Some((_, line)) if line.starts_with(b"* Changes in ") => b"* Changes in the next release",
         _ => b"* Noteworthy changes in release ?.? (????-??-??) [?]",
     };
-    place(before, section, top, &[heading, end.as_bytes()].concat(), news, end, options)
+    place(before, section.as_ref(), top, &[heading, end.as_bytes()].concat(), news, end, options)
 }
 
 /// Without any section: below the title and its underline.
@@ -92,15 +93,16 @@ fn find_section(
 
 fn place(
     before: &[u8],
-    section: Option<Range<usize>>,
+    section: Option<&Range<usize>>,
     top: usize,
     heading: &[u8],
     news: &[News],
     end: LineEnd,
     options: &FoldOptions<'_>,
 ) -> Placed {
-    let there = section.clone().map_or(&b""[..], |range| &before[range]);
-    let known: Vec<Vec<u8>> = super::bullets(there).iter().map(|(_, l)| words(l.iter().map(Vec::as_slice))).collect();
+    let there = section.map_or(&b""[..], |range| &before[range.clone()]);
+    let known: HashSet<Vec<u8>> =
+        super::bullets(there).iter().map(|(_, l)| words(l.iter().map(Vec::as_slice))).collect();
     let is_new = |n: &&News| !known.contains(&words(n.text(options.issue_url).iter().map(Vec::as_slice)));
     let (new, old): (Vec<&News>, Vec<&News>) = news.iter().partition(is_new);
     let left_out = old.iter().map(|n| n.left_out()).collect();
@@ -114,7 +116,7 @@ fn place(
     } else {
         b"* "
     };
-    let (mut out, rest) = match &section {
+    let (mut out, rest) = match section {
         Some(range) => (before[..range.start + blank_tail(there)].to_vec(), range.end),
         None => (before[..top].to_vec(), top),
     };
