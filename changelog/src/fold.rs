@@ -9,11 +9,14 @@ use std::ops::Range;
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 
-use crate::fragment::{Complaint, Encoding, Fragment, Problem, complaints};
+use crate::complaint::{Complaint, Problem};
+use crate::format::{Format, FormatError, detect};
+use crate::fragment::{Encoding, Fragment, FragmentKind, complaints};
 use crate::header::same_header;
 use crate::known::Known;
 use crate::lines::{blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
 use crate::log::{ChangeLog, Entry};
+use crate::news;
 use crate::style::Style;
 
 /// Which date a folded entry gets.
@@ -45,6 +48,10 @@ pub struct FoldOptions<'a> {
     pub indent: IndentPolicy,
     /// The ChangeLog at the branch's merge base, if it is known: what was there then is never taken for a copy of an entry.
     pub base: Option<&'a [u8]>,
+    /// The ChangeLog's format, if the project says it; else its path and content show.
+    pub format: Option<Format>,
+    /// Where an issue is found, `{}` standing for its number.
+    pub issue_url: Option<&'a str>,
 }
 
 /// What a fold gives.
@@ -93,6 +100,11 @@ pub enum Note {
         /// The fragment's path.
         path: String,
     },
+    /// A version was released since the branch was begun; its news went under Unreleased all the same.
+    ReleasedMeanwhile {
+        /// The version's heading.
+        version: String,
+    },
     /// A header's date does not exist; the entry got the merge's.
     NoSuchDate {
         /// The fragment's path.
@@ -105,6 +117,9 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ReleasedMeanwhile { version } => {
+                write!(f, "{version} was released since the branch was begun; its news is under Unreleased")
+            }
             Self::TrailerDropped { path } => write!(f, "{path}: what follows the last entry was not folded"),
             Self::NoSuchDate { path, date } => {
                 write!(f, "{path}: the date `{date}` does not exist; the merge's was taken")
@@ -130,6 +145,12 @@ pub enum FoldError {
         /// The old text as merged, with conflict markers; nothing is folded in it.
         bytes: Vec<u8>,
     },
+    /// The ChangeLog's format is not known.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A Debian changelog without any stanza: package and version are not known.
+    #[error("the Debian changelog has no stanza yet that would name the package")]
+    NoStanza,
     /// The branch deletes the ChangeLog.
     #[error("{path}: the branch deletes the ChangeLog")]
     Deleted {
@@ -146,6 +167,11 @@ impl FoldError {
             Self::Conflict { .. } => {
                 "merge mainline into the branch and resolve the old entry there; new entries never conflict"
             }
+            Self::Format(FormatError::Two { .. }) => {
+                "say which it is: `format = \"gnu\"` (or another) in [changelog] of .bb.toml"
+            }
+            Self::Format(FormatError::None { .. }) => "say its format in [changelog] of .bb.toml, or name another file",
+            Self::NoStanza => "write the first stanza by hand, for instance with `dch --create`",
             Self::Deleted { .. } => {
                 "bring the file back in the branch; if it is to go, delete it on mainline and from `changelog` in .bb.toml"
             }
@@ -153,17 +179,27 @@ impl FoldError {
     }
 }
 
-/// Folds the fragments into a GNU ChangeLog (or a new one, if there is none), as merged on the day `on`.
+/// Folds the fragments into a ChangeLog (or a new one, if there is none), as merged on the day `on`. The ChangeLog's path counts for its format.
 ///
 /// # Errors
-/// [`FoldError::Fragments`] names every fragment that is empty, malformed or has conflict markers.
+/// [`FoldError::Fragments`] names every fragment that is empty, malformed or has conflict markers; [`FoldError::Format`] if the format shows
+/// neither by path nor by content.
 pub fn fold(
+    path: &[u8],
     changelog: Option<&[u8]>,
     fragments: &[Fragment<'_>],
     on: Date,
     options: &FoldOptions<'_>,
 ) -> Result<Folded, FoldError> {
-    fold_incoming(changelog.unwrap_or_default(), fragments, &[], on, options)
+    let before = changelog.unwrap_or_default();
+    match format_of(path, before, options)? {
+        Format::Gnu => fold_incoming(before, fragments, &[], on, options),
+        other => news::fold(other, before, fragments, Vec::new(), on, options),
+    }
+}
+
+fn format_of(path: &[u8], bytes: &[u8], options: &FoldOptions<'_>) -> Result<Format, FormatError> {
+    options.format.map_or_else(|| detect(path, bytes), Ok)
 }
 
 fn fold_incoming(
@@ -174,7 +210,8 @@ fn fold_incoming(
     options: &FoldOptions<'_>,
 ) -> Result<Folded, FoldError> {
     let log = ChangeLog::parse(before);
-    let mut plan = Plan::of(before, fragments, lifted, options)?;
+    let typed = news::as_gnu(fragments, options.issue_url);
+    let mut plan = Plan::of(before, fragments, &typed, lifted, options)?;
     plan.leave_out_known(&log, options.base);
     let style = Style::of(&log);
     let day = (options.date == DatePolicy::Merge).then_some(on);
@@ -217,6 +254,7 @@ impl<'a> Plan<'a> {
     fn of(
         before: &[u8],
         fragments: &[Fragment<'a>],
+        typed: &'a [(&'a [u8], Vec<u8>)],
         lifted: &[Incoming<'a>],
         options: &FoldOptions<'_>,
     ) -> Result<Self, FoldError> {
@@ -225,6 +263,12 @@ impl<'a> Plan<'a> {
         let mut notes = Vec::new();
         let mut files: Vec<Vec<Incoming<'a>>> = Vec::with_capacity(fragments.len());
         for fragment in fragments {
+            if matches!(fragment.kind, FragmentKind::Typed { .. }) {
+                if fragment.author.is_none() {
+                    wrong.push(Complaint::at(fragment.path, fragment.bytes, 0, Problem::NoAuthor));
+                }
+                continue;
+            }
             let log = ChangeLog::parse(fragment.bytes);
             if !log.trailer().is_empty() {
                 notes.push(Note::TrailerDropped { path: lossy(fragment.path) });
@@ -246,6 +290,10 @@ impl<'a> Plan<'a> {
         if !wrong.is_empty() {
             return Err(FoldError::Fragments(wrong));
         }
+        files.extend(typed.iter().map(|(path, file)| {
+            let log = ChangeLog::parse(file);
+            log.entries().map(|entry| Incoming { path, file, entry }).collect()
+        }));
         files.push(lifted.to_vec());
         let entries = match options.date {
             DatePolicy::Merge => newest_file_first(files),

@@ -12,7 +12,7 @@
 //!
 //! let before = b"2024-02-01  Bob  <bob@example.org>\n\n\t* NEWS: Start.\n";
 //! let fragment = Fragment::gnu(b"repo.ChangeLog", b"2024-02-20  Ann  <ann@example.org>\n\n\t* main.c (main): Say hello.\n");
-//! let folded = fold(Some(before), &[fragment], jiff::civil::date(2024, 3, 5), &FoldOptions::default())?;
+//! let folded = fold(b"ChangeLog", Some(before), &[fragment], jiff::civil::date(2024, 3, 5), &FoldOptions::default())?;
 //! assert_eq!(
 //!     String::from_utf8_lossy(&folded.changelog),
 //!     "2024-03-05  Ann  <ann@example.org>\n\n\t* main.c (main): Say hello.\n\n2024-02-01  Bob  <bob@example.org>\n\n\t* NEWS: Start.\n"
@@ -20,28 +20,36 @@
 //! # Ok::<(), changelog::FoldError>(())
 //! ```
 
+mod check;
+mod complaint;
 mod date;
+mod diff;
+mod draft;
 mod fold;
 mod format;
 mod fragment;
 mod header;
+mod items;
 mod known;
 mod lines;
 mod log;
 mod merge;
+mod news;
 mod place;
 mod style;
 
+pub use check::{check_changelog, check_fragment, check_names};
+pub use complaint::{Complaint, Problem};
 pub use date::{DateStyle, HeaderDate};
+pub use diff::{DiffLine, diff};
+pub use draft::{Change, Draft};
 pub use fold::{
     BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
 };
-pub use format::Format;
-pub use fragment::{
-    Complaint, Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, Problem,
-    issue_of,
-};
+pub use format::{Format, FormatError, detect};
+pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, issue_of};
 pub use header::{Author, Header};
+pub use items::Item;
 pub use log::{ChangeLog, Entry};
-pub use merge::{Markers, MergeOptions, Merged, Order, merge, merge_lines};
+pub use merge::{Markers, MergeOptions, Merged, Order, merge, merge_as_text};
 pub use place::Place;

@@ -3,6 +3,7 @@
 
 use crate::date::HeaderDate;
 use crate::header::{Header, header_len};
+use crate::items::{Item, items};
 use crate::lines::{blank_tail, lines, trim_end, without_blank_lines};
 
 /// A parsed GNU ChangeLog.
@@ -134,6 +135,11 @@ impl<'a> Entry<'a> {
     /// The body without the blank lines around it.
     pub fn text(&self) -> &'a [u8] {
         without_blank_lines(self.body_bytes())
+    }
+
+    /// What its body says, item by item.
+    pub fn items(&self) -> Vec<Item<'a>> {
+        items(self.body_bytes())
     }
 
     /// The entry without the blank lines below it.

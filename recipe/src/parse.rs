@@ -19,7 +19,8 @@ pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
 /// The longest name of a builder, step, label or lock, in characters.
 const MAX_NAME: usize = 64;
 
-const RECIPE_KEYS: &[&str] = &["project", "builder"];
+/// `[changelog]` is read by those who fold: see the tracker's settings of a work tree.
+const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog"];
 const PROJECT_KEYS: &[&str] = &["changelog", "fragments"];
 const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "step"];
 const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
@@ -123,7 +124,7 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
 fn project<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Project {
     let mut project = Project::default();
     let Some(fields) = reader.fields("[project]", value, PROJECT_KEYS) else { return project };
-    if let Some(value) = fields.get("changelog")
+    if let Some(value) = fields.get("changelog").map(first_changelog)
         && let Some(path) = reader.text("`changelog`", value)
     {
         if is_path(&path) {
@@ -146,6 +147,18 @@ fn project<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Project {
         }
     }
     project
+}
+
+/// Of a list of ChangeLogs, one for each package, the first; of a table that says more about one, its path.
+fn first_changelog<'v, 't>(value: &'v Value<'t>) -> &'v Value<'t> {
+    let first = match value.get_ref() {
+        DeValue::Array(all) => all.get(0).unwrap_or(value),
+        _ => value,
+    };
+    match first.get_ref() {
+        DeValue::Table(table) => table.iter().find(|(key, _)| key.get_ref() == "path").map_or(first, |(_, path)| path),
+        _ => first,
+    }
 }
 
 fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Builder> {

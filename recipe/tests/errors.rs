@@ -167,3 +167,11 @@ fn the_project_alone_needs_no_builder() {
     assert_eq!((project.changelog.as_str(), project.fragments), ("doc/NEWS", vec!["Branch.ChangeLog".to_owned()]));
     insta::assert_snapshot!(read("[project]\nchangelgo = \"x\"\n").unwrap_err());
 }
+
+#[test]
+fn several_changelogs_and_their_settings_are_no_error() {
+    let text = "[project]\nchangelog = [{ path = \"lib/ChangeLog\", scope = \"lib\" }, \"ChangeLog\"]\n[changelog]\norder = \"arrival\"\n[[builder]]\nname = \"linux\"\n[[builder.step]]\nname = \"test\"\nrun = \"make check\"\n";
+    let (recipe, warnings) = recipe::Recipe::parse(text.as_bytes(), ".bb.toml").unwrap();
+    assert!(warnings.is_empty());
+    assert_eq!(recipe.project.changelog, "lib/ChangeLog");
+}

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use super::{FoldError, FoldOptions, Folded, Incoming, fold_incoming};
-use crate::fragment::{Complaint, Fragment, Problem, is_conflict_marker};
-use crate::lines::{blank_tail, lines, lossy};
+use super::{FoldError, FoldOptions, Folded, Incoming, fold, fold_incoming, format_of};
+use crate::complaint::{Complaint, Problem};
+use crate::format::Format;
+use crate::fragment::{Fragment, is_conflict_marker};
+use crate::lines::{blank_tail, is_blank, lines, lossy};
 use crate::log::ChangeLog;
-use crate::merge::{MergeOptions, added_entries, merge};
+use crate::merge::{Markers, MergeOptions, added_entries, merge, merge_as_text};
+use crate::news;
 
 /// The three versions of a ChangeLog that a branch's merge is about; `None` where there is no such file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +43,17 @@ pub fn fold_branch(
     let options = FoldOptions { base: Some(base), ..*options };
     let branch = match (file.branch, file.base) {
         (None, Some(_)) => return Err(FoldError::Deleted { path: lossy(file.path) }),
-        (branch, base) if branch == base => return fold_incoming(mainline, fragments, &[], on, &options),
+        (branch, base) if branch == base => return fold(file.path, file.mainline, fragments, on, &options),
         (branch, _) => branch.unwrap_or_default(),
     };
     refuse_markers(file.path, base, branch)?;
+    let shown = if mainline.is_empty() { branch } else { mainline };
+    let format = format_of(file.path, shown, &options)?;
+    if format != Format::Gnu {
+        let (lifted, rest) = news::lift(format, file.path, base, branch);
+        let merged = merged_rest(file, &rest)?;
+        return news::fold(format, merged.as_deref().unwrap_or(mainline), fragments, lifted, on, &options);
+    }
     let (base_log, branch_log) = (ChangeLog::parse(base), ChangeLog::parse(branch));
     let added = added_entries(&base_log, &branch_log);
     let lifted: Vec<Incoming<'_>> = added
@@ -59,6 +69,20 @@ pub fn fold_branch(
         return Err(FoldError::Conflict { path: lossy(file.path), conflicts: merged.conflicts, bytes: merged.bytes });
     }
     fold_incoming(&merged.bytes, fragments, &lifted, on, &options)
+}
+
+/// What the branch changed besides adding news, merged as text into mainline's file; `None` if it changed nothing.
+fn merged_rest(file: &BranchChangeLog<'_>, rest: &[u8]) -> Result<Option<Vec<u8>>, FoldError> {
+    let (base, mainline) = (file.base.unwrap_or_default(), file.mainline.unwrap_or_default());
+    let text = |bytes| lines(bytes).filter(|l| !is_blank(l));
+    if text(base).eq(text(rest)) {
+        return Ok(None);
+    }
+    let merged = merge_as_text(base, mainline, rest, &Markers::default());
+    if merged.conflicts > 0 {
+        return Err(FoldError::Conflict { path: lossy(file.path), conflicts: merged.conflicts, bytes: merged.bytes });
+    }
+    Ok(Some(merged.bytes))
 }
 
 /// Conflict markers that the branch adds are a mistake; those committed long ago are text.

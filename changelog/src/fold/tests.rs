@@ -8,7 +8,7 @@ fn folded_with(log: Option<&str>, fragments: &[&str], options: &FoldOptions<'_>)
     let paths: Vec<String> = (1..=fragments.len()).map(|n| format!("changelog-fragments/{n}.ChangeLog")).collect();
     let fragments: Vec<_> =
         fragments.iter().zip(&paths).map(|(f, p)| Fragment::gnu(p.as_bytes(), f.as_bytes())).collect();
-    fold(log.map(str::as_bytes), &fragments, DAY, options)
+    fold(b"ChangeLog", log.map(str::as_bytes), &fragments, DAY, options)
 }
 
 fn text(folded: &Folded) -> String {
@@ -150,9 +150,17 @@ fn an_entry_that_two_fragments_bring_stands_once() {
 fn latin_1_goes_into_latin_1_only() {
     let log = b"2024-02-01  J\xf6rg  <j@x>\n\n\t* a.c: Old.\n";
     let fragment = b"2024-02-10  J\xf6rg  <j@x>\n\n\t* b.c: New.\n";
-    let good = fold(Some(log), &[Fragment::gnu(b"repo.ChangeLog", fragment)], DAY, &FoldOptions::default()).unwrap();
+    let good =
+        fold(b"ChangeLog", Some(log), &[Fragment::gnu(b"repo.ChangeLog", fragment)], DAY, &FoldOptions::default())
+            .unwrap();
     assert!(good.changelog.starts_with(b"2024-03-05  J\xf6rg  <j@x>\n\n\t* b.c: New.\n\n2024-02-01"));
-    let bad = fold(Some(OLD.as_bytes()), &[Fragment::gnu(b"repo.ChangeLog", fragment)], DAY, &FoldOptions::default());
+    let bad = fold(
+        b"ChangeLog",
+        Some(OLD.as_bytes()),
+        &[Fragment::gnu(b"repo.ChangeLog", fragment)],
+        DAY,
+        &FoldOptions::default(),
+    );
     assert_eq!(bad.unwrap_err().to_string(), "repo.ChangeLog:1:14: the fragment is not UTF-8, but the ChangeLog is");
 }
 
@@ -210,7 +218,7 @@ proptest! {
 
     #[test]
     fn any_bytes_fold_or_are_refused(log in proptest::collection::vec(any::<u8>(), 0..200), fragment in proptest::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(folded) = fold(Some(&log), &[Fragment::gnu(b"f", &fragment)], DAY, &FoldOptions::default()) {
+        if let Ok(folded) = fold(b"ChangeLog", Some(&log), &[Fragment::gnu(b"f", &fragment)], DAY, &FoldOptions::default()) {
             prop_assert!(folded.changelog.len() >= log.len());
         }
     }

@@ -65,6 +65,9 @@ pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) ->
     if ours == base {
         return Merged { bytes: theirs.to_vec(), conflicts: 0 };
     }
+    if crate::news::is_keep(ours) {
+        return crate::news::merge_keep(base, ours, theirs, options);
+    }
     // A side that only has other line ends than ours has not changed anything.
     let end = LineEnd::uniform(ours).unwrap_or_else(|| LineEnd::of(ours));
     let (base, theirs) = (with_line_ends_of(ours, base), with_line_ends_of(ours, theirs));
@@ -86,11 +89,11 @@ pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) ->
     Merged { bytes: out.bytes, conflicts: out.conflicts }
 }
 
-/// Merges three texts line by line, as git does without a driver; `None` if they conflict.
-pub fn merge_lines(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
+/// Merges three texts line by line, as git does without a driver.
+pub fn merge_as_text(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers) -> Merged {
     let mut out = Output { bytes: Vec::with_capacity(ours.len()), end: LineEnd::of(ours), conflicts: 0 };
-    text::merge(base, ours, theirs, &Markers::default(), &mut out);
-    (out.conflicts == 0).then_some(out.bytes)
+    text::merge(base, ours, theirs, markers, &mut out);
+    Merged { bytes: out.bytes, conflicts: out.conflicts }
 }
 
 /// The numbers of the entries of `side` that `base` does not have, neither as they are nor changed.

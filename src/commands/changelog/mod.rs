@@ -1,13 +1,19 @@
 //! `bb changelog …`: what concerns ChangeLogs and fragments, a file a subcommand.
 
+mod check;
 mod driver;
+mod new;
+mod preview;
 mod show;
 
+use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
 use clap::Subcommand;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use tracker::worktree::{Settings, WorkTree};
 
-/// Look at ChangeLogs and fragments, and merge them. Needs no master
+/// Write, check, preview and merge ChangeLogs and fragments. Needs no master
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -16,13 +22,38 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Args),
+    Check(check::Args),
+    Preview(preview::Args),
     Show(show::Args),
     Driver(driver::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, CliError> {
     match args.command {
+        Command::New(args) => new::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Preview(args) => preview::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Driver(args) => driver::run(&args),
+    }
+}
+
+/// Where the branch is, and what it is compared with.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgainstArgs {
+    /// Work in this folder instead of the current one
+    #[arg(short = 'C', value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// What the branch will be merged into, instead of the upstream's main branch
+    #[arg(long, value_name = "REF")]
+    against: Option<String>,
+}
+
+impl AgainstArgs {
+    fn open(&self) -> Result<(WorkTree, Settings), CliError> {
+        let tree = WorkTree::open(&self.folder).map_err(worktree_error)?;
+        let settings = tree.settings().map_err(worktree_error)?;
+        Ok((tree, settings))
     }
 }

@@ -68,6 +68,12 @@ pub enum WorkTreeError {
     /// The fold refused.
     #[error(transparent)]
     Fold(#[from] changelog::FoldError),
+    /// A name that stands for no commit, or for one that has nothing in common with the branch.
+    #[error("there is no commit `{name}` that this branch could be merged into")]
+    NotACommit {
+        /// The name.
+        name: String,
+    },
     /// No commit yet to amend.
     #[error("there is no commit to amend yet")]
     NothingToAmend,
@@ -92,6 +98,9 @@ impl WorkTreeError {
                     .to_owned()
             }
             Self::Fold(error) => error.hint().to_owned(),
+            Self::NotACommit { .. } => {
+                "fetch it, or name the branch that it will be merged into with --against".to_owned()
+            }
             Self::NothingToAmend => "commit with --commit instead".to_owned(),
         }
     }

@@ -4,12 +4,12 @@ use super::git::{Git, fields};
 use super::stage::Changes;
 use super::{Settings, WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, FoldOptions, Folded, Fragment, LeftOut, MergeOptions, Note, PathKind, Place, fold, fold_branch,
-    merge,
+    BranchChangeLog, FoldOptions, Folded, Fragment, FragmentAuthor, FragmentKind, LeftOut, Markers, MergeOptions, Note,
+    PathKind, Place, fold, fold_branch, merge, merge_as_text,
 };
 use jiff::civil::Date;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -96,8 +96,8 @@ impl WorkTree {
         let mut changes = Changes::default();
         for place in &settings.places {
             let found = self.fragments_of(place, settings, request.force)?;
-            report.stray.extend(found.stray);
-            let Some(folded) = self.fold_place(place, &found.fragments, branch.as_ref(), request)? else { continue };
+            report.stray.extend(found.stray.iter().cloned());
+            let Some(folded) = self.fold_place(place, &found, branch.as_ref(), request)? else { continue };
             if folded.after != folded.before {
                 changes.written.push((place.path.clone(), folded.after.clone()));
             }
@@ -135,13 +135,12 @@ impl WorkTree {
     fn fold_place(
         &self,
         place: &Place,
-        found: &[(String, Vec<u8>)],
+        found: &Found,
         branch: Option<&Sides>,
         request: &FoldRequest,
     ) -> Result<Option<PlaceReport>, WorkTreeError> {
         let before = self.changelog_of(place, request.force)?;
-        let fragments: Vec<Fragment<'_>> =
-            found.iter().filter_map(|(path, bytes)| place.rules.fragment_at(place, path.as_bytes(), bytes)).collect();
+        let fragments = found.for_place(place);
         let versions = match branch {
             Some(sides) => Some(sides.versions(&self.git, &place.path)?),
             None => None,
@@ -153,6 +152,8 @@ impl WorkTree {
             date: place.date,
             indent: place.indent,
             base: versions.as_ref().map(|v| v.base.as_deref().unwrap_or_default()),
+            format: place.format,
+            issue_url: place.issue_url.as_deref(),
         };
         let folded = match &versions {
             Some(v) if v.explains(before.as_deref()) => {
@@ -164,7 +165,7 @@ impl WorkTree {
                 };
                 fold_branch(&file, &fragments, request.date, &options)?
             }
-            _ => fold(before.as_deref(), &fragments, request.date, &options)?,
+            _ => fold(place.path.as_bytes(), before.as_deref(), &fragments, request.date, &options)?,
         };
         Ok(Some(report_of(place, before.unwrap_or_default(), folded)))
     }
@@ -182,7 +183,7 @@ impl WorkTree {
     }
 
     /// The fragments of one ChangeLog, with what they say.
-    fn fragments_of(&self, place: &Place, settings: &Settings, force: bool) -> Result<Found, WorkTreeError> {
+    pub(super) fn fragments_of(&self, place: &Place, settings: &Settings, force: bool) -> Result<Found, WorkTreeError> {
         let names = place.rules.names.iter().map(|n| String::from_utf8_lossy(n).into_owned());
         let folder = place.rules.folder.as_ref().map(|f| place.rooted(&String::from_utf8_lossy(f)));
         let mut specs: Vec<String> = names.map(|n| place.rooted(&n)).collect();
@@ -202,7 +203,7 @@ impl WorkTree {
         for path in paths {
             let own = settings.place_of(path).is_some_and(|p| p.path == place.path);
             let kind = place.within(path).map(|p| place.rules.classify(p));
-            match (kind, std::str::from_utf8(path)) {
+            match (&kind, std::str::from_utf8(path)) {
                 (Some(PathKind::Fragment(_)), Ok(path)) if own => {
                     if unstaged.contains(path) && !force {
                         return Err(WorkTreeError::NotStaged { path: path.to_owned() });
@@ -210,7 +211,15 @@ impl WorkTree {
                     if self.is_plain_file(path)? {
                         let file = self.top.join(path);
                         let bytes = fs::read(&file).map_err(WorkTreeError::file(file))?;
-                        found.fragments.push((path.to_owned(), bytes));
+                        let is_typed = matches!(kind, Some(PathKind::Fragment(FragmentKind::Typed { .. })));
+                        let is_untracked = unstaged.contains(path);
+                        found.fragments.push(FoundFragment {
+                            path: path.to_owned(),
+                            bytes,
+                            author: None,
+                            is_typed,
+                            is_untracked,
+                        });
                     }
                 }
                 (Some(PathKind::Fragment(_) | PathKind::Stray), _) if own => {
@@ -219,7 +228,58 @@ impl WorkTree {
                 _ => {}
             }
         }
+        self.name_authors(&mut found)?;
         Ok(found)
+    }
+
+    /// Who wrote the typed fragments: who committed them first, else whoever runs this.
+    fn name_authors(&self, found: &mut Found) -> Result<(), WorkTreeError> {
+        let typed: Vec<&str> = found.fragments.iter().filter(|f| f.is_typed).map(|f| f.path.as_str()).collect();
+        if typed.is_empty() {
+            return Ok(());
+        }
+        let mut folders: BTreeSet<&str> = typed.iter().filter_map(|p| Some(p.rsplit_once('/')?.0)).collect();
+        if folders.is_empty() {
+            folders.extend(typed);
+        }
+        let mut authors: HashMap<Vec<u8>, FragmentAuthor> = HashMap::new();
+        if self.git.commit("HEAD")?.is_some() {
+            let log = [
+                "log",
+                "--diff-filter=A",
+                "--no-renames",
+                "--name-only",
+                "-z",
+                "--format=%x01%an%x02%ae%x02%as",
+                "HEAD",
+                "--",
+            ];
+            let args: Vec<&str> = log.into_iter().chain(folders).collect();
+            let mut current = None;
+            for field in fields(&self.git.run(&args)?) {
+                let field = field.strip_prefix(b"\n").unwrap_or(field);
+                match field.strip_prefix(b"\x01") {
+                    Some(author) => current = read_author(author),
+                    // The oldest commit that added it comes last.
+                    None => authors.extend(current.clone().map(|author| (field.to_vec(), author))),
+                }
+            }
+        }
+        let own = self.own_name()?;
+        for fragment in found.fragments.iter_mut().filter(|f| f.is_typed) {
+            fragment.author = Some(authors.remove(fragment.path.as_bytes()).unwrap_or_else(|| own.clone()));
+        }
+        Ok(())
+    }
+
+    /// Who git takes the user for.
+    pub(super) fn own_name(&self) -> Result<FragmentAuthor, WorkTreeError> {
+        let said = self.git.run(&["var", "GIT_AUTHOR_IDENT"])?;
+        let said = String::from_utf8_lossy(&said);
+        let (name, rest) = said.split_once(" <").unwrap_or((said.trim(), ""));
+        let mail = rest.split('>').next().unwrap_or_default();
+        let day = jiff::ZonedDateTime::now().date();
+        Ok(FragmentAuthor { name: name.as_bytes().to_vec(), mail: mail.as_bytes().to_vec(), day })
     }
 
     /// Those of the paths whose file is not what the index has, or that the index does not have.
@@ -235,7 +295,7 @@ impl WorkTree {
     }
 
     /// Whether a file is there; something else in its place, or in the place of a folder above it, is refused.
-    fn is_plain_file(&self, path: &str) -> Result<bool, WorkTreeError> {
+    pub(super) fn is_plain_file(&self, path: &str) -> Result<bool, WorkTreeError> {
         let refuse =
             |path: &Path, what| Err(WorkTreeError::NotAFile { path: path.to_string_lossy().into_owned(), what });
         let above = Path::new(path).ancestors().skip(1).filter(|p| !p.as_os_str().is_empty());
@@ -279,10 +339,45 @@ impl WorkTree {
     }
 }
 
+/// What the fragments' places hold.
 #[derive(Default)]
-struct Found {
-    fragments: Vec<(String, Vec<u8>)>,
-    stray: Vec<String>,
+pub(super) struct Found {
+    pub(super) fragments: Vec<FoundFragment>,
+    pub(super) stray: Vec<String>,
+}
+
+/// A fragment's file.
+pub(super) struct FoundFragment {
+    pub(super) path: String,
+    bytes: Vec<u8>,
+    author: Option<FragmentAuthor>,
+    is_typed: bool,
+    is_untracked: bool,
+}
+
+impl Found {
+    /// The fragments, as the ChangeLog of this place takes them.
+    pub(super) fn for_place(&self, place: &Place) -> Vec<Fragment<'_>> {
+        self.fragments
+            .iter()
+            .filter_map(|found| {
+                let fragment = place.rules.fragment_at(place, found.path.as_bytes(), &found.bytes)?;
+                Some(Fragment { author: found.author.clone(), ..fragment })
+            })
+            .collect()
+    }
+
+    /// Whether the index does not have this file as it is.
+    pub(super) fn is_untracked(&self, path: &[u8]) -> bool {
+        self.fragments.iter().any(|f| f.is_untracked && f.path.as_bytes() == path)
+    }
+}
+
+fn read_author(text: &[u8]) -> Option<FragmentAuthor> {
+    let mut parts = text.split(|&b| b == 2);
+    let (name, mail, day) = (parts.next()?.to_vec(), parts.next()?.to_vec(), parts.next()?);
+    let day = std::str::from_utf8(day).ok()?.trim().parse().ok()?;
+    Some(FragmentAuthor { name, mail, day })
 }
 
 /// The commits of a merge.
@@ -317,8 +412,8 @@ impl Versions {
         }
         let [base, ours, theirs] = [&self.base, &self.mainline, &self.branch].map(|v| v.as_deref().unwrap_or_default());
         let merged = merge(base, ours, theirs, &MergeOptions::default());
-        merged.conflicts == 0 && file == Some(merged.bytes.as_slice())
-            || changelog::merge_lines(base, ours, theirs).is_some_and(|lines| file == Some(lines.as_slice()))
+        let lines = merge_as_text(base, ours, theirs, &Markers::default());
+        [merged, lines].iter().any(|m| m.conflicts == 0 && file == Some(m.bytes.as_slice()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Runs the user's git on the user's repository, as the user would by hand; nothing here is for what strangers publish. It never
 //! touches a file that is not a ChangeLog or a fragment (or, for the driver, `.gitattributes`), and changes nothing at all when it refuses.
 
+mod branch;
 mod driver;
 mod error;
 mod fold;
@@ -10,6 +11,7 @@ mod git;
 mod settings;
 mod stage;
 
+pub use branch::{Against, CheckReport, Preview};
 pub use driver::{DriverInstall, DriverRun, Installed, run_driver};
 pub use error::WorkTreeError;
 pub use fold::{FoldReport, FoldRequest, PlaceReport, Then};

@@ -1,0 +1,194 @@
+//! What can be said against a fragment before it is folded, for authors and for CI.
+
+use std::collections::HashMap;
+
+use crate::complaint::{Complaint, Problem};
+use crate::fragment::{Encoding, Fragment, FragmentKind, complaints, is_conflict_marker};
+use crate::items::Item;
+use crate::lines::{lines, lossy};
+use crate::log::{ChangeLog, Entry};
+
+/// All that is wrong with a fragment. `changed` are the paths that its branch changes, relative to the ChangeLog's scope; without
+/// them it is not asked whether the files it names are among them.
+pub fn check_fragment(fragment: &Fragment<'_>, encoding: Encoding, changed: Option<&[&[u8]]>) -> Vec<Complaint> {
+    let mut found = complaints(fragment, encoding);
+    if !found.is_empty() || fragment.kind != FragmentKind::Gnu {
+        return found;
+    }
+    for entry in ChangeLog::parse(fragment.bytes).entries() {
+        check_header(fragment.path, fragment.bytes, &entry, &mut found);
+        check_items(fragment, &entry, changed, &mut found);
+    }
+    found
+}
+
+/// What is wrong in a ChangeLog as it stands: conflict markers that were committed, dates that do not exist, half an address.
+pub fn check_changelog(path: &[u8], bytes: &[u8]) -> Vec<Complaint> {
+    let mut found = Vec::new();
+    let mut offset = 0;
+    for line in lines(bytes) {
+        if is_conflict_marker(line) {
+            found.push(Complaint::at(path, bytes, offset, Problem::ConflictMarker));
+        }
+        offset += line.len();
+    }
+    for entry in ChangeLog::parse(bytes).entries() {
+        check_header(path, bytes, &entry, &mut found);
+    }
+    found.sort_by_key(|c| (c.line, c.column));
+    found
+}
+
+/// Names among these paths that differ in case only.
+pub fn check_names(paths: &[&[u8]]) -> Vec<Complaint> {
+    let mut seen: HashMap<Vec<u8>, &[u8]> = HashMap::new();
+    let mut found = Vec::new();
+    for path in paths {
+        let folded = lossy(path).to_lowercase().into_bytes();
+        match seen.get(&folded) {
+            Some(other) => found.push(Complaint::at(path, b"", 0, Problem::CaseClash { other: lossy(other) })),
+            None => {
+                seen.insert(folded, path);
+            }
+        }
+    }
+    found
+}
+
+fn check_header(path: &[u8], bytes: &[u8], entry: &Entry<'_>, found: &mut Vec<Complaint>) {
+    let header = entry.header();
+    if header.date.day.is_none() {
+        let problem = Problem::NoSuchDate { date: lossy(header.date_text) };
+        found.push(Complaint::at(path, bytes, entry.offset(), problem));
+    }
+    let first = lines(entry.header_bytes()).next().unwrap_or_default();
+    if let Some(open) = memchr::memrchr(b'<', first).filter(|&open| memchr::memchr(b'>', &first[open..]).is_none()) {
+        found.push(Complaint::at(path, bytes, entry.offset() + open, Problem::HalfAddress));
+    }
+}
+
+fn check_items(fragment: &Fragment<'_>, entry: &Entry<'_>, changed: Option<&[&[u8]]>, found: &mut Vec<Complaint>) {
+    let body = entry.offset() + entry.header_bytes().len();
+    let items = entry.items();
+    for (n, item) in items.iter().enumerate() {
+        // An item without words is "as the next one that has some".
+        let speaks = |i: &Item<'_>| !i.words().is_empty();
+        if !speaks(item) && !items[n + 1..].iter().any(|i| !i.files.is_empty() && speaks(i)) {
+            let star = item.lines.iter().position(|&b| b == b'*').unwrap_or(0);
+            found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + star, Problem::NoWords));
+        }
+        for file in changed.map_or(&[][..], |_| &item.files) {
+            let patterns = expand_braces(file);
+            let is_changed = |p: &Vec<u8>| changed.is_some_and(|c| c.iter().any(|path| names(p, path)));
+            if !patterns.iter().all(is_changed) {
+                let place = memchr::memmem::find(item.lines, file).unwrap_or(0);
+                let problem = Problem::NotInDiff { file: lossy(file) };
+                found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + place, problem));
+            }
+        }
+    }
+}
+
+/// Whether a name of an item means this path: the path itself, its end from a slash on, or a pattern for either.
+fn names(pattern: &[u8], path: &[u8]) -> bool {
+    let ends = std::iter::once(0).chain(path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(n, _)| n + 1));
+    let pattern = pattern.strip_suffix(b"/").map_or(pattern.to_vec(), |folder| [folder, b"/*"].concat());
+    ends.map(|start| &path[start..]).any(|end| glob(&pattern, end))
+}
+
+/// `*` stands for anything, `?` for one byte.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            Some(&b) if b == text[t] || b == b'?' => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((after, from)) = star else { return false };
+                star = Some((after, from + 1));
+                (p, t) = (after, from + 1);
+            }
+        }
+    }
+    pattern[p..].iter().all(|&b| b == b'*')
+}
+
+/// `a.{s,d}` is `a.s` and `a.d`; several pairs multiply, up to a limit.
+fn expand_braces(file: &[u8]) -> Vec<Vec<u8>> {
+    const MOST: usize = 256;
+    let mut todo = vec![file.to_vec()];
+    let mut done = Vec::new();
+    while let Some(one) = todo.pop() {
+        let open = memchr::memchr(b'{', &one);
+        let close = open.and_then(|open| memchr::memchr(b'}', &one[open..]).map(|n| (open, open + n)));
+        match close {
+            Some((open, close)) if todo.len() + done.len() < MOST => {
+                for part in one[open + 1..close].split(|&b| b == b',') {
+                    todo.push([&one[..open], crate::lines::trim(part), &one[close + 1..]].concat());
+                }
+            }
+            _ => done.push(one),
+        }
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    fn checked(text: &str, changed: &[&str]) -> Vec<String> {
+        let changed: Vec<&[u8]> = changed.iter().map(|c| c.as_bytes()).collect();
+        let fragment = Fragment::gnu(b"f", text.as_bytes());
+        check_fragment(&fragment, Encoding::Utf8, Some(&changed)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn named_files_must_be_changed() {
+        let text = "2024-02-10  A  <a@x>\n\n\t* src/a.c (f), doc/*.3: X.\n\t* gas/x.{s,d}: Y.\n\t* main.c: Z.\n\t* lib/: All.\n";
+        let all = ["src/a.c", "doc/b.3", "gas/x.s", "gas/x.d", "src/main.c", "lib/q"];
+        assert_eq!(checked(text, &all), Vec::<String>::new());
+        assert_eq!(checked(text, &all[1..]), ["f:3:4: the branch does not change src/a.c"]);
+        assert_eq!(
+            checked(text, &["src/a.c", "gas/x.s", "src/main.c", "lib/q"]),
+            ["f:3:17: the branch does not change doc/*.3", "f:4:4: the branch does not change gas/x.{s,d}",]
+        );
+    }
+
+    #[test]
+    fn items_must_say_something() {
+        assert_eq!(
+            checked("2024-02-10  A  <a@x>\n\n\t* a.c:\n\t* b.c: Same.\n", &["a.c", "b.c"]),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            checked("2024-02-10  A  <a@x>\n\n\t* a.c: X.\n\t* b.c:\n", &["a.c", "b.c"]),
+            ["f:4:2: nothing is said of this file"]
+        );
+    }
+
+    #[test]
+    fn headers_are_checked() {
+        let text = "2024-02-30  A  <a@x>\n\n\t* a.c: X.\n\n2024-02-10  A  <a@x\n\n\t* a.c: X.\n";
+        let want =
+            ["f:1:1: the date `2024-02-30` does not exist", "f:5:16: half an address: the bracket is not closed"];
+        assert_eq!(checked(text, &["a.c"]), want);
+        let log = format!("<<<<<<< HEAD\n{text}");
+        assert_eq!(check_changelog(b"ChangeLog", log.as_bytes()).len(), 3);
+    }
+
+    #[test]
+    fn names_that_clash_on_some_file_systems_are_told() {
+        let found = check_names(&[b"d/a.ChangeLog", b"d/A.ChangeLog", b"d/b.ChangeLog"]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].to_string(), "d/A.ChangeLog:1:1: d/a.ChangeLog differs from this name in case only");
+    }
+}

@@ -1,0 +1,143 @@
+//! `debian/changelog`: only a stanza that is UNRELEASED takes news; else a new one is made.
+
+use jiff::civil::Date;
+
+use super::{News, Placed, push_bullet, words};
+use crate::date::{DateStyle, write};
+use crate::fold::FoldError;
+use crate::format::is_debian_head;
+use crate::lines::{LineEnd, blank_tail, is_blank, lines, lossy, trim, trim_end};
+
+/// Puts news into the topmost stanza, if its distribution is UNRELEASED, or into a new one above.
+pub(super) fn insert(before: &[u8], news: &[News], end: LineEnd, on: Date) -> Result<Placed, FoldError> {
+    let Some(stanza) = Stanza::top(before) else {
+        return Err(FoldError::NoStanza);
+    };
+    let open = stanza.is_unreleased;
+    let known: Vec<Vec<u8>> = if open { bullets_of(stanza.body(before)) } else { Vec::new() };
+    let is_new = |n: &&News| !known.contains(&words(n.text(None).iter().map(Vec::as_slice)));
+    let (new, old): (Vec<&News>, Vec<&News>) = news.iter().partition(is_new);
+    let left_out = old.iter().map(|n| n.left_out()).collect();
+    if new.is_empty() {
+        return Ok(Placed { bytes: before.to_vec(), added: 0..0, left_out, entries: 0 });
+    }
+    let mut out = Vec::with_capacity(before.len() + 1024);
+    let eol = end.as_bytes();
+    let mut rest = 0;
+    let start;
+    let mut current: Vec<u8> = Vec::new();
+    if open {
+        let body_end = stanza.head_end + blank_tail(stanza.body(before));
+        out.extend_from_slice(&before[..body_end]);
+        rest = body_end;
+        current = stanza.last_name(before);
+        start = out.len();
+        if blank_tail(stanza.body(before)) == 0 {
+            out.extend_from_slice(eol);
+        }
+    } else {
+        start = 0;
+        out.extend_from_slice(
+            format!("{} ({}) UNRELEASED; urgency=medium", stanza.name, next_version(&stanza.version)).as_bytes(),
+        );
+        out.extend_from_slice(eol);
+        out.extend_from_slice(eol);
+    }
+    let maintainer = new.iter().find_map(|n| n.author.clone());
+    for one in &new {
+        let name = one.author.as_ref().map_or(&b""[..], |a| &a.name);
+        let own = if open { &stanza.maintainer(before) } else { maintainer.as_ref().map_or(&b""[..], |m| &m.name) };
+        let owner = if current.is_empty() { own } else { &current };
+        if !name.is_empty() && name != owner {
+            out.extend_from_slice(eol);
+            out.extend_from_slice(&[b"  [ ", name, b" ]", eol].concat());
+            current = name.to_vec();
+        }
+        push_bullet(&mut out, b"  * ", &one.text(None), end);
+    }
+    let added = start..out.len();
+    if !open {
+        let (name, mail) = maintainer.map_or_else(|| (b"bb".to_vec(), b"bb@localhost".to_vec()), |m| (m.name, m.mail));
+        let signed = [b" -- ", &name[..], b" <", &mail, b">  ", write(on, None, DateStyle::Mail).as_bytes()].concat();
+        out.extend_from_slice(&[eol, &signed, eol, eol].concat());
+    }
+    out.extend_from_slice(&before[rest..]);
+    Ok(Placed { bytes: out, added, left_out, entries: new.len() })
+}
+
+/// The topmost stanza.
+struct Stanza {
+    name: String,
+    version: String,
+    is_unreleased: bool,
+    head_end: usize,
+    signature: usize,
+}
+
+impl Stanza {
+    fn top(text: &[u8]) -> Option<Self> {
+        let mut at = 0;
+        let mut all = lines(text);
+        let head = loop {
+            let line = all.next()?;
+            at += line.len();
+            if !is_blank(line) {
+                break line;
+            }
+        };
+        if !is_debian_head(head) {
+            return None;
+        }
+        let head_end = at;
+        for line in all {
+            if line.starts_with(b" -- ") {
+                break;
+            }
+            at += line.len();
+        }
+        let head = lossy(trim_end(head));
+        let (name, rest) = head.split_once(" (")?;
+        let (version, rest) = rest.split_once(')')?;
+        let is_unreleased = rest.split(';').next()?.split_whitespace().any(|d| d == "UNRELEASED");
+        Some(Self { name: name.to_owned(), version: version.to_owned(), is_unreleased, head_end, signature: at })
+    }
+
+    fn body<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.head_end..self.signature]
+    }
+
+    /// Whose bullets stand last: `[ Name ]`; empty if there is no such line.
+    fn last_name(&self, text: &[u8]) -> Vec<u8> {
+        let names = lines(self.body(text)).filter_map(|l| trim(trim_end(l)).strip_prefix(b"[ ")?.strip_suffix(b" ]"));
+        names.last().unwrap_or_default().to_vec()
+    }
+
+    /// Who signs the stanza.
+    fn maintainer(&self, text: &[u8]) -> Vec<u8> {
+        let line = lines(&text[self.signature..]).next().unwrap_or_default();
+        let name = line.strip_prefix(b" -- ").unwrap_or_default();
+        trim(&name[..memchr::memchr(b'<', name).unwrap_or(name.len())]).to_vec()
+    }
+}
+
+fn bullets_of(body: &[u8]) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<&[u8]>> = Vec::new();
+    for line in lines(body).map(|l| trim(trim_end(l))) {
+        if let Some(rest) = line.strip_prefix(b"* ") {
+            all.push(vec![rest]);
+        } else if let Some(last) = all.last_mut() {
+            last.push(line);
+        }
+    }
+    all.into_iter().map(words).collect()
+}
+
+/// The version after this one: its last number, one higher.
+fn next_version(version: &str) -> String {
+    let Some(end) = version.rfind(|c: char| c.is_ascii_digit()).map(|n| n + 1) else { return format!("{version}.1") };
+    let start = version[..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |n| n + 1);
+    match version[start..end].parse::<u64>().ok().and_then(|n| n.checked_add(1)) {
+        Some(next) => format!("{}{next}{}", &version[..start], &version[end..]),
+        None => format!("{version}.1"),
+    }
+}

@@ -1,0 +1,301 @@
+//! The fold into files that are written by version, not by date: Keep a Changelog, Debian, towncrier's news, a plain NEWS. New text goes
+//! under the version that is not released yet, and never anywhere else.
+
+mod debian;
+mod keep;
+mod sections;
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::civil::Date;
+
+use crate::complaint::Complaint;
+use crate::fold::{FoldError, FoldOptions, Folded, LeftOut, Note};
+use crate::format::Format;
+use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, complaints, issue_of};
+use crate::lines::{LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
+use crate::log::ChangeLog;
+
+pub(crate) use keep::merge as merge_keep;
+
+/// One piece of news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    /// The heading it goes under: `Added`, `Fixed`.
+    heading: String,
+    /// Its lines, without a bullet and without the indent that the bullet makes.
+    lines: Vec<Vec<u8>>,
+    /// The issues it is about.
+    issues: Vec<String>,
+    /// Who wrote it.
+    author: Option<FragmentAuthor>,
+    path: Vec<u8>,
+    line: usize,
+}
+
+impl News {
+    /// The lines with the issues behind the last, as links if it is known where issues are.
+    fn text(&self, issue_url: Option<&str>) -> Vec<Vec<u8>> {
+        let mut all = self.lines.clone();
+        if self.issues.is_empty() {
+            return all;
+        }
+        let links: Vec<String> = self
+            .issues
+            .iter()
+            .map(|n| match issue_url {
+                Some(url) => format!("[#{n}]({})", url.replace("{}", n)),
+                None => format!("#{n}"),
+            })
+            .collect();
+        if let Some(last) = all.last_mut() {
+            last.extend_from_slice(format!(" ({})", links.join(", ")).as_bytes());
+        }
+        all
+    }
+
+    fn left_out(&self) -> LeftOut {
+        LeftOut {
+            path: lossy(&self.path),
+            line: self.line,
+            header: self.lines.first().map_or(String::new(), |l| lossy(l)),
+        }
+    }
+}
+
+/// What a file's format does with news: the file with them in it.
+struct Placed {
+    bytes: Vec<u8>,
+    added: std::ops::Range<usize>,
+    left_out: Vec<LeftOut>,
+    entries: usize,
+}
+
+/// Folds fragments (and news lifted out of the file itself) into a file of this format.
+pub(crate) fn fold(
+    format: Format,
+    before: &[u8],
+    fragments: &[Fragment<'_>],
+    lifted: Vec<News>,
+    on: Date,
+    options: &FoldOptions<'_>,
+) -> Result<Folded, FoldError> {
+    let count = lifted.len();
+    let mut news = news_of(before, fragments)?;
+    news.extend(lifted);
+    let mut news = with_all_issues(news);
+    let mut twice = Vec::new();
+    let mut seen: HashSet<(String, Vec<Vec<u8>>)> = HashSet::with_capacity(news.len());
+    news.retain(|n| {
+        let is_new = seen.insert((n.heading.clone(), n.lines.clone()));
+        if !is_new {
+            twice.push(n.left_out());
+        }
+        is_new
+    });
+    let end = LineEnd::of(before);
+    let placed = match format {
+        Format::KeepAChangelog | Format::Gnu => keep::insert(before, &news, end, options),
+        Format::Debian => debian::insert(before, &news, end, on)?,
+        Format::Towncrier => sections::insert_below_mark(before, &news, end, options),
+        Format::News => sections::insert(before, &news, end, options),
+    };
+    let mut notes: Vec<Note> = Vec::new();
+    if format == Format::KeepAChangelog
+        && let Some(base) = options.base
+        && let Some(version) = keep::released_since(base, before)
+        && placed.entries > 0
+    {
+        notes.push(Note::ReleasedMeanwhile { version });
+    }
+    Ok(Folded {
+        changelog: placed.bytes,
+        added: placed.added,
+        entries: placed.entries,
+        lifted: count,
+        left_out: [placed.left_out, twice].concat(),
+        removed: fragments.iter().map(|f| f.path.to_vec()).collect(),
+        notes,
+    })
+}
+
+/// What a branch did to the file itself: the news that it added, and the file without them.
+pub(crate) fn lift(format: Format, path: &[u8], base: &[u8], branch: &[u8]) -> (Vec<News>, Vec<u8>) {
+    match format {
+        Format::KeepAChangelog => keep::lift(path, base, branch),
+        _ => (Vec::new(), branch.to_vec()),
+    }
+}
+
+fn news_of(before: &[u8], fragments: &[Fragment<'_>]) -> Result<Vec<News>, FoldError> {
+    let encoding = if std::str::from_utf8(before).is_ok() { Encoding::Utf8 } else { Encoding::Bytes };
+    let wrong: Vec<Complaint> = fragments.iter().flat_map(|f| complaints(f, encoding)).collect();
+    if !wrong.is_empty() {
+        return Err(FoldError::Fragments(wrong));
+    }
+    Ok(fragments
+        .iter()
+        .flat_map(|fragment| match &fragment.kind {
+            FragmentKind::Gnu => of_entries(fragment),
+            FragmentKind::Typed { name, heading } => of_text(fragment, name, heading),
+        })
+        .collect())
+}
+
+/// Each item of a GNU fragment is a piece of news, without a type of its own.
+fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
+    let mut all = Vec::new();
+    for entry in ChangeLog::parse(fragment.bytes).entries() {
+        let header = entry.header();
+        let author = header.authors.first().map(|a| FragmentAuthor {
+            name: a.name.to_vec(),
+            mail: a.bare_address().unwrap_or_default().to_vec(),
+            day: header.date.day.unwrap_or_default(),
+        });
+        for item in entry.items() {
+            let mut text = item.files.join(&b", "[..]);
+            if !item.functions.is_empty() {
+                text.extend_from_slice(b" (");
+                text.extend_from_slice(&item.functions.join(&b", "[..]));
+                text.push(b')');
+            }
+            let words = item.words();
+            if !text.is_empty() && !words.is_empty() {
+                text.extend_from_slice(b": ");
+            }
+            text.extend_from_slice(&words);
+            all.push(News {
+                heading: "Changed".to_owned(),
+                lines: vec![text],
+                issues: Vec::new(),
+                author: author.clone(),
+                path: fragment.path.to_vec(),
+                line: crate::lines::line_number(fragment.bytes, entry.offset()),
+            });
+        }
+    }
+    all
+}
+
+/// A typed fragment is one piece of news; or several, if each starts with a bullet.
+fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str) -> Vec<News> {
+    let author = fragment.author.clone();
+    bullets(without_blank_lines(fragment.bytes))
+        .into_iter()
+        .map(|(offset, lines)| News {
+            heading: heading.to_owned(),
+            lines,
+            issues: issue_of(name).into_iter().collect(),
+            author: author.clone(),
+            path: fragment.path.to_vec(),
+            line: crate::lines::line_number(fragment.bytes, offset),
+        })
+        .collect()
+}
+
+/// The paragraphs that start with a bullet at column 0, without the bullet; text without any bullet is one.
+fn bullets(text: &[u8]) -> Vec<(usize, Vec<Vec<u8>>)> {
+    let mut all: Vec<(usize, Vec<Vec<u8>>)> = Vec::new();
+    let mut at = 0;
+    for line in lines(text) {
+        let shown = trim_end(line);
+        if let Some(rest) = without_bullet(shown) {
+            all.push((at, vec![rest.to_vec()]));
+        } else if let Some((_, last)) = all.last_mut() {
+            last.push(unindented(shown));
+        } else {
+            all.push((at, vec![shown.to_vec()]));
+        }
+        at += line.len();
+    }
+    for (_, lines) in &mut all {
+        while lines.last().is_some_and(Vec::is_empty) {
+            lines.pop();
+        }
+    }
+    all.retain(|(_, lines)| !lines.is_empty());
+    all
+}
+
+fn without_bullet(line: &[u8]) -> Option<&[u8]> {
+    [&b"- "[..], b"* ", b"+ "].into_iter().find_map(|b| line.strip_prefix(b)).map(trim)
+}
+
+/// Without the two blanks that a bullet makes.
+fn unindented(line: &[u8]) -> Vec<u8> {
+    let blanks = line.iter().take(2).take_while(|&&b| b == b' ').count();
+    line[blanks..].to_vec()
+}
+
+/// The same words for several issues are one piece of news about all of them.
+fn with_all_issues(news: Vec<News>) -> Vec<News> {
+    let mut all: Vec<News> = Vec::with_capacity(news.len());
+    let mut places: HashMap<(String, Vec<Vec<u8>>), usize> = HashMap::new();
+    for one in news {
+        let key = (one.heading.clone(), one.lines.clone());
+        match places.get(&key) {
+            Some(&at) if !one.issues.is_empty() && !all[at].issues.is_empty() && all[at].issues != one.issues => {
+                for issue in one.issues {
+                    if !all[at].issues.contains(&issue) {
+                        all[at].issues.push(issue);
+                    }
+                }
+            }
+            _ => {
+                places.insert(key, all.len());
+                all.push(one);
+            }
+        }
+    }
+    all
+}
+
+/// Appends a bullet with its lines.
+fn push_bullet(out: &mut Vec<u8>, bullet: &[u8], lines: &[Vec<u8>], end: LineEnd) {
+    let indent = vec![b' '; bullet.len()];
+    for (n, line) in lines.iter().enumerate() {
+        if !line.is_empty() {
+            out.extend_from_slice(if n == 0 { bullet } else { &indent });
+            out.extend_from_slice(line);
+        }
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// A text's words, to compare by.
+fn words<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    lines.into_iter().map(|l| trim(trim_end(l))).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(&b' ')
+}
+
+/// Merges three versions of such a file; only Keep a Changelog has rules of its own.
+pub(crate) fn is_keep(ours: &[u8]) -> bool {
+    ours.starts_with(b"#") && crate::format::detect(b"", ours) == Ok(Format::KeepAChangelog)
+}
+
+/// Typed fragments as entries of a GNU ChangeLog: each path with the entry's text, headed by who committed the fragment.
+pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], issue_url: Option<&str>) -> Vec<(&'a [u8], Vec<u8>)> {
+    let typed = fragments.iter().filter_map(|f| match &f.kind {
+        FragmentKind::Typed { name, heading } => Some(of_text(f, name, heading)),
+        FragmentKind::Gnu => None,
+    });
+    let paths: HashMap<&[u8], &'a [u8]> = fragments.iter().map(|f| (f.path, f.path)).collect();
+    with_all_issues(typed.flatten().collect())
+        .into_iter()
+        .filter_map(|news| {
+            let author = news.author.as_ref()?;
+            let mut text = format!("{}  ", author.day).into_bytes();
+            text.extend_from_slice(&[&author.name[..], b"  <", &author.mail, b">\n\n"].concat());
+            for (n, line) in news.text(issue_url).iter().enumerate() {
+                if !line.is_empty() {
+                    text.extend_from_slice(if n == 0 { b"\t* " } else { b"\t" });
+                    text.extend_from_slice(line);
+                }
+                text.push(b'\n');
+            }
+            Some((paths.get(&news.path[..]).copied()?, text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

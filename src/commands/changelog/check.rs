@@ -1,0 +1,100 @@
+//! `bb changelog check`
+
+use super::AgainstArgs;
+use crate::commands::merge_changelog::worktree_error;
+use crate::error::CliError;
+use crate::print::{self, Format, safe};
+use changelog::{Complaint, Encoding, Fragment, check_changelog, check_fragment};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracker::worktree::CheckReport;
+
+/// Check the branch's fragments, or the files that are named: for CI, and before publishing
+///
+/// Whether the branch has a fragment, whether each is well formed and names files that the branch changes, and whether it would fold. A commit with a
+/// trailer `No-ChangeLog: REASON` needs none. The exit code is 0 when there is nothing to complain about, 1 when there is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bb changelog check
+  bb changelog check --against origin/stable --json
+  bb changelog check ChangeLog")]
+pub(crate) struct Args {
+    /// Only look at these ChangeLogs and fragments, wherever they are
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    against: AgainstArgs,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What is printed as JSON when files are named.
+#[derive(Serialize)]
+struct FilesReport {
+    complaints: Vec<Complaint>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let complaints = if args.files.is_empty() {
+        let (tree, settings) = args.against.open()?;
+        let against = tree.against(args.against.against.as_deref()).map_err(worktree_error)?;
+        let report = tree.check(&settings, against, super::super::today()).map_err(worktree_error)?;
+        args.format.print(&report, told)?;
+        report.complaints
+    } else {
+        let mut complaints = Vec::new();
+        for file in &args.files {
+            complaints.extend(of_file(file)?);
+        }
+        let report = FilesReport { complaints };
+        args.format.print(&report, |r| listed(&r.complaints))?;
+        report.complaints
+    };
+    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn of_file(file: &Path) -> Result<Vec<Complaint>, CliError> {
+    let bytes = std::fs::read(file).map_err(|e| CliError::new(format!("{}: {e}", file.display())))?;
+    let path = file.display().to_string();
+    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(if name.starts_with("ChangeLog") {
+        check_changelog(path.as_bytes(), &bytes)
+    } else {
+        check_fragment(&Fragment::gnu(path.as_bytes(), &bytes), Encoding::Utf8, None)
+    })
+}
+
+fn told(report: &CheckReport) -> String {
+    let mut text = listed(&report.complaints);
+    if report.complaints.is_empty() {
+        let _ = match (&report.exempt, report.fragments.len()) {
+            (Some(reason), 0) => writeln!(text, "No fragment is needed: {}", safe(reason)),
+            (_, 0) => writeln!(text, "Nothing to say: the branch changes nothing that a fragment would speak of."),
+            (_, n) => writeln!(
+                text,
+                "{n} fragment{} would fold: {}",
+                if n == 1 { "" } else { "s" },
+                safe(&report.fragments.join(", "))
+            ),
+        };
+    }
+    text
+}
+
+/// The complaints, each with its line; what to do is said once for each kind.
+fn listed(complaints: &[Complaint]) -> String {
+    let mut text = String::new();
+    let mut hints = BTreeSet::new();
+    for complaint in complaints {
+        let _ = writeln!(text, "{}", safe(&complaint.to_string()));
+        if !complaint.text.is_empty() {
+            let _ = writeln!(text, "{}", complaint.excerpt());
+        }
+        if hints.insert(complaint.problem.hint()) {
+            let _ = writeln!(text, "hint: {}", complaint.problem.hint());
+        }
+    }
+    if !print::coloured() { text } else { text.replace("hint:", "\x1b[36mhint:\x1b[0m") }
+}
