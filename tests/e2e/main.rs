@@ -5,8 +5,10 @@
 mod alone;
 mod bad_input;
 mod crashes;
+mod demo;
 mod landing;
 mod listings;
+mod pages;
 mod running;
 
 use testkit::world::{Plan, World};

@@ -161,19 +161,24 @@ fn list(requirements: &[&Requirement]) -> String {
     format!("the tests need what is not here:\n{lines}")
 }
 
+/// bb takes the first git along PATH that is new enough; one such must be there.
 fn git_is_new_enough() -> Result<(), Missing> {
-    let said = Command::new("git").arg("--version").output().map(|out| out.stdout).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    match git_version(&said) {
-        Some(version) if version >= GIT_AT_LEAST => Ok(()),
-        _ => Err(Missing(format!(
-            "git on PATH is too old: it says `{}`, and candidates need git {}.{} (merge-tree with --attr-source)\n\
-             hint: install a newer git and put its folder first in PATH",
-            said.trim(),
-            GIT_AT_LEAST.0,
-            GIT_AT_LEAST.1
-        ))),
+    let mut too_old = Vec::new();
+    for git in all_on_path("git") {
+        let said = Command::new(&git).arg("--version").output().map(|out| out.stdout).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        if git_version(&said).is_some_and(|version| version >= GIT_AT_LEAST) {
+            return Ok(());
+        }
+        too_old.push(format!("   {} says `{}`\n", git.display(), said.trim()));
     }
+    Err(Missing(format!(
+        "every git on PATH is too old, and candidates need git {}.{} (merge-tree with --attr-source):\n{}\
+         hint: install a newer git, in a folder of PATH",
+        GIT_AT_LEAST.0,
+        GIT_AT_LEAST.1,
+        too_old.concat()
+    )))
 }
 
 /// The major and minor version in what `git --version` says.
@@ -184,8 +189,13 @@ fn git_version(said: &str) -> Option<(u32, u32)> {
 
 /// Where `program` is on PATH.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| Path::is_file(file))
+    all_on_path(program).into_iter().next()
+}
+
+/// Everywhere that `program` is on PATH.
+fn all_on_path(program: &str) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).filter(|file| Path::is_file(file)).collect()
 }
 
 fn is_root() -> bool {

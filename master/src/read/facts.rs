@@ -106,7 +106,7 @@ fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Can
         (_, api::CandidateOutcome::Conflict { files }) => {
             verdict::Candidate::Conflict(files.iter().map(|f| f.path.clone()).collect())
         }
-        (_, api::CandidateOutcome::Refused(refusal)) if refusal.code == "superseded" => verdict::Candidate::Superseded,
+        (_, api::CandidateOutcome::Refused(refusal)) if refusal.code == "no-changes" => verdict::Candidate::Superseded,
         (_, api::CandidateOutcome::Refused(refusal)) => verdict::Candidate::Refused(trouble(refusal.clone())),
         (_, api::CandidateOutcome::Made { .. }) => verdict::Candidate::NotMade,
     }

@@ -63,7 +63,7 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     }));
     for project in &shared.projects {
         spawn(shared, project, tasks, "mainline", |s, p| async move { mainline::step(&s, &p).await });
-        spawn(shared, project, tasks, "watch", |s, p| async move { watch::step(&s, &p).await });
+        tasks.spawn(watch::run(shared.clone(), project.clone()));
         spawn(shared, project, tasks, "candidates", |s, p| async move { candidates::step(&s, &p).await });
         spawn(shared, project, tasks, "builds", |s, p| async move { builds::step(&s, &p).await });
         spawn(shared, project, tasks, "queue", |s, p| async move { queue::step(&s, &p).await });

@@ -1,36 +1,103 @@
 //! Looks at published branches when they are due, and admits what is new.
 
-use super::{Again, StepError};
+use super::{Again, StepError, TICK};
 use crate::state::{Guarded, Shared};
 use crate::store::{Branch, NewRevision, Revision, Trouble, now};
-use futures_util::TryStreamExt as _;
-use protocol::{CommitId, UnixMs};
+use protocol::{BranchId, CommitId, UnixMs};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::{self, JoinSet};
+use tokio::time::{sleep, timeout};
 use tracker::Explain;
 use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Relation};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 use tracker::watch::Head;
 
-/// Branches looked at in one turn, and at once.
-const TURN: u32 = 32;
-const AT_ONCE: usize = 8;
+/// Branches looked at, at once.
+const AT_ONCE: u32 = 16;
+/// A look that failed by bb's own fault is not taken again before this.
+const PAUSE: Duration = Duration::from_secs(2);
 
-pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
-    if project.claim().is_none() {
+/// The loop of one project: begins the looks that are due, and is woken by their ends too. A look outlasts a turn, so a
+/// source that doesn't answer holds up nobody else's.
+pub(super) async fn run(shared: Arc<Shared>, project: Arc<Guarded>) {
+    let mut changes = shared.store.changes();
+    let mut looks = Looks::default();
+    loop {
+        changes.borrow_and_update();
+        let wait = match begin(&shared, &project, &mut looks).await {
+            Ok(Again::AtTick) => TICK,
+            Ok(Again::After(time)) => time.min(TICK),
+            Ok(Again::Now) => Duration::ZERO,
+            Err(error) => {
+                tracing::warn!(reconciler = "watch", %error, "a turn failed");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            () = looks.ended(), if !looks.of.is_empty() => {}
+            _ = timeout(wait, changes.changed()) => {}
+        }
+    }
+}
+
+/// The looks under way.
+#[derive(Default)]
+struct Looks {
+    tasks: JoinSet<()>,
+    of: HashMap<task::Id, BranchId>,
+}
+
+impl Looks {
+    fn begin(&mut self, shared: &Arc<Shared>, project: &Arc<Guarded>, branch: Branch) {
+        let (shared, project, id) = (shared.clone(), project.clone(), branch.id);
+        let task = self.tasks.spawn(async move {
+            if let Err(error) = look(&shared, &project, &branch).await {
+                tracing::warn!(branch = %branch.name, %error, "a look failed by the master's own fault");
+                sleep(PAUSE).await;
+            }
+        });
+        self.of.insert(task.id(), id);
+    }
+
+    /// Waits until one ends, and forgets it.
+    async fn ended(&mut self) {
+        if let Some(ended) = self.tasks.join_next_with_id().await {
+            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            self.of.remove(&id);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.of.len() >= AT_ONCE as usize
+    }
+
+    fn has(&self, branch: BranchId) -> bool {
+        self.of.values().any(|of| *of == branch)
+    }
+}
+
+async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) -> Result<Again, StepError> {
+    if project.claim().is_none() || looks.is_full() {
         return Ok(Again::AtTick);
     }
-    let due = shared.store.branches_due(project.id, TURN).await?;
-    let more = due.len() == TURN as usize;
-    futures_util::stream::iter(due.into_iter().map(Ok))
-        .try_for_each_concurrent(AT_ONCE, |branch| async move { look(shared, project, &branch).await })
-        .await?;
-    if more {
-        return Ok(Again::Now);
+    // Those under way are among the first; there are fewer of them than are asked for.
+    for branch in shared.store.next_looks(project.id, 2 * AT_ONCE).await? {
+        if looks.has(branch.id) {
+            continue;
+        }
+        let wait_ms = u64::try_from(branch.next_look.0 - now().0).unwrap_or(0);
+        if wait_ms > 0 {
+            return Ok(Again::After(Duration::from_millis(wait_ms)));
+        }
+        if looks.is_full() {
+            break;
+        }
+        looks.begin(shared, project, branch);
     }
-    Ok(match shared.store.next_look(project.id).await? {
-        Some(at) => Again::After(Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0).max(20))),
-        None => Again::AtTick,
-    })
+    Ok(Again::AtTick)
 }
 
 /// One look at a branch's source. Whatever is wrong with it is recorded; an error is only bb's own.

@@ -294,33 +294,19 @@ impl Store {
         Ok((row.count("live")?, row.count("queued")?))
     }
 
-    /// Live branches of a project whose next look is due, longest due first.
+    /// A project's live branches by their next look, the one that is due first before the others.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn branches_due(&self, project: ProjectId, limit: u32) -> Result<Vec<Branch>> {
+    pub async fn next_looks(&self, project: ProjectId, limit: u32) -> Result<Vec<Branch>> {
         let rows = sqlx::query(
-            "SELECT * FROM branch WHERE project_id = $1 AND state = 'live' AND next_look_ms <= $2
-             ORDER BY next_look_ms, id LIMIT $3",
+            "SELECT * FROM branch WHERE project_id = $1 AND state = 'live' ORDER BY next_look_ms, id LIMIT $2",
         )
         .bind(project.0)
-        .bind(now().0)
         .bind(i64::from(limit))
         .fetch_all(&self.read)
         .await?;
         rows.iter().map(read).collect()
-    }
-
-    /// When the next look at a live branch of a project is due.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn next_look(&self, project: ProjectId) -> Result<Option<UnixMs>> {
-        let row = sqlx::query("SELECT MIN(next_look_ms) AS at FROM branch WHERE project_id = $1 AND state = 'live'")
-            .bind(project.0)
-            .fetch_one(&self.read)
-            .await?;
-        row.num_or_none("at")
     }
 
     /// Records a look at a branch's source: what was wrong, if anything, and when to look next.

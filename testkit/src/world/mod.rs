@@ -50,7 +50,7 @@ run = \"make check\"
 /// What the official repository holds besides the recipe: a program with a test, and a ChangeLog.
 pub const FILES: &[(&str, &str)] = &[
     ("Makefile", "check:\n\tsh test.sh\n"),
-    ("test.sh", "grep -q '^heron' greeting.txt\necho '1 test passed'\n"),
+    ("test.sh", "set -e\ngrep -q '^heron' greeting.txt\necho '1 test passed'\n"),
     ("greeting.txt", "heron says hello\n"),
     ("ChangeLog", "2026-01-01  A U Thor  <author@example.org>\n\n\t* greeting.txt: New file.\n"),
 ];
@@ -119,7 +119,7 @@ impl World {
     pub fn without_master(bb: impl AsRef<Path>, plan: &Plan) -> World {
         let world = World::empty(bb);
         world.make_official(plan.recipe.as_deref());
-        world.run(["master", "create", world.basedir().to_str().expect("test folders are UTF-8")]).ok();
+        world.create_master(plan);
         std::fs::write(world.basedir().join("master.toml"), world.settings(plan)).expect("the basedir can be written");
         world
     }
@@ -143,6 +143,16 @@ impl World {
             runs: Cell::new(0),
             folder,
         }
+    }
+
+    fn create_master(&self, plan: &Plan) {
+        let (basedir, official) = (self.basedir(), self.folder.path().join("official.git"));
+        let mut command = self.command(["master", "create"]);
+        command.arg(basedir).args(["--name", PROJECT, "--repository"]).arg(official);
+        if let Some(store) = &plan.store {
+            command.args(["--store", store]);
+        }
+        Said::of(&mut command).ok();
     }
 
     fn make_official(&self, recipe: Option<&str>) {

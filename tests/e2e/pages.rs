@@ -1,0 +1,102 @@
+//! The pages of a real run, in a real browser.
+
+use crate::world;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use testkit::browser::{Browser, browser};
+use testkit::world::World;
+
+/// Pages looked at, at most; a World has fewer.
+const PAGES: usize = 60;
+
+/// Branches in every state that the pages tell apart.
+fn busy_world() -> World {
+    let world = world();
+    world.slave("oak");
+    let (ann, bob, cat) = (world.author("ann"), world.author("bob"), world.author("cat"));
+    ann.writes_with_fragment("greet-more", &[("more.txt", "and welcome\n")]);
+    ann.writes("rename-heron", &[("greeting.txt", "heron, grey, says hello\n")]);
+    let long = "x".repeat(200);
+    bob.writes("no-greeting", &[("Makefile", "check:\n\tfalse\n"), ("a-file-with-quite-a-long-name-in-it.txt", &long)]);
+    cat.writes("other-greeting", &[("greeting.txt", "heron says good day\n")]);
+    ann.publishes("greet-more").ok();
+    ann.publishes("rename-heron").ok();
+    world.until_verdict("greet-more", "ready");
+    world.until_verdict("rename-heron", "ready");
+    world.maintainer().accepts("rename-heron").ok();
+    world.until_verdict("rename-heron", "landed");
+    bob.publishes("no-greeting").ok();
+    cat.publishes("other-greeting").ok();
+    world.until_verdict("no-greeting", "builder-failed");
+    world.until_verdict("other-greeting", "conflict");
+    world.until_verdict("greet-more", "ready");
+    world
+}
+
+/// All pages that can be reached from the first by links.
+fn pages(world: &World) -> Vec<String> {
+    let client = world.client();
+    let mut known = BTreeSet::from(["/".to_owned()]);
+    let mut open = VecDeque::from(["/".to_owned()]);
+    let mut pages = Vec::new();
+    while let Some(path) = open.pop_front() {
+        let mut answer = client.get(&path);
+        if let (true, Some(to)) = ((300..400).contains(&answer.status), answer.header("location")) {
+            answer = client.get(&to.replace(&world.url(), ""));
+        }
+        assert_eq!(answer.status, 200, "{path} is linked to and is not there");
+        if !answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+            continue;
+        }
+        pages.push(path);
+        for link in answer.body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let link = link.split('#').next().unwrap_or_default().replace("&#x3D;", "=").replace("&amp;", "&");
+            if link.starts_with('/') && known.len() < PAGES && known.insert(link.clone()) {
+                open.push_back(link);
+            }
+        }
+    }
+    pages
+}
+
+fn look(browser: &Browser, world: &World, path: &str) {
+    browser.open(&format!("{}{path}", world.url()));
+    browser.no_sideways_scroll();
+    assert_eq!(browser.complaints(), Vec::<String>::new(), "{path} complains on the console");
+    assert!(!browser.title().is_empty(), "{path} has no title");
+}
+
+#[test]
+fn every_page_fits_a_phone_and_a_desk_and_says_the_same_without_javascript() {
+    let world = busy_world();
+    let pages = pages(&world);
+    for part in ["/branches", "/branches/greet-more", "/builds/", "/queue", "/slaves"] {
+        assert!(pages.iter().any(|page| page.contains(part)), "no link leads to a page {part}: {pages:?}");
+    }
+    let browser = browser();
+    for (width, height) in [(390, 844), (1280, 900)] {
+        browser.resize(width, height);
+        for path in &pages {
+            look(&browser, &world, path);
+        }
+    }
+    browser.javascript(false);
+    for path in &pages {
+        look(&browser, &world, path);
+    }
+    browser.open(&format!("{}/p/heron/branches/no-greeting", world.url()));
+    assert!(browser.source().contains("linux failed"), "the reason stands there without JavaScript");
+}
+
+#[test]
+fn the_readme_has_a_picture_of_a_real_branch() {
+    let world = busy_world();
+    let browser = browser();
+    browser.resize(1280, 900);
+    let picture = std::env::var_os("BB_SCREENSHOT")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshot.png"), PathBuf::from);
+    browser.open(&format!("{}/p/heron/branches/greet-more", world.url()));
+    assert!(browser.source().contains("* more.txt: Say more."), "the page shows ChangeLog as it will read");
+    browser.screenshot(&picture);
+    assert!(picture.metadata().unwrap().len() > 10_000);
+}
