@@ -10,6 +10,7 @@ use crate::{print, process};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tracker::git::Git;
 
 /// See it work: a small project, three authors, and their branches on the way to mainline
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     process::log("error");
+    // What would stop it is said before anything is made.
+    Git::find(None).map_err(|e| {
+        let hint = tracker::Explain::hint(&e);
+        CliError::from(e).hint(hint)
+    })?;
+    let passing = args.basedir.is_none() && args.exit;
     let folder = match args.basedir {
         Some(folder) => {
             std::fs::create_dir(&folder).map_err(|e| {
@@ -67,5 +74,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     }
     let stopped = local.stop().await;
     told.and(stopped)?;
+    if passing {
+        // Nobody was told of the folder; after a failure it stays to be looked at.
+        std::fs::remove_dir_all(&folder)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
