@@ -37,6 +37,12 @@ impl CliError {
         Self { message: problem.detail, hint: problem.hint, exit: 1 }
     }
 
+    /// The tracker's error, which brings its hint along.
+    pub(crate) fn explained(error: impl tracker::Explain) -> Self {
+        let hint = error.hint();
+        Self::from(error).hint(hint)
+    }
+
     /// Prints it on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         let mut text = format!("error: {}", self.message);

@@ -32,10 +32,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     process::log("error");
     // What would stop it is said before anything is made.
-    Git::find(None).map_err(|e| {
-        let hint = tracker::Explain::hint(&e);
-        CliError::from(e).hint(hint)
-    })?;
+    Git::find(None).map_err(CliError::explained)?;
     let passing = args.basedir.is_none() && args.exit;
     let folder = match args.basedir {
         Some(folder) => {

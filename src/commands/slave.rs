@@ -74,10 +74,7 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
         }
         What::Run { basedir } => {
             process::log("info");
-            let git = tracker::git::Git::find(None).map_err(|e| {
-                let hint = tracker::Explain::hint(&e);
-                CliError::from(e).hint(hint)
-            })?;
+            let git = tracker::git::Git::find(None).map_err(CliError::explained)?;
             let slave = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
             slave.run(process::shutdown_on_signal()).await?;
         }

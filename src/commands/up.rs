@@ -44,21 +44,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     process::log("warn");
-    let git = Git::find(None).map_err(|e| {
-        let hint = tracker::Explain::hint(&e);
-        CliError::from(e).hint(hint)
-    })?;
-    let place = tracker::official::locate(&args.repository).map_err(|e| {
-        let hint = tracker::Explain::hint(&e);
-        CliError::from(e).hint(hint)
-    })?;
+    let git = Git::find(None).map_err(CliError::explained)?;
+    let place = tracker::official::locate(&args.repository).map_err(CliError::explained)?;
     let url = OfficialUrl::new(&place)?;
     let mainline = match args.mainline {
         Some(mainline) => mainline,
-        None => tracker::official::default_branch(&git, &url).await.map_err(|e| {
-            let hint = tracker::Explain::hint(&e);
-            CliError::from(e).hint(hint)
-        })?,
+        None => tracker::official::default_branch(&git, &url).await.map_err(CliError::explained)?,
     };
     let name = project_name(&place)?;
     let basedir = match args.basedir {

@@ -112,6 +112,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let shown = without_secrets(url);
         let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
+            private(Path::new(path)).map_err(sqlx::Error::Io)?;
             let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
             // SQLite takes one writer at a time: a pool of one makes the others wait their turn instead of failing.
             let write = sqlite_pool(1).connect_with(options.clone()).await?;
@@ -151,6 +152,12 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.read).await?;
         Ok(())
     }
+}
+
+/// Makes the database's file for its owner alone; SQLite makes the files beside it alike.
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {
