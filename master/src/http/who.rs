@@ -51,13 +51,18 @@ pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Optio
     }
 }
 
-/// Refuses a token that is not known, also where none is needed: whoever shows one should learn that it is no good.
+/// Before every request to the API. A token that is not known is refused also where none is needed: whoever shows one
+/// should learn that it is no good. And what changes something needs a token: a browser's cookie counts for reading only,
+/// because another site could make the browser send it.
 pub(super) async fn known(
     State(shared): State<Arc<Shared>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
     bearer(&shared, request.headers()).await?;
+    if !request.method().is_safe() {
+        request.headers_mut().remove(header::COOKIE);
+    }
     Ok(next.run(request).await)
 }
 
