@@ -32,10 +32,10 @@ fn every_recipe_on_the_page_is_good() {
 #[test]
 fn every_key_has_its_row() {
     let page = page();
-    let wrong = "x = 1\n[project]\nx = 1\n[[builder]]\nx = 1\n[[builder.step]]\nx = 1\n";
+    let wrong = "x = 1\n[project]\nx = 1\n[changelog]\nx = 1\n[[builder]]\nx = 1\n[[builder.step]]\nx = 1\n";
     let error = Recipe::parse(wrong.as_bytes(), ".bb.toml").unwrap_err();
     let unknown: Vec<_> = error.problems.iter().filter(|p| p.found.starts_with("unknown key")).collect();
-    assert_eq!(unknown.len(), 4);
+    assert_eq!(unknown.len(), 5);
     // The first is of the recipe's own keys, which are headings.
     for key in unknown[1..].iter().flat_map(|p| quoted(&p.expected)) {
         assert!(page.contains(&format!("\n| `{key}` |")), "`{key}` has no row in docs/recipes.md");
