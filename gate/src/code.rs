@@ -110,6 +110,8 @@ codes! {
     /// All required builders passed; it lands as soon as it is accepted.
     Ready = Branch "ready", "a maintainer accepts it";
 
+    /// It was accepted just now, and the queue has not looked at it yet.
+    Accepted = Queue "accepted", "bb tests it as it would land";
     /// Others are before it.
     Behind = Queue "behind", "bb, when those before it landed or left";
     /// Its candidate on the mainline of now is being made.
@@ -122,10 +124,6 @@ codes! {
     Landing = Queue "landing", "bb pushes";
     /// Its candidate passed, and the official repository did not take the push; it is tried again.
     PushRefused = Queue "push-refused", "an admin mends what the official repository refuses; bb tries again";
-    /// It landed.
-    QueueLanded = Queue "landed-from-queue", "nobody";
-    /// A maintainer took it back.
-    TakenBack = Queue "taken-back", "a maintainer accepts it again, or nobody";
     /// Its candidate did not merge.
     EjectedConflict = Queue "ejected-conflict", "the author merges mainline, then a maintainer accepts it again";
     /// Its candidate could not be made, for another reason than a conflict.
@@ -140,6 +138,8 @@ codes! {
     EjectedUntested = Queue "ejected-untested", "a maintainer sets `required = true` for a builder in .bb.toml, and accepts it again";
     /// The official repository refused its tested commit too often.
     EjectedPush = Queue "ejected-push", "an admin mends what the official repository refuses, then a maintainer accepts it again";
+    /// Its branch was retired while it was in the queue.
+    Retired = Queue "retired", "nobody, or the author publishes it again";
 
     /// It asks for a lock that the admin did not define.
     UnknownLock = Build "unknown-lock", "an admin defines the lock, or a maintainer mends the recipe";

@@ -62,6 +62,19 @@ fn who_was_served_longest_ago_goes_first() {
 }
 
 #[test]
+fn who_is_served_now_has_had_a_turn() {
+    let of = |id, publisher: &str| Waiting { publisher: publisher.to_owned(), ..build(id) };
+    let plan = schedule(&Situation {
+        waiting: vec![of(1, "agent"), of(2, "agent"), of(3, "priya")],
+        running: vec![Running { publisher: "priya".to_owned(), ..running(90, 77, &[]) }],
+        served: [("priya".to_owned(), UnixMs(NOW - 50))].into(),
+        slaves: vec![Slave { slots: 2, ..slave(1, "oak") }],
+        ..nothing()
+    });
+    assert_eq!(assigned(&plan), [(1, 1), (3, 1)]);
+}
+
+#[test]
 fn builds_chosen_now_count_for_fairness() {
     let of = |id, publisher: &str| Waiting { publisher: publisher.to_owned(), ..build(id) };
     let plan = schedule(&Situation {

@@ -38,6 +38,7 @@ mod fields;
 mod guess;
 mod parse;
 mod print;
+mod project;
 mod step;
 mod words;
 

@@ -3,6 +3,7 @@
 
 use crate::error::{Place, Problem, RecipeError, quoted};
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
+use crate::project::{check_changelog, order, project};
 use crate::{Builder, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,9 +20,7 @@ pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
 /// The longest name of a builder, step, label or lock, in characters.
 const MAX_NAME: usize = 64;
 
-/// `[changelog]` is read by those who fold: see the tracker's settings of a work tree.
-const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog"];
-const PROJECT_KEYS: &[&str] = &["changelog", "fragments"];
+const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog", "order"];
 const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "step"];
 const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
 
@@ -101,6 +100,12 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
     let end = reader.source.len();
     let fields = Fields::new(reader, "the recipe", table, end..end, RECIPE_KEYS);
     let project = fields.get("project").map_or_else(Project::default, |value| project(reader, value));
+    if let Some(value) = fields.get("changelog") {
+        check_changelog(reader, value);
+    }
+    if let Some(value) = fields.get("order") {
+        order(reader, value);
+    }
     let Some(value) = fields.get("builder") else {
         // A misspelt `builder` was told already.
         if reader.is_fine() {
@@ -119,46 +124,6 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
         reader.warn(&tables[0].span(), "no builder is required, so that nothing can land", hint);
     }
     Recipe { project, builders }
-}
-
-fn project<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Project {
-    let mut project = Project::default();
-    let Some(fields) = reader.fields("[project]", value, PROJECT_KEYS) else { return project };
-    if let Some(value) = fields.get("changelog").map(first_changelog)
-        && let Some(path) = reader.text("`changelog`", value)
-    {
-        if is_path(&path) {
-            project.changelog = path;
-        } else {
-            let found = format!("`changelog` is {}", quoted(&path));
-            reader.wrong(&value.span(), found, "a path from the repository's root, without `..`");
-        }
-    }
-    if let Some(value) = fields.get("fragments") {
-        project.fragments = vec![];
-        for (name, span) in reader.texts("`fragments`", value) {
-            if !is_path(&name) || name.contains('/') {
-                reader.wrong(&span, format!("{} in `fragments`", quoted(&name)), "the name of a file at the root");
-            } else if name == project.changelog {
-                reader.wrong(&span, format!("{} is the ChangeLog itself", quoted(&name)), "another file's name");
-            } else if !project.fragments.contains(&name) {
-                project.fragments.push(name);
-            }
-        }
-    }
-    project
-}
-
-/// Of a list of ChangeLogs, one for each package, the first; of a table that says more about one, its path.
-fn first_changelog<'v, 't>(value: &'v Value<'t>) -> &'v Value<'t> {
-    let first = match value.get_ref() {
-        DeValue::Array(all) => all.get(0).unwrap_or(value),
-        _ => value,
-    };
-    match first.get_ref() {
-        DeValue::Table(table) => table.iter().find(|(key, _)| key.get_ref() == "path").map_or(first, |(_, path)| path),
-        _ => first,
-    }
 }
 
 fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Builder> {
@@ -445,7 +410,7 @@ fn is_variable(text: &str) -> bool {
 }
 
 /// A path that stays below its root and is no part of `.git`.
-fn is_path(text: &str) -> bool {
+pub(crate) fn is_path(text: &str) -> bool {
     let part_ok = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
     text.split('/').all(part_ok) && !text.chars().any(char::is_control) && !text.contains('\\')
 }

@@ -163,15 +163,24 @@ fn the_project_alone_needs_no_builder() {
     let read = |text: &str| Project::parse(text.as_bytes(), ".bb.toml");
     assert_eq!(read("").unwrap(), Project::default());
     let project =
-        read("[project]\nchangelog = \"doc/NEWS\"\nfragments = \"Branch.ChangeLog\"\n[[builder]]\nx = 1").unwrap();
+        read("[project]\nchangelog = \"doc/NEWS\"\nfragments = [\"Branch.ChangeLog\"]\n[[builder]]\nx = 1").unwrap();
     assert_eq!((project.changelog.as_str(), project.fragments), ("doc/NEWS", vec!["Branch.ChangeLog".to_owned()]));
     insta::assert_snapshot!(read("[project]\nchangelgo = \"x\"\n").unwrap_err());
 }
 
 #[test]
-fn several_changelogs_and_their_settings_are_no_error() {
-    let text = "[project]\nchangelog = [{ path = \"lib/ChangeLog\", scope = \"lib\" }, \"ChangeLog\"]\n[changelog]\norder = \"arrival\"\n[[builder]]\nname = \"linux\"\n[[builder.step]]\nname = \"test\"\nrun = \"make check\"\n";
-    let (recipe, warnings) = recipe::Recipe::parse(text.as_bytes(), ".bb.toml").unwrap();
+fn several_changelogs_and_their_settings() {
+    let builder = with("", "run = \"make\"");
+    let good = "order = \"date\"\n[project]\norder = \"arrival\"\nchangelog = [{ path = \"lib/ChangeLog\", scope = \"lib\", date = \"author\" }, \"ChangeLog\"]\n[changelog]\nformat = \"gnu\"\ntypes = { feature = \"Features\" }\n";
+    let (recipe, warnings) = Recipe::parse(format!("{good}{builder}").as_bytes(), ".bb.toml").unwrap();
     assert!(warnings.is_empty());
     assert_eq!(recipe.project.changelog, "lib/ChangeLog");
+    let wrong = |head: &str| format!("{head}\n{builder}");
+    insta::assert_snapshot!(errors(&[
+        ("a slip in a word", &wrong("order = \"arival\"\n[changelog]\ndate = \"never\"\nformat = \"md\"")),
+        ("a slip in a key", &wrong("[changelog]\nissue_url = \"x\"\ntypes = [\"feature\"]")),
+        ("a table without a path", &wrong("[project]\nchangelog = [{ scope = \"lib\", indnt = \"keep\" }]")),
+        ("no ChangeLog", &wrong("[project]\nchangelog = []\nfragments = \"repo.ChangeLog\"")),
+        ("a table alone", &wrong("[project]\nchangelog = { path = \"ChangeLog\" }")),
+    ]));
 }

@@ -97,6 +97,7 @@ fn queued(facts: &Facts) -> Option<Answer> {
     let answer = match code {
         Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
         Code::PushRefused => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
+        Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),
         Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),
         _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passes in the queue; {says}")),
     };
