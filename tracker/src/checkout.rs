@@ -6,7 +6,7 @@
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Git, RunError, RunLimits};
-use crate::mirror::{init_bare, oid, pack};
+use crate::mirror::{Upkeep, init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::CommitId;
 use std::path::{Path, PathBuf};
@@ -237,7 +237,7 @@ impl WorkMirror {
             let run = self.git.bounded().repository(&self.path).args(["update-ref", "-d", name]);
             run.output().await.map_err(CheckoutError::Git)?;
         }
-        pack(&self.git, &self.path).await.map_err(CheckoutError::Git)
+        pack(&self.git, &self.path, Upkeep::Whole).await.map_err(CheckoutError::Git)
     }
 
     /// Writes the files of a fetched commit into the folder `into`, which is emptied first (or made), and a `.git` that

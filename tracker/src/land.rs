@@ -219,7 +219,9 @@ fn reverted_path(repository: &Repository, step: &Step) -> Result<Option<String>,
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::candidate::{Identity, Message};
 
     #[test]
     fn a_refusal_is_told_in_the_remote_s_words() {
@@ -227,5 +229,48 @@ mod tests {
         let said = refusal(report, "remote: no pushes on Friday   \nerror: failed to push some refs");
         assert_eq!(said, "[remote rejected] (pre-receive hook declined)\nno pushes on Friday");
         assert_eq!(refusal("", "fatal: x"), "fatal: x");
+    }
+
+    /// A commit of these files.
+    fn commit(repository: &Repository, parents: &[git2::Oid], files: &[(&str, &str)]) -> git2::Oid {
+        let mut tree = repository.treebuilder(None).unwrap();
+        for (name, text) in files {
+            tree.insert(*name, repository.blob(text.as_bytes()).unwrap(), 0o100_644).unwrap();
+        }
+        let tree = repository.find_tree(tree.write().unwrap()).unwrap();
+        let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
+        let who = git2::Signature::new("A", "a@x", &git2::Time::new(1, 0)).unwrap();
+        repository.commit(None, &who, &who, "x", &tree, &parents.iter().collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_merge_that_takes_mainline_s_work_back_is_found_whatever_merged_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(temp.path()).unwrap();
+        let base = commit(&repository, &[], &[("a", "1"), ("b", "1"), ("ChangeLog", "1")]);
+        let mainline = commit(&repository, &[base], &[("a", "2"), ("b", "1"), ("c", "1"), ("ChangeLog", "2")]);
+        let revision = commit(&repository, &[base], &[("a", "1"), ("b", "2"), ("ChangeLog", "1")]);
+        let check = |parents: &[git2::Oid], files: &[(&str, &str)]| {
+            let id = |id: git2::Oid| id.to_string().parse::<CommitId>().unwrap();
+            let request = CandidateRequest {
+                branch: "x".parse().unwrap(),
+                revision: 1,
+                mainline: id(mainline),
+                commit: id(revision),
+                date: jiff::civil::date(2024, 3, 5),
+                changelog: "ChangeLog".to_owned(),
+                fragments: Vec::new(),
+                message: Message::default(),
+                committer: Identity { name: "bb".to_owned(), email: "bb@x".to_owned() },
+                when: 1,
+            };
+            let commit = id(commit(&repository, parents, files));
+            reverted_path(&repository, &Step { request, commit }).unwrap()
+        };
+        let both = [mainline, revision];
+        assert_eq!(check(&both, &[("a", "2"), ("b", "2"), ("c", "1"), ("ChangeLog", "3")]), None);
+        assert_eq!(check(&both, &[("a", "1"), ("b", "2"), ("c", "1"), ("ChangeLog", "3")]).as_deref(), Some("a"));
+        assert_eq!(check(&both, &[("a", "2"), ("b", "2"), ("ChangeLog", "3")]).as_deref(), Some("c"));
+        assert!(check(&[revision, mainline], &[("a", "2"), ("b", "2"), ("c", "1")]).is_some());
     }
 }

@@ -85,6 +85,7 @@ fn limits() -> RunLimits {
         cpu: Duration::from_secs(10 * 60),
         file_bytes: 1 << 20,
         output_bytes: usize::MAX,
+        ..RunLimits::default()
     }
 }
 

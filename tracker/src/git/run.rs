@@ -23,6 +23,8 @@ pub struct RunLimits {
     pub cpu: Duration,
     /// Longest file that it may write, in bytes.
     pub file_bytes: u64,
+    /// Most memory of its own, of each process, in bytes; files that it maps don't count.
+    pub memory_bytes: u64,
     /// Most bytes that it may print.
     pub output_bytes: usize,
 }
@@ -33,6 +35,7 @@ impl Default for RunLimits {
             wall: Duration::from_secs(10 * 60),
             cpu: Duration::from_secs(10 * 60),
             file_bytes: 4 << 30,
+            memory_bytes: 4 << 30,
             output_bytes: 16 << 20,
         }
     }
@@ -374,6 +377,7 @@ impl Run {
                 let mut command = Command::new(prlimit);
                 command.arg(format!("--fsize={}", self.limits.file_bytes));
                 command.arg(format!("--cpu={}", self.limits.cpu.as_secs().max(1)));
+                command.arg(format!("--data={}", self.limits.memory_bytes));
                 command.args(["--core=0", "--"]).arg(self.git.program());
                 command
             }
@@ -385,11 +389,8 @@ impl Run {
                 command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
             }
             Environment::Admin => {
-                for (name, _) in std::env::vars_os() {
-                    let text = name.to_string_lossy();
-                    if text.starts_with("GIT_") && !matches!(&*text, "GIT_SSH_COMMAND" | "GIT_SSH" | "GIT_ASKPASS") {
-                        command.env_remove(&name);
-                    }
+                for (name, _) in std::env::vars_os().filter(|(name, _)| !is_the_admins(name)) {
+                    command.env_remove(&name);
                 }
             }
         }
@@ -401,13 +402,25 @@ impl Run {
     }
 }
 
+/// Whether a variable may reach a run for the official repository: all but those of git that would lead it elsewhere.
+fn is_the_admins(name: &OsStr) -> bool {
+    const KEPT: [&str; 7] = ["SSH", "SSL_", "ASKPASS", "HTTP_", "PROXY_", "CONFIG_GLOBAL", "CONFIG_SYSTEM"];
+    match name.to_string_lossy().strip_prefix("GIT_") {
+        Some(rest) => KEPT.iter().any(|kept| rest.starts_with(kept)),
+        None => true,
+    }
+}
+
 /// Without `prlimit` the limits are set just after the start, before git can have done much.
 fn limit_running(pid: Pid, limits: RunLimits) {
     let both = |n: u64| Rlimit { current: Some(n), maximum: Some(n) };
     let cpu = limits.cpu.as_secs().max(1);
-    for (resource, limit) in
-        [(Resource::Fsize, both(limits.file_bytes)), (Resource::Cpu, both(cpu)), (Resource::Core, both(0))]
-    {
+    for (resource, limit) in [
+        (Resource::Fsize, both(limits.file_bytes)),
+        (Resource::Cpu, both(cpu)),
+        (Resource::Data, both(limits.memory_bytes)),
+        (Resource::Core, both(0)),
+    ] {
         // It may have ended already.
         let _ = rustix::process::prlimit(Some(pid), resource, limit);
     }
@@ -565,6 +578,26 @@ mod tests {
         let error = shell(&script).limits(limits).output().await.err().unwrap();
         assert!(error.hit_file_limit(), "{error}");
         assert!(std::fs::metadata(temp.path().join("x")).unwrap().len() <= 5000);
+        let limits = RunLimits { memory_bytes: 8 << 20, ..RunLimits::default() };
+        let run = git().bounded().args(["hash-object", "--stdin-paths"]).limits(limits);
+        assert!(run.output().await.is_ok());
+        let large = temp.path().join("large");
+        std::fs::File::create(&large).unwrap().set_len(64 << 20).unwrap();
+        let run = git().bounded().args(["hash-object", "--no-filters"]).arg(&large).limits(limits);
+        assert!(run.output().await.is_ok(), "a mapped file counts as memory");
+        let error = shell("head -c 64m /dev/zero | tail -c 64m").limits(limits).output().await.err().unwrap();
+        assert_eq!(error.code(), "git-failed");
+    }
+
+    #[test]
+    fn the_admins_run_goes_to_no_other_repository() {
+        for kept in ["PATH", "HOME", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_CONFIG_GLOBAL", "SSH_AUTH_SOCK"] {
+            assert!(is_the_admins(kept.as_ref()), "{kept}");
+        }
+        for dropped in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_COUNT", "GIT_EXEC_PATH", "GIT_TRACE"]
+        {
+            assert!(!is_the_admins(dropped.as_ref()), "{dropped}");
+        }
     }
 
     #[tokio::test]

@@ -310,6 +310,17 @@ fn too_many_bytes(admission: &Admission) -> AdmissionError {
     }
 }
 
+/// An object that is small in the pack and does not fit into memory when it is unpacked.
+fn out_of_memory(admission: &Admission, error: &RunError) -> Option<AdmissionError> {
+    let is_so = error.stderr().contains("Out of memory") || error.stderr().contains("out of memory");
+    is_so.then(|| AdmissionError::TooLarge {
+        branch: admission.branch.display(),
+        what: "the memory in bytes for unpacking",
+        found: None,
+        allowed: RunLimits::default().memory_bytes,
+    })
+}
+
 fn fetch_error(admission: &Admission, error: RunError) -> AdmissionError {
     let Admission { source, branch, .. } = admission;
     let (url, branch) = (source.to_string(), branch.display());
@@ -318,6 +329,9 @@ fn fetch_error(admission: &Admission, error: RunError) -> AdmissionError {
     }
     if error.stderr().contains("couldn't find remote ref") {
         return AdmissionError::NoBranch { url, branch };
+    }
+    if let Some(error) = out_of_memory(admission, &error) {
+        return error;
     }
     if let Some(what) = fsck_words(error.stderr()) {
         return AdmissionError::Fsck { branch, what };
@@ -332,6 +346,9 @@ fn take_over_error(admission: &Admission, error: RunError) -> AdmissionError {
     let branch = admission.branch.display();
     if error.hit_file_limit() || error.stderr().contains("exceeds maximum allowed size") {
         return too_many_bytes(admission);
+    }
+    if let Some(error) = out_of_memory(admission, &error) {
+        return error;
     }
     if let Some(what) = fsck_words(error.stderr()) {
         return AdmissionError::Fsck { branch, what };

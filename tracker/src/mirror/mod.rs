@@ -16,6 +16,7 @@ pub use admit::{Admission, AdmissionError, AdmissionLimits};
 pub use error::MirrorError;
 pub use objects::{EntryKind, Relation, RootEntry};
 pub use official::{OfficialError, OfficialUrl, OfficialUrlRefused};
+pub use upkeep::Upkeep;
 
 pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, oid, tree_of};
 pub(crate) use official::{official_error, official_limits, with_other_side};

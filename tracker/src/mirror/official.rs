@@ -157,6 +157,7 @@ pub(crate) fn official_limits() -> RunLimits {
         wall: Duration::from_secs(60 * 60),
         cpu: Duration::from_secs(60 * 60),
         file_bytes: 64 << 30,
+        memory_bytes: 64 << 30,
         output_bytes: 64 << 20,
     }
 }

@@ -5,25 +5,39 @@ use crate::git::{Git, RunError, RunLimits};
 use std::path::Path;
 use std::time::Duration;
 
+/// How much upkeep is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Upkeep {
+    /// What came in since the last time is packed; takes about as long as that took to come in. Often.
+    Recent,
+    /// Everything is packed anew, and what no ref has held for two weeks is deleted. Once in a while.
+    Whole,
+}
+
 impl Mirror {
-    /// Packs what came in since the last time. It may run beside everything else, and be killed at any point. What no
-    /// ref holds is deleted after two weeks: candidates that were replaced can be made again.
+    /// Packs refs and objects. It may run beside everything else, and be killed at any point. Candidates that were
+    /// replaced are deleted in the end; they can be made again.
     ///
     /// # Errors
     /// When git fails.
-    pub async fn upkeep(&self) -> Result<(), MirrorError> {
-        Ok(pack(self.git(), self.path()).await?)
+    pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), MirrorError> {
+        Ok(pack(self.git(), self.path(), upkeep).await?)
     }
 }
 
-/// Packs a repository's refs and objects.
-pub(crate) async fn pack(git: &Git, path: &Path) -> Result<(), RunError> {
-    let hour = Duration::from_secs(60 * 60);
-    let limits = RunLimits { wall: hour, cpu: hour, file_bytes: 64 << 30, ..RunLimits::default() };
+pub(crate) async fn pack(git: &Git, path: &Path, upkeep: Upkeep) -> Result<(), RunError> {
+    let hours = Duration::from_secs(6 * 60 * 60);
+    let limits =
+        RunLimits { wall: hours, cpu: hours, file_bytes: 64 << 30, memory_bytes: 16 << 30, ..RunLimits::default() };
+    let objects = match upkeep {
+        Upkeep::Recent => &["repack", "-d", "-q"][..],
+        Upkeep::Whole => &["repack", "-a", "-d", "-q", "--cruft", "--cruft-expiration=2.weeks.ago"],
+    };
     for args in [
         &["pack-refs", "--all"][..],
-        &["repack", "-d", "-q", "--geometric=2", "--no-write-bitmap-index"],
+        objects,
         &["prune", "--expire=2.weeks.ago"],
+        &["multi-pack-index", "write", "--no-progress"],
         &["commit-graph", "write", "--reachable", "--split", "--no-progress"],
     ] {
         git.bounded().repository(path).args(args).limits(limits).output().await?;

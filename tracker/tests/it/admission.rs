@@ -279,7 +279,7 @@ async fn a_killed_admission_leaves_nothing_that_stays_and_can_be_done_again() {
     let admission = from_server(&world, &tarpit, "r.git", "ann");
     let (mirror, poller) = (world.mirror.clone(), world.poller.clone());
     let task = tokio::spawn(async move { mirror.admit(&poller, &admission).await });
-    while !tarpit.seen().iter().any(|asked| asked.contains("/objects/")) {
+    while !tarpit.seen().iter().any(|asked| !asked.contains("/info/refs")) {
         tokio::task::yield_now().await;
     }
     task.abort();

@@ -4,6 +4,7 @@ use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World, plain_git};
 use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
 use tracker::candidate::{CandidateOutcome, Message};
+use tracker::mirror::Upkeep;
 
 const FOLDED: &str = "2024-03-05  Ann  <ann@example.org>\n\n\t* b.c: Say hello.\n\n2023-01-01  Bob  <bob@example.org>\n\n\t* a.c: Start.\n";
 
@@ -192,6 +193,69 @@ async fn the_merge_is_what_git_merge_gives_in_a_work_tree() {
     assert_eq!(made.tree, clone.git(&["rev-parse", "HEAD^{tree}"]));
 }
 
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % n
+    }
+}
+
+#[tokio::test]
+async fn random_merges_are_what_git_merge_gives() {
+    let mut dice = Dice(7);
+    let mut world = World::new().await;
+    let text: String = (0..40).map(|n| format!("line {n}\n")).collect();
+    for n in 0..6 {
+        world.official.write(&format!("dir/f{n}"), &text);
+    }
+    world.official.commit("Files");
+    world.update().await;
+    let mut edit = |repo: &Repo| {
+        for _ in 0..4 {
+            let file = format!("dir/f{}", dice.below(6));
+            let Ok(text) = std::fs::read_to_string(repo.path.join(&file)) else { continue };
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            match (dice.below(6), lines.len()) {
+                (0, _) => _ = repo.git(&["mv", &file, &format!("moved-{}", dice.below(1000))]),
+                (1, 1..) => _ = lines.remove(dice.below(lines.len())),
+                (_, len) => lines.insert(dice.below(len + 1), format!("new {}", dice.below(1000))),
+            }
+            if repo.path.join(&file).exists() {
+                repo.write(&file, format!("{}\n", lines.join("\n")));
+            }
+        }
+        repo.commit("Edit")
+    };
+    let (mut clean, mut conflicting) = (0, 0);
+    for n in 0..8 {
+        let name = format!("author-{n}");
+        let author = world.author(&name);
+        edit(&author);
+        let head = world.admit(&author, &name, 1).await;
+        edit(&world.official);
+        world.update().await;
+        let by_hand = Repo::clone_of(&world.official, world.temp.path().join(format!("by-hand-{n}")));
+        by_hand.git(&["fetch", "-q", author.path.to_str().unwrap(), &name]);
+        let merge =
+            plain_git().arg("-C").arg(&by_hand.path).args(["merge", "-q", "--no-edit", "FETCH_HEAD"]).output().unwrap();
+        match world.candidate(&name, &head).await {
+            CandidateOutcome::Made(made) => {
+                assert_eq!(made.tree, by_hand.git(&["rev-parse", "HEAD^{tree}"]), "{name}");
+                clean += 1;
+            }
+            CandidateOutcome::Conflict { .. } => {
+                assert!(!merge.status.success(), "{name}");
+                conflicting += 1;
+            }
+            CandidateOutcome::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+    assert!(clean > 2 && conflicting > 0, "{clean} clean, {conflicting} in conflict: choose another seed");
+}
+
 #[tokio::test]
 async fn branches_that_change_nothing_or_have_nothing_in_common_are_refused_by_name() {
     let world = World::new().await;
@@ -292,8 +356,10 @@ async fn upkeep_changes_nothing_that_can_be_seen() {
     let head = published(&world, "ann", &[("b.c", "hello\n"), ("repo.ChangeLog", NEW_ENTRY)]).await;
     let made = world.made("ann", &head).await;
     let before = world.refs();
-    for _ in 0..2 {
-        world.mirror.upkeep().await.unwrap();
+    for upkeep in [Upkeep::Recent, Upkeep::Whole, Upkeep::Recent] {
+        world.mirror.upkeep(upkeep).await.unwrap();
+        assert_eq!((world.refs(), world.made("ann", &head).await), (before.clone(), made.clone()));
     }
-    assert_eq!((world.refs(), world.made("ann", &head).await), (before, made));
+    let bob = published(&world, "bob", &[("c.c", "x\n")]).await;
+    world.made("bob", &bob).await;
 }
