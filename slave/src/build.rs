@@ -63,16 +63,25 @@ pub(crate) async fn stopped(stop: &mut Stopped) -> Stop {
 
 /// Runs a build to its last report.
 pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<Spooled>, mut stop: Stopped) {
-    let (result, reason) = tokio::select! {
-        slot = shop.slots.take() => match slot {
-            Ok(slot) => Build::run(&shop, assignment, &spooled, &slot, stop).await,
-            Err(error) => (BuildResult::Exception, format!("no slot: {error}")),
-        },
-        why = stopped(&mut stop) => why.result(),
+    let slot = tokio::select! {
+        slot = shop.slots.take() => slot.map_err(|error| (BuildResult::Exception, format!("no slot: {error}"))),
+        why = stopped(&mut stop) => Err(why.result()),
+    };
+    let (slot, (result, reason)) = match slot {
+        Ok(slot) => {
+            let end = Build::run(&shop, assignment, &spooled, &slot, stop).await;
+            (Some(slot), end)
+        }
+        Err(end) => (None, end),
     };
     tracing::info!(build = %assignment.of.build, %result, "{reason}");
-    let last = Happened::BuildFinished { result, reason };
-    report(&spooled, last).await;
+    report(&spooled, Happened::BuildFinished { result, reason }).await;
+    // A large folder takes its time, for which nobody is to wait but the next build in this slot.
+    if let Some(slot) = slot
+        && let Err(error) = slot.clean().await
+    {
+        tracing::warn!("a work folder can't be cleaned: {error}");
+    }
 }
 
 /// Reports; a report that can't be written down is sent all the same.
@@ -139,9 +148,6 @@ impl<'a> Build<'a> {
         for (n, step) in (1..).zip(&assignment.builder.steps) {
             build.step(n, step).await;
         }
-        if let Err(error) = slot.clean().await {
-            tracing::warn!("a work folder can't be cleaned: {error}");
-        }
         build.progress.result()
     }
 
@@ -160,6 +166,9 @@ impl<'a> Build<'a> {
         let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
         let url = shop.config.master.join(&assignment.git_path);
         let get = async {
+            if !Sandbox::sweep_slot(slot).await {
+                return Err("processes of an earlier build in this slot can't be ended".to_owned());
+            }
             slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
             let got = shop
                 .source

@@ -96,7 +96,12 @@ impl From<WsError> for Lost {
 impl Lost {
     /// Whether trying again soon is of no use.
     fn lasts(&self) -> bool {
-        matches!(self, Self::Unauthorized(_) | Self::Incompatible { .. } | Self::Refused(_) | Self::NoMaster(_))
+        match self {
+            Self::Unauthorized(_) | Self::Incompatible { .. } | Self::Refused(_) => true,
+            // 5xx is what a proxy says while the master is being restarted.
+            Self::NoMaster(status) => !status.is_server_error(),
+            _ => false,
+        }
     }
 }
 

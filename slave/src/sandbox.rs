@@ -164,8 +164,9 @@ impl Sandbox {
         let wrapped = self.isolation == Isolation::Bubblewrap;
         let (argv, env, folder) = if wrapped {
             let argv = bubblewrap::command(slot, &argv, &env, &self.read_only, self.limits.tmp_bytes);
-            // bubblewrap itself is to see nothing that a recipe says.
-            (argv, vec![("PATH".to_owned(), DEFAULT_PATH.to_owned())], PathBuf::from("/"))
+            // bubblewrap itself is to see nothing that a recipe says; it is found as the slave's admin has it.
+            let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+            (argv, vec![("PATH".to_owned(), path)], PathBuf::from("/"))
         } else {
             (argv, env, slot.work())
         };
@@ -179,13 +180,14 @@ impl Sandbox {
     }
 
     /// Kills what a step whose supervisor is gone left in a slot: all of the slot's user; without such a user, what
-    /// carries the slot's mark.
-    pub(crate) async fn sweep_slot(slot: &Slot) {
-        Self::sweep(slot.mark(), slot.user().into_iter().collect()).await;
+    /// carries the slot's mark. Gives whether all is gone.
+    pub(crate) async fn sweep_slot(slot: &Slot) -> bool {
+        Self::sweep(slot.mark(), slot.user().into_iter().collect()).await
     }
 
-    /// Kills what builds left on the machine: everything of these users, and everything whose mark begins so. Only to be called while none of its supervisors is wanted any more.
-    pub(crate) async fn sweep(mark: &str, users: Vec<BuildUser>) {
+    /// Kills what builds left on the machine: everything of these users, and everything whose mark begins so. Only to be called while none of its supervisors is wanted any more. Gives whether all is
+    /// gone.
+    pub(crate) async fn sweep(mark: &str, users: Vec<BuildUser>) -> bool {
         let mark = mark.to_owned();
         let swept = tokio::task::spawn_blocking(move || {
             for _ in 0..200 {
@@ -194,7 +196,7 @@ impl Sandbox {
                 let busy: Vec<_> =
                     users.iter().copied().filter(|&user| all.iter().any(|p| p.belongs_to(user))).collect();
                 if marked.is_empty() && busy.is_empty() {
-                    return;
+                    return true;
                 }
                 tracing::warn!(marked = marked.len(), users = busy.len(), "ending processes that builds left behind");
                 for pid in marked {
@@ -204,8 +206,9 @@ impl Sandbox {
                 std::thread::sleep(Duration::from_millis(25));
             }
             tracing::error!("some processes of builds can't be ended");
+            false
         });
-        let _ = swept.await;
+        swept.await.unwrap_or(false)
     }
 }
 

@@ -134,7 +134,7 @@ impl Life {
         };
         // The dot keeps one mark from being the beginning of another.
         let mark = format!("{seed:016x}.");
-        Sandbox::sweep(&mark, each.iter().copied().flatten().collect()).await;
+        let _ = Sandbox::sweep(&mark, each.iter().copied().flatten().collect()).await;
         let folder = work::work_folder(basedir, config.work_folder.as_deref(), root);
         let io = |error| RunError::Io { path: folder.clone(), error };
         let slots = Arc::new(Slots::create(&folder, &each, &mark).map_err(io)?);

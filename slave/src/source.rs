@@ -1,5 +1,6 @@
 //! Where a candidate's files come from.
 
+use crate::work::make_folder;
 use protocol::ProjectName;
 use protocol::wire::Assignment;
 use std::collections::HashMap;
@@ -64,6 +65,9 @@ impl GitSource {
             Arc::clone(fetching.entry(project.clone()).or_default())
         };
         let turn = turn.lock().await;
+        // Not for the eyes of builds of other projects.
+        let io = |source| CheckoutError::Io { what: format!("making {}", self.folder.display()), source };
+        make_folder(&self.folder, 0o700).map_err(io)?;
         let path = self.folder.join(format!("{project}.git"));
         let mirror = WorkMirror::open_or_create(self.git.clone(), &path).await?;
         let mut pauses = PAUSES_S.into_iter();

@@ -6,6 +6,7 @@
 
 mod log;
 
+use crate::work::make_folder;
 pub(crate) use log::LogWriter;
 use protocol::UnixMs;
 use protocol::wire::{Assignment, BuildRef, Happened, Report};
@@ -71,7 +72,8 @@ impl Spool {
     /// Reads what is on disk. A build whose assignment never became durable is deleted: the master has heard nothing of
     /// it and gives it again.
     pub(crate) fn open(folder: PathBuf) -> Result<Self, SpoolError> {
-        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        // Not for the eyes of builds, whoever they belong to.
+        make_folder(&folder, 0o700).map_err(at(&folder))?;
         let changed = Arc::new(Notify::new());
         let mut builds = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(at(&folder))? {

@@ -23,6 +23,8 @@ pub(crate) struct Slot {
     folder: PathBuf,
     mark: String,
     user: Option<BuildUser>,
+    /// Held by what changes the folder, which goes on when nobody waits for it any more.
+    changing: Arc<Mutex<()>>,
 }
 
 /// All slots of a slave.
@@ -48,7 +50,7 @@ impl Slots {
         for (n, &user) in users.iter().enumerate().rev() {
             let folder = folder.join(n.to_string());
             make_folder(&folder, 0o711)?;
-            free.push(Arc::new(Slot { folder, mark: format!("{mark}{n}."), user }));
+            free.push(Arc::new(Slot { folder, mark: format!("{mark}{n}."), user, changing: Arc::default() }));
         }
         let permits = Arc::new(Semaphore::new(free.len()));
         Ok(Self { free: Mutex::new(free), permits })
@@ -113,7 +115,7 @@ impl Slot {
     /// Removes whatever the last build left and makes empty folders, which are the slave's own.
     pub(crate) async fn clean(&self) -> io::Result<()> {
         let folder = self.folder.clone();
-        blocking(move || {
+        self.change(move || {
             for entry in fs::read_dir(&folder)? {
                 remove_all(&entry?.path())?;
             }
@@ -137,7 +139,19 @@ impl Slot {
     pub(crate) async fn hand_over(&self) -> io::Result<()> {
         let Some(user) = self.user else { return Ok(()) };
         let folders = [self.work(), self.notes(), self.tmp()];
-        blocking(move || folders.iter().try_for_each(|folder| give(folder, user))).await
+        self.change(move || folders.iter().try_for_each(|folder| give(folder, user))).await
+    }
+}
+
+impl Slot {
+    /// Does something to the folder, after whatever is being done to it.
+    async fn change(&self, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        let changing = Arc::clone(&self.changing);
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = changing.lock().unwrap_or_else(PoisonError::into_inner);
+            work()
+        });
+        done.await.map_err(io::Error::other)?
     }
 }
 
@@ -158,13 +172,10 @@ fn give(path: &Path, user: BuildUser) -> io::Result<()> {
     Ok(())
 }
 
-fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+/// Makes a folder, with those above it, and sets its permission bits.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::create_dir_all(path)?;
     fs::set_permissions(path, Permissions::from_mode(mode))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Where a slave's work folders are: as configured; else in its basedir; or, when builds run as users that can't reach

@@ -63,6 +63,19 @@ async fn a_sandbox_that_does_not_come_up_is_never_taken_for_one() {
 }
 
 #[tokio::test]
+async fn a_machine_without_bubblewrap_says_how_to_get_it() {
+    let master = Master::start().await;
+    let basedir = basedir();
+    let toml = format!("master = \"{}\"\nname = \"testling\"\n", master.url());
+    let words = ["/usr/bin/env", "PATH=/nonexistent", env!("CARGO_BIN_EXE_slave-under-test")];
+    let _slave = process::Slave::start_by(&words, basedir.path(), &toml);
+    let hello = master.until("a hello", |m| m.hellos().pop()).await;
+    assert_eq!(hello.isolation, Isolation::None);
+    let notes = hello.isolation_notes.join("; ");
+    assert!(notes.contains("`bwrap` can't be started") && notes.contains("apt install bubblewrap"), "{notes}");
+}
+
+#[tokio::test]
 async fn the_network_is_out_of_reach_in_bubblewrap() {
     let dial = |master: &Master, _: &std::path::Path| {
         let address = master.url().strip_prefix("http://").unwrap().replace(':', "/");

@@ -1,8 +1,10 @@
 //! The self-test: a small script, run as a build would be, tries to get out.
 
 use super::{Next, Sandbox, Task};
+use crate::launch::{End, Outcome};
 use crate::work::Slot;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ echo probe=done
 pub(super) async fn run(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> Result<Vec<String>, Vec<String>> {
     let answers = match tokio::time::timeout(LIMIT, ask(sandbox, slot, secret)).await {
         Ok(Ok(answers)) => answers,
-        Ok(Err(error)) => return Err(vec![format!("bubblewrap can't be run: {error}")]),
+        Ok(Err(error)) => return Err(vec![format!("bubblewrap can't be run: {error}"), HINT.to_owned()]),
         Err(_) => return Err(vec![format!("bubblewrap's self-test took longer than {} s", LIMIT.as_secs())]),
     };
     judge(&answers, &Here::look())
@@ -56,7 +58,7 @@ impl Here {
     }
 }
 
-async fn ask(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> std::io::Result<String> {
+async fn ask(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> io::Result<String> {
     slot.clean().await?;
     slot.hand_over().await?;
     let words = ["sh", "-c", SCRIPT, "probe"].map(str::to_owned);
@@ -65,24 +67,20 @@ async fn ask(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> std::io::Result<S
     let mut running = sandbox.start(slot, Task { argv, env, grace: Duration::ZERO }).await?;
     let mut said = Vec::new();
     let mut buffer = vec![0; 4096];
-    loop {
-        match running.next(&mut buffer, true).await {
-            Next::Output(Ok(n)) if n > 0 && said.len() < 64 << 10 => said.extend_from_slice(&buffer[..n]),
-            Next::Output(Ok(n)) if n > 0 => {}
-            Next::Output(Ok(_)) => break,
-            Next::Output(Err(error)) => return Err(error),
-            Next::Ended(outcome) => {
-                if let Some(super::Outcome { end: crate::launch::End::NotStarted(why), .. }) = outcome {
-                    return Err(std::io::Error::other(why));
-                }
-                while let Ok(n) = running.read(&mut buffer).await
-                    && n > 0
-                {
-                    said.extend_from_slice(&buffer[..n]);
-                }
-                break;
-            }
+    let mut open = true;
+    let outcome = loop {
+        match running.next(&mut buffer, open).await {
+            Next::Output(Ok(n @ 1..)) => said.extend_from_slice(&buffer[..n]),
+            Next::Output(_) => open = false,
+            Next::Ended(outcome) => break outcome,
         }
+        said.truncate(64 << 10);
+    };
+    if let Some(Outcome { end: End::NotStarted(why), .. }) = outcome {
+        return Err(io::Error::other(why));
+    }
+    while open && let Ok(n @ 1..) = running.read(&mut buffer).await {
+        said.extend_from_slice(&buffer[..n]);
     }
     running.collect().await;
     Ok(String::from_utf8_lossy(&said).into_owned())

@@ -5,6 +5,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A user that exists only for the builds of one slot: a bare number, the same for user and group, without an account.
@@ -93,7 +94,39 @@ pub enum NoUsers {
 pub(crate) struct Users {
     /// One for each slot.
     pub(crate) each: Vec<BuildUser>,
-    _held: Vec<File>,
+    held: Vec<Held>,
+}
+
+/// The file that says that a user is taken, for as long as it is locked.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Still locked: who waits for it finds that the file is another's, and looks again.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Held {
+    /// Takes it, unless another slave has it.
+    fn take(path: PathBuf) -> io::Result<Option<Self>> {
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+            let (ours, there) = (file.metadata()?, std::fs::metadata(&path));
+            if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+                return Ok(Some(Self { path, _file: file }));
+            }
+        }
+    }
 }
 
 impl Users {
@@ -124,19 +157,16 @@ impl Users {
 
 /// Holds `count` users from `first` on, or says which of them is taken.
 fn hold(folder: &Path, first: u32, count: u32) -> Result<Result<Users, u32>, NoUsers> {
-    let (mut each, mut held) = (Vec::new(), Vec::new());
+    let mut users = Users { each: Vec::new(), held: Vec::new() };
     for id in (0..count).map(|n| first.saturating_add(n)) {
-        each.push(BuildUser::try_from(id)?);
+        users.each.push(BuildUser::try_from(id)?);
         let path = folder.join(id.to_string());
-        let io = |error| NoUsers::Io { path: path.clone(), error };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => held.push(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Err(id)),
-            Err(error) => return Err(io(error.into())),
+        match Held::take(path.clone()).map_err(|error| NoUsers::Io { path, error })? {
+            Some(held) => users.held.push(held),
+            None => return Ok(Err(id)),
         }
     }
-    Ok(Ok(Users { each, _held: held }))
+    Ok(Ok(users))
 }
 
 /// Whether a user map (as in `/proc/self/uid_map`) knows all of `low..high`.
@@ -182,6 +212,7 @@ mod tests {
         let taken = Users::take(folder.path(), slots, Some(2_000_000_001), 7).unwrap_err();
         assert!(matches!(taken, NoUsers::ConfiguredTaken { taken: 2_000_000_001, .. }), "{taken}");
         drop(one);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of it");
         assert!(Users::take(folder.path(), slots, Some(2_000_000_001), 7).is_ok());
     }
 }
