@@ -152,7 +152,7 @@ fn project<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Project {
 /// Of a list of ChangeLogs, one for each package, the first; of a table that says more about one, its path.
 fn first_changelog<'v, 't>(value: &'v Value<'t>) -> &'v Value<'t> {
     let first = match value.get_ref() {
-        DeValue::Array(all) => all.get(0).unwrap_or(value),
+        DeValue::Array(all) => all.first().unwrap_or(value),
         _ => value,
     };
     match first.get_ref() {
