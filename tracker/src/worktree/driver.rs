@@ -134,24 +134,35 @@ impl WorkTree {
         Ok(Installed { attributes, config })
     }
 
-    /// A line of `.gitattributes` for each GNU ChangeLog; a file at the root stands for those of its name in all folders.
+    /// A line of `.gitattributes` for each ChangeLog, and for fragments: two branches can have one of the same name. A ChangeLog at the root stands
+    /// for those of its name in all folders.
     fn attribute_lines(&self) -> Result<Vec<String>, WorkTreeError> {
         let settings = self.settings()?;
         let mut lines: Vec<String> = Vec::new();
         for place in &settings.places {
-            let pattern = if place.path.contains('/') { format!("/{}", place.path) } else { place.path.clone() };
-            // A pattern with a blank is written as a C string.
-            let pattern = if pattern.contains([' ', '\t', '"']) {
-                format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t"))
-            } else {
-                pattern
-            };
-            let line = format!("{pattern} merge={NAME}");
-            if !lines.contains(&line) {
-                lines.push(line);
+            let mut patterns = vec![place.path.clone()];
+            patterns.extend(place.rules.names.iter().map(|n| place.rooted(&String::from_utf8_lossy(n))));
+            if let Some(folder) = &place.rules.folder {
+                patterns.push(format!("{}/*.ChangeLog", place.rooted(&String::from_utf8_lossy(folder))));
+            }
+            for pattern in patterns {
+                let line = format!("{} merge={NAME}", quoted(&pattern));
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
             }
         }
         Ok(lines)
+    }
+}
+
+/// A pattern with a blank is written as a C string; one with a slash is rooted.
+fn quoted(pattern: &str) -> String {
+    let pattern = if pattern.contains('/') { format!("/{pattern}") } else { pattern.to_owned() };
+    if pattern.contains([' ', '\t', '"']) {
+        format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t"))
+    } else {
+        pattern
     }
 }
 
