@@ -55,7 +55,10 @@ fn verdict_on(world: &World, url: &str, branch: &str, name: &str) -> String {
         .summary
         .verdict;
     let text = format!("{name}: {}: {}", verdict.code, verdict.because);
-    text.replace(world.folder().to_str().unwrap(), "FOLDER").replace(&url.replace("/r.git", ""), "SERVER")
+    let tip = world.mainline().head();
+    text.replace(&tip[..10], "TIP")
+        .replace(world.folder().to_str().unwrap(), "FOLDER")
+        .replace(&url.replace("/r.git", ""), "SERVER")
 }
 
 #[test]

@@ -12,8 +12,8 @@ use similar::{ChangeTag, TextDiff};
 use tracker::candidate::{self, CandidateRequest, Identity, Message};
 use tracker::mirror::MirrorError;
 
-/// Candidates made in one turn.
-const TURN: u32 = 64;
+/// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
+const TURN: u32 = 8;
 /// Lines of context around a change of ChangeLog, and the most lines shown.
 const CONTEXT: usize = 3;
 const MAX_LINES: usize = 2000;
@@ -52,6 +52,10 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         let new =
             NewCandidate { mainline: &tip, day: &day, outcome, request: text, detail, changes_recipe, recipe_trouble };
         shared.store.add_candidate(claim, &branch, &revision, &new).await?;
+        // On an older mainline no candidate is wanted any more, and the queue waits for the newer ones.
+        if shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(&tip) {
+            return Ok(Again::Now);
+        }
     }
     Ok(if more { Again::Now } else { Again::AtTick })
 }

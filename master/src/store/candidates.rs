@@ -139,11 +139,11 @@ impl Store {
     ) -> Result<Vec<(Branch, Revision)>> {
         let rows = sqlx::query(
             "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id
+             LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued'
              WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
-             AND (r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
-                  OR EXISTS (SELECT 1 FROM queue_entry q WHERE q.revision_id = r.id AND q.state = 'queued'))
+             AND (q.id IS NOT NULL OR r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id))
              AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.day = $3)
-             ORDER BY (SELECT COUNT(*) FROM queue_entry q WHERE q.revision_id = r.id AND q.state = 'queued') DESC, r.id
+             ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms, q.id, r.id
              LIMIT $4",
         )
         .bind(project.0)
