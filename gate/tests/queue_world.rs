@@ -388,7 +388,7 @@ const STORM: Weather = Weather { foreign_push: 4, exception: 15, pause: 5, taken
 const CALM: Weather = Weather { foreign_push: 0, exception: 0, pause: 0, taken_back: 0, killed: 0 };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     #[test]
     fn in_any_weather_only_the_tested_lands_and_at_last_everybody_has_an_end(seed: u64, branches in 1usize..25) {

@@ -142,8 +142,6 @@ fn before(a: &Waiting, b: &Waiting) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-
     #[test]
     fn every_build_is_assigned_once_or_has_a_reason(s in situation()) {
         let plan = schedule(&s);

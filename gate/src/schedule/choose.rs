@@ -1,11 +1,11 @@
 //! The choice itself. See the module above for its rules.
 
-use super::{Assigned, Lock, Plan, Running, Scope, Situation, Slave, Wait, Waiting};
+use super::{Assigned, Class, Lock, Plan, Running, Scope, Situation, Slave, Wait, Waiting};
 use protocol::wire::Availability;
 use protocol::{BuildId, UnixMs};
 use recipe::{LockAmount, LockRequest};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Who waited so long goes before fairness, so that nobody waits for ever: a day, in milliseconds.
 const STARVING_MS: i64 = 24 * 60 * 60 * 1000;
@@ -17,8 +17,10 @@ const NAMED_BEHIND: usize = 4;
 pub fn schedule(situation: &Situation) -> Plan {
     let mut desk = Desk::new(situation);
     let mut plan = Plan::default();
-    while let Some((build, slave)) = desk.next_start() {
+    let mut turns = Turns::new(&desk);
+    while let Some((build, slave)) = turns.next_start(&desk) {
         desk.start(build, slave);
+        turns.started(&desk, build);
         plan.assigned.push(Assigned { build: situation.waiting[build].id, slave: situation.slaves[slave].id });
     }
     for (index, build) in situation.waiting.iter().enumerate() {
@@ -116,23 +118,14 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// The next build that can start, and the slave for it.
-    fn next_start(&self) -> Option<(usize, usize)> {
-        if !(0..self.used.len()).any(|s| self.has_slot(s)) {
-            return None;
-        }
-        let mut order: Vec<usize> = (0..self.open.len()).filter(|&i| self.open[i] && self.able[i].is_ok()).collect();
-        order.sort_by_key(|&i| self.turn(i));
-        order.into_iter().find_map(|i| self.best_slave(i).map(|slave| (i, slave)))
-    }
-
     /// Whose turn it is: the smallest goes first.
-    fn turn(&self, index: usize) -> impl Ord + use<> {
+    fn turn(&self, index: usize) -> Turn {
         let b = &self.situation.waiting[index];
-        let starving = self.waited_ms(b) >= STARVING_MS;
         let publisher = b.publisher.as_str();
         let fair = (self.load.get(publisher).copied().unwrap_or(0), self.served.get(publisher).copied());
-        (b.class, Reverse(b.priority), !starving, (!starving).then_some(fair), b.since, b.id)
+        // Without a value comes before any.
+        let fair = (self.waited_ms(b) < STARVING_MS).then_some(fair);
+        (b.class, Reverse(b.priority), fair, b.since, b.id)
     }
 
     fn waited_ms(&self, build: &Waiting) -> i64 {
@@ -144,6 +137,12 @@ impl<'a> Desk<'a> {
         let able = self.able[index].as_ref().ok()?;
         let free = able.slaves.iter().copied().filter(|&s| self.has_slot(s) && self.may_use(index, s));
         free.filter(|&s| self.blocking_lock(index, s).is_none()).min_by_key(|&s| self.preference(index, s))
+    }
+
+    /// Whether a slave would start it now, but for a lock.
+    fn is_locked_out(&self, index: usize) -> bool {
+        let usable = |&s: &usize| self.has_slot(s) && self.may_use(index, s);
+        self.able[index].as_ref().is_ok_and(|able| able.slaves.iter().any(usable))
     }
 
     fn has_slot(&self, slave: usize) -> bool {
@@ -234,6 +233,52 @@ impl<'a> Desk<'a> {
             held_by: self.holds(lock, slave).map(|(build, _)| build).collect(),
             behind: behind.by_ref().take(NAMED_BEHIND).collect(),
             behind_more: behind.count(),
+        }
+    }
+}
+
+/// Class, priority, fairness (builds of its publisher, and when that was last served; none for who is starving), age.
+type Turn = (Class, Reverse<i32>, Option<(u32, Option<UnixMs>)>, UnixMs, BuildId);
+
+/// The waiting builds in the order of their turns. A turn can only become later while builds are being chosen, because its
+/// publisher was served; so the order is mended where it is looked at.
+struct Turns {
+    line: BinaryHeap<Reverse<(Turn, usize)>>,
+    /// Those that a free slave could take but for a lock.
+    locked: Vec<usize>,
+}
+
+impl Turns {
+    fn new(desk: &Desk<'_>) -> Self {
+        let able = (0..desk.able.len()).filter(|&i| desk.able[i].is_ok());
+        Self { line: able.map(|i| Reverse((desk.turn(i), i))).collect(), locked: vec![] }
+    }
+
+    /// The next build that can start, and the slave for it.
+    fn next_start(&mut self, desk: &Desk<'_>) -> Option<(usize, usize)> {
+        if !(0..desk.used.len()).any(|s| desk.has_slot(s)) {
+            return None;
+        }
+        while let Some(Reverse((turn, index))) = self.line.pop() {
+            let now = desk.turn(index);
+            if now > turn {
+                self.line.push(Reverse((now, index)));
+            } else if let Some(slave) = desk.best_slave(index) {
+                return Some((index, slave));
+            } else if desk.is_locked_out(index) {
+                self.locked.push(index);
+            }
+            // Slots are only taken while builds are being chosen: who found none will find none.
+        }
+        None
+    }
+
+    /// Notes that a build was started. Where it claimed a lock on several slaves, it now holds it on one, so that others may
+    /// have it on the rest.
+    fn started(&mut self, desk: &Desk<'_>, index: usize) {
+        let of_slaves = |&(lock, _): &(usize, u64)| desk.situation.locks[lock].scope == Scope::Slave;
+        if desk.able[index].as_ref().is_ok_and(|able| able.shares.iter().any(of_slaves)) {
+            self.line.extend(self.locked.drain(..).map(|i| Reverse((desk.turn(i), i))));
         }
     }
 }
