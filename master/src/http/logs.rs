@@ -44,6 +44,8 @@ pub(super) struct Wanted {
     follow: Option<String>,
     /// Any value but `0`: a line before each step.
     headers: Option<String>,
+    /// The number of the first line, for a reader who has those before it.
+    line: Option<u64>,
 }
 
 fn on(flag: Option<&String>) -> bool {
@@ -233,7 +235,7 @@ pub(super) async fn events(
     actions::build(&shared, part.id).await?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let reader = Reader::new(shared, part.id, true);
-    let view = crate::pages::LiveLog::new(part.step, at);
+    let view = crate::pages::LiveLog::new(part.step, at).numbered(wanted.line.unwrap_or(1));
     let events = stream::unfold(Some((reader, view, at)), move |state| async move {
         let (mut reader, mut view, at) = state?;
         match reader.piece(part.step, at, PIECE).await {

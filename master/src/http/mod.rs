@@ -49,7 +49,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .nest("/api/v1", api::router().layer(middleware::from_fn_with_state(shared.clone(), who::known)))
         .nest("/git", git::router())
         .route("/healthz", get(health))
-        .merge(pages::router())
+        .merge(pages::router(&shared))
         .fallback(pages::nothing)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(CatchPanicLayer::custom(panicked))

@@ -1,11 +1,184 @@
-//! The pages' handlers.
-use crate::actions::Refused;
+//! The pages' handlers: extract, authorise, call, render. What a form does is done by the functions that the API calls.
+
+mod forms;
+mod visit;
+
+use super::api::{BranchQuery, InProject, NamePart, Part, detail};
+use super::logs;
+use crate::actions::{self, Done, Refused};
+use crate::auth::{Action, can};
+use crate::config::PublishPolicy;
+use crate::pages::{self, Filled, MayBranch, MayBuild, Narrowed, StepLog};
+use crate::read;
 use crate::state::Shared;
 use axum::Router;
+use axum::extract::{Query, Request, State};
+use axum::http::{Uri, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use protocol::{BuildId, ProjectName};
+use serde::Deserialize;
+use std::collections::HashMap;
 use std::sync::Arc;
-pub(super) fn router() -> Router<Arc<Shared>> {
+use visit::Visit;
+
+type App = State<Arc<Shared>>;
+
+/// All pages; `shared` is what makes a page of an error.
+pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     Router::new()
+        .route("/", get(projects))
+        .route("/p/{project}", get(overview))
+        .route("/p/{project}/branches", get(branches))
+        .route("/p/{project}/branches/{name}", get(branch))
+        .route("/p/{project}/branches/{name}/accept", post(forms::accept))
+        .route("/p/{project}/branches/{name}/withdraw", post(forms::withdraw))
+        .route("/p/{project}/branches/{name}/rebuild", post(forms::rebuild))
+        .route("/p/{project}/builds/{id}", get(build))
+        .route("/p/{project}/builds/{id}/rebuild", post(forms::build_again))
+        .route("/p/{project}/builds/{id}/cancel", post(forms::cancel))
+        .route("/p/{project}/builds/{id}/steps/{step}/log", get(logs::step))
+        .route("/p/{project}/queue", get(queue))
+        .route("/p/{project}/queue/pause", post(forms::pause))
+        .route("/p/{project}/queue/resume", post(forms::resume))
+        .route("/p/{project}/publish", get(publish).post(forms::publish))
+        .route("/slaves", get(slaves))
+        .route("/slaves/{name}/availability", post(forms::availability))
+        .route("/login", get(login).post(forms::login))
+        .route("/logout", post(forms::logout))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(shared.clone(), visit::errors_as_pages))
+        .route("/static/{hash}/{file}", get(asset))
 }
-pub(super) async fn nothing() -> Refused {
-    Refused::new(404, "no-such-page", "there is nothing at this path", "")
+
+/// What is at no other path.
+pub(super) async fn nothing(State(shared): App, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let refused = Refused::new(404, "no-such-page", "there is nothing at this path", "begin at the overview");
+    visit::error_page(&shared, &mut parts, *refused.0).await
+}
+
+async fn wrong_method() -> Refused {
+    Refused::new(405, "method", "this path only takes what a form sends", "open the page and send the form from there")
+}
+
+async fn asset(State(shared): App, uri: Uri) -> Response {
+    let Some(asset) = shared.pages.asset(uri.path()) else {
+        return Refused::new(404, "no-such-file", "there is no such file, or it is another one by now", "")
+            .into_response();
+    };
+    let headers = [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, asset.bytes.to_vec()).into_response()
+}
+
+async fn projects(visit: Visit) -> Done<Response> {
+    if let [only] = visit.shared.projects.as_slice() {
+        return Ok(Redirect::to(&crate::names::project_page(&only.name)).into_response());
+    }
+    let all = read::projects(&visit.shared).await?;
+    Ok(Html(visit.shared.pages.projects(&visit.context(None), &all)?).into_response())
+}
+
+async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
+    let it = read::overview(&visit.shared, &project).await?;
+    Ok(Html(visit.shared.pages.overview(&visit.context(Some(&project.name)), &it)?))
+}
+
+async fn branches(InProject(project): InProject, Query(query): Query<BranchQuery>, visit: Visit) -> Done<Html<String>> {
+    let filter = query.filter();
+    let narrowed = Narrowed { q: query.q.clone(), ended: filter.ended };
+    let all = read::branch_summaries(&visit.shared, &project, &filter).await?;
+    let context = visit.context_with_notices(&project).await?;
+    Ok(Html(visit.shared.pages.branches(&context, &all, &narrowed)?))
+}
+
+async fn branch(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {
+    let shared = &visit.shared;
+    let row = actions::branch(shared, &project, &part.name).await?;
+    let actor = &visit.who.actor;
+    let may = MayBranch {
+        accept: can(actor, Action::Accept(&row)),
+        withdraw: can(actor, Action::Withdraw(&row)),
+        rebuild: can(actor, Action::Rebuild(&row)),
+    };
+    let it = read::branch_detail(shared, &project, row).await?;
+    Ok(Html(shared.pages.branch(&visit.context_with_notices(&project).await?, &it, may)?))
+}
+
+#[derive(Deserialize)]
+struct BuildPart {
+    id: BuildId,
+}
+
+/// A build of this project; another project's is not here.
+async fn build_in(shared: &Shared, project: &crate::state::Guarded, id: BuildId) -> Done<crate::store::Build> {
+    let build = actions::build(shared, id).await?;
+    if build.project == project.id {
+        return Ok(build);
+    }
+    let detail = format!("project {} has no build #{id}", project.name);
+    Err(Refused::new(404, "no-such-build", detail, "a branch's page lists its builds"))
+}
+
+async fn build(InProject(project): InProject, Part(part): Part<BuildPart>, visit: Visit) -> Done<Html<String>> {
+    let shared = &visit.shared;
+    let row = build_in(shared, &project, part.id).await?;
+    let branch = shared.store.branch_by_id(row.branch).await?;
+    let live = branch.state == crate::store::BranchState::Live;
+    let may = MayBuild { rebuild: live && can(&visit.who.actor, Action::Rebuild(&branch)) };
+    let it = detail(shared, part.id).await?;
+    let mut logs = Vec::new();
+    for (step, window) in pages::log_windows(&it) {
+        logs.push(log_end(shared, part.id, step, window).await?);
+    }
+    Ok(Html(shared.pages.build(&visit.context_with_notices(&project).await?, &it, &logs, may)?))
+}
+
+/// The last `window` bytes of a step's log.
+async fn log_end(shared: &Shared, build: BuildId, step: u32, window: u64) -> Done<StepLog> {
+    let logs = shared.logs.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let from = logs.len(build, step)?.saturating_sub(window);
+        let limit = usize::try_from(window).unwrap_or(usize::MAX);
+        Ok(StepLog::new(step, from, logs.read(build, step, from, limit)?))
+    });
+    let log = read.await.map_err(std::io::Error::other).flatten();
+    Ok(log.map_err(read::ReadError::Log)?)
+}
+
+async fn queue(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
+    let it = read::queue(&visit.shared, &project).await?;
+    let may = can(&visit.who.actor, Action::SteerQueue);
+    Ok(Html(visit.shared.pages.queue(&visit.context(Some(&project.name)), &it, may)?))
+}
+
+async fn publish(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
+    let may = may_publish(&visit, &project);
+    let context = visit.context_with_notices(&project).await?;
+    Ok(Html(visit.shared.pages.publish(&context, may, &Filled::default(), None)?))
+}
+
+fn may_publish(visit: &Visit, project: &crate::state::Guarded) -> bool {
+    can(&visit.who.actor, Action::Publish { open: project.config.publish == PublishPolicy::Open })
+}
+
+async fn slaves(visit: Visit) -> Done<Html<String>> {
+    let shared = &visit.shared;
+    let (slaves, locks) = (read::slaves(shared).await?, read::locks(shared).await?);
+    let open = shared.store.open_builds().await?;
+    let builds: HashMap<BuildId, ProjectName> =
+        open.iter().filter_map(|b| Some((b.id, shared.guarded(b.project)?.name.clone()))).collect();
+    let may = can(&visit.who.actor, Action::ManageSlaves);
+    Ok(Html(shared.pages.slaves(&visit.context(None), &slaves, &locks, &builds, may)?))
+}
+
+#[derive(Default, Deserialize)]
+struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+async fn login(Query(it): Query<Next>, visit: Visit) -> Done<Html<String>> {
+    Ok(Html(visit.shared.pages.login(&visit.context(None), &visit::local(&it.next), None)?))
 }

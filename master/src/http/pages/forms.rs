@@ -1,0 +1,222 @@
+//! What forms send. Each is a POST of our own page, and ends in a redirect to the page that shows what came of it.
+
+use super::visit::{Visit, local};
+use super::{BuildPart, build_in, may_publish};
+use crate::actions::{self, Done, Refused};
+use crate::auth;
+use crate::http::api::{InProject, NamePart, Part, SlavePart};
+use crate::http::who::{COOKIE, own_form};
+use crate::names;
+use crate::pages::Filled;
+use crate::store::TokenKind;
+use axum::Form;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use protocol::CommitId;
+use protocol::api::Publish;
+use protocol::wire::Availability;
+use serde::Deserialize;
+use std::sync::Arc;
+
+type Shared = Arc<crate::state::Shared>;
+
+/// A form's fields; what is wrong with them is a problem like any other.
+pub(super) struct Sent<T>(T);
+
+impl<T: for<'de> Deserialize<'de>> FromRequest<Shared> for Sent<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Refused> {
+        match Form::<T>::from_request(request, shared).await {
+            Ok(Form(value)) => Ok(Self(value)),
+            Err(error) => {
+                Err(Refused::new(error.status().as_u16(), "form", error.body_text(), "send the form from its page"))
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Csrf {
+    #[serde(default)]
+    csrf: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AcceptForm {
+    #[serde(default)]
+    csrf: String,
+    commit: String,
+}
+
+pub(super) async fn accept(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<AcceptForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    let commit = CommitId::try_from(it.commit)
+        .map_err(|e| Refused::new(422, "commit", e.to_string(), "open the branch's page and accept it there"))?;
+    actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &commit).await?;
+    Ok(Redirect::to(&names::branch_page(&project.name, &part.name)))
+}
+
+pub(super) async fn withdraw(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<Csrf>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    actions::withdraw(&visit.shared, &project, &visit.who.actor, &part.name).await?;
+    Ok(Redirect::to(&names::branch_page(&project.name, &part.name)))
+}
+
+pub(super) async fn rebuild(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<Csrf>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    actions::rebuild(&visit.shared, &project, &visit.who.actor, &part.name).await?;
+    Ok(Redirect::to(&names::branch_page(&project.name, &part.name)))
+}
+
+pub(super) async fn build_again(
+    InProject(project): InProject,
+    Part(part): Part<BuildPart>,
+    visit: Visit,
+    Sent(it): Sent<Csrf>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    let old = build_in(&visit.shared, &project, part.id).await?;
+    let new = actions::build_again(&visit.shared, &visit.who.actor, &old).await?;
+    Ok(Redirect::to(&names::build_page(&project.name, new.id)))
+}
+
+pub(super) async fn cancel(
+    InProject(project): InProject,
+    Part(part): Part<BuildPart>,
+    visit: Visit,
+    Sent(it): Sent<Csrf>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    let build = build_in(&visit.shared, &project, part.id).await?;
+    actions::cancel_build(&visit.shared, &visit.who.actor, &build).await?;
+    Ok(Redirect::to(&names::build_page(&project.name, part.id)))
+}
+
+pub(super) async fn pause(project: InProject, visit: Visit, sent: Sent<Csrf>) -> Done<Redirect> {
+    steer(project, visit, sent, true).await
+}
+
+pub(super) async fn resume(project: InProject, visit: Visit, sent: Sent<Csrf>) -> Done<Redirect> {
+    steer(project, visit, sent, false).await
+}
+
+async fn steer(InProject(project): InProject, visit: Visit, Sent(it): Sent<Csrf>, paused: bool) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    actions::set_paused(&visit.shared, &project, &visit.who.actor, paused).await?;
+    Ok(Redirect::to(&format!("{}/queue", names::project_page(&project.name))))
+}
+
+#[derive(Deserialize)]
+pub(super) struct AvailabilityForm {
+    #[serde(default)]
+    csrf: String,
+    availability: Availability,
+}
+
+pub(super) async fn availability(
+    Part(part): Part<SlavePart>,
+    visit: Visit,
+    Sent(it): Sent<AvailabilityForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    actions::set_availability(&visit.shared, &visit.who.actor, &part.name, it.availability).await?;
+    Ok(Redirect::to("/slaves"))
+}
+
+pub(super) async fn publish(InProject(project): InProject, visit: Visit, Sent(filled): Sent<Filled>) -> Done<Response> {
+    own_form(&visit.who, &visit.headers, &filled.csrf)?;
+    let given = |text: &str| Some(text.trim().to_owned()).filter(|t| !t.is_empty());
+    let it = Publish {
+        url: filled.url.clone(),
+        branch: filled.branch.clone(),
+        name: given(&filled.name),
+        title: given(&filled.title),
+        bugs: filled.bugs.split([' ', ',', '\n']).filter_map(given).collect(),
+    };
+    match actions::publish(&visit.shared, &project, &visit.who.actor, &it).await {
+        Ok((branch, _)) => Ok(Redirect::to(&names::branch_page(&project.name, &branch.name)).into_response()),
+        Err(refused) if matches!(refused.0.status, 409 | 422) => {
+            let context = visit.context_with_notices(&project).await?;
+            let html =
+                visit.shared.pages.publish(&context, may_publish(&visit, &project), &filled, Some(&refused.0))?;
+            Ok((status(&refused), Html(html)).into_response())
+        }
+        Err(refused) => Err(refused),
+    }
+}
+
+fn status(refused: &Refused) -> StatusCode {
+    StatusCode::from_u16(refused.0.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+#[derive(Deserialize)]
+pub(super) struct LoginForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    next: String,
+    token: String,
+}
+
+pub(super) async fn login(visit: Visit, Sent(it): Sent<LoginForm>) -> Done<Response> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    let next = local(&it.next);
+    let shared = &visit.shared;
+    let refused = match shared.store.token_by_hash(&auth::hash(it.token.trim())).await? {
+        Some(token) if token.kind != TokenKind::Slave => {
+            let secret = auth::random_secret().map_err(|e| Refused::new(500, "no-randomness", e.to_string(), ""))?;
+            // The session before, if there was one, ends: a cookie stands for one person.
+            if let Some(old) = &visit.who.session {
+                shared.store.end_session(&auth::hash(old)).await?;
+            }
+            shared.store.begin_session(&auth::hash(&secret), token.id).await?;
+            let cookie = [(header::SET_COOKIE, cookie(&secret, 7 * 24 * 3600, &shared.url))];
+            return Ok((cookie, Redirect::to(&next)).into_response());
+        }
+        Some(_) => Refused::new(
+            403,
+            "slave-token",
+            "this is a slave's token; it can't sign in",
+            "use a maintainer's or a publisher's",
+        ),
+        None => Refused::new(
+            401,
+            "token-unknown",
+            "the token is not known here, or was revoked",
+            "a maintainer makes a new one with `bb token new`",
+        ),
+    };
+    let html = shared.pages.login(&visit.context(None), &next, Some(&refused.0))?;
+    Ok((status(&refused), Html(html)).into_response())
+}
+
+pub(super) async fn logout(visit: Visit, Sent(it): Sent<Csrf>) -> Done<Response> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    if let Some(secret) = &visit.who.session {
+        visit.shared.store.end_session(&auth::hash(secret)).await?;
+    }
+    Ok(([(header::SET_COOKIE, cookie("", 0, &visit.shared.url))], Redirect::to("/")).into_response())
+}
+
+/// The session's cookie; sent over TLS only where the master's URL says that there is any.
+fn cookie(secret: &str, seconds: u32, url: &str) -> String {
+    let secure = if url.starts_with("https://") { "; Secure" } else { "" };
+    format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+}

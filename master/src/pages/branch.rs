@@ -1,0 +1,223 @@
+//! A branch: would it land, if not why, and who is next; then the evidence.
+
+mod evidence;
+
+use super::frame::At;
+use super::parts::{EntryLine, VerdictView};
+use super::words::{Commit, Fact, Link, When, count};
+use super::{Context, Pages, PagesError};
+use evidence::{BuilderLine, CandidateLine, CommitLine, ConflictView, EventLine, FileView, RefusalView, RevisionLine};
+use protocol::api::{BranchDetail, CandidateOutcome};
+use serde::Serialize;
+
+/// What the reader may do with a branch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct May {
+    /// Accept it.
+    pub(crate) accept: bool,
+    /// Withdraw it.
+    pub(crate) withdraw: bool,
+    /// Ask for its builds again.
+    pub(crate) rebuild: bool,
+}
+
+#[derive(Serialize)]
+struct View {
+    branches: String,
+    page: String,
+    name: String,
+    title: String,
+    author: String,
+    publisher: String,
+    bugs: Vec<Link>,
+    revision: Option<u32>,
+    seen: Option<When>,
+    mainline: Option<Commit>,
+    commit_count: String,
+    file_count: String,
+    added: u64,
+    removed: u64,
+    verdict: VerdictView,
+    accept: Option<Accept>,
+    acts: bool,
+    rebuild: bool,
+    withdraw: bool,
+    sign_in: bool,
+    facts: Vec<Fact>,
+    changes_recipe: bool,
+    jump: Vec<Jump>,
+    conflicts: Vec<ConflictView>,
+    conflict_count: String,
+    refusal: Option<RefusalView>,
+    columns: Vec<String>,
+    builders: Vec<BuilderLine>,
+    no_builds: &'static str,
+    candidate: Option<CandidateLine>,
+    changelog: Vec<super::parts::DiffRow>,
+    fragments: Vec<String>,
+    notes: Vec<String>,
+    no_changelog: &'static str,
+    commits: Vec<CommitLine>,
+    commits_note: String,
+    fetch: Option<String>,
+    refs: Vec<String>,
+    files: Vec<FileView>,
+    diff_note: String,
+    files_left_out: Option<String>,
+    revisions: Vec<RevisionLine>,
+    queue: Vec<EntryLine>,
+    timeline: Vec<EventLine>,
+    url: Link,
+    source_ref: String,
+    looked: Option<When>,
+    next_look: Option<When>,
+    trouble: Option<String>,
+    trusted: &'static str,
+    published: When,
+    changed: When,
+    cli: String,
+}
+
+/// The button that accepts.
+#[derive(Serialize)]
+struct Accept {
+    commit: Commit,
+    label: String,
+}
+
+/// A link to a section of the page.
+#[derive(Serialize)]
+struct Jump {
+    id: &'static str,
+    label: &'static str,
+    count: Option<usize>,
+}
+
+fn jumps(it: &BranchDetail, conflicts: usize) -> Vec<Jump> {
+    let jump = |id, label, count: Option<usize>| Jump { id, label, count: count.filter(|n| *n > 0) };
+    let mut jumps = Vec::new();
+    if conflicts > 0 {
+        jumps.push(jump("conflict", "Conflicts", Some(conflicts)));
+    }
+    jumps.push(jump("builds", "Builds", None));
+    jumps.push(jump("changelog", "ChangeLog", None));
+    jumps.push(jump("commits", "Commits", Some(it.commits.len())));
+    jumps.push(jump("fetch", "Fetch", None));
+    jumps.push(jump("diff", "Diff", Some(it.diff.files.len())));
+    jumps.push(jump("revisions", "Revisions", Some(it.revisions.len())));
+    if !it.queue.is_empty() {
+        jumps.push(jump("queue", "Queue", None));
+    }
+    jumps.push(jump("timeline", "Timeline", None));
+    jumps
+}
+
+/// Whether accepting makes sense as the branch stands: only what is accepted already, or has ended, or can't land as it
+/// is, has no use for it.
+fn acceptable(it: &BranchDetail) -> bool {
+    let admitted = it.revisions.first().is_some_and(|r| r.refused.is_none());
+    let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
+    let queued = it.queue.iter().any(|entry| entry.place.is_some());
+    let ended = matches!(it.summary.verdict.state.as_str(), "landed" | "withdrawn" | "retired" | "superseded");
+    admitted && made && !queued && !ended && !it.summary.verdict.state.starts_with("fails")
+}
+
+fn accept(it: &BranchDetail) -> Option<Accept> {
+    let (revision, commit) = (it.summary.revision?, it.summary.commit.as_ref()?);
+    let green =
+        it.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.word.as_str(), "passed" | "warnings"));
+    let label = if green { format!("Accept r{revision}") } else { format!("Accept r{revision} when green") };
+    Some(Accept { commit: Commit::from(commit), label })
+}
+
+fn fetch(context: &Context, it: &BranchDetail) -> Option<String> {
+    let head = it.refs.iter().find(|r| r.ends_with("/head"))?;
+    Some(format!("git fetch {}{} {head}\ngit switch --detach FETCH_HEAD", context.url, it.git_path))
+}
+
+impl Pages {
+    /// A branch's page.
+    ///
+    /// # Errors
+    /// When the templates, which a user can override, can't be filled.
+    pub(crate) fn branch(&self, context: &Context, it: &BranchDetail, may: May) -> Result<String, PagesError> {
+        let (summary, now) = (&it.summary, context.now);
+        let live = !matches!(summary.verdict.state.as_str(), "landed" | "withdrawn" | "retired");
+        let outcome = it.candidate.as_ref().map(|c| &c.outcome);
+        let (changelog, fragments, notes) = evidence::changelog(outcome);
+        let conflicts = evidence::conflicts(outcome);
+        let sections = jumps(it, conflicts.len());
+        let acceptable = acceptable(it);
+        let newest = it.revisions.first();
+        let view = View {
+            branches: format!("{}/branches", context.base()),
+            page: summary.page.clone(),
+            name: summary.name.to_string(),
+            title: summary.title.clone(),
+            author: summary.author.clone().unwrap_or_else(|| summary.publisher.clone()),
+            publisher: summary.publisher.clone(),
+            bugs: summary.bugs.iter().map(|bug| Link::bug(bug)).collect(),
+            revision: summary.revision,
+            seen: newest.map(|r| When::new(r.seen_ms, now)),
+            mainline: it.candidate.as_ref().map(|c| Commit::from(&c.mainline)),
+            commit_count: count(it.commits.len(), "commit", "commits"),
+            file_count: count(it.diff.files.len(), "file", "files"),
+            added: it.diff.added,
+            removed: it.diff.removed,
+            verdict: VerdictView::of(&summary.verdict),
+            accept: if may.accept && acceptable { accept(it) } else { None },
+            acts: live && (may.withdraw || (may.rebuild && !it.builders.is_empty())),
+            rebuild: live && may.rebuild && !it.builders.is_empty(),
+            withdraw: live && may.withdraw,
+            sign_in: live && !context.known(),
+            facts: evidence::facts(it, now),
+            changes_recipe: it.changes_recipe,
+            jump: sections,
+            conflict_count: count(conflicts.len(), "file", "files"),
+            conflicts,
+            refusal: evidence::refusal(outcome),
+            columns: evidence::columns(it),
+            builders: evidence::builders(it, now),
+            no_builds: if live { "a candidate comes first." } else { "it ended before any was made." },
+            candidate: evidence::candidate(it, now),
+            no_changelog: match outcome {
+                Some(CandidateOutcome::Made { .. }) => "It stays as it is: the branch brings no fragment.",
+                _ => "Not known: there is no candidate.",
+            },
+            changelog,
+            fragments,
+            notes,
+            commits: it.commits.iter().map(|c| CommitLine::of(c, now)).collect(),
+            commits_note: evidence::commits_note(it),
+            fetch: fetch(context, it),
+            refs: it.refs.clone(),
+            files: evidence::files(&it.diff),
+            diff_note: evidence::diff_note(it),
+            files_left_out: Some(it.diff.files_left_out).filter(|n| *n > 0).map(|n| {
+                format!(
+                    "{} left out: the diff is too long to read here. Fetch it with plain git.",
+                    count(usize::try_from(n).unwrap_or(usize::MAX), "more file is", "more files are")
+                )
+            }),
+            revisions: it.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
+            queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
+            timeline: it.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),
+            url: Link::new(&summary.url, &summary.url),
+            source_ref: summary.branch.clone(),
+            looked: it.watch.looked_ms.map(|at| When::new(at, now)),
+            next_look: it.watch.next_ms.map(|at| When::new(at, now)),
+            trouble: it.watch.trouble.clone(),
+            trusted: if summary.trusted {
+                "yes: its builds may run without isolation"
+            } else {
+                "no: its builds run isolated"
+            },
+            published: When::new(summary.published_ms, now),
+            changed: When::new(summary.changed_ms, now),
+            cli: format!("bb show {}", summary.name),
+        };
+        let frame = context.frame(self, At::Branches, summary.name.as_str());
+        let query = [("project", summary.project.as_str()), ("branch", summary.name.as_str())];
+        self.render("branch", frame.renewed_by(&query), view)
+    }
+}

@@ -1,0 +1,298 @@
+//! What stands below a branch's verdict.
+
+use crate::pages::parts::{DiffRow, diff_rows, ran};
+use crate::pages::words::{Commit, Fact, When, count, look};
+use protocol::api::{
+    self, BranchDetail, CandidateOutcome, Diff, DiffFile, DiffKind, DiffLine, Event, Refusal, Revision,
+};
+use protocol::{ProjectName, UnixMs};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+#[derive(Serialize)]
+pub(super) struct RefusalView {
+    code: String,
+    text: String,
+    hint: String,
+}
+
+impl From<&Refusal> for RefusalView {
+    fn from(it: &Refusal) -> Self {
+        Self { code: it.code.clone(), text: it.text.clone(), hint: it.hint.clone() }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ConflictView {
+    id: String,
+    path: String,
+    message: String,
+    lines: Vec<DiffRow>,
+}
+
+/// The files in conflict: our side as it is in mainline, theirs as the branch has it.
+pub(super) fn conflicts(outcome: Option<&CandidateOutcome>) -> Vec<ConflictView> {
+    let Some(CandidateOutcome::Conflict { files }) = outcome else { return Vec::new() };
+    let view = |(n, file): (usize, &api::ConflictFile)| ConflictView {
+        id: format!("c{n}"),
+        path: file.path.clone(),
+        message: file.message.clone(),
+        lines: hunks(&file.hunks),
+    };
+    (1..).zip(files).map(view).collect()
+}
+
+/// The merged text with git's markers, as rows: the markers stand out, and each side has its colour.
+fn hunks(text: &str) -> Vec<DiffRow> {
+    let mut kind = DiffKind::Context;
+    let row = |line: &str| {
+        let marker = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"]
+            .iter()
+            .position(|m| line.strip_prefix(m).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')));
+        let after = match marker {
+            Some(0) => DiffKind::Delete,
+            Some(2) => DiffKind::Add,
+            Some(_) => DiffKind::Context,
+            None => kind,
+        };
+        let shown = if marker.is_some() { DiffKind::Hunk } else { kind };
+        kind = after;
+        DiffLine { kind: shown, old: None, new: None, text: line.to_owned() }
+    };
+    let lines: Vec<DiffLine> = text.lines().map(row).collect();
+    diff_rows(&lines, None)
+}
+
+pub(super) fn refusal(outcome: Option<&CandidateOutcome>) -> Option<RefusalView> {
+    match outcome {
+        Some(CandidateOutcome::Refused(refusal)) => Some(refusal.into()),
+        _ => None,
+    }
+}
+
+/// ChangeLog's change, where the entries come from, and what is worth saying.
+pub(super) fn changelog(outcome: Option<&CandidateOutcome>) -> (Vec<DiffRow>, Vec<String>, Vec<String>) {
+    match outcome {
+        Some(CandidateOutcome::Made { changelog, fragments, notes, .. }) => {
+            (diff_rows(changelog, None), fragments.clone(), notes.clone())
+        }
+        _ => Default::default(),
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct CandidateLine {
+    commit: Commit,
+    mainline: Commit,
+    revision: u32,
+    folded: bool,
+    made: When,
+}
+
+pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
+    let candidate = it.candidate.as_ref()?;
+    let CandidateOutcome::Made { commit, changelog, .. } = &candidate.outcome else { return None };
+    Some(CandidateLine {
+        commit: Commit::from(commit),
+        mainline: Commit::from(&candidate.mainline),
+        revision: candidate.revision,
+        folded: !changelog.is_empty(),
+        made: When::new(candidate.made_ms, now),
+    })
+}
+
+/// The revisions that have builds, newest first; at most four.
+fn built(it: &BranchDetail) -> Vec<u32> {
+    let of_rows = it.builders.iter().flat_map(|row| row.builds.iter().map(|b| b.revision));
+    let numbers: BTreeSet<u32> = of_rows.chain(it.summary.revision).collect();
+    numbers.into_iter().rev().take(4).collect()
+}
+
+pub(super) fn columns(it: &BranchDetail) -> Vec<String> {
+    let name = |(at, number): (usize, u32)| if at == 0 { format!("r{number}, now") } else { format!("r{number}") };
+    built(it).into_iter().enumerate().map(name).collect()
+}
+
+#[derive(Serialize)]
+pub(super) struct BuilderLine {
+    builder: String,
+    optional: bool,
+    cells: Vec<Cell>,
+    says: String,
+}
+
+#[derive(Serialize)]
+struct Cell {
+    old: bool,
+    page: Option<String>,
+    look: &'static str,
+    word: String,
+    time: String,
+}
+
+pub(super) fn builders(it: &BranchDetail, now: UnixMs) -> Vec<BuilderLine> {
+    let revisions = built(it);
+    let cell = |(at, build): (usize, Option<&api::BuildSummary>)| match build {
+        Some(build) => Cell {
+            old: at > 0,
+            page: Some(build.page.clone()),
+            look: look(build.look),
+            word: build.word.clone(),
+            time: ran(build, now).unwrap_or_else(|| build.word.clone()),
+        },
+        None => Cell { old: at > 0, page: None, look: "waiting", word: String::new(), time: String::new() },
+    };
+    let line = |row: &api::BuilderRow| BuilderLine {
+        builder: row.builder.clone(),
+        optional: !row.required,
+        cells: revisions.iter().map(|r| row.builds.iter().find(|b| b.revision == *r)).enumerate().map(cell).collect(),
+        says: says(row),
+    };
+    it.builders.iter().map(line).collect()
+}
+
+fn says(row: &api::BuilderRow) -> String {
+    let newest = row.builds.first();
+    let slave = newest.and_then(|b| b.slave.as_ref()).map(|slave| format!("on {slave}"));
+    let word = newest.filter(|b| row.says.is_empty() || b.word != "passed").map(|b| b.word.clone());
+    let parts = [word, Some(row.says.clone()).filter(|s| !s.is_empty()), slave];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+#[derive(Serialize)]
+pub(super) struct CommitLine {
+    id: Commit,
+    subject: String,
+    body: String,
+    author: String,
+    email: String,
+    authored: When,
+}
+
+impl CommitLine {
+    pub(super) fn of(it: &api::Commit, now: UnixMs) -> Self {
+        Self {
+            id: Commit::from(&it.id),
+            subject: it.subject.clone(),
+            body: it.body.trim().to_owned(),
+            author: it.author.clone(),
+            email: it.email.clone(),
+            authored: When::new(it.authored_ms, now),
+        }
+    }
+}
+
+pub(super) fn commits_note(it: &BranchDetail) -> String {
+    let all = it.revisions.first().filter(|r| r.refused.is_none()).map_or(0, |r| r.commits as usize);
+    match it.commits.len() {
+        0 => String::new(),
+        shown if shown < all => format!("the newest {shown} of {all}"),
+        shown => format!("{shown}, newest first"),
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct FileView {
+    id: String,
+    path: String,
+    old_path: Option<String>,
+    notes: Vec<String>,
+    added: u64,
+    removed: u64,
+    lines: Vec<DiffRow>,
+    left_out: Option<String>,
+}
+
+pub(super) fn files(diff: &Diff) -> Vec<FileView> {
+    let view = |(n, file): (usize, &DiffFile)| {
+        let id = format!("f{n}");
+        FileView {
+            lines: diff_rows(&file.lines, Some(&id)),
+            id,
+            path: file.path.clone(),
+            old_path: file.old_path.clone(),
+            notes: file.notes.clone(),
+            added: file.added,
+            removed: file.removed,
+            left_out: Some(file.lines_left_out).filter(|n| *n > 0).map(|n| {
+                let lines = count(usize::try_from(n).unwrap_or(usize::MAX), "more line is", "more lines are");
+                format!("{lines} left out: fetch it with plain git to read them.")
+            }),
+        }
+    };
+    (1..).zip(&diff.files).map(view).collect()
+}
+
+pub(super) fn diff_note(it: &BranchDetail) -> String {
+    let Diff { files, added, removed, .. } = &it.diff;
+    let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
+    let what = if made { "mainline to candidate" } else { "merge base to revision" };
+    if files.is_empty() {
+        return String::new();
+    }
+    format!("{what}: {}, +{added} −{removed}", count(files.len(), "file", "files"))
+}
+
+#[derive(Serialize)]
+pub(super) struct RevisionLine {
+    number: u32,
+    id: Commit,
+    subject: String,
+    commits: u32,
+    seen: When,
+    refused: Option<RefusalView>,
+}
+
+impl RevisionLine {
+    pub(super) fn of(it: &Revision, now: UnixMs) -> Self {
+        Self {
+            number: it.number,
+            id: Commit::from(&it.commit),
+            subject: it.subject.clone(),
+            commits: it.commits,
+            seen: When::new(it.seen_ms, now),
+            refused: it.refused.as_ref().map(RefusalView::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct EventLine {
+    at: When,
+    look: &'static str,
+    text: String,
+    page: Option<String>,
+    actor: Option<String>,
+}
+
+impl EventLine {
+    pub(super) fn of(it: &Event, project: &ProjectName, now: UnixMs) -> Self {
+        Self {
+            at: When::new(it.at_ms, now),
+            look: look(it.look),
+            text: it.text.clone(),
+            page: it.build.map(|id| crate::names::build_page(project, id)),
+            actor: Some(it.actor.clone()).filter(|actor| actor != "bb" && !it.text.contains(actor.as_str())),
+        }
+    }
+}
+
+/// What stands beside the verdict.
+pub(super) fn facts(it: &BranchDetail, now: UnixMs) -> Vec<Fact> {
+    let mut facts = vec![Fact::new("State", it.summary.verdict.state.clone())];
+    if let Some(entry) = it.queue.first() {
+        if let Some(place) = entry.place {
+            facts.push(Fact::new("Queue", format!("place {place}")));
+        }
+        if let Some(landed) = &entry.landed {
+            facts.push(Fact::new("Landed as", landed.short()));
+        }
+        facts.push(Fact::new("Accepted", format!("r{} by {}", entry.revision, entry.accepted_by)));
+    }
+    let running = it.builders.iter().flat_map(|r| r.builds.first()).filter(|b| b.word == "running");
+    for build in running {
+        facts.push(Fact::new("Running", format!("{} for {}", build.builder, ran(build, now).unwrap_or_default())));
+    }
+    facts.push(Fact::new("Code", it.summary.verdict.code.clone()));
+    facts
+}

@@ -1,0 +1,188 @@
+//! A project's overview: is mainline well, and what needs whom.
+
+use super::frame::At;
+use super::parts::{BuildLine, EntryLine, Marks, sentence};
+use super::words::{Commit, Fact, When, count, look};
+use super::{Context, Pages, PagesError};
+use protocol::UnixMs;
+use protocol::api::{BranchSummary, Landing, Overview, Slave, WouldLand};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct View {
+    name: String,
+    mainline: String,
+    url: String,
+    look: &'static str,
+    headline: String,
+    then: String,
+    tip: Option<Commit>,
+    tip_seen: Option<When>,
+    recipe_from: Option<String>,
+    turns: Vec<Fact>,
+    empty: bool,
+    publish_line: String,
+    branches: String,
+    queue_page: String,
+    needs: Vec<NeedsLine>,
+    needs_count: usize,
+    running: Vec<BuildLine>,
+    running_count: String,
+    queue: Vec<EntryLine>,
+    queue_count: String,
+    landed: Vec<LandedLine>,
+    slaves: Vec<SlaveLine>,
+    slaves_note: String,
+}
+
+#[derive(Serialize)]
+struct NeedsLine {
+    name: String,
+    page: String,
+    look: &'static str,
+    line: String,
+    ready: bool,
+    marks: Marks,
+}
+
+#[derive(Serialize)]
+struct LandedLine {
+    branch: String,
+    page: String,
+    title: String,
+    id: Commit,
+    at: When,
+}
+
+#[derive(Serialize)]
+struct SlaveLine {
+    name: String,
+    look: &'static str,
+    word: String,
+    says: String,
+}
+
+/// Whether a maintainer can accept it now.
+fn ready(branch: &BranchSummary) -> bool {
+    branch.verdict.would_land == WouldLand::NotYet && branch.verdict.state == "ready"
+}
+
+fn needs(branch: &BranchSummary) -> NeedsLine {
+    let verdict = &branch.verdict;
+    NeedsLine {
+        name: branch.name.to_string(),
+        page: branch.page.clone(),
+        look: look(verdict.look),
+        line: sentence(&format!(
+            "{}: {} {}",
+            super::words::capital(&verdict.state),
+            verdict.next.who,
+            verdict.next.what
+        )),
+        ready: ready(branch),
+        marks: Marks::of(&branch.marks),
+    }
+}
+
+fn slave(slave: &Slave) -> SlaveLine {
+    let says = match slave.builds.as_slice() {
+        [] if !slave.connected => "not connected".to_owned(),
+        [] if slave.said_reason.is_empty() => format!("runs nothing, {}", count(slave.slots as usize, "slot", "slots")),
+        [] => slave.said_reason.clone(),
+        builds => {
+            let names: Vec<String> = builds.iter().map(|b| format!("{} #{}", b.builder, b.id)).collect();
+            format!("runs {}", names.join(", "))
+        }
+    };
+    SlaveLine { name: slave.name.to_string(), look: look(slave.look), word: slave.word.clone(), says }
+}
+
+fn landing(landing: &Landing, now: UnixMs) -> LandedLine {
+    LandedLine {
+        branch: landing.branch.to_string(),
+        page: landing.page.clone(),
+        title: landing.title.clone(),
+        id: Commit::from(&landing.commit),
+        at: When::new(landing.landed_ms, now),
+    }
+}
+
+/// The answer: its look, its first sentence, and what follows.
+fn answer(it: &Overview) -> (&'static str, String, String) {
+    let project = &it.project;
+    let able = it.needs_person.iter().filter(|b| ready(b)).count();
+    let turn = match (able, it.turns.maintainer) {
+        (0, 0) => "Nothing waits for a maintainer.".to_owned(),
+        (0, n) => format!("{} for a maintainer or an admin.", count(n as usize, "branch waits", "branches wait")),
+        (n, _) => format!("{} ready to be accepted.", count(n, "branch is", "branches are")),
+    };
+    if let Some(trouble) = &project.trouble {
+        return ("exception", format!("Nothing can land: {trouble}"), turn);
+    }
+    if project.tip.is_none() {
+        return ("waiting", "Mainline is not read yet".to_owned(), "bb is fetching it.".to_owned());
+    }
+    if project.paused {
+        return (
+            "waiting",
+            "The queue is paused: nothing lands".to_owned(),
+            format!("{turn} Testing of branches goes on."),
+        );
+    }
+    if project.live == 0 {
+        let headline =
+            if it.landed.is_empty() { "Nothing is published yet" } else { "Nothing is on its way to mainline" };
+        return ("passed", headline.to_owned(), "Next: you publish a branch.".to_owned());
+    }
+    let live = count(project.live as usize, "branch is live", "branches are live");
+    let queue = match project.queued {
+        0 => "the queue is empty".to_owned(),
+        n => format!("{n} in the queue"),
+    };
+    ("passed", format!("Mainline takes landings; {live}, {queue}"), turn)
+}
+
+impl Pages {
+    /// A project's overview.
+    ///
+    /// # Errors
+    /// When the templates, which a user can override, can't be filled.
+    pub(crate) fn overview(&self, context: &Context, it: &Overview) -> Result<String, PagesError> {
+        let (project, now, base) = (&it.project, context.now, context.base());
+        let (look, headline, then) = answer(it);
+        let able = it.slaves.iter().filter(|s| s.connected && matches!(s.word.as_str(), "eager" | "reluctant")).count();
+        let branches = |n: u32| count(n as usize, "branch", "branches");
+        let view = View {
+            name: project.name.to_string(),
+            mainline: project.mainline.clone(),
+            url: project.url.clone(),
+            look,
+            headline,
+            then,
+            tip: project.tip.as_ref().map(Commit::from),
+            tip_seen: project.tip_seen_ms.map(|at| When::new(at, now)),
+            recipe_from: Some(project.recipe_from.clone()).filter(|from| !from.is_empty()),
+            turns: vec![
+                Fact::new("By themselves", branches(it.turns.bb)),
+                Fact::new("Need a maintainer", branches(it.turns.maintainer)),
+                Fact::new("Need their author", branches(it.turns.author)),
+            ],
+            empty: project.live == 0 && it.landed.is_empty(),
+            publish_line: "bb publish URL BRANCH".to_owned(),
+            branches: format!("{base}/branches"),
+            queue_page: format!("{base}/queue"),
+            needs: it.needs_person.iter().map(needs).collect(),
+            needs_count: it.needs_person.len(),
+            running: it.running.iter().map(|b| BuildLine::of(b, now)).collect(),
+            running_count: count(it.running.len(), "build", "builds"),
+            queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
+            queue_count: count(it.queue.len(), "branch", "branches"),
+            landed: it.landed.iter().map(|l| landing(l, now)).collect(),
+            slaves: it.slaves.iter().map(slave).collect(),
+            slaves_note: format!("{able} of {} take builds", it.slaves.len()),
+        };
+        let frame = context.frame(self, At::Overview, project.name.as_str());
+        let frame = frame.renewed_by(&[("project", project.name.as_str())]).publish_first(view.empty);
+        self.render("overview", frame, view)
+    }
+}

@@ -1,0 +1,195 @@
+//! What several pages show: the verdict, a row of marks, a diff, a build's line.
+
+use super::words::{self, Commit, When, look, would};
+use protocol::UnixMs;
+use protocol::api::{BuildSummary, DiffKind, DiffLine, Look, Mark, Next, Verdict};
+use serde::Serialize;
+
+/// The answer of a page.
+#[derive(Debug, Serialize)]
+pub(super) struct VerdictView {
+    pub(super) look: &'static str,
+    pub(super) headline: String,
+    pub(super) who: Option<String>,
+    pub(super) what: String,
+    pub(super) needs: Vec<NeedView>,
+}
+
+/// One thing that must be met.
+#[derive(Debug, Serialize)]
+pub(super) struct NeedView {
+    look: &'static str,
+    text: String,
+    page: Option<String>,
+}
+
+impl VerdictView {
+    /// A branch's.
+    pub(super) fn of(verdict: &Verdict) -> Self {
+        let because = &verdict.because;
+        let headline = if verdict.look == Look::Landed {
+            format!("Landed, {because}")
+        } else if because.is_empty() {
+            format!("Would land: {}", would(verdict.would_land))
+        } else {
+            format!("Would land: {}, {because}", would(verdict.would_land))
+        };
+        let needs = verdict.needs.iter().map(|need| NeedView {
+            look: look(need.look),
+            text: need.text.clone(),
+            page: need.page.clone().filter(|page| page.starts_with('#') || page.starts_with("/p/")),
+        });
+        Self {
+            look: look(verdict.look),
+            headline,
+            who: Some(verdict.next.who.clone()).filter(|w| !w.is_empty()),
+            what: sentence(&verdict.next.what),
+            needs: needs.collect(),
+        }
+    }
+}
+
+/// A text with a full stop at its end.
+pub(super) fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    if text.is_empty() || text.ends_with(['.', '?', '…']) { text.to_owned() } else { format!("{text}.") }
+}
+
+/// Whose turn it is, one line; none when nobody's.
+pub(super) fn next_line(next: &Next) -> Option<String> {
+    (!next.who.is_empty() && next.who != "nobody").then(|| sentence(&format!("{} {}", next.who, next.what)))
+}
+
+/// A row of builders' marks: one image whose label says it all.
+#[derive(Debug, Serialize)]
+pub(super) struct Marks {
+    label: String,
+    looks: Vec<&'static str>,
+}
+
+impl Marks {
+    pub(super) fn of(marks: &[Mark]) -> Self {
+        let label = marks.iter().map(|m| {
+            let optional = if m.required { "" } else { " (optional)" };
+            format!("{}{optional} {}", m.builder, m.word)
+        });
+        Self { label: label.collect::<Vec<_>>().join(", "), looks: marks.iter().map(|m| look(m.look)).collect() }
+    }
+}
+
+/// A line of a diff.
+#[derive(Debug, Serialize)]
+pub(super) struct DiffRow {
+    hunk: bool,
+    class: &'static str,
+    id: Option<String>,
+    old: Option<u32>,
+    new: Option<u32>,
+    sign: &'static str,
+    text: String,
+}
+
+/// The rows of a diff; new lines get an id after `prefix`, if there is one.
+pub(super) fn diff_rows(lines: &[DiffLine], prefix: Option<&str>) -> Vec<DiffRow> {
+    let row = |line: &DiffLine| {
+        let (class, sign) = match line.kind {
+            DiffKind::Hunk => ("hunk", ""),
+            DiffKind::Context => ("ctx", ""),
+            DiffKind::Add => ("add", "+"),
+            DiffKind::Delete => ("del", "−"),
+        };
+        DiffRow {
+            hunk: line.kind == DiffKind::Hunk,
+            class,
+            id: prefix.zip(line.new).filter(|_| line.kind != DiffKind::Hunk).map(|(p, n)| format!("{p}-{n}")),
+            old: line.old,
+            new: line.new,
+            sign,
+            text: line.text.clone(),
+        }
+    };
+    lines.iter().map(row).collect()
+}
+
+/// A build, one line.
+#[derive(Debug, Serialize)]
+pub(super) struct BuildLine {
+    id: String,
+    builder: String,
+    branch: String,
+    branch_page: String,
+    revision: u32,
+    look: &'static str,
+    word: String,
+    says: String,
+    slave: Option<String>,
+    for_queue: bool,
+    page: String,
+    ran: Option<String>,
+}
+
+impl BuildLine {
+    pub(super) fn of(build: &BuildSummary, now: UnixMs) -> Self {
+        Self {
+            id: build.id.to_string(),
+            builder: build.builder.clone(),
+            branch: build.branch.to_string(),
+            branch_page: crate::names::branch_page(&build.project, &build.branch),
+            revision: build.revision,
+            look: look(build.look),
+            word: build.word.clone(),
+            says: build.says.clone(),
+            slave: build.slave.as_ref().map(ToString::to_string),
+            for_queue: build.for_queue,
+            page: build.page.clone(),
+            ran: ran(build, now),
+        }
+    }
+}
+
+/// How long a build ran, until now if it still does.
+pub(super) fn ran(build: &BuildSummary, now: UnixMs) -> Option<String> {
+    words::between(build.started_ms, Some(build.finished_ms.unwrap_or(now)))
+}
+
+/// A place in the queue, now or before.
+#[derive(Debug, Serialize)]
+pub(super) struct EntryLine {
+    branch: String,
+    title: String,
+    page: String,
+    look: &'static str,
+    revision: u32,
+    id: Commit,
+    accepted_by: String,
+    accepted: When,
+    place: Option<u32>,
+    code: String,
+    says: String,
+    next: Option<String>,
+    marks: Marks,
+    landed: Option<Commit>,
+    left: Option<When>,
+}
+
+impl EntryLine {
+    pub(super) fn of(entry: &protocol::api::QueueEntry, now: UnixMs) -> Self {
+        Self {
+            branch: entry.branch.to_string(),
+            title: entry.title.clone(),
+            page: entry.page.clone(),
+            look: look(entry.look),
+            revision: entry.revision,
+            id: Commit::from(&entry.commit),
+            accepted_by: entry.accepted_by.clone(),
+            accepted: When::new(entry.accepted_ms, now),
+            place: entry.place,
+            code: entry.code.clone(),
+            says: words::capital(&sentence(&entry.says)),
+            next: next_line(&entry.next),
+            marks: Marks::of(&entry.marks),
+            landed: entry.landed.as_ref().map(Commit::from),
+            left: entry.left_ms.map(|at| When::new(at, now)),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The queue: when does mine land, and what holds it up.
+
+use super::frame::At;
+use super::parts::{EntryLine, sentence};
+use super::words::{Commit, Fact, When, count, look};
+use super::{Context, Pages, PagesError};
+use protocol::api::{Look, Queue};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct View {
+    page: String,
+    count_note: String,
+    steer: Option<Steer>,
+    look: &'static str,
+    headline: String,
+    who: Option<String>,
+    what: String,
+    facts: Vec<Fact>,
+    tip: Option<Commit>,
+    tip_seen: Option<When>,
+    trouble: Option<String>,
+    entries: Vec<EntryLine>,
+    left: Vec<EntryLine>,
+}
+
+#[derive(Serialize)]
+struct Steer {
+    verb: &'static str,
+    label: &'static str,
+}
+
+/// The answer: its look and its first sentence.
+fn answer(it: &Queue) -> (&'static str, String) {
+    match it.entries.first() {
+        _ if it.project.trouble.is_some() => {
+            ("exception", format!("Nothing can land: {}", it.project.trouble.as_deref().unwrap_or_default()))
+        }
+        _ if it.project.paused => ("waiting", "Paused: nothing lands until a maintainer resumes it".to_owned()),
+        None => ("passed", "Empty: what is accepted now is tested at once".to_owned()),
+        Some(first) => {
+            let look = if first.look == Look::Accepted { "running" } else { look(first.look) };
+            (look, format!("Running: {} is next, {}", first.branch, first.says))
+        }
+    }
+}
+
+impl Pages {
+    /// The queue's page; `may` says whether the reader may pause and resume it.
+    ///
+    /// # Errors
+    /// When the templates, which a user can override, can't be filled.
+    pub(crate) fn queue(&self, context: &Context, it: &Queue, may: bool) -> Result<String, PagesError> {
+        let now = context.now;
+        let (look, headline) = answer(it);
+        let next = it.entries.first().map(|e| &e.next).filter(|n| !n.who.is_empty() && n.who != "nobody");
+        let (who, what) = match next {
+            _ if it.project.paused => (Some("a maintainer".to_owned()), "resumes it.".to_owned()),
+            Some(next) => (Some(next.who.clone()), sentence(&next.what)),
+            None => (None, String::new()),
+        };
+        let landed = it.left.iter().filter(|e| e.landed.is_some()).count();
+        let view = View {
+            page: format!("{}/queue", context.base()),
+            count_note: format!("{} accepted", count(it.entries.len(), "branch is", "branches are")),
+            steer: may.then_some(if it.project.paused {
+                Steer { verb: "resume", label: "Resume" }
+            } else {
+                Steer { verb: "pause", label: "Pause" }
+            }),
+            look,
+            headline,
+            who,
+            what,
+            facts: vec![
+                Fact::new("In the queue", it.entries.len().to_string()),
+                Fact::new("Landed lately", landed.to_string()),
+                Fact::new("Left without", (it.left.len() - landed).to_string()),
+            ],
+            tip: it.project.tip.as_ref().map(Commit::from),
+            tip_seen: it.project.tip_seen_ms.map(|at| When::new(at, now)),
+            trouble: it.project.trouble.clone(),
+            entries: it.entries.iter().map(|e| EntryLine::of(e, now)).collect(),
+            left: it.left.iter().map(|e| EntryLine::of(e, now)).collect(),
+        };
+        let frame = context.frame(self, At::Queue, "Queue").renewed_by(&[("project", it.project.name.as_str())]);
+        self.render("queue", frame, view)
+    }
+}

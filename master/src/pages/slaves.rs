@@ -1,0 +1,155 @@
+//! The slaves and the locks: who builds now, who does not, and by whose word.
+
+use super::frame::At;
+use super::parts::BuildLine;
+use super::words::{Fact, When, count, look};
+use super::{Context, Pages, PagesError};
+use protocol::api::{Lock, Slave};
+use protocol::wire::Availability;
+use protocol::{BuildId, ProjectName, UnixMs};
+use serde::Serialize;
+use std::collections::HashMap;
+
+#[derive(Serialize)]
+struct View {
+    look: &'static str,
+    headline: String,
+    who: Option<&'static str>,
+    what: &'static str,
+    facts: Vec<Fact>,
+    slaves: Vec<Line>,
+    steer: bool,
+    url: String,
+    locks: Vec<LockLine>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    labels: String,
+    look: &'static str,
+    word: String,
+    said: String,
+    admin: String,
+    choices: Vec<Choice>,
+    since: Option<When>,
+    slots: u32,
+    taken: usize,
+    isolation: &'static str,
+    isolation_notes: Vec<String>,
+    why: String,
+    builds: Vec<BuildLine>,
+    machine: String,
+    bb: String,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    word: &'static str,
+    chosen: bool,
+}
+
+#[derive(Serialize)]
+struct LockLine {
+    name: String,
+    scope: &'static str,
+    shares: String,
+    held: Vec<Holder>,
+    waiting: Vec<Holder>,
+}
+
+#[derive(Serialize)]
+struct Holder {
+    id: String,
+    page: String,
+}
+
+fn line(slave: &Slave, now: UnixMs) -> Line {
+    let all = [Availability::Eager, Availability::Reluctant, Availability::Unavailable];
+    Line {
+        name: slave.name.to_string(),
+        labels: slave.labels.join(" "),
+        look: look(slave.look),
+        word: slave.word.clone(),
+        said: if slave.connected { slave.said.as_str().to_owned() } else { "offline".to_owned() },
+        admin: slave.admin.as_str().to_owned(),
+        choices: all.iter().map(|a| Choice { word: a.as_str(), chosen: *a == slave.admin }).collect(),
+        since: slave.since_ms.map(|at| When::new(at, now)),
+        slots: slave.slots,
+        taken: slave.builds.len(),
+        isolation: slave.isolation.as_str(),
+        isolation_notes: slave.isolation_notes.clone(),
+        why: slave.said_reason.clone(),
+        builds: slave.builds.iter().map(|b| BuildLine::of(b, now)).collect(),
+        machine: slave.machine.clone(),
+        bb: slave.bb.clone(),
+    }
+}
+
+/// Builds that hold or wait for a lock, linked where their project is known.
+fn lock(lock: &Lock, projects: &HashMap<BuildId, ProjectName>) -> LockLine {
+    let holder = |id: &BuildId| {
+        let page = projects.get(id).map(|project| crate::names::build_page(project, *id))?;
+        Some(Holder { id: id.to_string(), page })
+    };
+    let taken: u32 = lock.held.iter().map(|(_, n)| n).sum();
+    LockLine {
+        name: lock.name.clone(),
+        scope: if lock.scope == "slave" { "on each slave" } else { "of the master" },
+        shares: if lock.scope == "slave" {
+            format!("{taken} taken, {} on each", lock.shares)
+        } else {
+            format!("{taken} of {}", lock.shares)
+        },
+        held: lock.held.iter().filter_map(|(id, _)| holder(id)).collect(),
+        waiting: lock.waiting.iter().filter_map(holder).collect(),
+    }
+}
+
+impl Pages {
+    /// The slaves and the locks; `builds` says of which project the locks' builds are, `may` whether the reader may
+    /// steer slaves.
+    ///
+    /// # Errors
+    /// When the templates, which a user can override, can't be filled.
+    pub(crate) fn slaves(
+        &self,
+        context: &Context,
+        slaves: &[Slave],
+        locks: &[Lock],
+        builds: &HashMap<BuildId, ProjectName>,
+        may: bool,
+    ) -> Result<String, PagesError> {
+        let able = |s: &&Slave| matches!(s.word.as_str(), "eager" | "reluctant");
+        let takers = slaves.iter().filter(able).count();
+        let slots: u32 = slaves.iter().filter(able).map(|s| s.slots).sum();
+        let taken: usize = slaves.iter().map(|s| s.builds.len()).sum();
+        let (look, headline) = match (slaves.len(), takers) {
+            (0, _) => ("warnings", "No slave has ever connected: nothing can be built".to_owned()),
+            (_, 0) => ("failed", "No slave takes builds".to_owned()),
+            (all, n) if n == all && n == 1 => ("passed", "The one slave takes builds".to_owned()),
+            (all, n) if n == all => ("passed", format!("All {n} take builds")),
+            (all, n) => ("warnings", format!("{n} of {all} take builds")),
+        };
+        let (who, what) = match takers {
+            0 => (Some("an admin"), "connects a slave, or makes one available."),
+            _ => (None, ""),
+        };
+        let view = View {
+            look,
+            headline,
+            who,
+            what,
+            facts: vec![
+                Fact::new("Slots", format!("{taken} of {slots} taken")),
+                Fact::new("Offline", count(slaves.iter().filter(|s| !s.connected).count(), "slave", "slaves")),
+                Fact::new("Locks", count(locks.len(), "lock", "locks")),
+            ],
+            slaves: slaves.iter().map(|s| line(s, context.now)).collect(),
+            steer: may,
+            url: context.url.clone(),
+            locks: locks.iter().map(|l| lock(l, builds)).collect(),
+        };
+        self.render("slaves", context.frame(self, At::Slaves, "Slaves"), view)
+    }
+}
