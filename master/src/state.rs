@@ -162,11 +162,6 @@ impl Shared {
         lock(&self.waits).get(&build).cloned()
     }
 
-    /// All of that.
-    pub(crate) fn waits(&self) -> HashMap<BuildId, Wait> {
-        lock(&self.waits).clone()
-    }
-
     pub(crate) fn set_waits(&self, waits: HashMap<BuildId, Wait>) {
         *lock(&self.waits) = waits;
     }

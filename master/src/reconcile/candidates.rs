@@ -10,7 +10,6 @@ use protocol::CommitId;
 use protocol::api::{CandidateOutcome, DiffKind, DiffLine, Refusal};
 use similar::{ChangeTag, TextDiff};
 use tracker::candidate::{self, CandidateRequest, Identity, Message};
-use tracker::mirror::MirrorError;
 
 /// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
 const TURN: u32 = 8;
@@ -31,22 +30,21 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     let more = wanted.len() == TURN as usize;
     for (branch, revision) in wanted {
         let request = request(shared, project, &branch, &revision, &tip, &day)?;
-        let text = serde_json::to_string(&request).map_err(|e| StepError::Tracker(e.to_string()))?;
-        let made = project.mirror.candidate(&request).await.map_err(|e| StepError::Tracker(e.to_string()))?;
+        let text = serde_json::to_string(&request)?;
+        let made = project.mirror.candidate(&request).await?;
         let (outcome, detail, changes_recipe) = record(made)?;
         let mut recipe_trouble = None;
         if let Outcome::Made(made) = &outcome {
             if changes_recipe
-                && let RecipeState::Broken(it) =
-                    recipes::of_candidate(shared, project, &made.commit).await.map_err(failed)?
+                && let RecipeState::Broken(it) = recipes::of_candidate(shared, project, &made.commit).await?
             {
                 recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
             }
             let newest = shared.store.newest_revision(branch.id).await?.is_some_and(|r| r.id == revision.id);
             let (name, commit) = (&branch.name, &made.commit);
-            project.mirror.keep_candidate(name, revision.number, commit).await.map_err(failed)?;
+            project.mirror.keep_candidate(name, revision.number, commit).await?;
             if newest {
-                project.mirror.set_candidate(name, commit).await.map_err(failed)?;
+                project.mirror.set_candidate(name, commit).await?;
             }
         }
         let new =
@@ -58,10 +56,6 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         }
     }
     Ok(if more { Again::Now } else { Again::AtTick })
-}
-
-fn failed(error: MirrorError) -> StepError {
-    StepError::Tracker(error.to_string())
 }
 
 fn request(
@@ -82,7 +76,7 @@ fn request(
         revision: revision.number,
         mainline: tip.clone(),
         commit: revision.commit.clone(),
-        date: day.parse().map_err(|e: jiff::Error| StepError::Tracker(e.to_string()))?,
+        date: day.parse::<jiff::civil::Date>()?,
         changelog: own.changelog,
         fragments: own.fragments,
         message: Message {
@@ -103,7 +97,7 @@ fn request(
 fn record(made: candidate::CandidateOutcome) -> Result<(Outcome, CandidateOutcome, bool), StepError> {
     Ok(match made {
         candidate::CandidateOutcome::Made(made) => {
-            let tree = made.tree.parse().map_err(|e: protocol::id::NoCommitId| StepError::Tracker(e.to_string()))?;
+            let tree = made.tree.parse()?;
             let changelog = made.changelog.map(|change| diff(&change.before, &change.after)).unwrap_or_default();
             let detail = CandidateOutcome::Made {
                 commit: made.commit.clone(),

@@ -20,8 +20,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     match project.mirror.update_mainline(&url, &branch).await {
         Ok(tip) => {
             let known = shared.store.project_by_id(project.id).await?;
-            let recipe =
-                recipes::of_mainline(shared, project, &tip).await.map_err(|e| StepError::Tracker(e.to_string()))?;
+            let recipe = recipes::of_mainline(shared, project, &tip).await?;
             let from = match &recipe {
                 RecipeState::Fine(it) => it.from.clone(),
                 RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => String::new(),

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracker::candidate::CandidateError;
+use tracker::mirror::{MirrorError, OfficialError};
 
 /// The longest a loop waits without being woken.
 const TICK: Duration = Duration::from_secs(30);
@@ -33,7 +35,19 @@ pub(crate) enum StepError {
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
-    Tracker(String),
+    Mirror(#[from] MirrorError),
+    #[error("{0}")]
+    Candidate(#[from] CandidateError),
+    #[error("{0}")]
+    Official(#[from] OfficialError),
+    #[error("{0}")]
+    Settings(String),
+    #[error("a stored value can't be read or written: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("a date can't be read: {0}")]
+    Date(#[from] jiff::Error),
+    #[error("{0}")]
+    Id(#[from] protocol::id::NoCommitId),
     #[error("a log can't be deleted: {0}")]
     Log(#[from] std::io::Error),
 }

@@ -113,7 +113,7 @@ async fn stack(
     let outcome = match (&candidate.outcome, &candidate.detail) {
         (Outcome::Made(made), _) => {
             let own = recipes::of_candidate(shared, project, &made.commit).await;
-            match own.map_err(|e| StepError::Tracker(e.to_string()))? {
+            match own? {
                 RecipeState::Fine(in_use) => {
                     let builders = gate::builders::builders_for(&in_use.recipe);
                     let builders =
@@ -211,8 +211,8 @@ async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -
 /// Pushes what an open landing says.
 async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Result<(), StepError> {
     let Some(landing) = shared.store.open_landing(project.id).await? else { return Ok(()) };
-    let (url, mainline) = mainline::official(project).map_err(StepError::Tracker)?;
-    let request = serde_json::from_str(&candidate.request).map_err(|e| StepError::Tracker(e.to_string()))?;
+    let (url, mainline) = mainline::official(project).map_err(StepError::Settings)?;
+    let request = serde_json::from_str(&candidate.request)?;
     let step = Step { request, commit: landing.to.clone() };
     match project.mirror.land(&url, &mainline, &landing.from, &[step]).await {
         Ok(_) => {
@@ -222,10 +222,8 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
             tracing::info!(project = %project.name, branch = %branch.name, commit = landing.to.short(), "landed");
             project.look_at_mainline();
         }
-        Err(LandError::Unreachable(_)) => {
-            // Whether it landed is not known: the intent stays, and the remote's ref decides.
-            return Err(StepError::Tracker("the official repository can't be reached".to_owned()));
-        }
+        // Whether it landed is not known: the intent stays, and the remote's ref decides.
+        Err(LandError::Unreachable(error)) => return Err(error.into()),
         Err(error) => {
             tracing::warn!(project = %project.name, %error, "landing failed");
             if !matches!(error, LandError::Moved { .. }) {
@@ -243,10 +241,9 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
 /// Decides by the remote's ref what came of a landing whose outcome is not recorded.
 async fn finish_landing(shared: &Shared, project: &Guarded, _claim: Claim) -> Result<Again, StepError> {
     let Some(landing) = shared.store.open_landing(project.id).await? else { return Ok(Again::Now) };
-    let (url, mainline) = mainline::official(project).map_err(StepError::Tracker)?;
-    let failed = |e: &dyn std::error::Error| StepError::Tracker(e.to_string());
-    let now = project.mirror.update_mainline(&url, &mainline).await.map_err(|e| failed(&e))?;
-    let relation = project.mirror.relation(&now, &landing.to).await.map_err(|e| failed(&e))?;
+    let (url, mainline) = mainline::official(project).map_err(StepError::Settings)?;
+    let now = project.mirror.update_mainline(&url, &mainline).await?;
+    let relation = project.mirror.relation(&now, &landing.to).await?;
     use tracker::mirror::Relation;
     if matches!(relation, Relation::Same | Relation::Behind) {
         let entry = shared.store.entry(landing.entry).await?;

@@ -174,7 +174,7 @@ async fn admit(
             new.commit = admitted;
             describe(shared, project, &mut new).await?;
         }
-        Err(AdmissionError::Mirror(error)) => return Err(StepError::Tracker(error.to_string())),
+        Err(AdmissionError::Mirror(error)) => return Err(error.into()),
         Err(error) if error.may_pass() => return Ok(Err(trouble(&error))),
         // What can't get better by itself is the revision's own fault: it is recorded, and not fetched again.
         Err(error) => new.refusal = Some(error.refusal()),
@@ -185,13 +185,11 @@ async fn admit(
 
 /// Fills in what people read of a revision.
 async fn describe(shared: &Shared, project: &Guarded, new: &mut NewRevision) -> Result<(), StepError> {
-    let failed = |e: &dyn std::error::Error| StepError::Tracker(e.to_string());
-    let head = project.mirror.commit(&new.commit).await.map_err(|e| failed(&e))?;
+    let head = project.mirror.commit(&new.commit).await?;
     new.subject = head.subject;
     new.author = head.author;
     if let Some(tip) = shared.store.project_by_id(project.id).await?.tip
-        && let Relation::Ahead { commits, .. } =
-            project.mirror.relation(&tip, &new.commit).await.map_err(|e| failed(&e))?
+        && let Relation::Ahead { commits, .. } = project.mirror.relation(&tip, &new.commit).await?
     {
         new.commits = commits;
     }
