@@ -292,8 +292,11 @@ async fn a_build_is_given_out_once(place: Place) {
     let world = place.open().await;
     let (.., build) = world.waiting().await;
     let slave = world.slave().await;
+    assert!(world.store.served().await.unwrap().is_empty());
     let given = world.store.give_out(build.id, slave.id).await.unwrap().unwrap();
     assert_eq!(given.state, BuildRowState::Running);
+    let served = world.store.served().await.unwrap();
+    assert_eq!(served.into_values().collect::<Vec<_>>(), [given.started.unwrap()]);
     assert!(world.store.give_out(build.id, slave.id).await.unwrap().is_none());
     world.store.take_back(given.reference()).await.unwrap();
     let again = world.store.give_out(build.id, slave.id).await.unwrap().unwrap();
