@@ -244,9 +244,9 @@ impl<'a> Build<'a> {
             grace,
         };
         let ended = step::run(running, log, &bounds, &mut self.stop).await;
-        if let Ended::Lost = ended {
-            Sandbox::sweep_slot(self.slot).await;
-        }
+        // The supervisor has seen to it, unless it was itself killed or held up by the build.
+        let gone = Sandbox::sweep_slot(self.slot).await;
+        let ended = if gone { ended } else { Ended::Unending };
         let noted = notes::read(self.slot).await;
         let started = noted.started;
         let (result, exit_code, reason) = ended.judge(started);

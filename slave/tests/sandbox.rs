@@ -196,6 +196,34 @@ async fn processes_are_limited_where_builds_have_users_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_fork_bomb_is_ended() {
+    // Where nothing limits processes the bomb burns down by itself, or it would take the machine along.
+    let depth = if is_root() { 1000 } else { 5 };
+    let unique = process::unique();
+    let text = format!(
+        "bomb() {{ if [ $1 -gt 0 ]; then bomb $(($1-1)) & bomb $(($1-1)) & fi; sleep {unique} & }}; \
+         trap '' TERM; bomb {depth} 2>/dev/null; echo lit; sleep 1000"
+    );
+    for isolation in [WantedIsolation::None, WantedIsolation::Bubblewrap] {
+        let master = Master::start().await;
+        let mut config = config(&master, isolation);
+        config.limits.processes = 200;
+        let slave = Running::start(config);
+        let mut step = sh("bomb", &text);
+        step.timeout_s = Some(1);
+        master.give(assignment(1, vec![step, sh("next", "true")]));
+        let seen = master.finished(build(1)).await;
+        assert_eq!(seen.step(1).0, Failure);
+        assert!(process::sleepers(&unique).is_empty());
+        // The slot is as good as new.
+        master.give(assignment(2, vec![sh("test", "echo $(echo fine)")]));
+        let seen = master.finished(build(2)).await;
+        assert_eq!((seen.step(1).0, seen.log(1).as_str()), (Success, "fine\n"));
+        slave.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_file_is_not_longer_than_the_limit() {
     for isolation in [WantedIsolation::None, WantedIsolation::Bubblewrap] {
         let master = Master::start().await;

@@ -41,8 +41,8 @@ pub(super) enum Ended {
     Stopped(Stop),
     /// Its log can't be written.
     Unwritable(String),
-    /// So many of its processes can't be ended.
-    Unending(u32),
+    /// Some of its processes can't be ended.
+    Unending,
     /// Its supervisor died without a word.
     Lost,
 }
@@ -53,8 +53,7 @@ const SUPERVISOR: Duration = Duration::from_secs(30);
 /// How long output is waited for when everything that could print is gone.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
-/// Follows a step to its end. When this returns nothing of it runs any more, unless it is [`Ended::Lost`] or
-/// [`Ended::Unending`].
+/// Follows a step to its end. When this returns nothing of it runs any more, unless its supervisor failed.
 pub(super) async fn run(mut running: Running, log: &mut LogWriter, bounds: &Bounds, stop: &mut Stopped) -> Ended {
     let began = Instant::now();
     let times_out = bounds.timeout.map(|timeout| began + timeout);
@@ -139,9 +138,8 @@ impl Watch<'_> {
     async fn end(self, outcome: Option<Outcome>) -> Ended {
         let Self { log, cause, .. } = self;
         let left_behind = outcome.as_ref().map_or(0, |outcome| outcome.left_behind);
-        let survivors = outcome.as_ref().map_or(0, |outcome| outcome.survivors);
         let ended = match (cause, outcome) {
-            (_, Some(outcome)) if outcome.survivors > 0 => Ended::Unending(survivors),
+            (_, Some(outcome)) if outcome.survivors > 0 => Ended::Unending,
             (Some(cause), _) => cause,
             (None, Some(outcome)) => Ended::Itself(outcome.end),
             (None, None) => Ended::Lost,
@@ -175,7 +173,7 @@ impl Ended {
                 let reason = format!("the sandbox did not come up (exit code {code}); its words are in the log");
                 (BuildResult::Exception, None, Some(reason))
             }
-            Self::Itself(End::NotStarted(_)) | Self::Unwritable(_) | Self::Unending(_) | Self::Lost => {
+            Self::Itself(End::NotStarted(_)) | Self::Unwritable(_) | Self::Unending | Self::Lost => {
                 (BuildResult::Exception, None, Some(self.words()))
             }
             Self::Stopped(stop) => {
@@ -201,7 +199,7 @@ impl Ended {
             Self::Silent(limit) => format!("printed nothing for {}", time(limit.as_secs())),
             Self::TooMuch(limit) => format!("printed more than {}", size(*limit)),
             Self::Stopped(stop) => stop.result().1,
-            Self::Unending(count) => format!("{count} of its processes can't be ended"),
+            Self::Unending => "some of its processes can't be ended".to_owned(),
             Self::Lost => "its supervisor was killed".to_owned(),
         }
     }
