@@ -386,7 +386,7 @@ impl Run {
         match self.environment {
             Environment::Empty => {
                 command.env_clear();
-                command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+                command.env("PATH", self.git.path());
             }
             Environment::Admin => {
                 for (name, _) in std::env::vars_os().filter(|(name, _)| !is_the_admins(name)) {
