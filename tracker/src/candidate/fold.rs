@@ -175,6 +175,14 @@ fn fold(
     mut notes: Vec<String>,
 ) -> Tried<Folding> {
     let path = request.changelog.as_str();
+    if !is_path_in_tree(path) {
+        let text = format!("`changelog` names `{}`, which can't be a file of the repository", shown(path.as_bytes()));
+        return Ok(Err(refused(
+            "changelog-path",
+            text,
+            "name the file as `git ls-files` does, in `changelog` of .bb.toml",
+        )));
+    }
     let at = |tree| kept_at(tree, path);
     let (base, mainline, branch) = (at(&sides.base)?, at(&sides.mainline)?, at(&sides.branch)?);
     let is_untouched = branch == base || branch == mainline;
@@ -237,6 +245,12 @@ fn fold(
         }
         Err(error) => Ok(Err(not_folded(&error))),
     }
+}
+
+/// Whether git would take this for the path of a file: nothing absolute, nothing that leads out, nothing of its own.
+fn is_path_in_tree(path: &str) -> bool {
+    !path.contains('\0')
+        && path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
 }
 
 fn fragment<'a>(rules: &FragmentRules, taken: &'a Taken, author: &FragmentAuthor) -> Option<Fragment<'a>> {

@@ -23,6 +23,8 @@ struct Inner {
     version: Version,
     /// `prlimit` of util-linux, which sets limits before git starts.
     prlimit: Option<PathBuf>,
+    /// Where git finds its own helpers, such as ssh.
+    path: OsString,
     ssh: SshSettings,
 }
 
@@ -113,7 +115,7 @@ impl Explain for GitNotUsable {
 
 impl Git {
     /// Finds a git that is new enough: the configured one, else the first on PATH that is; older ones before it are
-    /// passed over.
+    /// passed over. Its helpers are found on the same PATH.
     ///
     /// # Errors
     /// When there is none, or the configured one is no git or too old.
@@ -156,14 +158,17 @@ impl Git {
 
     fn with(program: PathBuf, version: Version, folders: &[PathBuf]) -> Self {
         let prlimit = folders.iter().map(|folder| folder.join("prlimit")).find(|program| program.is_file());
-        Self { inner: Arc::new(Inner { program, version, prlimit, ssh: SshSettings::default() }) }
+        let path = std::env::join_paths(folders).ok().filter(|path| !path.is_empty());
+        let path = path.unwrap_or_else(|| "/usr/bin:/bin".into());
+        Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh: SshSettings::default() }) }
     }
 
     /// The same git, with these settings of ssh towards strangers' repositories.
     #[must_use]
     pub fn with_ssh(self, ssh: SshSettings) -> Self {
-        let Inner { program, version, prlimit, .. } = &*self.inner;
-        Self { inner: Arc::new(Inner { program: program.clone(), version: *version, prlimit: prlimit.clone(), ssh }) }
+        let Inner { program, version, prlimit, path, .. } = &*self.inner;
+        let (program, version, prlimit, path) = (program.clone(), *version, prlimit.clone(), path.clone());
+        Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh }) }
     }
 
     /// The program.
@@ -184,6 +189,10 @@ impl Git {
     /// A run with the admin's environment and configuration, for the official repository alone.
     pub(crate) fn as_admin(&self) -> Run {
         Run::as_admin(self)
+    }
+
+    pub(crate) fn path(&self) -> &std::ffi::OsStr {
+        &self.inner.path
     }
 
     pub(crate) fn prlimit(&self) -> Option<&Path> {

@@ -214,6 +214,7 @@ impl Mirror {
         {
             return Ok(expected.clone());
         }
+        self.remove_stale_locks(&revision_ref).await;
         let scratch = {
             let (mirror, name) = (self.path().to_owned(), name.to_string());
             blocking(move || Scratch::make(&mirror, &name)).await?

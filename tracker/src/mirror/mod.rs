@@ -7,6 +7,7 @@
 mod admit;
 mod check;
 mod error;
+mod locks;
 mod objects;
 mod official;
 mod scratch;
@@ -75,6 +76,7 @@ impl Mirror {
             mirror.create_if_missing()?;
             mirror.open()?;
             scratch::remove_leftovers(&mirror.path);
+            locks::remove_stale(&mirror.path, &mirror.path.join("refs"));
             Ok(mirror)
         })
         .await
@@ -128,6 +130,7 @@ impl Mirror {
 
     async fn set_ref(&self, name: String, commit: &CommitId) -> Result<(), MirrorError> {
         let commit = commit.clone();
+        self.remove_stale_locks(&name).await;
         self.with_repository(move |repository| {
             let id = oid(&commit)?;
             repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
@@ -152,6 +155,17 @@ impl Mirror {
             Err(source) => Err(MirrorError::Objects { what: format!("reading {name}"), source }),
         })
         .await
+    }
+
+    /// Frees a ref of locks that a killed process has left.
+    async fn remove_stale_locks(&self, name: &str) {
+        let (mirror, at) = (self.path.clone(), self.path.join(name));
+        blocking(move || {
+            if let Some(folder) = at.parent() {
+                locks::remove_stale(&mirror, folder);
+            }
+        })
+        .await;
     }
 
     pub(crate) fn git(&self) -> &Git {
@@ -188,7 +202,7 @@ impl Mirror {
             std::fs::rename(&new, &self.path).map_err(io)?;
         }
         let config = self.path.join("config");
-        if std::fs::read(&config).map_err(io)? != CONFIG.as_bytes() {
+        if std::fs::read(&config).ok().as_deref() != Some(CONFIG.as_bytes()) {
             let new = self.path.join("config.new");
             std::fs::write(&new, CONFIG).map_err(io)?;
             std::fs::rename(&new, &config).map_err(io)?;

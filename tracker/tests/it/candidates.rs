@@ -3,7 +3,7 @@
 use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World, plain_git};
 use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
-use tracker::candidate::{CandidateOutcome, Message};
+use tracker::candidate::{CandidateOutcome, CandidateRequest, Message};
 use tracker::mirror::Upkeep;
 
 const FOLDED: &str = "2024-03-05  Ann  <ann@example.org>\n\n\t* b.c: Say hello.\n\n2023-01-01  Bob  <bob@example.org>\n\n\t* a.c: Start.\n";
@@ -305,6 +305,17 @@ async fn bad_fragments_are_refused_with_their_place() {
     gone.commit("Remove");
     let gone = world.admit(&gone, "gone", 1).await;
     assert_eq!(refused(world.candidate("gone", &gone).await).code, "changelog-deleted");
+}
+
+#[tokio::test]
+async fn a_changelog_that_leads_out_of_the_tree_is_refused() {
+    let world = World::new().await;
+    let head = published(&world, "ann", &[("repo.ChangeLog", NEW_ENTRY)]).await;
+    for path in ["../ChangeLog", "/etc/passwd", ".git/config", "a//b", "", "x\0y"] {
+        let request = CandidateRequest { changelog: path.to_owned(), ..world.request("ann", &head) };
+        let refusal = refused(world.mirror.candidate(&request).await.unwrap());
+        assert_eq!(refusal.code, "changelog-path", "{path:?}");
+    }
 }
 
 #[tokio::test]

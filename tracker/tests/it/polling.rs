@@ -1,9 +1,11 @@
 //! Looking at branches: every way in, and every way in which a server can be bad.
 
 use crate::support::http::{Answer, Server, publish, redirect, status};
+use crate::support::other::{AS_A_SERVER, daemon, git_with_ssh};
 use crate::support::{Repo, World, branch, git, on_loopback, source};
 use std::time::Duration;
 use tracker::Explain;
+use tracker::mirror::{Admission, Mirror};
 use tracker::source::{SourcePolicy, SourceUrl};
 use tracker::watch::{Head, PollError, PollLimits, Poller};
 
@@ -99,7 +101,56 @@ async fn local_repositories_are_asked_where_the_admin_allows_it() {
 }
 
 #[tokio::test]
+async fn ssh_is_asked_by_the_ssh_client_which_calls_the_vetted_address_and_never_asks() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    let head = ann.write("b.c", "hello\n").commit("Say hello");
+    let (git, called) = git_with_ssh(&world.temp.path().join("ssh"), AS_A_SERVER);
+    let poller = Poller::new(git.clone(), on_loopback(), PollLimits::default()).unwrap();
+    let url = at(&format!("ssh://ann@127.0.0.1:2222{}", ann.path.display()));
+    assert_eq!(poller.head(&url, &branch("ann")).await.unwrap(), Head::At(head.clone()));
+    let said = std::fs::read_to_string(&called).unwrap();
+    let words: Vec<&str> = said.lines().collect();
+    for wanted in [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "HostName=127.0.0.1",
+        "HostKeyAlias=[127.0.0.1]:2222",
+        "2222",
+        "ann@127.0.0.1",
+    ] {
+        assert!(words.contains(&wanted), "{wanted}: {said}");
+    }
+    let mirror = Mirror::open_or_create(git, world.mirror.path()).await.unwrap();
+    let admission = Admission { source: url, ..world.admission(&ann, "ann", 1) };
+    assert_eq!(mirror.admit(&poller, &admission).await.unwrap(), head);
+    for (says, code) in [
+        ("Host key verification failed.", "host-key-unknown"),
+        ("ann@127.0.0.1: Permission denied (publickey).", "needs-password"),
+        ("ssh: connect to host 127.0.0.1 port 22: Connection refused", "unreachable"),
+        ("ssh: connect to host 127.0.0.1 port 22: Connection timed out", "unreachable"),
+    ] {
+        let (git, _) = git_with_ssh(&world.temp.path().join(code), &format!("echo '{says}' >&2; exit 255"));
+        let poller = Poller::new(git, on_loopback(), PollLimits::default()).unwrap();
+        let error = refused(&poller, "ssh://ann@127.0.0.1/r.git").await;
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_git_protocol_is_asked_by_git_at_the_vetted_address() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    let head = ann.write("b.c", "hello\n").commit("Say hello");
+    let root = world.temp.path().join("served");
+    publish(&ann, &root, "r.git");
+    let url = at(&format!("git://{}/r.git", daemon(&root)));
+    assert_eq!(world.poller.head(&url, &branch("ann")).await.unwrap(), Head::At(head.clone()));
+    let admission = Admission { source: url.clone(), ..world.admission(&ann, "ann", 1) };
+    assert_eq!(world.mirror.admit(&world.poller, &admission).await.unwrap(), head);
+    let nothing = at(&url.as_str().replace("r.git", "x.git"));
+    assert_eq!(world.poller.head(&nothing, &branch("ann")).await.unwrap_err().code(), "not-found");
+
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = refused(&poller(), &format!("git://{closed}/r.git")).await;
     assert_eq!(error.code(), "unreachable", "{error}");

@@ -1,6 +1,7 @@
 //! What the tests play with: authors' repositories, an official one, a mirror, servers.
 
 pub(crate) mod http;
+pub(crate) mod other;
 
 use protocol::{BranchName, CommitId};
 use std::path::{Path, PathBuf};
