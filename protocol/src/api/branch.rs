@@ -1,0 +1,215 @@
+//! Branches: publishing and accepting, the line of a listing, and the whole page.
+
+use super::{BuildSummary, Diff, DiffLine, Event, Mark, QueueEntry, Verdict};
+use crate::{BranchName, CommitId, ProjectName, UnixMs};
+use serde::{Deserialize, Serialize};
+
+/// What publishing takes: `POST /projects/NAME/branches`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// The repository's URL.
+    pub url: String,
+    /// The branch in it.
+    pub branch: String,
+    /// The name to register it under; made from the branch when not given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What it is, one line.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// References to bugs.
+    #[serde(default)]
+    pub bugs: Vec<String>,
+}
+
+/// What accepting takes: `POST …/branches/NAME/accept`. It binds to this commit and no other.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accept {
+    /// The newest revision's commit, whole.
+    pub commit: CommitId,
+}
+
+/// A branch, one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchSummary {
+    /// Its name.
+    pub name: BranchName,
+    /// Its project.
+    pub project: ProjectName,
+    /// What it is: as published, else the first line of its newest commit.
+    pub title: String,
+    /// Where it is published; no secret is in it.
+    pub url: String,
+    /// The branch there.
+    pub branch: String,
+    /// Who published it.
+    pub publisher: String,
+    /// Whether the publisher is trusted, so that its builds may run without isolation.
+    pub trusted: bool,
+    /// References to bugs.
+    pub bugs: Vec<String>,
+    /// The newest revision's number; none before the first was admitted.
+    pub revision: Option<u32>,
+    /// Its commit.
+    pub commit: Option<CommitId>,
+    /// Who wrote that commit.
+    pub author: Option<String>,
+    /// Where it stands.
+    pub verdict: Verdict,
+    /// The builders' words, in the recipe's order.
+    pub marks: Vec<Mark>,
+    /// When it was published.
+    pub published_ms: UnixMs,
+    /// When it last changed: a revision, a build's end, a decision.
+    pub changed_ms: UnixMs,
+    /// Its page.
+    pub page: String,
+}
+
+/// A branch, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchDetail {
+    /// The line.
+    pub summary: BranchSummary,
+    /// Watching: the last look, what it found, and the next look.
+    pub watch: Watch,
+    /// All revisions, newest first.
+    pub revisions: Vec<Revision>,
+    /// The candidate for the mainline of now, if one could be tried.
+    pub candidate: Option<Candidate>,
+    /// Commits that the newest revision has and mainline lacks, newest first; at most 250.
+    pub commits: Vec<Commit>,
+    /// Builds by builder, one row each in the recipe's order; each row's builds newest revision first.
+    pub builders: Vec<BuilderRow>,
+    /// The diff of mainline to candidate (or, with conflicts, of the merge base to the revision).
+    pub diff: Diff,
+    /// Whether the revision changes the recipe.
+    pub changes_recipe: bool,
+    /// Places in the queue it has or had, newest first.
+    pub queue: Vec<QueueEntry>,
+    /// What happened, newest first; at most 200.
+    pub timeline: Vec<Event>,
+    /// The path to fetch from with plain git.
+    pub git_path: String,
+    /// Refs there: the newest revision, each revision, the candidate.
+    pub refs: Vec<String>,
+}
+
+/// How a branch is watched.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The last look.
+    pub looked_ms: Option<UnixMs>,
+    /// What was wrong then, and what to do.
+    pub trouble: Option<String>,
+    /// The next look; none when it is watched no more.
+    pub next_ms: Option<UnixMs>,
+}
+
+/// A revision.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its number: 4 for r4.
+    pub number: u32,
+    /// The commit.
+    pub commit: CommitId,
+    /// When it was seen.
+    pub seen_ms: UnixMs,
+    /// Why it was not admitted, if it was not: a stable word and the words for people.
+    pub refused: Option<Refusal>,
+    /// The first line of its newest commit.
+    pub subject: String,
+    /// How many commits mainline lacked when it was admitted.
+    pub commits: u32,
+}
+
+/// A refusal: what was wrong and what to do.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The stable word, such as `too-large`.
+    pub code: String,
+    /// What was wrong.
+    pub text: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// The commit that would land.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Mainline's commit that it stands on.
+    pub mainline: CommitId,
+    /// The revision's number.
+    pub revision: u32,
+    /// What came of it.
+    pub outcome: CandidateOutcome,
+    /// When it was made.
+    pub made_ms: UnixMs,
+}
+
+/// What came of making a candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum CandidateOutcome {
+    /// It can be built.
+    Made {
+        /// The commit.
+        commit: CommitId,
+        /// ChangeLog's change, as a diff of text, empty when there is none.
+        changelog: Vec<DiffLine>,
+        /// Where the entries come from: `repo.ChangeLog`.
+        fragments: Vec<String>,
+        /// What is worth saying: no fragment, an entry left out because it is there already.
+        notes: Vec<String>,
+    },
+    /// The revision conflicts with mainline.
+    Conflict {
+        /// In these files.
+        files: Vec<ConflictFile>,
+    },
+    /// It can't be made, for another reason.
+    Refused(Refusal),
+}
+
+/// A file in conflict.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConflictFile {
+    /// Its path, escaped where it is not UTF-8.
+    pub path: String,
+    /// The merged text with git's markers, only the parts around them; empty for other conflicts than of content.
+    pub hunks: String,
+    /// What git says of it.
+    pub message: String,
+}
+
+/// A commit.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its id.
+    pub id: CommitId,
+    /// The first line of its message.
+    pub subject: String,
+    /// The rest of its message.
+    pub body: String,
+    /// Its author's name.
+    pub author: String,
+    /// Its author's address.
+    pub email: String,
+    /// When its author wrote it, by their clock.
+    pub authored_ms: UnixMs,
+}
+
+/// A builder and its builds for one branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuilderRow {
+    /// The builder.
+    pub builder: String,
+    /// Whether landing needs it.
+    pub required: bool,
+    /// Its latest build for each revision that has one, newest revision first.
+    pub builds: Vec<BuildSummary>,
+    /// What the latest says: why it waits, what failed.
+    pub says: String,
+}

@@ -1,0 +1,77 @@
+//! Projects: the line of a listing, and the overview.
+
+use super::{BranchSummary, BuildSummary, QueueEntry, Slave};
+use crate::{BranchName, CommitId, ProjectName, UnixMs};
+use serde::{Deserialize, Serialize};
+
+/// A project, one line.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// Where the official repository is.
+    pub url: String,
+    /// Its mainline branch.
+    pub mainline: String,
+    /// The commit that mainline was last seen at.
+    pub tip: Option<CommitId>,
+    /// When it was seen to get there.
+    pub tip_seen_ms: Option<UnixMs>,
+    /// What is wrong with mainline, if anything: not reachable, or its recipe has an error.
+    pub trouble: Option<String>,
+    /// Whether the queue is paused.
+    pub paused: bool,
+    /// Where the recipe comes from: `.bb.toml`, `the master's configuration`, `guessed from Makefile`.
+    pub recipe_from: String,
+    /// Live branches.
+    pub live: u32,
+    /// Branches in the queue.
+    pub queued: u32,
+    /// Its page.
+    pub page: String,
+}
+
+/// The overview of a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    /// The project.
+    pub project: Project,
+    /// Live branches that wait for a person, those that a maintainer can accept first.
+    pub needs_person: Vec<BranchSummary>,
+    /// How many live branches go on by themselves, need a maintainer, need their author.
+    pub turns: Turns,
+    /// Builds running now.
+    pub running: Vec<BuildSummary>,
+    /// The queue, in order.
+    pub queue: Vec<QueueEntry>,
+    /// What landed last, newest first.
+    pub landed: Vec<Landing>,
+    /// All slaves.
+    pub slaves: Vec<Slave>,
+}
+
+/// How many live branches wait for whom.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Turns {
+    /// bb's turn.
+    pub bb: u32,
+    /// A maintainer's or an admin's.
+    pub maintainer: u32,
+    /// The author's.
+    pub author: u32,
+}
+
+/// A landing.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Landing {
+    /// The branch.
+    pub branch: BranchName,
+    /// What it is.
+    pub title: String,
+    /// The commit on mainline.
+    pub commit: CommitId,
+    /// When.
+    pub landed_ms: UnixMs,
+    /// The branch's page.
+    pub page: String,
+}

@@ -1,0 +1,51 @@
+//! The queue and its entries.
+
+use super::{Look, Mark, Next, Project};
+use crate::{BranchName, CommitId, UnixMs};
+use serde::{Deserialize, Serialize};
+
+/// The queue of a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    /// The project.
+    pub project: Project,
+    /// Those on their way, in order.
+    pub entries: Vec<QueueEntry>,
+    /// Those that left, newest first; at most 50.
+    pub left: Vec<QueueEntry>,
+}
+
+/// A branch's place in the queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueEntry {
+    /// The branch.
+    pub branch: BranchName,
+    /// What it is.
+    pub title: String,
+    /// The accepted revision's number.
+    pub revision: u32,
+    /// The accepted commit.
+    pub commit: CommitId,
+    /// Who accepted it.
+    pub accepted_by: String,
+    /// When.
+    pub accepted_ms: UnixMs,
+    /// Its place, from 1; none when it has left.
+    pub place: Option<u32>,
+    /// The stable word for how it stands: `waiting`, `building`, `landing`, `landed`, `ejected-conflict`, …
+    pub code: String,
+    /// Its look.
+    pub look: Look,
+    /// How it stands, for people.
+    pub says: String,
+    /// Whose turn it is.
+    pub next: Next,
+    /// The builders' words on the queue's candidate.
+    pub marks: Vec<Mark>,
+    /// The commit that landed.
+    pub landed: Option<CommitId>,
+    /// When it left.
+    pub left_ms: Option<UnixMs>,
+    /// The branch's page.
+    pub page: String,
+}
