@@ -4,7 +4,7 @@ use crate::Explain;
 use crate::candidate::{CandidateRequest, expected_commit};
 use crate::git::RunError;
 use crate::mirror::{
-    Mirror, MirrorError, OfficialError, OfficialUrl, commit_id, find_commit, official_error, official_limits,
+    Mirror, MirrorError, OfficialError, OfficialUrl, Relation, commit_id, find_commit, official_error, official_limits,
     with_other_side,
 };
 use crate::source::BranchRef;
@@ -22,10 +22,10 @@ pub struct Step {
     pub commit: CommitId,
 }
 
-/// Mainline moved to the commit.
+/// Mainline has the commit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Landed {
-    /// Where mainline is now.
+    /// What landed.
     pub commit: CommitId,
 }
 
@@ -154,10 +154,19 @@ impl Mirror {
         };
         // Its own refs say more surely than its words whether somebody else was there first, or it landed after all.
         match self.where_is(url, branch).await {
-            Ok(Some(now)) if now == *new => Ok(Landed { commit: now }),
-            Ok(now) if now.as_ref() != Some(expected) => Err(LandError::Moved { url: url.to_string(), now }),
-            _ => Err(failed),
+            Ok(Some(now)) if now == *expected => Err(failed),
+            Ok(Some(now)) if now == *new || self.landed_before(url, branch, new).await? => {
+                Ok(Landed { commit: new.clone() })
+            }
+            Ok(now) => Err(LandError::Moved { url: url.to_string(), now }),
+            Err(_) => Err(failed),
         }
+    }
+
+    /// Whether mainline has gone on from a commit that landed without our hearing of it.
+    async fn landed_before(&self, url: &OfficialUrl, branch: &BranchRef, new: &CommitId) -> Result<bool, LandError> {
+        let now = self.update_mainline(url, branch).await?;
+        Ok(matches!(self.relation(&now, new).await?, Relation::Same | Relation::Behind))
     }
 
     fn push_error(&self, url: &OfficialUrl, branch: &BranchRef, error: RunError) -> LandError {

@@ -120,6 +120,26 @@ impl Mirror {
         self.set_ref(Self::kept_candidate_ref(branch, revision, commit), commit).await
     }
 
+    /// Lets go of all kept candidates of a branch but these: what is neither built nor waits to land any more.
+    ///
+    /// # Errors
+    /// When a ref can't be read or deleted.
+    pub async fn forget_candidates(&self, branch: &BranchName, but: &[CommitId]) -> Result<(), MirrorError> {
+        let pattern = format!("refs/branches/{branch}/candidates/*");
+        let but: Vec<String> = but.iter().map(ToString::to_string).collect();
+        self.with_repository(move |repository| {
+            let failed = |source| MirrorError::Objects { what: format!("deleting {pattern}"), source };
+            for reference in repository.references_glob(&pattern).map_err(failed)? {
+                let mut reference = reference.map_err(failed)?;
+                if reference.target().is_none_or(|id| !but.contains(&id.to_string())) {
+                    reference.delete().map_err(failed)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Makes `refs/branches/NAME/candidate` point to a commit of the mirror, so that it can be fetched.
     ///
     /// # Errors

@@ -63,6 +63,28 @@ async fn the_same_request_gives_the_same_commit() {
 }
 
 #[tokio::test]
+async fn candidates_are_kept_until_they_are_let_go() {
+    let mut world = World::new().await;
+    let (ann, bob) =
+        (published(&world, "ann", &[("b.c", "x\n")]).await, published(&world, "bob", &[("c.c", "x\n")]).await);
+    let mut kept = Vec::new();
+    for n in 0..2 {
+        for (name, head) in [("ann", &ann), ("bob", &bob)] {
+            let made = world.made(name, head).await;
+            world.mirror.keep_candidate(&name.parse().unwrap(), 1, &made.commit).await.unwrap();
+            kept.push(made.commit);
+        }
+        world.official.write("n", n.to_string()).commit("Meanwhile");
+        world.update().await;
+    }
+    world.mirror.upkeep(Upkeep::Recent).await.unwrap();
+    world.mirror.forget_candidates(&"ann".parse().unwrap(), &kept[2..3]).await.unwrap();
+    let refs = world.refs();
+    let there: Vec<bool> = kept.iter().map(|commit| refs.contains(commit.as_str())).collect();
+    assert_eq!(there, [false, true, true, true]);
+}
+
+#[tokio::test]
 async fn fragments_in_their_folder_are_folded_and_a_readme_there_stays() {
     let mut world = World::new().await;
     world.official.write("changelog-fragments/README", "Put them here.\n");

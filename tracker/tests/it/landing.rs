@@ -33,8 +33,11 @@ async fn what_was_tested_lands_and_a_clean_work_tree_follows() {
     assert_eq!(std::fs::read_to_string(world.official.path.join("b.c")).unwrap(), "hello\n");
     let there = world.mirror.where_is(&world.official_url(), &branch("main")).await.unwrap();
     assert_eq!(there, Some(step.commit.clone()));
-    // Again, as after a crash between the push and the note of it.
+    // Again, as after a crash between the push and the note of it; also when mainline has gone on since.
     assert_eq!(land(&world, std::slice::from_ref(&step)).await.unwrap(), step.commit);
+    let now = world.official.write("c.c", "x\n").commit("Meanwhile");
+    assert_eq!(land(&world, std::slice::from_ref(&step)).await.unwrap(), step.commit);
+    assert_eq!(world.official.head(), now);
 }
 
 #[tokio::test]
