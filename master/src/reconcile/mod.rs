@@ -10,6 +10,7 @@ mod claims;
 mod mainline;
 mod queue;
 mod schedule;
+mod upkeep;
 mod watch;
 
 pub(crate) use claims::claim_all;
@@ -80,6 +81,8 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
         tasks.spawn(watch::run(shared.clone(), project.clone()));
         spawn(shared, project, tasks, "candidates", |s, p| async move { candidates::step(&s, &p).await });
         spawn(shared, project, tasks, "builds", |s, p| async move { builds::step(&s, &p).await });
+        let (all, guarded) = (shared.clone(), project.clone());
+        tasks.spawn(async move { upkeep::run(&all, &guarded).await });
         spawn(shared, project, tasks, "queue", |s, p| async move { queue::step(&s, &p).await });
     }
 }

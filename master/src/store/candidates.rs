@@ -249,6 +249,23 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// The commits of a branch's candidates that are still of use: those that were built, which people may want to
+    /// reproduce, and the newest of each revision.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn kept_candidates(&self, branch: BranchId) -> Result<Vec<CommitId>> {
+        let rows = sqlx::query(
+            "SELECT c.commit_id FROM candidate c WHERE c.branch_id = $1 AND c.outcome = 'made'
+             AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id)
+                  OR c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = c.revision_id))",
+        )
+        .bind(branch.0)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(|row| row.parsed("commit_id")).collect()
+    }
+
     /// A candidate by number.
     ///
     /// # Errors

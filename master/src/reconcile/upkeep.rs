@@ -1,0 +1,39 @@
+//! Keeps mirrors small and fast: lets go of candidates that were never built, and has git pack what came in.
+
+use super::StepError;
+use crate::state::{Guarded, Shared};
+use std::time::Duration;
+use tracker::mirror::Upkeep;
+
+/// How long after a master's start, and after the last time.
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Every so often everything is packed anew.
+const WHOLE_EVERY: u32 = 24;
+
+/// Runs until the master ends, an hour at a time. It is no turn of a loop that the store wakes: nothing waits for it.
+pub(super) async fn run(shared: &Shared, project: &Guarded) {
+    let mut times = 0;
+    loop {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        times += 1;
+        let how = if times % WHOLE_EVERY == 0 { Upkeep::Whole } else { Upkeep::Recent };
+        if let Err(error) = once(shared, project, how).await {
+            tracing::warn!(project = %project.name, %error, "the mirror's upkeep failed; it is tried again in an hour");
+        }
+    }
+}
+
+async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {
+    if project.claim().is_none() {
+        return Ok(());
+    }
+    for branch in shared.store.branches(project.id, 200).await? {
+        let kept = shared.store.kept_candidates(branch.id).await?;
+        project.mirror.forget_candidates(&branch.name, &kept).await?;
+    }
+    project.mirror.upkeep(how).await?;
+    Ok(())
+}
