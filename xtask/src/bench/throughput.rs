@@ -35,6 +35,7 @@ pub(super) fn measure(bb: &Path) -> Numbers {
 
     let ready = until_all(&client, &names, |branch| branch["builders"][0]["builds"][0]["finished_ms"].as_i64())?;
     let built = Halves::of(&ready);
+    println!("   published after {}, built after {}", seconds(published), seconds(start.elapsed()));
     let accept = |name: &String| {
         let path = format!("/api/v1/projects/{PROJECT}/branches/{name}");
         let commit = client.get(&path).json()["summary"]["commit"].clone();
