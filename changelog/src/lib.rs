@@ -51,5 +51,5 @@ pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRul
 pub use header::{Author, Header};
 pub use items::Item;
 pub use log::{ChangeLog, Entry};
-pub use merge::{Markers, MergeOptions, Merged, Order, merge, merge_as_text};
+pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
 pub use place::Place;

@@ -59,33 +59,42 @@ pub struct Merged {
 
 /// Merges `ours` and `theirs`, which both come from `base`.
 pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) -> Merged {
+    let tail = common_tail(base, ours, theirs);
+    let [base, ours_head, theirs] = [base, ours, theirs].map(|file| &file[..file.len() - tail]);
+    let tail = &ours[ours_head.len()..];
+    let mut merged = merge_heads(base, ours_head, theirs, tail, options);
+    merged.bytes.extend_from_slice(tail);
+    merged
+}
+
+/// Merges the heads of three files that all go on with the same tail, of which `tail` is at least the first lines (empty if there is none). The
+/// tail must start where [`entry_start`] finds one; it is not part of the result.
+pub fn merge_heads(base: &[u8], ours: &[u8], theirs: &[u8], tail: &[u8], options: &MergeOptions) -> Merged {
     if ours == theirs || theirs == base {
         return Merged { bytes: ours.to_vec(), conflicts: 0 };
     }
     if ours == base {
         return Merged { bytes: theirs.to_vec(), conflicts: 0 };
     }
-    if crate::news::is_keep(ours) {
+    if tail.is_empty() && crate::news::is_keep(ours) {
         return crate::news::merge_keep(base, ours, theirs, options);
     }
     // A side that only has other line ends than ours has not changed anything.
-    let end = LineEnd::uniform(ours).unwrap_or_else(|| LineEnd::of(ours));
-    let (base, theirs) = (with_line_ends_of(ours, base), with_line_ends_of(ours, theirs));
+    let shown = if ours.is_empty() { &tail[..tail.len().min(4096)] } else { ours };
+    let end = LineEnd::uniform(shown).unwrap_or_else(|| LineEnd::of(shown));
+    let (base, theirs) = (with_line_ends_of(shown, base), with_line_ends_of(shown, theirs));
     if theirs == base {
         return Merged { bytes: ours.to_vec(), conflicts: 0 };
     }
-    let tail = common_tail(&base, ours, &theirs);
-    let extent = if tail == 0 { Extent::Whole } else { Extent::Head };
-    let head = |file: &'_ [u8]| file.len() - tail;
+    let extent = if tail.is_empty() { Extent::Whole } else { Extent::Head };
     let mut out = Output { bytes: Vec::with_capacity(ours.len() + theirs.len() / 8), end, conflicts: 0 };
     entries::merge(
-        &ChangeLog::parse_extent(&base[..head(&base)], extent),
-        &ChangeLog::parse_extent(&ours[..head(ours)], extent),
-        &ChangeLog::parse_extent(&theirs[..head(&theirs)], extent),
+        &ChangeLog::parse_extent(&base, extent),
+        &ChangeLog::parse_extent(ours, extent),
+        &ChangeLog::parse_extent(&theirs, extent),
         options,
         &mut out,
     );
-    out.bytes.extend_from_slice(&ours[head(ours)..]);
     Merged { bytes: out.bytes, conflicts: out.conflicts }
 }
 
@@ -120,23 +129,32 @@ fn with_line_ends_of<'a>(ours: &[u8], file: &'a [u8]) -> Cow<'a, [u8]> {
 
 /// How many bytes at the end of all three are the same and start with an entry: most of a large ChangeLog, which need not be read.
 fn common_tail(base: &[u8], ours: &[u8], theirs: &[u8]) -> usize {
+    // A file of another format has no entries that could be merged one by one.
+    if ours.starts_with(b"#") {
+        return 0;
+    }
     let same = common_suffix(base, ours, base.len().min(ours.len()));
     let same = common_suffix(base, theirs, same.min(theirs.len()));
     let text = &base[base.len() - same..];
-    // The first header below a blank line, both whole within what is the same: there an entry starts, in all three.
+    entry_start(text).map_or(0, |start| text.len() - start)
+}
+
+/// Where in a piece of a ChangeLog the first entry starts that is one whatever stands above the piece: a header below a blank line, both whole
+/// within the piece.
+pub fn entry_start(text: &[u8]) -> Option<usize> {
     let mut line = None;
     let mut blank_above = false;
     for at in memchr::memchr_iter(b'\n', text) {
         if let Some(start) = line {
             let this: &[u8] = &text[start..=at];
             if blank_above && HeaderDate::at_start_of(this).is_some() {
-                return text.len() - start;
+                return Some(start);
             }
             blank_above = is_blank(this);
         }
         line = Some(at + 1);
     }
-    0
+    None
 }
 
 fn common_suffix(a: &[u8], b: &[u8], at_most: usize) -> usize {

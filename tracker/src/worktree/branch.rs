@@ -1,7 +1,7 @@
 //! A branch as it stands in the work tree, against the one that it will be merged into: checking it, drafting its fragment, and
 //! showing the ChangeLog as it will read.
 
-use super::fold::Found;
+use super::found::Found;
 use super::git::fields;
 use super::{Settings, WorkTree, WorkTreeError};
 use changelog::{
@@ -73,14 +73,15 @@ impl WorkTree {
         let changed = self.changed_since(&against.base)?;
         let exempt = self.exemption(&against)?;
         let mut report = CheckReport { against, fragments: Vec::new(), exempt, complaints: Vec::new() };
+        let listing = self.list(settings)?;
         for place in &settings.places {
-            let found = self.fragments_of(place, settings, true)?;
+            let mut found = self.fragments_of(place, settings, &listing, true)?;
             for path in &found.stray {
                 report.complaints.push(at_start(path, Problem::Stray));
             }
             let names: Vec<&[u8]> = found.fragments.iter().map(|f| f.path.as_bytes()).collect();
             report.complaints.extend(check_names(&names));
-            self.check_place(place, settings, &found, &changed, date, &mut report)?;
+            self.check_place(place, settings, &mut found, &changed, date, &mut report)?;
             report.fragments.extend(found.fragments.into_iter().map(|f| f.path));
         }
         Ok(report)
@@ -90,14 +91,15 @@ impl WorkTree {
         &self,
         place: &Place,
         settings: &Settings,
-        found: &Found,
+        found: &mut Found,
         changed: &[Vec<u8>],
         date: Date,
         report: &mut CheckReport,
     ) -> Result<(), WorkTreeError> {
         let own: Vec<&[u8]> = changed.iter().filter_map(|path| place.within(path)).collect();
-        let fragments = found.for_place(place);
         let versions = self.versions(place, &report.against)?;
+        self.name_authors(place, versions.1.as_deref(), found)?;
+        let fragments = found.for_place(place);
         let encoding = match &versions.1 {
             Some(bytes) if std::str::from_utf8(bytes).is_err() => Encoding::Bytes,
             _ => Encoding::Utf8,
@@ -105,7 +107,7 @@ impl WorkTree {
         let before = report.complaints.len();
         for fragment in &fragments {
             // A fragment that the branch did not touch is another's, and speaks of other changes.
-            let is_new = changed.iter().any(|path| path == fragment.path) || found.is_untracked(fragment.path);
+            let is_new = changed.iter().any(|path| path == fragment.path) || found.is_unstaged(fragment.path);
             let names = is_new.then_some(own.as_slice());
             report.complaints.extend(check_fragment(fragment, encoding, names));
         }
@@ -143,9 +145,11 @@ impl WorkTree {
     /// See [`WorkTreeError`]; [`WorkTreeError::Fold`] if it would not fold.
     pub fn preview(&self, settings: &Settings, against: &Against, date: Date) -> Result<Vec<Preview>, WorkTreeError> {
         let mut all = Vec::new();
+        let listing = self.list(settings)?;
         for place in &settings.places {
-            let found = self.fragments_of(place, settings, true)?;
+            let mut found = self.fragments_of(place, settings, &listing, true)?;
             let versions = self.versions(place, against)?;
+            self.name_authors(place, versions.1.as_deref(), &mut found)?;
             let folded = fold_versions(place, &versions, &found.for_place(place), date)?;
             let before = versions.1.unwrap_or_default();
             if before != folded.changelog {

@@ -3,9 +3,11 @@
 use super::git::bytes_of;
 use super::stage::replacement;
 use super::{Settings, WorkTree, WorkTreeError};
-use changelog::{Markers, MergeOptions, merge};
+use changelog::{Markers, MergeOptions, entry_start, merge_heads};
 use serde::Serialize;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// The driver's name in `.gitattributes` and in git's configuration.
@@ -31,19 +33,118 @@ pub struct DriverRun {
 /// # Errors
 /// [`WorkTreeError::File`] if a file can't be read or written; `ours` is as it was then.
 pub fn run_driver(run: &DriverRun, folder: &Path) -> Result<usize, WorkTreeError> {
-    let read = |path: &Path| fs::read(path).map_err(WorkTreeError::file(path));
-    let (base, ours, theirs) = (read(&run.base)?, read(&run.ours)?, read(&run.theirs)?);
+    let mut files = [Open::of(&run.base)?, Open::of(&run.ours)?, Open::of(&run.theirs)?];
+    let tail = common_tail(&mut files)?;
+    let mut heads = [Vec::new(), Vec::new(), Vec::new()];
+    for (file, head) in files.iter_mut().zip(&mut heads) {
+        *head = file.read(0, file.len - tail.len)?;
+    }
+    let [base, ours, theirs] = heads;
     // A mistake elsewhere in the recipe is no reason to fail a merge: then the default order it is.
     let settings = Settings::of_folder(folder).or_else(|_| Settings::of_text(""))?;
     let place = run.path.as_ref().and_then(|path| settings.places.iter().find(|p| p.path == *path));
     let order = place.or(settings.places.first()).map_or_else(Default::default, |p| p.order);
-    let merged = merge(&base, &ours, &theirs, &MergeOptions { order, markers: run.markers.clone() });
-    drop((base, theirs));
+    let options = MergeOptions { order, markers: run.markers.clone() };
+    let merged = merge_heads(&base, &ours, &theirs, &tail.first_lines, &options);
     if merged.bytes != ours {
-        let file = replacement(&run.ours, &merged.bytes)?;
-        file.persist(&run.ours).map_err(|e| WorkTreeError::File { path: run.ours.clone(), source: e.error })?;
+        replace_head(&run.ours, &mut files[1], &merged.bytes, tail.len)?;
     }
     Ok(merged.conflicts)
+}
+
+/// A file being read from its end.
+struct Open {
+    path: PathBuf,
+    file: File,
+    len: u64,
+}
+
+impl Open {
+    fn of(path: &Path) -> Result<Self, WorkTreeError> {
+        let open = || {
+            let file = File::open(path)?;
+            let found = file.metadata()?;
+            if found.is_dir() {
+                return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
+            }
+            Ok((file, found.len()))
+        };
+        let (file, len) = open().map_err(WorkTreeError::file(path))?;
+        Ok(Self { path: path.to_owned(), file, len })
+    }
+
+    fn read(&mut self, from: u64, len: u64) -> Result<Vec<u8>, WorkTreeError> {
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        self.fill(from, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, from: u64, bytes: &mut [u8]) -> Result<(), WorkTreeError> {
+        self.file.read_exact_at(bytes, from).map_err(WorkTreeError::file(&self.path))
+    }
+}
+
+/// What the three files have in common at their ends: it starts with an entry, and is not read into memory.
+struct Tail {
+    len: u64,
+    first_lines: Vec<u8>,
+}
+
+/// How much is compared at a time: it stays in the processor's cache.
+const BLOCK: usize = 64 << 10;
+/// How far the start of an entry is looked for.
+const SEARCHED: u64 = 256 << 10;
+
+fn common_tail(files: &mut [Open; 3]) -> Result<Tail, WorkTreeError> {
+    let none = Tail { len: 0, first_lines: Vec::new() };
+    let shortest = files.iter().map(|f| f.len).min().unwrap_or(0);
+    let mut start = [0; 1];
+    if files[1].len > 0 {
+        files[1].fill(0, &mut start)?;
+    }
+    // Markdown is merged by its sections, as a whole.
+    if shortest == 0 || start == *b"#" {
+        return Ok(none);
+    }
+    let mut blocks = [vec![0; BLOCK], vec![0; BLOCK], vec![0; BLOCK]];
+    let mut same = 0;
+    while same < shortest {
+        let size = BLOCK.min(usize::try_from(shortest - same).unwrap_or(BLOCK));
+        for (file, block) in files.iter_mut().zip(&mut blocks) {
+            file.fill(file.len - same - size as u64, &mut block[..size])?;
+        }
+        let [a, b, c] = [&blocks[0][..size], &blocks[1][..size], &blocks[2][..size]];
+        if a != b || a != c {
+            let equal = (1..=size).take_while(|n| a[size - n] == b[size - n] && a[size - n] == c[size - n]).count();
+            same += equal as u64;
+            break;
+        }
+        same += size as u64;
+    }
+    let first_lines = files[0].read(files[0].len - same, same.min(SEARCHED))?;
+    Ok(match entry_start(&first_lines) {
+        Some(at) => Tail { len: same - at as u64, first_lines: first_lines[at..].to_vec() },
+        None => none,
+    })
+}
+
+/// Replaces a file by a new head and its own tail.
+fn replace_head(path: &Path, file: &mut Open, head: &[u8], tail: u64) -> Result<(), WorkTreeError> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut write = || -> std::io::Result<()> {
+        // Git reads the file at once and stores what it says itself, so nothing need reach the disk now.
+        let mut new = tempfile::Builder::new().prefix(".bb-").tempfile_in(folder)?;
+        new.write_all(head)?;
+        file.file.seek(SeekFrom::Start(file.len - tail))?;
+        let copied = std::io::copy(&mut (&file.file).take(tail), new.as_file_mut())?;
+        if copied != tail {
+            return Err(std::io::Error::other("the file changed while it was read"));
+        }
+        new.as_file().set_permissions(file.file.metadata()?.permissions())?;
+        new.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(WorkTreeError::file(path))
 }
 
 /// How to install the driver.

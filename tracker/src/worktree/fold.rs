@@ -1,17 +1,16 @@
 //! The fold in a work tree: which fragments are there, the ChangeLogs with them folded, and both staged.
 
-use super::git::{Git, fields};
-use super::stage::Changes;
+use super::found::{Found, Listing};
+use super::git::Git;
+use super::stage::{Changes, Written};
 use super::{Settings, WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, FoldOptions, Folded, Fragment, FragmentAuthor, FragmentKind, LeftOut, Markers, MergeOptions, Note,
-    PathKind, Place, fold, fold_branch, merge, merge_as_text,
+    BranchChangeLog, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Place, fold, fold_branch, merge,
+    merge_as_text,
 };
 use jiff::civil::Date;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::Path;
 
 /// What to do after the fold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +83,10 @@ impl WorkTree {
     /// # Errors
     /// See [`WorkTreeError`]; nothing is changed then.
     pub fn merge_changelog(&self, settings: &Settings, request: &FoldRequest) -> Result<FoldReport, WorkTreeError> {
-        self.refuse_unmerged()?;
+        let listing = self.list(settings)?;
+        if !listing.unmerged.is_empty() {
+            return Err(WorkTreeError::Unmerged(listing.unmerged.iter().cloned().collect()));
+        }
         let branch = self.merge_in_progress()?;
         let mut report = FoldReport {
             date: request.date.to_string(),
@@ -95,13 +97,15 @@ impl WorkTree {
         };
         let mut changes = Changes::default();
         for place in &settings.places {
-            let found = self.fragments_of(place, settings, request.force)?;
+            let found = self.fragments_of(place, settings, &listing, request.force)?;
             report.stray.extend(found.stray.iter().cloned());
-            let Some(folded) = self.fold_place(place, &found, branch.as_ref(), request)? else { continue };
+            let Some(folded) = self.fold_place(place, found, &listing, branch.as_ref(), request)? else { continue };
+            let (folded, fragments) = folded;
             if folded.after != folded.before {
-                changes.written.push((place.path.clone(), folded.after.clone()));
+                let mode = listing.mode(place.path.as_bytes()).to_owned();
+                changes.written.push(Written { path: place.path.clone(), bytes: folded.after.clone(), mode });
             }
-            changes.deleted.extend(folded.removed.iter().cloned());
+            changes.deleted.extend(fragments);
             report.places.push(folded);
         }
         let nothing = changes.written.is_empty() && changes.deleted.is_empty();
@@ -117,14 +121,12 @@ impl WorkTree {
         Ok(report)
     }
 
-    fn refuse_unmerged(&self) -> Result<(), WorkTreeError> {
-        let listed = self.git.run(&["ls-files", "--unmerged", "-z"])?;
-        let paths: BTreeSet<String> = fields(&listed).filter_map(path_in_stage_line).collect();
-        if paths.is_empty() { Ok(()) } else { Err(WorkTreeError::Unmerged(paths.into_iter().collect())) }
-    }
-
     /// The merge that is in progress, or was just made: its two sides and where they part.
     fn merge_in_progress(&self) -> Result<Option<Sides>, WorkTreeError> {
+        // Most of the time there is none, and a look at the file is cheaper than asking git.
+        if !self.merge_head.exists() {
+            return Ok(None);
+        }
         let Some(theirs) = self.git.commit("MERGE_HEAD")? else { return Ok(None) };
         let Some(ours) = self.git.commit("HEAD")? else { return Ok(None) };
         let bases = self.git.ask(&["merge-base", &ours, &theirs])?;
@@ -135,11 +137,13 @@ impl WorkTree {
     fn fold_place(
         &self,
         place: &Place,
-        found: &Found,
+        mut found: Found,
+        listing: &Listing,
         branch: Option<&Sides>,
         request: &FoldRequest,
-    ) -> Result<Option<PlaceReport>, WorkTreeError> {
-        let before = self.changelog_of(place, request.force)?;
+    ) -> Result<Option<(PlaceReport, Deleted)>, WorkTreeError> {
+        let before = self.changelog_of(place, listing, request.force)?;
+        self.name_authors(place, before.as_deref(), &mut found)?;
         let fragments = found.for_place(place);
         let versions = match branch {
             Some(sides) => Some(sides.versions(&self.git, &place.path)?),
@@ -167,218 +171,51 @@ impl WorkTree {
             }
             _ => fold(place.path.as_bytes(), before.as_deref(), &fragments, request.date, &options)?,
         };
-        Ok(Some(report_of(place, before.unwrap_or_default(), folded)))
+        let deleted = found.fragments.into_iter().map(|f| (f.path, f.bytes)).collect();
+        Ok(Some((report_of(place, before.unwrap_or_default(), folded), deleted)))
     }
 
     /// The ChangeLog as it is in the work tree.
-    fn changelog_of(&self, place: &Place, force: bool) -> Result<Option<Vec<u8>>, WorkTreeError> {
+    fn changelog_of(&self, place: &Place, listing: &Listing, force: bool) -> Result<Option<Vec<u8>>, WorkTreeError> {
         let path = self.top.join(&place.path);
         if !self.is_plain_file(&place.path)? {
             return Ok(None);
         }
-        if !force && self.has_unstaged(std::slice::from_ref(&place.path))?.contains(&place.path) {
+        if !force && listing.is_unstaged(place.path.as_bytes()) {
             return Err(WorkTreeError::NotStaged { path: place.path.clone() });
         }
         fs::read(&path).map(Some).map_err(WorkTreeError::file(path))
     }
 
-    /// The fragments of one ChangeLog, with what they say.
-    pub(super) fn fragments_of(&self, place: &Place, settings: &Settings, force: bool) -> Result<Found, WorkTreeError> {
-        let names = place.rules.names.iter().map(|n| String::from_utf8_lossy(n).into_owned());
-        let folder = place.rules.folder.as_ref().map(|f| place.rooted(&String::from_utf8_lossy(f)));
-        let mut specs: Vec<String> = names.map(|n| place.rooted(&n)).collect();
-        for path in &specs {
-            self.is_plain_file(path)?;
-        }
-        specs.extend(folder);
-        let mut found = Found::default();
-        if specs.is_empty() {
-            return Ok(found);
-        }
-        let mut args = vec!["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"];
-        args.extend(specs.iter().map(String::as_str));
-        let listed = self.git.run(&args)?;
-        let unstaged = self.has_unstaged(&specs)?;
-        let paths: BTreeSet<&[u8]> = fields(&listed).collect();
-        for path in paths {
-            let own = settings.place_of(path).is_some_and(|p| p.path == place.path);
-            let kind = place.within(path).map(|p| place.rules.classify(p));
-            match (&kind, std::str::from_utf8(path)) {
-                (Some(PathKind::Fragment(_)), Ok(path)) if own => {
-                    if unstaged.contains(path) && !force {
-                        return Err(WorkTreeError::NotStaged { path: path.to_owned() });
-                    }
-                    if self.is_plain_file(path)? {
-                        let file = self.top.join(path);
-                        let bytes = fs::read(&file).map_err(WorkTreeError::file(file))?;
-                        let is_typed = matches!(kind, Some(PathKind::Fragment(FragmentKind::Typed { .. })));
-                        let is_untracked = unstaged.contains(path);
-                        found.fragments.push(FoundFragment {
-                            path: path.to_owned(),
-                            bytes,
-                            author: None,
-                            is_typed,
-                            is_untracked,
-                        });
-                    }
-                }
-                (Some(PathKind::Fragment(_) | PathKind::Stray), _) if own => {
-                    found.stray.push(String::from_utf8_lossy(path).into_owned());
-                }
-                _ => {}
-            }
-        }
-        self.name_authors(&mut found)?;
-        Ok(found)
-    }
-
-    /// Who wrote the typed fragments: who committed them first, else whoever runs this.
-    fn name_authors(&self, found: &mut Found) -> Result<(), WorkTreeError> {
-        let typed: Vec<&str> = found.fragments.iter().filter(|f| f.is_typed).map(|f| f.path.as_str()).collect();
-        if typed.is_empty() {
-            return Ok(());
-        }
-        let mut folders: BTreeSet<&str> = typed.iter().filter_map(|p| Some(p.rsplit_once('/')?.0)).collect();
-        if folders.is_empty() {
-            folders.extend(typed);
-        }
-        let mut authors: HashMap<Vec<u8>, FragmentAuthor> = HashMap::new();
-        if self.git.commit("HEAD")?.is_some() {
-            let log = [
-                "log",
-                "--diff-filter=A",
-                "--no-renames",
-                "--name-only",
-                "-z",
-                "--format=%x01%an%x02%ae%x02%as",
-                "HEAD",
-                "--",
-            ];
-            let args: Vec<&str> = log.into_iter().chain(folders).collect();
-            let mut current = None;
-            for field in fields(&self.git.run(&args)?) {
-                let field = field.strip_prefix(b"\n").unwrap_or(field);
-                match field.strip_prefix(b"\x01") {
-                    Some(author) => current = read_author(author),
-                    // The oldest commit that added it comes last.
-                    None => authors.extend(current.clone().map(|author| (field.to_vec(), author))),
-                }
-            }
-        }
-        let own = self.own_name()?;
-        for fragment in found.fragments.iter_mut().filter(|f| f.is_typed) {
-            fragment.author = Some(authors.remove(fragment.path.as_bytes()).unwrap_or_else(|| own.clone()));
-        }
-        Ok(())
-    }
-
-    /// Who git takes the user for.
-    pub(super) fn own_name(&self) -> Result<FragmentAuthor, WorkTreeError> {
-        let said = self.git.run(&["var", "GIT_AUTHOR_IDENT"])?;
-        let said = String::from_utf8_lossy(&said);
-        let (name, rest) = said.split_once(" <").unwrap_or((said.trim(), ""));
-        let mail = rest.split('>').next().unwrap_or_default();
-        let day = jiff::ZonedDateTime::now().date();
-        Ok(FragmentAuthor { name: name.as_bytes().to_vec(), mail: mail.as_bytes().to_vec(), day })
-    }
-
-    /// Those of the paths whose file is not what the index has, or that the index does not have.
-    fn has_unstaged(&self, specs: &[String]) -> Result<BTreeSet<String>, WorkTreeError> {
-        let with = |args: &[&'static str]| -> Result<Vec<u8>, WorkTreeError> {
-            let args: Vec<&str> = args.iter().copied().chain(specs.iter().map(String::as_str)).collect();
-            self.git.run(&args)
-        };
-        // `diff-files` goes by the stat data alone when they say "changed"; a plain `diff` looks at the content.
-        let changed = with(&["diff", "--no-ext-diff", "--name-only", "-z", "--"])?;
-        let new = with(&["ls-files", "-z", "--others", "--exclude-standard", "--"])?;
-        Ok(fields(&changed).chain(fields(&new)).map(|p| String::from_utf8_lossy(p).into_owned()).collect())
-    }
-
-    /// Whether a file is there; something else in its place, or in the place of a folder above it, is refused.
-    pub(super) fn is_plain_file(&self, path: &str) -> Result<bool, WorkTreeError> {
-        let refuse =
-            |path: &Path, what| Err(WorkTreeError::NotAFile { path: path.to_string_lossy().into_owned(), what });
-        let above = Path::new(path).ancestors().skip(1).filter(|p| !p.as_os_str().is_empty());
-        for folder in above {
-            match fs::symlink_metadata(self.top.join(folder)) {
-                Ok(found) if found.is_symlink() => return refuse(folder, "a symbolic link"),
-                Ok(found) if !found.is_dir() => return refuse(Path::new(path), "below a file"),
-                _ => {}
-            }
-        }
-        match fs::symlink_metadata(self.top.join(path)) {
-            Ok(found) if found.is_file() => Ok(true),
-            Ok(found) if found.is_symlink() => refuse(Path::new(path), "a symbolic link"),
-            Ok(found) if found.is_dir() => refuse(Path::new(path), "a folder"),
-            Ok(_) => refuse(Path::new(path), "a device or socket"),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(WorkTreeError::file(self.top.join(path))(error)),
-        }
-    }
-
     fn commit(&self, changes: &Changes, then: Then, merging: bool) -> Result<Option<String>, WorkTreeError> {
-        let paths: Vec<&str> =
-            changes.written.iter().map(|(p, _)| p.as_str()).chain(changes.deleted.iter().map(String::as_str)).collect();
-        let names: Vec<&str> = changes.written.iter().map(|(p, _)| p.as_str()).collect();
+        let names: Vec<&str> = changes.written.iter().map(|w| w.path.as_str()).collect();
         let message = format!(
             "Fold fragments into {}",
             if names.is_empty() { "ChangeLog".to_owned() } else { names.join(" and ") }
         );
+        let only = ["--only", "--pathspec-from-file=-", "--pathspec-file-nul"];
         let mut args = vec!["commit", "--quiet"];
+        let mut paths = Vec::new();
         match then {
             Then::DryRun | Then::Stage => return Ok(None),
             Then::Commit if merging => args.push("--no-edit"),
-            Then::Commit => args.extend(["-m", message.as_str(), "--only", "--"]),
-            Then::Amend => args.extend(["--amend", "--no-edit", "--only", "--"]),
+            Then::Commit => args.extend(["-m", message.as_str()]),
+            Then::Amend => args.extend(["--amend", "--no-edit"]),
         }
-        if args.last() == Some(&"--") {
-            args.extend(paths);
+        if !merging {
+            args.extend(only);
+            for path in names.into_iter().chain(changes.deleted.iter().map(|(path, _)| path.as_str())) {
+                paths.extend_from_slice(path.as_bytes());
+                paths.push(0);
+            }
         }
-        self.git.run(&args)?;
+        self.git.run_with(&args, &paths)?;
         self.git.commit("HEAD")
     }
 }
 
-/// What the fragments' places hold.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) fragments: Vec<FoundFragment>,
-    pub(super) stray: Vec<String>,
-}
-
-/// A fragment's file.
-pub(super) struct FoundFragment {
-    pub(super) path: String,
-    bytes: Vec<u8>,
-    author: Option<FragmentAuthor>,
-    is_typed: bool,
-    is_untracked: bool,
-}
-
-impl Found {
-    /// The fragments, as the ChangeLog of this place takes them.
-    pub(super) fn for_place(&self, place: &Place) -> Vec<Fragment<'_>> {
-        self.fragments
-            .iter()
-            .filter_map(|found| {
-                let fragment = place.rules.fragment_at(place, found.path.as_bytes(), &found.bytes)?;
-                Some(Fragment { author: found.author.clone(), ..fragment })
-            })
-            .collect()
-    }
-
-    /// Whether the index does not have this file as it is.
-    pub(super) fn is_untracked(&self, path: &[u8]) -> bool {
-        self.fragments.iter().any(|f| f.is_untracked && f.path.as_bytes() == path)
-    }
-}
-
-fn read_author(text: &[u8]) -> Option<FragmentAuthor> {
-    let mut parts = text.split(|&b| b == 2);
-    let (name, mail, day) = (parts.next()?.to_vec(), parts.next()?.to_vec(), parts.next()?);
-    let day = std::str::from_utf8(day).ok()?.trim().parse().ok()?;
-    Some(FragmentAuthor { name, mail, day })
-}
+/// Fragments to be deleted, with what they say.
+type Deleted = Vec<(String, Vec<u8>)>;
 
 /// The commits of a merge.
 struct Sides {
@@ -415,11 +252,6 @@ impl Versions {
         let lines = merge_as_text(base, ours, theirs, &Markers::default());
         [merged, lines].iter().any(|m| m.conflicts == 0 && file == Some(m.bytes.as_slice()))
     }
-}
-
-fn path_in_stage_line(line: &[u8]) -> Option<String> {
-    let tab = line.iter().position(|&b| b == b'\t')?;
-    Some(String::from_utf8_lossy(&line[tab + 1..]).into_owned())
 }
 
 fn report_of(place: &Place, before: Vec<u8>, folded: Folded) -> PlaceReport {

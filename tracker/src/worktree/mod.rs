@@ -7,6 +7,7 @@ mod branch;
 mod driver;
 mod error;
 mod fold;
+mod found;
 mod git;
 mod settings;
 mod stage;
@@ -26,6 +27,7 @@ pub struct WorkTree {
     git: Git,
     top: PathBuf,
     index: PathBuf,
+    merge_head: PathBuf,
 }
 
 impl WorkTree {
@@ -38,19 +40,27 @@ impl WorkTree {
             return Err(WorkTreeError::NoWorkTree { dir: dir.to_owned(), said: "no such folder".to_owned() });
         }
         let git = Git::in_folder(dir);
-        let asked = ["rev-parse", "--path-format=absolute", "--show-toplevel", "--git-path", "index"];
+        let asked = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--show-toplevel",
+            "--git-path",
+            "index",
+            "--git-path",
+            "MERGE_HEAD",
+        ];
         let answer = git.run(&asked).map_err(|error| match error {
             WorkTreeError::Git { said, .. } => WorkTreeError::NoWorkTree { dir: dir.to_owned(), said },
             other => other,
         })?;
         let mut lines = answer.split(|&b| b == b'\n').map(git::path_of);
-        let (Some(top), Some(index)) = (lines.next(), lines.next()) else {
+        let (Some(top), Some(index), Some(merge_head)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(WorkTreeError::NoWorkTree {
                 dir: dir.to_owned(),
                 said: "git did not say where it is".to_owned(),
             });
         };
-        Ok(Self { git: Git::in_folder(&top), top, index })
+        Ok(Self { git: Git::in_folder(&top), top, index, merge_head })
     }
 
     /// Its topmost folder.

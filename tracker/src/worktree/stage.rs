@@ -1,8 +1,8 @@
 //! Writing files and the index so that a kill leaves the work tree as it was or as it should be: all that takes time is done beside, and
 //! then three renames follow each other.
 
-use super::git::Git;
 use super::{WorkTree, WorkTreeError};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,21 @@ use tempfile::NamedTempFile;
 /// What is to be changed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Paths from the top of the work tree, with their new contents.
-    pub(super) written: Vec<(String, Vec<u8>)>,
-    /// Paths to be deleted.
-    pub(super) deleted: Vec<String>,
+    /// Files to be written.
+    pub(super) written: Vec<Written>,
+    /// Paths to be deleted, with what stands there.
+    pub(super) deleted: Vec<(String, Vec<u8>)>,
+}
+
+/// A file to be written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Its path from the top of the work tree.
+    pub(super) path: String,
+    /// Its new content.
+    pub(super) bytes: Vec<u8>,
+    /// Its mode in the index.
+    pub(super) mode: String,
 }
 
 impl WorkTree {
@@ -22,9 +33,9 @@ impl WorkTree {
     pub(super) fn apply(&self, changes: &Changes) -> Result<(), WorkTreeError> {
         let index = self.index_with(changes)?;
         let mut files = Vec::with_capacity(changes.written.len());
-        for (path, bytes) in &changes.written {
-            let path = self.top.join(path);
-            files.push((replacement(&path, bytes)?, fs::read(&path).ok(), path));
+        for written in &changes.written {
+            let path = self.top.join(&written.path);
+            files.push((replacement(&path, &written.bytes)?, fs::read(&path).ok(), path));
         }
         let lock = self.lock(index.path())?;
         let mut done = Undo { lock: Some(lock), files: Vec::new() };
@@ -32,22 +43,21 @@ impl WorkTree {
             file.persist(&path).map_err(|e| WorkTreeError::File { path: path.clone(), source: e.error })?;
             done.files.push((path, before));
         }
-        for path in &changes.deleted {
+        for (path, before) in &changes.deleted {
             let path = self.top.join(path);
-            let before = fs::read(&path).ok();
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(WorkTreeError::file(path)(error));
                 }
-                _ => done.files.push((path, before)),
+                _ => done.files.push((path, Some(before.clone()))),
             }
         }
         if let Some(lock) = &done.lock {
             fs::rename(lock, &self.index).map_err(WorkTreeError::file(&self.index))?;
         }
         done.keep();
-        for folder in changes.deleted.iter().filter_map(|p| Path::new(p).parent()).filter(|p| !p.as_os_str().is_empty())
-        {
+        let folders: BTreeSet<_> = changes.deleted.iter().filter_map(|(p, _)| Path::new(p).parent()).collect();
+        for folder in folders.into_iter().filter(|p| !p.as_os_str().is_empty()) {
             // Git knows no empty folder; one that has something left is not removed.
             let _ = fs::remove_dir(self.top.join(folder));
         }
@@ -70,14 +80,13 @@ impl WorkTree {
         let git = self.git.with_index(file.path());
         let mut lines = Vec::new();
         let mut width = 40;
-        for (path, bytes) in &changes.written {
+        for Written { path, bytes, mode } in &changes.written {
             let blob = self.git.run_with(&["hash-object", "-w", &format!("--path={path}"), "--stdin"], bytes)?;
             let blob = String::from_utf8_lossy(&blob).trim().to_owned();
             width = blob.len();
-            let mode = mode_of(&git, path)?;
             lines.extend_from_slice(format!("{mode} {blob}\t{path}\0").as_bytes());
         }
-        for path in &changes.deleted {
+        for (path, _) in &changes.deleted {
             lines.extend_from_slice(format!("0 {}\t{path}\0", "0".repeat(width)).as_bytes());
         }
         git.run_with(&["update-index", "-z", "--index-info"], &lines)?;
@@ -97,13 +106,7 @@ impl WorkTree {
     }
 }
 
-fn mode_of(git: &Git, path: &str) -> Result<String, WorkTreeError> {
-    let listed = git.run(&["ls-files", "-s", "-z", "--", path])?;
-    let mode = listed.split(|&b| b == b' ').next().filter(|m| m.len() == 6);
-    Ok(mode.map_or_else(|| "100644".to_owned(), |m| String::from_utf8_lossy(m).into_owned()))
-}
-
-/// A file beside `path` with the new content and the old one's permissions, safely on disk.
+/// A file beside `path` with the new content and the old one's permissions.
 pub(super) fn replacement(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, WorkTreeError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<NamedTempFile> {
@@ -114,7 +117,6 @@ pub(super) fn replacement(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Wo
             Ok(before) => file.as_file().set_permissions(before.permissions())?,
             Err(_) => set_new_file_mode(&file)?,
         }
-        file.as_file().sync_all()?;
         Ok(file)
     };
     write().map_err(WorkTreeError::file(path))

@@ -1,0 +1,239 @@
+//! Which fragments a work tree has, and how they and the ChangeLogs stand to the index. One call of git lists them all.
+
+use super::git::fields;
+use super::{Settings, WorkTree, WorkTreeError};
+use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, detect};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+/// The files that can matter, as the index and the work tree have them.
+#[derive(Default)]
+pub(super) struct Listing {
+    paths: BTreeSet<Vec<u8>>,
+    modes: HashMap<Vec<u8>, String>,
+    unstaged: HashSet<Vec<u8>>,
+    /// All paths with an unresolved conflict, whether they matter or not.
+    pub(super) unmerged: BTreeSet<String>,
+}
+
+impl Listing {
+    /// Whether the file is not what the index has, or the index does not have it.
+    pub(super) fn is_unstaged(&self, path: &[u8]) -> bool {
+        self.unstaged.contains(path)
+    }
+
+    /// The mode that the index has for it, or that of a plain file.
+    pub(super) fn mode(&self, path: &[u8]) -> &str {
+        self.modes.get(path).map_or("100644", String::as_str)
+    }
+
+    /// Reads a line of `ls-files -t -s -o -m -d -z`.
+    fn read(&mut self, line: &[u8]) {
+        let (Some(tag), Some(rest)) = (line.first(), line.get(2..)) else { return };
+        let (mode, path) = match (tag, rest.iter().position(|&b| b == b'\t')) {
+            (b'?', _) => (None, rest),
+            (_, Some(tab)) => (rest.get(..6), &rest[tab + 1..]),
+            _ => return,
+        };
+        self.paths.insert(path.to_vec());
+        if let Some(mode) = mode {
+            self.modes.insert(path.to_vec(), String::from_utf8_lossy(mode).into_owned());
+        }
+        if matches!(tag, b'?' | b'C' | b'R' | b'K') {
+            self.unstaged.insert(path.to_vec());
+        }
+    }
+}
+
+/// What the fragments' places of one ChangeLog hold.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) fragments: Vec<FoundFragment>,
+    pub(super) stray: Vec<String>,
+}
+
+/// A fragment's file.
+pub(super) struct FoundFragment {
+    pub(super) path: String,
+    pub(super) bytes: Vec<u8>,
+    author: Option<FragmentAuthor>,
+    is_typed: bool,
+    is_unstaged: bool,
+}
+
+impl Found {
+    /// The fragments, as the ChangeLog of this place takes them.
+    pub(super) fn for_place(&self, place: &Place) -> Vec<Fragment<'_>> {
+        self.fragments
+            .iter()
+            .filter_map(|found| {
+                let fragment = place.rules.fragment_at(place, found.path.as_bytes(), &found.bytes)?;
+                Some(Fragment { author: found.author.clone(), ..fragment })
+            })
+            .collect()
+    }
+
+    /// Whether the index does not have this file as it is.
+    pub(super) fn is_unstaged(&self, path: &[u8]) -> bool {
+        self.fragments.iter().any(|f| f.is_unstaged && f.path.as_bytes() == path)
+    }
+}
+
+impl WorkTree {
+    /// Lists the ChangeLogs and whatever stands where fragments can be.
+    pub(super) fn list(&self, settings: &Settings) -> Result<Listing, WorkTreeError> {
+        let mut args = vec!["ls-files", "-t", "-s", "-o", "-m", "-d", "--exclude-standard", "-z", "--"];
+        let specs: Vec<String> = settings.places.iter().flat_map(specs_of).collect();
+        args.extend(specs.iter().map(String::as_str));
+        let (unmerged, listed) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| self.git.run(&["ls-files", "--unmerged", "-z"]));
+            let listed = self.git.run(&args);
+            (other.join(), listed)
+        });
+        let unmerged = unmerged.unwrap_or_else(|_| self.git.run(&["ls-files", "--unmerged", "-z"]))?;
+        let mut listing = Listing::default();
+        for line in fields(&listed?) {
+            listing.read(line);
+        }
+        for line in fields(&unmerged) {
+            let path = line.iter().position(|&b| b == b'\t').map_or(line, |tab| &line[tab + 1..]);
+            listing.unmerged.insert(String::from_utf8_lossy(path).into_owned());
+        }
+        Ok(listing)
+    }
+
+    /// The fragments of one ChangeLog, with what they say.
+    pub(super) fn fragments_of(
+        &self,
+        place: &Place,
+        settings: &Settings,
+        listing: &Listing,
+        force: bool,
+    ) -> Result<Found, WorkTreeError> {
+        for name in &place.rules.names {
+            self.is_plain_file(&place.rooted(&String::from_utf8_lossy(name)))?;
+        }
+        let mut found = Found::default();
+        for path in &listing.paths {
+            if settings.place_of(path).is_none_or(|p| p.path != place.path) {
+                continue;
+            }
+            let kind = match place.within(path).map(|p| place.rules.classify(p)) {
+                Some(PathKind::Fragment(kind)) => kind,
+                Some(PathKind::Stray) => {
+                    found.stray.push(String::from_utf8_lossy(path).into_owned());
+                    continue;
+                }
+                _ => continue,
+            };
+            let Ok(path) = std::str::from_utf8(path) else {
+                found.stray.push(String::from_utf8_lossy(path).into_owned());
+                continue;
+            };
+            let is_unstaged = listing.is_unstaged(path.as_bytes());
+            // Something else in its place is told before that it is not staged.
+            let is_there = self.is_plain_file(path)?;
+            if is_unstaged && !force {
+                return Err(WorkTreeError::NotStaged { path: path.to_owned() });
+            }
+            if is_there {
+                let file = self.top.join(path);
+                let bytes = fs::read(&file).map_err(WorkTreeError::file(file))?;
+                let is_typed = matches!(kind, FragmentKind::Typed { .. });
+                found.fragments.push(FoundFragment {
+                    path: path.to_owned(),
+                    bytes,
+                    author: None,
+                    is_typed,
+                    is_unstaged,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Who wrote the typed fragments, where the ChangeLog's format names authors: who committed them first, else whoever runs this.
+    pub(super) fn name_authors(
+        &self,
+        place: &Place,
+        changelog: Option<&[u8]>,
+        found: &mut Found,
+    ) -> Result<(), WorkTreeError> {
+        let format = place.format.or_else(|| detect(place.path.as_bytes(), changelog.unwrap_or_default()).ok());
+        if !matches!(format, Some(Format::Gnu | Format::Debian)) {
+            return Ok(());
+        }
+        let typed: Vec<&str> = found.fragments.iter().filter(|f| f.is_typed).map(|f| f.path.as_str()).collect();
+        if typed.is_empty() {
+            return Ok(());
+        }
+        let folders: BTreeSet<&str> = typed.iter().filter_map(|p| Some(p.rsplit_once('/')?.0)).collect();
+        let mut authors: HashMap<Vec<u8>, FragmentAuthor> = HashMap::new();
+        if self.git.commit("HEAD")?.is_some() {
+            let format = "--format=%x01%an%x02%ae%x02%as";
+            let log = ["log", "--diff-filter=A", "--no-renames", "--name-only", "-z", format, "HEAD", "--"];
+            let args: Vec<&str> = log.into_iter().chain(folders).collect();
+            let mut current = None;
+            for field in fields(&self.git.run(&args)?) {
+                let field = field.strip_prefix(b"\n").unwrap_or(field);
+                match field.strip_prefix(b"\x01") {
+                    Some(author) => current = read_author(author),
+                    // The oldest commit that added it comes last.
+                    None => authors.extend(current.clone().map(|author| (field.to_vec(), author))),
+                }
+            }
+        }
+        let own = self.own_name()?;
+        for fragment in found.fragments.iter_mut().filter(|f| f.is_typed) {
+            fragment.author = Some(authors.remove(fragment.path.as_bytes()).unwrap_or_else(|| own.clone()));
+        }
+        Ok(())
+    }
+
+    /// Who git takes the user for.
+    pub(super) fn own_name(&self) -> Result<FragmentAuthor, WorkTreeError> {
+        let said = self.git.run(&["var", "GIT_AUTHOR_IDENT"])?;
+        let said = String::from_utf8_lossy(&said);
+        let (name, rest) = said.split_once(" <").unwrap_or((said.trim(), ""));
+        let mail = rest.split('>').next().unwrap_or_default();
+        let day = jiff::ZonedDateTime::now().date();
+        Ok(FragmentAuthor { name: name.as_bytes().to_vec(), mail: mail.as_bytes().to_vec(), day })
+    }
+
+    /// Whether a file is there; something else in its place, or in the place of a folder above it, is refused.
+    pub(super) fn is_plain_file(&self, path: &str) -> Result<bool, WorkTreeError> {
+        let refuse =
+            |path: &Path, what| Err(WorkTreeError::NotAFile { path: path.to_string_lossy().into_owned(), what });
+        let above = Path::new(path).ancestors().skip(1).filter(|p| !p.as_os_str().is_empty());
+        for folder in above {
+            match fs::symlink_metadata(self.top.join(folder)) {
+                Ok(found) if found.is_symlink() => return refuse(folder, "a symbolic link"),
+                Ok(found) if !found.is_dir() => return refuse(Path::new(path), "below a file"),
+                _ => {}
+            }
+        }
+        match fs::symlink_metadata(self.top.join(path)) {
+            Ok(found) if found.is_file() => Ok(true),
+            Ok(found) if found.is_symlink() => refuse(Path::new(path), "a symbolic link"),
+            Ok(found) if found.is_dir() => refuse(Path::new(path), "a folder"),
+            Ok(_) => refuse(Path::new(path), "a device or socket"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(WorkTreeError::file(self.top.join(path))(error)),
+        }
+    }
+}
+
+/// The paths of a ChangeLog, its fragments and their folder.
+fn specs_of(place: &Place) -> Vec<String> {
+    let names = place.rules.names.iter().map(|n| place.rooted(&String::from_utf8_lossy(n)));
+    let folder = place.rules.folder.as_ref().map(|f| place.rooted(&String::from_utf8_lossy(f)));
+    std::iter::once(place.path.clone()).chain(names).chain(folder).collect()
+}
+
+fn read_author(text: &[u8]) -> Option<FragmentAuthor> {
+    let mut parts = text.split(|&b| b == 2);
+    let (name, mail, day) = (parts.next()?.to_vec(), parts.next()?.to_vec(), parts.next()?);
+    let day = std::str::from_utf8(day).ok()?.trim().parse().ok()?;
+    Some(FragmentAuthor { name, mail, day })
+}
