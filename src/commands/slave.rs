@@ -74,7 +74,8 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
         }
         What::Run { basedir } => {
             process::log("info");
-            let git = tracker::git::Git::find(None).map_err(CliError::explained)?;
+            let config = slave::Config::load(&basedir)?;
+            let git = tracker::git::Git::find(config.git.as_deref()).map_err(CliError::explained)?;
             let slave = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
             slave.run(process::shutdown_on_signal()).await?;
         }

@@ -9,6 +9,7 @@ mod demo;
 mod landing;
 mod listings;
 mod pages;
+mod recipes;
 mod running;
 
 use testkit::world::{Plan, World};

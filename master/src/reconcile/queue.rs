@@ -7,7 +7,7 @@ use crate::store::{self, Branch, BranchState, BuildRowState, Candidate, Claim, E
 use gate::queue::{
     self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Pause, Policy, PushRefused, QueueState, Stack, StackId,
 };
-use protocol::{CommitId, UnixMs, api};
+use protocol::{BuildResult, CommitId, UnixMs, api};
 use recipe::Recipe;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -151,7 +151,9 @@ async fn builds_of(
     let mut latest: Vec<BuildOf> = Vec::new();
     let mut oldest_first = shared.store.builds_of_candidate(candidate.id).await?;
     oldest_first.reverse();
-    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder);
+    // A build that was cancelled before the queue wanted it is none of its tries.
+    let never_ran = |b: &store::Build| !b.for_queue && b.result() == Some(BuildResult::Cancelled);
+    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !never_ran(b);
     for build in oldest_first.into_iter().filter(judges) {
         let status = match build.state {
             BuildRowState::Waiting => BuildStatus::Waiting,
@@ -180,7 +182,7 @@ async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -
     match action {
         // The candidates' reconciler makes what the queue wants first, and was woken by the same change.
         Action::Make { .. } => {}
-        // Builds of older candidates are cancelled when their branch leaves or gets a new revision.
+        // Its builds are cancelled where the entry gets another candidate or leaves.
         Action::Drop { .. } => {}
         Action::Build { stack, builder, .. } => {
             let Some((candidate, Some(recipe))) = turn.stacks.get(stack) else { return Ok(()) };

@@ -217,6 +217,11 @@ pub(super) async fn cancel_branch_only(connection: &mut AnyConnection, branch: B
     cancel_where(connection, "branch_id = $1 AND for_queue = 0", branch.0, why).await
 }
 
+/// The same, for the builds of one candidate that the queue asked for.
+pub(super) async fn cancel_queue_of(connection: &mut AnyConnection, candidate: CandidateId, why: &str) -> Result<()> {
+    cancel_where(connection, "candidate_id = $1 AND for_queue = 1", candidate.0, why).await
+}
+
 async fn cancel_where(connection: &mut AnyConnection, condition: &'static str, id: i64, why: &str) -> Result<()> {
     let waiting = format!(
         "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3 WHERE state = 'waiting' AND {condition}"

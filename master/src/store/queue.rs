@@ -194,6 +194,10 @@ impl Store {
         if entry.standing == *standing && entry.candidate == candidate {
             return Ok(());
         }
+        let mut transaction = self.write.begin().await?;
+        if let Some(stale) = entry.candidate.filter(|old| Some(*old) != candidate) {
+            super::builds::cancel_queue_of(&mut transaction, stale, "the queue makes another candidate").await?;
+        }
         sqlx::query(
             "UPDATE queue_entry SET code = $2, says = $3, next_who = $4, next_what = $5, candidate_id = $6
              WHERE id = $1 AND state = 'queued'",
@@ -204,8 +208,9 @@ impl Store {
         .bind(&standing.next.who)
         .bind(&standing.next.what)
         .bind(candidate.map(|c| c.0))
-        .execute(&self.write)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         self.wake();
         Ok(())
     }
@@ -217,6 +222,9 @@ impl Store {
     pub async fn eject(&self, entry: &Entry, branch: &Branch, standing: &Standing, actor: &str) -> Result<()> {
         let mut transaction = self.write.begin().await?;
         eject(&mut transaction, entry.id, &standing.code, &standing.says, &standing.next).await?;
+        if let Some(candidate) = entry.candidate {
+            super::builds::cancel_queue_of(&mut transaction, candidate, "the branch has left the queue").await?;
+        }
         sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
             .bind(branch.id.0)
             .bind(now().0)

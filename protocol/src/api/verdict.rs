@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WouldLand {
-    /// It has, or will without anybody doing anything.
+    /// It has, or will as soon as what is said comes true; nothing about it stands in the way.
     Yes,
     /// It would not.
     No,

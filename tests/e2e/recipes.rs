@@ -1,0 +1,37 @@
+//! Stories of branches that change how they are built.
+
+use super::world;
+use testkit::world::RECIPE;
+
+#[test]
+fn a_branch_is_built_by_mainlines_recipe_until_accepted_and_by_its_own_in_the_queue() {
+    let world = world();
+    world.slave("oak");
+    let eve = world.author("eve");
+    // The same builder by name, so that mainline's word on it could be taken for its own.
+    eve.writes("other-recipe", &[(".bb.toml", &RECIPE.replace("make check", "exit 3"))]);
+    eve.publishes("other-recipe").ok();
+    let branch = world.until_verdict("other-recipe", "ready");
+    assert!(branch.changes_recipe, "the page says that the recipe changes");
+
+    let before = world.mainline().head();
+    world.maintainer().accepts("other-recipe").ok();
+    let left = world.until("other-recipe", |branch| branch.queue.first().is_some_and(|entry| entry.left_ms.is_some()));
+    assert_eq!(left.queue[0].code, "ejected-failure", "{}", left.queue[0].says);
+    assert_eq!(world.mainline().head(), before, "what its own recipe fails does not land");
+}
+
+#[test]
+fn a_builder_that_a_branch_brings_along_must_pass_before_it_lands() {
+    let world = world();
+    world.slave("oak");
+    let ann = world.author("ann");
+    let both = format!("{RECIPE}\n[[builder]]\nname = \"docs\"\n\n[[builder.step]]\nname = \"read\"\nrun = \"cat ChangeLog\"\n");
+    ann.writes("docs", &[(".bb.toml", &both)]);
+    ann.publishes("docs").ok();
+    world.until_verdict("docs", "ready");
+    world.maintainer().accepts("docs").ok();
+    let landed = world.until_verdict("docs", "landed");
+    let marks: Vec<_> = landed.queue[0].marks.iter().map(|mark| (mark.builder.as_str(), mark.word.as_str())).collect();
+    assert_eq!(marks, [("linux", "passed"), ("docs", "passed")]);
+}
