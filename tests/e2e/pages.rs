@@ -1,10 +1,11 @@
 //! The pages of a real run, in a real browser.
 
-use crate::world;
+use crate::{world, world_as};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use testkit::browser::{Browser, browser};
-use testkit::world::World;
+use testkit::git_server::{GitServer, Manner};
+use testkit::world::{Plan, RECIPE, World};
 
 /// Pages looked at, at most; a World has fewer.
 const PAGES: usize = 60;
@@ -90,13 +91,26 @@ fn every_page_fits_a_phone_and_a_desk_and_says_the_same_without_javascript() {
 
 #[test]
 fn the_readme_has_a_picture_of_a_real_branch() {
-    let world = busy_world();
+    let recipe = format!(
+        "{RECIPE}\n[[builder]]\nname = \"docs\"\n[[builder.step]]\nname = \"check\"\nrun = \"test -s ChangeLog\"\n"
+    );
+    let world = world_as(&Plan { recipe: Some(recipe), ..Plan::default() });
+    world.slave_with("oak", "slots = 2\n");
+    let server = GitServer::start(&world.folder().join("authors"), &Manner::Smart);
+    let ines = world.author("ines");
+    ines.writes("welcome", &[("welcome.txt", "Welcome.\n")]);
+    let url = server.url("ines");
+    world.run(["publish", &url, "welcome", "--title", "Welcome whoever comes in", "--bug", "412"]).ok();
+    world.until_verdict("welcome", "ready");
+    ines.writes_with_fragment("welcome", &[("welcome.txt", "Welcome, and come in.\n")]);
+    world.until("welcome", |branch| branch.revisions.len() == 2 && branch.summary.verdict.code == "ready");
+
     let browser = browser();
     browser.resize(1280, 900);
     let picture = std::env::var_os("BB_SCREENSHOT")
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshot.png"), PathBuf::from);
-    browser.open(&format!("{}/p/heron/branches/greet-more", world.url()));
-    assert!(browser.source().contains("* more.txt: Say more."), "the page shows ChangeLog as it will read");
+    browser.open(&format!("{}/p/heron/branches/welcome", world.url()));
+    assert!(browser.source().contains("* welcome.txt: Say more."), "the page shows ChangeLog as it will read");
     browser.screenshot(&picture);
     assert!(picture.metadata().unwrap().len() > 10_000);
 }
