@@ -31,7 +31,7 @@ fn the_demo_stays_up_until_ctrl_c() {
     let world = World::empty(BB);
     let folder = world.folder().join("demo");
     let mut demo = world.program("demo", ["demo", "--listen", "127.0.0.1:0", "--basedir", folder.to_str().unwrap()]);
-    let log = world.folder().join("demo-1.log");
+    let log = demo.log().to_owned();
     demo.until("the story is told", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("\nThe pages: ")));
     let answer = testkit::http::Client::new(&address(&folder.join("bb"))).get("/p/heron");
     assert_eq!(answer.status, 200);

@@ -6,6 +6,7 @@ mod alone;
 mod bad_input;
 mod crashes;
 mod demo;
+mod disks;
 mod landing;
 mod listings;
 mod pages;

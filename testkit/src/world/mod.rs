@@ -29,7 +29,7 @@ use protocol::api::{BranchDetail, BuildDetail, BuildSummary, Event, Queue, Slave
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -93,6 +93,7 @@ pub struct World {
     bb: PathBuf,
     token: RefCell<String>,
     runs: Cell<u32>,
+    file_limit: Cell<Option<u64>>,
     folder: tempfile::TempDir,
 }
 
@@ -141,6 +142,7 @@ impl World {
             bb: bb.as_ref().to_path_buf(),
             token: RefCell::default(),
             runs: Cell::new(0),
+            file_limit: Cell::new(None),
             folder,
         }
     }
@@ -357,11 +359,25 @@ lease_s = {lease}
         Said::of(self.command(args).current_dir(folder))
     }
 
-    /// Starts bb and doesn't wait for its end; what it prints goes to `NAME.log`.
+    /// Lets no file of programs started from now on grow beyond so many bytes: each write beyond fails, as on a full
+    /// disk. None lifts it.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        self.file_limit.set(bytes);
+    }
+
+    /// Starts bb and doesn't wait for its end; what it prints goes to `NAME-N.log` of the World's folder.
     pub fn program<I: AsRef<OsStr>>(&self, name: &str, args: impl IntoIterator<Item = I>) -> Program {
         self.runs.set(self.runs.get() + 1);
         let log = self.folder.path().join(format!("{name}-{}.log", self.runs.get()));
-        Program::start(name, &self.bb, args, |command| self.surround(command), log)
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(bytes) = self.file_limit.get() {
+            // The shell counts in blocks of 512 bytes; the signal that comes first would end the program.
+            let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", bytes / 512);
+            words.extend(["sh", "-c", &script, "sh"].map(OsString::from));
+        }
+        words.push(self.bb.clone().into_os_string());
+        words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        Program::start(name, &words, |command| self.surround(command), log)
     }
 
     /// A bb command to be run, told where the master is and who asks.

@@ -2,7 +2,7 @@
 
 use crate::world::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -77,16 +77,10 @@ pub struct Program {
 }
 
 impl Program {
-    pub(super) fn start<I: AsRef<OsStr>>(
-        name: &str,
-        program: &Path,
-        args: impl IntoIterator<Item = I>,
-        surround: impl FnOnce(&mut Command),
-        log: PathBuf,
-    ) -> Program {
+    pub(super) fn start(name: &str, words: &[OsString], surround: impl FnOnce(&mut Command), log: PathBuf) -> Program {
         let file = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(args);
+        command.args(["--pdeathsig", "KILL", "--"]).args(words);
         surround(&mut command);
         let child = command
             .stdin(Stdio::null())
@@ -104,7 +98,13 @@ impl Program {
         self.child.id()
     }
 
-    /// What it printed so far, both streams.
+    /// The file that it prints into, both streams.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// What it printed so far.
     #[must_use]
     pub fn printed(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()

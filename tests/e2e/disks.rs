@@ -1,0 +1,68 @@
+//! Disks that are full: what can't be written is said, and everybody lives.
+
+use crate::world_as;
+use protocol::BuildResult;
+use protocol::api::BuildState;
+use testkit::world::{Plan, World};
+
+const MEGABYTE: u64 = 1 << 20;
+
+/// A World whose one build prints this much.
+fn printing(bytes: u64) -> World {
+    let run = format!("yes 'a line of a log' | head -c {bytes}");
+    let recipe = format!("[[builder]]\nname = \"linux\"\n[[builder.step]]\nname = \"print\"\nrun = {run:?}\n");
+    world_as(&Plan { recipe: Some(recipe), ..Plan::default() })
+}
+
+fn publish(world: &World, branch: &str) {
+    let ann = world.author("ann");
+    ann.writes(branch, &[(branch, "text\n")]);
+    ann.publishes(branch).ok();
+}
+
+#[test]
+fn a_slave_whose_disk_is_full_ends_the_build_in_an_exception_and_lives() {
+    let world = printing(4 * MEGABYTE);
+    world.limit_files(Some(MEGABYTE));
+    world.slave("oak");
+    publish(&world, "feature");
+    let branch = world.until_verdict("feature", "builder-exception");
+    assert!(branch.summary.verdict.because.contains("disk"), "{}", branch.summary.verdict.because);
+    let build = world.builds("feature").into_iter().next().unwrap();
+    assert_eq!(build.state, BuildState::Finished(BuildResult::Exception));
+    assert!(world.slaves()[0].connected);
+
+    world.kill_slave("oak");
+    world.limit_files(None);
+    world.start_slave("oak");
+    publish(&world, "other");
+    world.until_verdict("other", "ready");
+}
+
+#[test]
+fn a_master_whose_disk_is_full_of_logs_lives_and_has_the_whole_log_when_there_is_room_again() {
+    let world = printing(24 * MEGABYTE);
+    world.kill_master();
+    world.limit_files(Some(16 * MEGABYTE));
+    world.start_master();
+    world.limit_files(None);
+    world.slave("oak");
+    publish(&world, "feature");
+    world.with_master(|master| {
+        let log = master.log().to_owned();
+        let full = || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("a log can't be written"));
+        master.until("its disk is full", full);
+    });
+    publish(&world, "other");
+    assert_eq!(world.client().get("/healthz").status, 200);
+
+    world.kill_master();
+    world.start_master();
+    world.until_verdict("feature", "ready");
+    let build = world.builds("feature").into_iter().next().unwrap();
+    world.wait("the whole log is there", || {
+        let printed = world.build(build.id).steps.into_iter().find(|step| step.name == "print")?;
+        (printed.log_len == 24 * MEGABYTE).then_some(())
+    });
+    assert_eq!(world.build(build.id).attempt, 1);
+}
