@@ -17,7 +17,9 @@ pub fn check_fragment(fragment: &Fragment<'_>, encoding: Encoding, changed: Opti
     }
     for entry in ChangeLog::parse(fragment.bytes).entries() {
         check_header(fragment.path, fragment.bytes, &entry, &mut found);
-        check_items(fragment, &entry, changed, &mut found);
+        if found.len() < MOST {
+            check_items(fragment, &entry, changed, &mut found);
+        }
     }
     found
 }
@@ -27,17 +29,22 @@ pub fn check_changelog(path: &[u8], bytes: &[u8]) -> Vec<Complaint> {
     let mut found = Vec::new();
     let mut offset = 0;
     for line in lines(bytes) {
-        if is_conflict_marker(line) {
+        if is_conflict_marker(line) && found.len() < MOST {
             found.push(Complaint::at(path, bytes, offset, Problem::ConflictMarker));
         }
         offset += line.len();
     }
     for entry in ChangeLog::parse(bytes).entries() {
-        check_header(path, bytes, &entry, &mut found);
+        if found.len() < 2 * MOST {
+            check_header(path, bytes, &entry, &mut found);
+        }
     }
     found.sort_by_key(|c| (c.line, c.column));
     found
 }
+
+/// More complaints about one file are not listed: somebody has to begin somewhere.
+const MOST: usize = 200;
 
 /// Names among these paths that differ in case only.
 pub fn check_names(paths: &[&[u8]]) -> Vec<Complaint> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::complaint::{Complaint, Problem};
 use crate::format::{Format, FormatError, detect};
-use crate::fragment::{Encoding, Fragment, FragmentKind, complaints};
+use crate::fragment::{Encoding, Fragment, FragmentKind, MOST_COMPLAINTS, complaints};
 use crate::header::same_header;
 use crate::known::Known;
 use crate::lines::{blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
@@ -277,6 +277,7 @@ impl<'a> Plan<'a> {
                 let (path, date) = (lossy(fragment.path), lossy(entry.header().date_text));
                 match options.date {
                     DatePolicy::Merge => notes.push(Note::NoSuchDate { path, date }),
+                    DatePolicy::Author if wrong.len() >= MOST_COMPLAINTS => {}
                     DatePolicy::Author => {
                         let problem = Problem::NoSuchDate { date };
                         wrong.push(Complaint::at(fragment.path, fragment.bytes, entry.offset(), problem));

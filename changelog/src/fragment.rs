@@ -223,11 +223,14 @@ pub(crate) fn complaints(fragment: &Fragment<'_>, encoding: Encoding) -> Vec<Com
     if let Some(offset) = text_in_preamble(log.preamble()) {
         found.push(at(offset, Problem::TextBeforeHeader));
     }
-    for entry in log.entries().filter(|e| e.text().is_empty()) {
+    for entry in log.entries().filter(|e| e.text().is_empty()).take(MOST_COMPLAINTS) {
         found.push(at(entry.offset(), Problem::NoText));
     }
     found
 }
+
+/// More complaints of one kind about one file help nobody.
+pub(crate) const MOST_COMPLAINTS: usize = 20;
 
 /// The first text of a preamble that is no mode line.
 fn text_in_preamble(preamble: &[u8]) -> Option<usize> {

@@ -88,12 +88,20 @@ fn item(text: &[u8], offset: usize) -> Item<'_> {
             None => break,
         }
     }
-    // Further lines that start with a list of functions.
+    // Further lines that start with a list of functions. A text full of open brackets has none, and is not searched to its end each time.
+    let mut failures = 0;
     for (line_start, line) in offsets(text, at) {
         let first = line_start + line.iter().position(|&b| !is_space(b)).unwrap_or(0);
+        if text.get(first) != Some(&b'(') {
+            continue;
+        }
         let mut more = Vec::new();
-        if text.get(first) == Some(&b'(') && matches!(functions_at(text, first, &mut more), Some(Ended::Colon(_))) {
-            item.functions.append(&mut more);
+        match functions_at(text, first, &mut more) {
+            Some(Ended::Colon(_)) => item.functions.append(&mut more),
+            _ => failures += 1,
+        }
+        if failures == MOST_FAILURES {
+            break;
         }
     }
     item
@@ -243,6 +251,9 @@ fn closing(text: &[u8], open: usize) -> Option<usize> {
     }
     None
 }
+
+/// How many brackets of an item may turn out to be text.
+const MOST_FAILURES: usize = 50;
 
 /// Longer than any list of functions; it keeps a huge file of brackets linear.
 const LONGEST_LIST: usize = 4_000;

@@ -45,15 +45,17 @@ fn is_unreleased(line: &[u8]) -> bool {
     name.strip_prefix(b"[").unwrap_or(&name).starts_with(b"unreleased")
 }
 
-/// Lines outside of fenced code, each with its offset.
+/// Lines outside of fenced code, each with its offset. A last fence that nothing closes is none.
 fn headed_lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let (mut at, mut fenced) = (0, false);
+    let is_fence = |line: &[u8]| line.starts_with(b"```") || line.starts_with(b"~~~");
+    let paired = lines(text).filter(|l| is_fence(l)).count() / 2 * 2;
+    let (mut at, mut fences) = (0, 0);
     lines(text).filter_map(move |line| {
         let this = at;
         at += line.len();
-        let is_fence = line.starts_with(b"```") || line.starts_with(b"~~~");
-        fenced ^= is_fence;
-        (!fenced && !is_fence).then_some((this, line))
+        let counts = is_fence(line) && fences < paired;
+        fences += usize::from(counts);
+        (!counts && fences % 2 == 0).then_some((this, line))
     })
 }
 

@@ -262,9 +262,9 @@ fn push_bullet(out: &mut Vec<u8>, bullet: &[u8], lines: &[Vec<u8>], end: LineEnd
     }
 }
 
-/// A text's words, to compare by.
+/// The words of a piece of news up to its first blank line, to compare by.
 fn words<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    lines.into_iter().map(|l| trim(trim_end(l))).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(&b' ')
+    lines.into_iter().map(|l| trim(trim_end(l))).take_while(|l| !l.is_empty()).collect::<Vec<_>>().join(&b' ')
 }
 
 /// Merges three versions of such a file; only Keep a Changelog has rules of its own.

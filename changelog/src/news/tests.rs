@@ -4,6 +4,7 @@ use crate::{
     fold_branch, merge,
 };
 use jiff::civil::Date;
+use proptest::prelude::*;
 
 const DAY: Date = Date::constant(2024, 3, 5);
 
@@ -187,4 +188,55 @@ fn a_typed_fragment_becomes_an_entry_of_a_gnu_changelog() {
 fn an_unknown_format_is_named() {
     let error = try_folded("CHANGES", "words\n", &[FIX], &FoldOptions::default()).unwrap_err();
     assert!(matches!(error, FoldError::Format(_)) && !error.hint().is_empty());
+}
+
+fn markdown() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop_oneof![
+        Just("# Changelog\n"),
+        Just("## [Unreleased]\n"),
+        Just("## [1.0.0] - 2024-01-01\r\n"),
+        Just("### Fixed\n"),
+        Just("### Added\n\n"),
+        Just("- One.\n"),
+        Just("- Two\n  lines.\n"),
+        Just("* Three."),
+        Just("\n"),
+        Just("```\n"),
+        Just("[x]: y\n"),
+        Just("bb (1.0) UNRELEASED; urgency=low\n"),
+        Just(" -- A <a@x>  Tue\n"),
+        Just("Changes in 1.0:\n"),
+        Just(".. towncrier release notes start\n"),
+    ];
+    proptest::collection::vec(line, 0..14).prop_map(|l| l.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_file_news_is_added_once_and_nothing_is_lost(text in markdown(), format in 0..4usize) {
+        use crate::Format::{Debian, KeepAChangelog, News, Towncrier};
+        let options = FoldOptions { format: Some([KeepAChangelog, Debian, Towncrier, News][format]), ..FoldOptions::default() };
+        let one = |text: &[u8]| fold(b"F", Some(text), &fragments(&[FIX]), DAY, &options);
+        if let Ok(once) = one(&text) {
+            prop_assert_eq!(once.entries, 1);
+            let words = |bytes: &[u8]| crate::lines::lines(bytes).map(|l| crate::lines::trim_end(l).to_vec()).filter(|l| !l.is_empty() && !l.starts_with(b"#")).collect::<Vec<_>>();
+            let after = words(&once.changelog);
+            for line in words(&text) {
+                prop_assert!(after.contains(&line), "lost {:?}", String::from_utf8_lossy(&line));
+            }
+            let twice = one(&once.changelog).unwrap();
+            prop_assert_eq!((twice.entries, String::from_utf8_lossy(&twice.changelog).into_owned()), (0, String::from_utf8_lossy(&once.changelog).into_owned()));
+        }
+    }
+
+    #[test]
+    fn any_three_versions_of_markdown_merge(base in markdown(), ours in markdown(), theirs in markdown()) {
+        let (base, ours, theirs) = ([b"# C\n".to_vec(), base].concat(), [b"# C\n".to_vec(), ours].concat(), [b"# C\n".to_vec(), theirs].concat());
+        let merged = merge(&base, &ours, &theirs, &MergeOptions::default());
+        let has = |line: &&[u8]| memchr::memmem::find(&merged.bytes, crate::lines::trim_end(line)).is_some() || memchr::memmem::find(&base, crate::lines::trim_end(line)).is_some();
+        for line in crate::lines::lines(&ours).filter(|l| l.starts_with(b"- ")) {
+            prop_assert!(has(&line), "lost {:?} in {:?}", String::from_utf8_lossy(line), String::from_utf8_lossy(&merged.bytes));
+        }
+        let _ = landed(&String::from_utf8_lossy(&base), &String::from_utf8_lossy(&ours), &String::from_utf8_lossy(&theirs), &[]);
+    }
 }

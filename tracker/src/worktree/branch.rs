@@ -96,7 +96,10 @@ impl WorkTree {
         date: Date,
         report: &mut CheckReport,
     ) -> Result<(), WorkTreeError> {
-        let own: Vec<&[u8]> = changed.iter().filter_map(|path| place.within(path)).collect();
+        // A new file that is not added yet may be named, but alone it asks for no fragment.
+        let new = self.git.run(&["ls-files", "-z", "--others", "--exclude-standard"])?;
+        let own: Vec<&[u8]> =
+            changed.iter().map(Vec::as_slice).chain(fields(&new)).filter_map(|path| place.within(path)).collect();
         let versions = self.versions(place, &report.against)?;
         self.name_authors(place, versions.1.as_deref(), found)?;
         let fragments = found.for_place(place);

@@ -4,6 +4,7 @@
 //! each benchmark also gives a ratio, of two halves or of two programs, measured in the same run.
 
 mod build;
+mod changelog;
 mod log;
 mod machine;
 mod throughput;
@@ -36,6 +37,8 @@ enum Name {
     Throughput,
     /// A build that prints 100 MB: memory, and how soon the log's end is shown
     Log,
+    /// Merging ChangeLogs and folding fragments, beside git-merge-changelog and towncrier
+    Changelog,
 }
 
 impl Name {
@@ -86,6 +89,7 @@ fn measure(name: Name, args: &Args) -> Numbers {
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args.dev)?),
         Name::Log => log::measure(&bb(args.dev)?),
+        Name::Changelog => changelog::measure(&bb(args.dev)?),
     }
 }
 
