@@ -27,12 +27,11 @@
         end: () => renew(pause),
       });
     }
-    const main = document.querySelector("main[data-events]");
-    if (main) {
-      const changed = () => renew(pause);
-      const kinds = main.dataset.kinds.split(" ");
-      listen(main.dataset.events, Object.fromEntries(kinds.map((kind) => [kind, changed])));
-    }
+    const { events, kinds, awaits } = document.querySelector("main").dataset;
+    const changed = () => renew(pause);
+    if (events) listen(events, Object.fromEntries(kinds.split(" ").map((kind) => [kind, changed])));
+    // The log of a step that has not begun: whatever comes of it changes the page.
+    if (awaits) listen(awaits, { log: changed, end: changed });
   };
 
   const end = () => { for (const stream of streams) stream.close(); streams = []; };

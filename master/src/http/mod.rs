@@ -55,7 +55,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header(header::CONTENT_SECURITY_POLICY, CSP))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        // Nothing is said to others; our own pages must be, because forms are known by their Origin.
+        .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(header(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .layer(header(header::CACHE_CONTROL, "no-store"))

@@ -7,7 +7,7 @@ use super::parts::{EntryLine, VerdictView};
 use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
 use evidence::{BuilderLine, CandidateLine, CommitLine, ConflictView, EventLine, FileView, RefusalView, RevisionLine};
-use protocol::api::{BranchDetail, CandidateOutcome};
+use protocol::api::{BranchDetail, CandidateOutcome, WouldLand};
 use serde::Serialize;
 
 /// What the reader may do with a branch.
@@ -112,14 +112,19 @@ fn jumps(it: &BranchDetail, conflicts: usize) -> Vec<Jump> {
     jumps
 }
 
-/// Whether accepting makes sense as the branch stands: only what is accepted already, or has ended, or can't land as it
-/// is, has no use for it.
+/// Whether accepting makes sense as the branch stands: it can be merged, nothing says that it would not land, and it is not
+/// accepted already.
 fn acceptable(it: &BranchDetail) -> bool {
     let admitted = it.revisions.first().is_some_and(|r| r.refused.is_none());
     let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
     let queued = it.queue.iter().any(|entry| entry.place.is_some());
-    let ended = matches!(it.summary.verdict.state.as_str(), "landed" | "withdrawn" | "retired" | "superseded");
-    admitted && made && !queued && !ended && !it.summary.verdict.state.starts_with("fails")
+    let open = matches!(it.summary.verdict.would_land, WouldLand::NotYet | WouldLand::NotKnownYet);
+    admitted && made && !queued && open && live(it)
+}
+
+/// Whether it is watched: it has not landed, and was neither withdrawn nor retired.
+fn live(it: &BranchDetail) -> bool {
+    it.watch.next_ms.is_some()
 }
 
 fn accept(it: &BranchDetail) -> Option<Accept> {
@@ -142,10 +147,10 @@ impl Pages {
     /// When the templates, which a user can override, can't be filled.
     pub(crate) fn branch(&self, context: &Context, it: &BranchDetail, may: May) -> Result<String, PagesError> {
         let (summary, now) = (&it.summary, context.now);
-        let live = !matches!(summary.verdict.state.as_str(), "landed" | "withdrawn" | "retired");
+        let live = live(it);
         let outcome = it.candidate.as_ref().map(|c| &c.outcome);
         let (changelog, fragments, notes) = evidence::changelog(outcome);
-        let conflicts = evidence::conflicts(outcome);
+        let conflicts = evidence::conflicts(it);
         let sections = jumps(it, conflicts.len());
         let acceptable = acceptable(it);
         let newest = it.revisions.first();
@@ -164,7 +169,7 @@ impl Pages {
             file_count: count(it.diff.files.len(), "file", "files"),
             added: it.diff.added,
             removed: it.diff.removed,
-            verdict: VerdictView::of(&summary.verdict),
+            verdict: VerdictView::of(&summary.verdict).conflicts_at("#conflict"),
             accept: if may.accept && acceptable { accept(it) } else { None },
             acts: live && (may.withdraw || (may.rebuild && !it.builders.is_empty())),
             rebuild: live && may.rebuild && !it.builders.is_empty(),

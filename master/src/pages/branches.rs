@@ -2,7 +2,7 @@
 
 use super::frame::At;
 use super::parts::Marks;
-use super::words::{Fact, Link, When, count, look};
+use super::words::{Fact, Link, When, look, of_branches};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
 use protocol::api::{BranchSummary, Look};
@@ -100,8 +100,7 @@ impl Pages {
     ) -> Result<String, PagesError> {
         let live: Vec<&BranchSummary> = branches.iter().filter(|b| !ended(b)).collect();
         let [bb, maintainer, author] = turns(&live);
-        let branches_of = |n| count(n, "branch", "branches");
-        let (look, headline, then) = match (live.len(), maintainer, author) {
+                let (look, headline, then) = match (live.len(), maintainer, author) {
             (0, ..) if narrowed.q.is_empty() => ("waiting", "No branch is live".to_owned(), None),
             (0, ..) => ("waiting", "No live branch has this in it".to_owned(), None),
             (_, 0, 0) => ("running", "All go on by themselves".to_owned(), None),
@@ -126,9 +125,9 @@ impl Pages {
             headline,
             then,
             turns: vec![
-                Fact::new("By themselves", branches_of(bb)),
-                Fact::new("Need a maintainer", branches_of(maintainer)),
-                Fact::new("Need their author", branches_of(author)),
+                Fact::new("By themselves", of_branches(bb)),
+                Fact::new("Need a maintainer", of_branches(maintainer)),
+                Fact::new("Need their author", of_branches(author)),
             ],
             count_note: if narrowed.ended {
                 format!("{} live, {} ended", live.len(), branches.len() - live.len())

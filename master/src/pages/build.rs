@@ -6,6 +6,7 @@ use super::parts::{BuildLine, VerdictView, ran, sentence};
 use super::words::{Commit, Fact, Link, When, count, duration, look, size};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
+use protocol::wire::Isolation;
 use protocol::api::{BuildDetail, BuildState, Look, StepDetail};
 use serde::Serialize;
 
@@ -55,6 +56,7 @@ struct View {
     at: When,
     ran: Option<String>,
     running: bool,
+    ended: bool,
     again: bool,
     cancel: bool,
     verdict: VerdictView,
@@ -161,6 +163,16 @@ fn log_view(it: &BuildDetail, step: &StepDetail, log: &StepLog, open: bool) -> L
     }
 }
 
+/// The log of the step that comes next, while none runs.
+fn awaits(it: &BuildDetail) -> Option<String> {
+    if it.steps.iter().any(|s| s.look == Look::Running) {
+        return None;
+    }
+    let begun = it.summary.state == BuildState::Running && !it.steps.is_empty();
+    let next = it.steps.iter().find(|s| s.look == Look::Waiting).filter(|_| begun).map_or(0, |s| s.number);
+    Some(format!("/api/v1/builds/{}/steps/{next}/log/events?from=0", it.summary.id))
+}
+
 fn verdict(it: &BuildDetail) -> VerdictView {
     let summary = &it.summary;
     let failed = it.steps.iter().find(|s| s.look == Look::Failed || s.look == Look::Exception);
@@ -206,10 +218,14 @@ fn facts(it: &BuildDetail) -> Vec<Fact> {
         BuildState::Running => "none yet, it runs".to_owned(),
         BuildState::Finished(result) => result.as_str().to_owned(),
     };
+    let isolation = match it.isolation {
+        Isolation::None => "none needed".to_owned(),
+        Isolation::Bubblewrap => format!("{} needed", it.isolation.as_str()),
+    };
     vec![
         Fact::new("Result", result),
         Fact::new("Attempt", it.attempt.to_string()),
-        Fact::new("Isolation", format!("{} at least", it.isolation.as_str())),
+        Fact::new("Isolation", isolation),
         Fact::new("Asked for by", if it.summary.for_queue { "the queue" } else { "the branch" }),
     ]
 }
@@ -256,6 +272,7 @@ impl Pages {
             at: When::new(at, now),
             ran: ran(summary, now),
             running: summary.state == BuildState::Running,
+            ended,
             again: ended && may.rebuild,
             cancel: !ended && may.rebuild,
             verdict: verdict(it),
@@ -274,7 +291,10 @@ impl Pages {
             finished: summary.finished_ms.map(|at| When::new(at, now)),
         };
         let frame = context.frame(self, At::Branches, &format!("{} #{}", summary.builder, summary.id));
-        let frame = if ended { frame } else { frame.renewed_by(&[("build", &summary.id.to_string())]) };
+        if ended {
+            return self.render("build", frame, view);
+        }
+        let frame = frame.renewed_by(&[("build", &summary.id.to_string())]).awaiting(awaits(it));
         self.render("build", frame, view)
     }
 }

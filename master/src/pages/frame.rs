@@ -64,6 +64,7 @@ pub(super) struct Frame {
     publish_first: bool,
     events: Option<String>,
     kinds: &'static str,
+    awaits: Option<String>,
     notices: Vec<Notice>,
     name: Option<String>,
     role: Option<String>,
@@ -135,6 +136,7 @@ impl Context {
             publish_first: false,
             events: None,
             kinds: KINDS,
+            awaits: None,
             notices: self.notices.clone(),
             name,
             role,
@@ -154,6 +156,12 @@ impl Frame {
     pub(super) fn renewed_by(mut self, query: &[(&str, &str)]) -> Self {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         self.events = Some(format!("/api/v1/events?{query}"));
+        self
+    }
+
+    /// The page is read again when something comes of this stream.
+    pub(super) fn awaiting(mut self, stream: Option<String>) -> Self {
+        self.awaits = stream;
         self
     }
 

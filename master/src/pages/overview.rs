@@ -2,7 +2,7 @@
 
 use super::frame::At;
 use super::parts::{BuildLine, EntryLine, Marks, sentence};
-use super::words::{Commit, Fact, When, count, look};
+use super::words::{Commit, Fact, When, count, look, of_branches};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
 use protocol::api::{BranchSummary, Landing, Overview, Slave, WouldLand};
@@ -139,7 +139,7 @@ fn answer(it: &Overview) -> (&'static str, String, String) {
         0 => "the queue is empty".to_owned(),
         n => format!("{n} in the queue"),
     };
-    ("passed", format!("Mainline takes landings; {live}, {queue}"), turn)
+    ("passed", format!("Mainline is open; {live}, {queue}"), turn)
 }
 
 impl Pages {
@@ -151,7 +151,7 @@ impl Pages {
         let (project, now, base) = (&it.project, context.now, context.base());
         let (look, headline, then) = answer(it);
         let able = it.slaves.iter().filter(|s| s.connected && matches!(s.word.as_str(), "eager" | "reluctant")).count();
-        let branches = |n: u32| count(n as usize, "branch", "branches");
+        let branches = |n: u32| of_branches(n as usize);
         let view = View {
             name: project.name.to_string(),
             mainline: project.mainline.clone(),

@@ -49,6 +49,15 @@ impl VerdictView {
     }
 }
 
+impl VerdictView {
+    /// The same, where this page has a section of its own for what conflicts.
+    pub(super) fn conflicts_at(mut self, section: &str) -> Self {
+        let of_conflict = self.needs.iter_mut().filter(|need| need.look == "conflict");
+        of_conflict.for_each(|need| need.page = Some(section.to_owned()));
+        self
+    }
+}
+
 /// A text with a full stop at its end.
 pub(super) fn sentence(text: &str) -> String {
     let text = text.trim_end();

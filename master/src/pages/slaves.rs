@@ -2,7 +2,7 @@
 
 use super::frame::At;
 use super::parts::BuildLine;
-use super::words::{Fact, When, count, look};
+use super::words::{Fact, When, look};
 use super::{Context, Pages, PagesError};
 use protocol::api::{Lock, Slave};
 use protocol::wire::Availability;
@@ -142,8 +142,8 @@ impl Pages {
             what,
             facts: vec![
                 Fact::new("Slots", format!("{taken} of {slots} taken")),
-                Fact::new("Offline", count(slaves.iter().filter(|s| !s.connected).count(), "slave", "slaves")),
-                Fact::new("Locks", count(locks.len(), "lock", "locks")),
+                Fact::new("Offline", slaves.iter().filter(|s| !s.connected).count().to_string()),
+                Fact::new("Locks", locks.len().to_string()),
             ],
             slaves: slaves.iter().map(|s| line(s, context.now)).collect(),
             steer: may,

@@ -81,6 +81,11 @@ pub(super) fn count(n: usize, one: &str, many: &str) -> String {
     }
 }
 
+/// How many branches: `none`, `1 branch`.
+pub(super) fn of_branches(n: usize) -> String {
+    if n == 0 { "none".to_owned() } else { count(n, "branch", "branches") }
+}
+
 /// A look's word: its class and the name of its glyph.
 pub(super) const fn look(look: Look) -> &'static str {
     match look {

@@ -31,19 +31,28 @@ pub(super) struct ConflictView {
 }
 
 /// The files in conflict: our side as it is in mainline, theirs as the branch has it.
-pub(super) fn conflicts(outcome: Option<&CandidateOutcome>) -> Vec<ConflictView> {
-    let Some(CandidateOutcome::Conflict { files }) = outcome else { return Vec::new() };
+pub(super) fn conflicts(it: &BranchDetail) -> Vec<ConflictView> {
+    let Some(candidate) = &it.candidate else { return Vec::new() };
+    let CandidateOutcome::Conflict { files } = &candidate.outcome else { return Vec::new() };
+    let name = |text: &str| {
+        let named = text.replace(candidate.mainline.as_str(), &format!("mainline {}", candidate.mainline.short()));
+        match &it.summary.commit {
+            Some(commit) => named.replace(commit.as_str(), &format!("r{} {}", candidate.revision, commit.short())),
+            None => named,
+        }
+    };
     let view = |(n, file): (usize, &api::ConflictFile)| ConflictView {
         id: format!("c{n}"),
         path: file.path.clone(),
         message: file.message.clone(),
-        lines: hunks(&file.hunks),
+        lines: hunks(file.hunks.trim_end_matches('\n'), &name),
     };
     (1..).zip(files).map(view).collect()
 }
 
-/// The merged text with git's markers, as rows: the markers stand out, and each side has its colour.
-fn hunks(text: &str) -> Vec<DiffRow> {
+/// The merged text with git's markers, as rows: the markers stand out, `name` says whose they are, and each side has its
+/// colour.
+fn hunks(text: &str, name: &dyn Fn(&str) -> String) -> Vec<DiffRow> {
     let mut kind = DiffKind::Context;
     let row = |line: &str| {
         let marker = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"]
@@ -57,7 +66,8 @@ fn hunks(text: &str) -> Vec<DiffRow> {
         };
         let shown = if marker.is_some() { DiffKind::Hunk } else { kind };
         kind = after;
-        DiffLine { kind: shown, old: None, new: None, text: line.to_owned() }
+        let text = if marker.is_some() { name(line) } else { line.to_owned() };
+        DiffLine { kind: shown, old: None, new: None, text }
     };
     let lines: Vec<DiffLine> = text.lines().map(row).collect();
     diff_rows(&lines, None)

@@ -1,0 +1,472 @@
+//! Values as the API has them.
+
+use crate::pages::{Context, Pages, Reader};
+use protocol::api::*;
+use protocol::wire::{Availability, Isolation};
+use protocol::{BuildId, BuildResult, CommitId, EventId, UnixMs};
+
+const MINUTE: i64 = 60_000;
+/// 2026-11-24 10:42 UTC.
+const NOW: i64 = 1_795_516_920_000;
+
+fn ago(minutes: i64) -> UnixMs {
+    UnixMs(NOW - minutes * MINUTE)
+}
+
+fn commit(digit: char) -> CommitId {
+    digit.to_string().repeat(40).try_into().unwrap()
+}
+
+pub(super) fn pages() -> Pages {
+    Pages::new(None).unwrap()
+}
+
+pub(super) fn maintainer() -> Reader {
+    Reader::Known { name: "Marta".to_owned(), role: "maintainer".to_owned() }
+}
+
+pub(super) fn context() -> Context {
+    Context {
+        project: Some("heron".parse().unwrap()),
+        reader: maintainer(),
+        csrf: "c5f".to_owned(),
+        path: "/p/heron".to_owned(),
+        url: "https://bb.example".to_owned(),
+        now: UnixMs(NOW),
+        notices: Vec::new(),
+    }
+}
+
+pub(super) fn project() -> Project {
+    Project {
+        name: "heron".parse().unwrap(),
+        url: "https://git.heron.example/heron.git".to_owned(),
+        mainline: "main".to_owned(),
+        tip: Some(commit('7')),
+        tip_seen_ms: Some(ago(12)),
+        trouble: None,
+        paused: false,
+        recipe_from: ".bb.toml".to_owned(),
+        live: 2,
+        queued: 1,
+        page: "/p/heron".to_owned(),
+    }
+}
+
+fn marks(look: Look, word: &str) -> Vec<Mark> {
+    vec![
+        Mark { builder: "linux".to_owned(), required: true, look, word: word.to_owned(), build: Some(BuildId(5133)) },
+        Mark {
+            builder: "docs".to_owned(),
+            required: false,
+            look: Look::Waiting,
+            word: "waiting".to_owned(),
+            build: None,
+        },
+    ]
+}
+
+pub(super) fn branch_line(name: &str, look: Look) -> BranchSummary {
+    let (code, state, would_land, because, who, what) = match look {
+        Look::Conflict => (
+            "conflict",
+            "conflict",
+            WouldLand::No,
+            "because it conflicts with mainline in `greeting.txt`",
+            "Cat",
+            "merges mainline; a rebase is not needed",
+        ),
+        _ => ("ready", "ready", WouldLand::NotYet, "as soon as a maintainer accepts it", "a maintainer", "accepts r2"),
+    };
+    BranchSummary {
+        name: name.parse().unwrap(),
+        project: "heron".parse().unwrap(),
+        title: "Greet more".to_owned(),
+        url: "https://git.ann.example/heron.git".to_owned(),
+        branch: "refs/heads/greet".to_owned(),
+        publisher: "ann".to_owned(),
+        trusted: false,
+        bugs: vec!["HERON-412".to_owned(), "https://bugs.example/77".to_owned()],
+        revision: Some(2),
+        commit: Some(commit('3')),
+        author: Some("Ann".to_owned()),
+        verdict: Verdict {
+            code: code.to_owned(),
+            state: state.to_owned(),
+            look,
+            would_land,
+            because: because.to_owned(),
+            next: Next { who: who.to_owned(), what: what.to_owned() },
+            needs: vec![
+                Need { look: Look::Waiting, text: "Accepted by a maintainer".to_owned(), page: None },
+                Need {
+                    look: Look::Passed,
+                    text: "linux passed".to_owned(),
+                    page: Some("/p/heron/builds/5133".to_owned()),
+                },
+                Need {
+                    look: Look::Passed,
+                    text: "ChangeLog entry folds".to_owned(),
+                    page: Some("#changelog".to_owned()),
+                },
+            ],
+        },
+        marks: marks(Look::Passed, "passed"),
+        published_ms: ago(90),
+        changed_ms: ago(6),
+        page: format!("/p/heron/branches/{name}"),
+    }
+}
+
+fn line(kind: DiffKind, old: Option<u32>, new: Option<u32>, text: &str) -> DiffLine {
+    DiffLine { kind, old, new, text: text.to_owned() }
+}
+
+pub(super) fn branch() -> BranchDetail {
+    let summary = branch_line("greet-more", Look::Passed);
+    BranchDetail {
+        watch: Watch { looked_ms: Some(ago(1)), trouble: None, next_ms: Some(UnixMs(NOW + 50_000)) },
+        revisions: vec![
+            Revision {
+                number: 2,
+                commit: commit('3'),
+                seen_ms: ago(6),
+                refused: None,
+                subject: "Greet more".to_owned(),
+                commits: 2,
+            },
+            Revision {
+                number: 1,
+                commit: commit('4'),
+                seen_ms: ago(80),
+                refused: Some(Refusal {
+                    code: "too-large".to_owned(),
+                    text: "it brings 900 MB".to_owned(),
+                    hint: "push it without `big.bin`".to_owned(),
+                }),
+                subject: "Greet".to_owned(),
+                commits: 1,
+            },
+        ],
+        candidate: Some(Candidate {
+            mainline: commit('7'),
+            revision: 2,
+            outcome: CandidateOutcome::Made {
+                commit: commit('c'),
+                changelog: vec![
+                    line(DiffKind::Add, None, Some(1), "2026-11-24  Ann  <ann@ann.example>"),
+                    line(DiffKind::Add, None, Some(2), "\t* more.txt: Say more."),
+                    line(DiffKind::Context, Some(1), Some(3), "2026-11-01  Bob  <bob@bob.example>"),
+                ],
+                fragments: vec!["repo.ChangeLog".to_owned()],
+                notes: vec!["an entry of `repo.ChangeLog` is there already".to_owned()],
+            },
+            made_ms: ago(5),
+        }),
+        commits: vec![Commit {
+            id: commit('3'),
+            subject: "Greet more".to_owned(),
+            body: "Because one greeting\nis not enough.\n".to_owned(),
+            author: "Ann".to_owned(),
+            email: "ann@ann.example".to_owned(),
+            authored_ms: ago(7),
+        }],
+        builders: vec![BuilderRow {
+            builder: "linux".to_owned(),
+            required: true,
+            builds: vec![build(Look::Passed).summary],
+            says: "12 tests passed".to_owned(),
+        }],
+        diff: Diff {
+            files: vec![DiffFile {
+                path: "more.txt".to_owned(),
+                old_path: Some("less.txt".to_owned()),
+                notes: vec!["mode 100644 to 100755".to_owned()],
+                added: 1,
+                removed: 1,
+                lines: vec![
+                    line(DiffKind::Hunk, None, None, "@@ -1 +1 @@"),
+                    line(DiffKind::Delete, Some(1), None, "less"),
+                    line(DiffKind::Add, None, Some(1), "more & more"),
+                ],
+                lines_left_out: 7,
+            }],
+            added: 1,
+            removed: 1,
+            files_left_out: 3,
+        },
+        changes_recipe: false,
+        queue: Vec::new(),
+        timeline: vec![Event {
+            id: EventId(9),
+            at_ms: ago(4),
+            project: Some(summary.project.clone()),
+            branch: Some(summary.name.clone()),
+            build: Some(BuildId(5133)),
+            kind: "build-finished".to_owned(),
+            look: Look::Passed,
+            text: "linux passed on r2".to_owned(),
+            actor: "bb".to_owned(),
+        }],
+        git_path: "/git/heron.git".to_owned(),
+        refs: vec!["refs/branches/greet-more/r2".to_owned(), "refs/branches/greet-more/head".to_owned()],
+        summary,
+    }
+}
+
+pub(super) fn conflicting() -> BranchDetail {
+    let mut it = branch();
+    it.summary = branch_line("other-greeting", Look::Conflict);
+    it.builders.clear();
+    it.candidate = Some(Candidate {
+        mainline: commit('7'),
+        revision: 2,
+        outcome: CandidateOutcome::Conflict {
+            files: vec![ConflictFile {
+                path: "greeting.txt".to_owned(),
+                hunks: "before\n<<<<<<< mainline\nours\n=======\ntheirs\n>>>>>>> r2\nafter\n".to_owned(),
+                message: "content".to_owned(),
+            }],
+        },
+        made_ms: ago(5),
+    });
+    it
+}
+
+pub(super) fn not_fetched() -> BranchDetail {
+    let mut it = branch();
+    let summary = &mut it.summary;
+    (summary.revision, summary.commit, summary.author) = (None, None, None);
+    summary.marks.clear();
+    summary.verdict = Verdict {
+        code: "source-trouble".to_owned(),
+        state: "waiting".to_owned(),
+        look: Look::Exception,
+        would_land: WouldLand::NotYet,
+        because: "because its source can't be read: there is no branch `x`".to_owned(),
+        next: Next { who: "the author".to_owned(), what: "mends the source".to_owned() },
+        needs: Vec::new(),
+    };
+    it.watch.trouble = Some("there is no branch `x`; push it".to_owned());
+    it.candidate = None;
+    (it.revisions, it.commits, it.builders, it.refs) = Default::default();
+    it.diff = Diff::default();
+    it
+}
+
+pub(super) fn landed() -> BranchDetail {
+    let mut it = branch();
+    let verdict = &mut it.summary.verdict;
+    (verdict.look, verdict.would_land) = (Look::Landed, WouldLand::Yes);
+    (verdict.code, verdict.state) = ("landed".to_owned(), "landed".to_owned());
+    verdict.because = "because it is in mainline as cccccccccc".to_owned();
+    verdict.next = Next { who: "nobody".to_owned(), what: "has to do anything; the record stays".to_owned() };
+    verdict.needs.clear();
+    it.watch.next_ms = None;
+    let mut entry = entry();
+    (entry.place, entry.look, entry.landed, entry.left_ms) = (None, Look::Landed, Some(commit('c')), Some(ago(2)));
+    (entry.code, entry.says) = ("landed".to_owned(), "landed as it was tested".to_owned());
+    entry.next = Next { who: "nobody".to_owned(), what: String::new() };
+    it.queue = vec![entry];
+    it
+}
+
+fn entry() -> QueueEntry {
+    QueueEntry {
+        branch: "greet-more".parse().unwrap(),
+        title: "Greet more".to_owned(),
+        revision: 2,
+        commit: commit('3'),
+        accepted_by: "Marta".to_owned(),
+        accepted_ms: ago(3),
+        place: Some(1),
+        code: "building".to_owned(),
+        look: Look::Accepted,
+        says: "linux runs on its candidate".to_owned(),
+        next: Next { who: "bb".to_owned(), what: "lands it when linux passed".to_owned() },
+        marks: marks(Look::Running, "running"),
+        landed: None,
+        left_ms: None,
+        page: "/p/heron/branches/greet-more".to_owned(),
+    }
+}
+
+pub(super) fn queue() -> Queue {
+    let left = landed().queue.into_iter().chain([QueueEntry {
+        place: None,
+        look: Look::Failed,
+        code: "ejected-failed".to_owned(),
+        says: "linux failed with it and passes without".to_owned(),
+        next: Next { who: "Bob".to_owned(), what: "mends linux".to_owned() },
+        left_ms: Some(ago(40)),
+        ..entry()
+    }]);
+    Queue { project: project(), entries: vec![entry()], left: left.collect() }
+}
+
+pub(super) fn build(look: Look) -> BuildDetail {
+    let (state, word, says) = match look {
+        Look::Failed => (BuildState::Finished(BuildResult::Failure), "failed", "test: exit code 2"),
+        Look::Running => (BuildState::Running, "running", "step test"),
+        Look::Waiting => (BuildState::Waiting, "waiting", "for a slave with the label `linux`"),
+        _ => (BuildState::Finished(BuildResult::Success), "passed", ""),
+    };
+    let begun = look != Look::Waiting;
+    let ended = !matches!(state, BuildState::Running | BuildState::Waiting);
+    let step = |number, name: &str, look, word: &str, log_len| StepDetail {
+        number,
+        name: name.to_owned(),
+        command: if number == 0 { String::new() } else { "make check".to_owned() },
+        look,
+        word: word.to_owned(),
+        result: None,
+        exit_code: (look == Look::Failed).then_some(2),
+        says: String::new(),
+        ran_ms: (word != "running").then_some(1_300),
+        log_len,
+        links: vec![("coverage".to_owned(), "https://cov.example/1".to_owned())],
+    };
+    BuildDetail {
+        summary: BuildSummary {
+            id: BuildId(5133),
+            builder: "linux".to_owned(),
+            project: "heron".parse().unwrap(),
+            branch: "greet-more".parse().unwrap(),
+            revision: 2,
+            for_queue: false,
+            commit: commit('c'),
+            state,
+            look,
+            word: word.to_owned(),
+            says: says.to_owned(),
+            slave: begun.then(|| "oak".parse().unwrap()),
+            requested_ms: ago(6),
+            started_ms: begun.then(|| ago(5)),
+            finished_ms: ended.then(|| ago(4)),
+            page: "/p/heron/builds/5133".to_owned(),
+        },
+        attempt: 1,
+        isolation: Isolation::Bubblewrap,
+        steps: vec![step(0, "fetch", Look::Passed, "passed", 8), step(1, "test", look, word, 30)],
+        reproduce: vec!["git fetch https://bb.example/git/heron.git c".to_owned(), "make check".to_owned()],
+        lately: Vec::new(),
+        retried_as: None,
+    }
+}
+
+pub(super) fn slaves() -> Vec<Slave> {
+    let oak = Slave {
+        name: "oak".parse().unwrap(),
+        connected: true,
+        since_ms: Some(ago(240)),
+        said: Availability::Eager,
+        said_reason: String::new(),
+        admin: Availability::Eager,
+        labels: vec!["linux".to_owned(), "docs".to_owned()],
+        slots: 2,
+        isolation: Isolation::Bubblewrap,
+        isolation_notes: Vec::new(),
+        machine: "x86_64, 8 cores".to_owned(),
+        bb: "0.1.0".to_owned(),
+        builds: vec![build(Look::Running).summary],
+        look: Look::Passed,
+        word: "eager".to_owned(),
+    };
+    let elm = Slave {
+        name: "elm".parse().unwrap(),
+        connected: false,
+        since_ms: Some(ago(9)),
+        said_reason: "on battery".to_owned(),
+        isolation: Isolation::None,
+        isolation_notes: vec!["`bwrap` is not there".to_owned()],
+        builds: Vec::new(),
+        look: Look::Failed,
+        word: "offline".to_owned(),
+        ..oak.clone()
+    };
+    vec![oak, elm]
+}
+
+pub(super) fn locks() -> Vec<Lock> {
+    let vm = Lock {
+        name: "vm".to_owned(),
+        shares: 2,
+        scope: "master".to_owned(),
+        held: vec![(BuildId(5133), 2)],
+        waiting: vec![BuildId(5140)],
+    };
+    vec![vm]
+}
+
+pub(super) fn overview() -> Overview {
+    Overview {
+        project: project(),
+        needs_person: vec![branch_line("greet-more", Look::Passed)],
+        turns: Turns { bb: 0, maintainer: 1, author: 1 },
+        running: vec![build(Look::Running).summary],
+        queue: vec![entry()],
+        landed: vec![Landing {
+            branch: "rename-heron".parse().unwrap(),
+            title: "Rename heron".to_owned(),
+            commit: commit('7'),
+            landed_ms: ago(12),
+            page: "/p/heron/branches/rename-heron".to_owned(),
+        }],
+        slaves: slaves(),
+    }
+}
+
+/// Puts `evil` wherever a stranger's text can stand.
+pub(super) fn hostile_branch(it: &mut BranchDetail, evil: &str) {
+    let text = || evil.to_owned();
+    let summary = &mut it.summary;
+    (summary.title, summary.url, summary.branch, summary.publisher) = (text(), text(), text(), text());
+    (summary.author, summary.bugs) = (Some(text()), vec![text()]);
+    let verdict = &mut summary.verdict;
+    (verdict.state, verdict.because, verdict.next.who, verdict.next.what) = (text(), text(), text(), text());
+    verdict.needs = vec![Need { look: Look::Failed, text: text(), page: Some(text()) }];
+    for mark in &mut summary.marks {
+        (mark.builder, mark.word) = (text(), text());
+    }
+    it.watch.trouble = Some(text());
+    for commit in &mut it.commits {
+        (commit.subject, commit.body, commit.author, commit.email) = (text(), text(), text(), text());
+    }
+    for revision in &mut it.revisions {
+        revision.subject = text();
+        revision.refused = Some(Refusal { code: text(), text: text(), hint: text() });
+    }
+    for row in &mut it.builders {
+        (row.builder, row.says) = (text(), text());
+    }
+    for file in &mut it.diff.files {
+        (file.path, file.old_path, file.notes) = (text(), Some(text()), vec![text()]);
+        file.lines.iter_mut().for_each(|line| line.text = text());
+    }
+    for event in &mut it.timeline {
+        (event.text, event.actor) = (text(), text());
+    }
+    it.refs.iter_mut().for_each(|name| *name = format!("{evil}/head"));
+    match it.candidate.as_mut().map(|c| &mut c.outcome) {
+        Some(CandidateOutcome::Made { changelog, fragments, notes, .. }) => {
+            changelog.iter_mut().for_each(|line| line.text = text());
+            (*fragments, *notes) = (vec![text()], vec![text()]);
+        }
+        Some(CandidateOutcome::Conflict { files }) => {
+            *files = vec![ConflictFile { path: text(), hunks: format!("<<<<<<< {evil}\n{evil}"), message: text() }];
+        }
+        _ => {}
+    }
+}
+
+/// The same for a build.
+pub(super) fn hostile_build(it: &mut BuildDetail, evil: &str) {
+    let text = || evil.to_owned();
+    (it.summary.builder, it.summary.says, it.summary.word) = (text(), text(), text());
+    it.reproduce = vec![text()];
+    for step in &mut it.steps {
+        (step.name, step.command, step.says, step.word) = (text(), text(), text(), text());
+        step.links = vec![(text(), text())];
+    }
+    it.lately = vec![it.summary.clone()];
+}
