@@ -67,7 +67,7 @@ impl Local {
 
     /// The `.bb.toml` that would make a guessed recipe explicit, if it was guessed; waits until mainline was read.
     pub(crate) async fn guessed_recipe(&self) -> Result<Option<(String, String)>, CliError> {
-        Ok(self.master.guessed_recipe().await.map_err(start_error)?)
+        self.master.guessed_recipe().await.map_err(start_error)
     }
 
     /// Ends both, the slave first.

@@ -5,7 +5,7 @@ use clap::CommandFactory as _;
 use std::process::ExitCode;
 
 /// Print completions for a shell
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "Example:
   bb completions bash > ~/.local/share/bash-completion/completions/bb")]
 pub(crate) struct Args {

@@ -6,8 +6,8 @@ use super::parts::{BuildLine, VerdictView, ran, sentence};
 use super::words::{Commit, Fact, Link, When, count, duration, look, size};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
-use protocol::wire::Isolation;
 use protocol::api::{BuildDetail, BuildState, Look, StepDetail};
+use protocol::wire::Isolation;
 use serde::Serialize;
 
 /// What the reader may do with a build.
@@ -99,7 +99,7 @@ struct LogView {
     word: String,
     ran: Option<String>,
     size: String,
-    raw: String,
+    raw_page: String,
     cut: Option<String>,
     open: bool,
     live: Option<String>,
@@ -121,7 +121,7 @@ fn first_read(it: &BuildDetail) -> Option<u32> {
     found.or_else(|| it.steps.iter().rev().find(printed)).map(|s| s.number)
 }
 
-fn step_line(step: &StepDetail) -> StepLine {
+fn step_line(step: &StepDetail, logs: &[StepLog]) -> StepLine {
     StepLine {
         number: step.number,
         name: step.name.clone(),
@@ -133,7 +133,7 @@ fn step_line(step: &StepDetail) -> StepLine {
             _ => step.says.clone(),
         },
         ran: step.ran_ms.map(duration),
-        log: step.log_len > 0 || step.look == Look::Running,
+        log: logs.iter().any(|log| log.number == step.number),
     }
 }
 
@@ -155,7 +155,7 @@ fn log_view(it: &BuildDetail, step: &StepDetail, log: &StepLog, open: bool) -> L
         word: step.word.clone(),
         ran: step.ran_ms.map(duration),
         size: size(step.log_len),
-        raw: format!("{}/steps/{}/log", it.summary.page, step.number),
+        raw_page: format!("{}/steps/{}/log", it.summary.page, step.number),
         cut,
         open,
         live,
@@ -280,7 +280,7 @@ impl Pages {
             retried: it
                 .retried_as
                 .map(|id| Retried { id: id.to_string(), page: crate::names::build_page(&summary.project, id) }),
-            steps: it.steps.iter().map(step_line).collect(),
+            steps: it.steps.iter().map(|step| step_line(step, logs)).collect(),
             logs: it.steps.iter().filter_map(log_of).collect(),
             log_note: format!("{} in {}", size(printed), count(it.steps.len(), "step", "steps")),
             reproduce: it.reproduce.join("\n"),

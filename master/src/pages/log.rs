@@ -66,7 +66,9 @@ pub(crate) struct LiveLog {
     next_line: u64,
     parser: Parser<DefaultCharAccumulator>,
     line: Line,
-    /// Bytes of the line so far.
+    /// The line so far, at most [`LINE`] bytes of it.
+    raw: Vec<u8>,
+    /// How many bytes it has.
     seen: usize,
     /// A carriage return came last.
     returned: bool,
@@ -78,7 +80,7 @@ impl LiveLog {
     /// better says so by [`LiveLog::numbered`].
     pub(crate) fn new(step: u32, _from: u64) -> Self {
         let (parser, line) = (Parser::<DefaultCharAccumulator>::new(), Line::default());
-        Self { step, next_line: 1, parser, line, seen: 0, returned: false, out: String::new() }
+        Self { step, next_line: 1, parser, line, raw: Vec::new(), seen: 0, returned: false, out: String::new() }
     }
 
     /// The same, its next line having this number.
@@ -106,18 +108,35 @@ impl LiveLog {
             }
             // What comes after a carriage return is the line drawn anew: only its last state is shown.
             if std::mem::take(&mut self.returned) {
+                // Its colours last all the same, as on a terminal.
+                self.parse();
                 self.line.clear();
-                self.parser = Parser::<DefaultCharAccumulator>::new();
                 self.seen = 0;
             }
             self.seen = self.seen.saturating_add(1);
             if self.seen <= LINE {
-                self.parser.advance(&mut self.line, *byte);
+                self.raw.push(*byte);
             }
         }
     }
 
+    /// Makes HTML of the line so far. What is not UTF-8 is replaced first, because the parser would drop it unseen.
+    fn parse(&mut self) {
+        if self.seen > LINE {
+            // A character that the cut went through is no character that is wrong.
+            while self.raw.pop_if(|byte| *byte & 0xc0 == 0x80).is_some() {}
+            self.raw.pop_if(|byte| *byte >= 0xc0);
+        }
+        for byte in String::from_utf8_lossy(&self.raw).bytes() {
+            self.parser.advance(&mut self.line, byte);
+        }
+        self.raw.clear();
+        // A code that a line left open ends with it, so that it can't swallow what follows.
+        self.parser = Parser::<DefaultCharAccumulator>::new();
+    }
+
     fn end_line(&mut self) {
+        self.parse();
         let cut = self.seen.saturating_sub(LINE);
         let (step, number) = (self.step, self.next_line);
         // An id such as L2-17: step 2, line 17.
@@ -129,8 +148,6 @@ impl LiveLog {
         }
         self.out.push_str("</span>");
         self.line.clear();
-        // A code that a line left open ends with it, so that it can't swallow what follows.
-        self.parser = Parser::<DefaultCharAccumulator>::new();
         self.next_line = self.next_line.saturating_add(1);
         self.seen = 0;
         self.returned = false;

@@ -113,7 +113,7 @@ impl Teller {
                 say(&format!("{:<16} no candidate: conflicts with mainline in {}", branch.name, files.join(", ")))?;
             }
             Some(CandidateOutcome::Refused(refusal)) => {
-                say(&format!("{:<16} no candidate: {}", branch.name, refusal.text))?
+                say(&format!("{:<16} no candidate: {}", branch.name, refusal.text))?;
             }
             None => {}
         }

@@ -70,7 +70,10 @@ fn parse(text: &str) -> Tag {
         rest = rest.trim_start();
         let end = rest.find(['=', ' ']).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
-        assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ':'), "an attribute {key:?} in <{text}>");
+        assert!(
+            key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ':'),
+            "an attribute {key:?} in <{text}>"
+        );
         let value = match after.strip_prefix("=\"") {
             Some(quoted) => {
                 let (value, after) = quoted.split_once('"').unwrap_or_else(|| panic!("an open quote in <{text}>"));
