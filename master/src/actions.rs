@@ -30,6 +30,9 @@ impl Refused {
             401 => "Who is asking is not known",
             403 => "Not allowed",
             404 => "Not here",
+            405 => "Not by this method",
+            413 => "Too much",
+            415 | 426 => "Not in this form",
             409 => "Not possible as things stand",
             422 => "Refused",
             503 => "Not able to at the moment",
@@ -365,6 +368,7 @@ pub(crate) async fn tokens(shared: &Shared, actor: &Actor) -> Done<Vec<api::Toke
 pub(crate) async fn revoke_token(shared: &Shared, actor: &Actor, id: TokenId) -> Done<api::Token> {
     allow(actor, Action::ManageTokens, "revoking tokens")?;
     shared.store.revoke_token(id).await?;
+    shared.sessions.revoke(id);
     let row = shared.store.tokens().await?.into_iter().find(|t| t.id == id);
     row.map(token_line).ok_or_else(|| {
         Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them")

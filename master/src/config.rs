@@ -207,11 +207,15 @@ pub struct Times {
     pub lease_s: u64,
     /// Seconds that a build waits for an eager slave before a reluctant one may take it.
     pub reluctant_after_s: u64,
+    /// Seconds without a word after which a slave's connection counts as lost.
+    pub silence_s: u64,
+    /// Seconds that a client may take for a request's head, and for each next piece of its body.
+    pub request_s: u64,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { poll_s: 60, poll_quiet_s: 3600, lease_s: 60, reluctant_after_s: 600 }
+        Self { poll_s: 60, poll_quiet_s: 3600, lease_s: 60, reluctant_after_s: 600, silence_s: 45, request_s: 10 }
     }
 }
 
@@ -219,6 +223,16 @@ impl Times {
     /// How long a slave may be away.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_s)
+    }
+
+    /// How long a slave may be silent; never nothing.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs(self.silence_s.max(1))
+    }
+
+    /// How long a client may keep the master waiting for the next piece of a request; never nothing.
+    pub fn request(&self) -> Duration {
+        Duration::from_secs(self.request_s.max(1))
     }
 }
 
@@ -309,7 +323,7 @@ mod tests {
           |
         2 | pole_s = 5
           | ^^^^^^
-        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`
+        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`, `silence_s`, `request_s`
         ");
         insta::assert_snapshot!(error("[[lock]]\nname = \"vm\"\nshares = 0\n"), @"master.toml: lock `vm` has no shares: give it at least 1");
     }

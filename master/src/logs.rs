@@ -46,6 +46,21 @@ impl Logs {
         }
     }
 
+    /// The same, of bytes that are durable: what a process wrote before it was killed may be in memory only.
+    ///
+    /// # Errors
+    /// When the file can't be looked at or synced.
+    pub fn durable_len(&self, build: BuildId, step: u32) -> io::Result<u64> {
+        match File::open(self.path(build, step)) {
+            Ok(file) => {
+                file.sync_data()?;
+                Ok(file.metadata()?.len())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
     /// At most `limit` bytes of a step's log from `from` on; fewer, also none, at its end.
     ///
     /// # Errors
@@ -54,6 +69,10 @@ impl Logs {
         let mut bytes = Vec::new();
         match File::open(self.path(build, step)) {
             Ok(mut file) => {
+                // Beyond its end there is nothing; far beyond, the file system would not even seek.
+                if from >= file.metadata()?.len() {
+                    return Ok(bytes);
+                }
                 file.seek(SeekFrom::Start(from))?;
                 file.take(limit as u64).read_to_end(&mut bytes)?;
                 Ok(bytes)

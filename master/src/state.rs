@@ -125,6 +125,11 @@ impl Guarded {
         lock(&self.refused).get(&candidate).cloned()
     }
 
+    /// Keeps only what was said of these candidates: no other will be pushed.
+    pub(crate) fn keep_push_refused(&self, wanted: impl Fn(CandidateId) -> bool) {
+        lock(&self.refused).retain(|candidate, _| wanted(*candidate));
+    }
+
     pub(crate) fn set_push_refused(&self, candidate: CandidateId, refused: PushRefused) {
         lock(&self.refused).insert(candidate, refused);
     }
@@ -172,6 +177,7 @@ impl Shared {
             logs: self.logs.clone(),
             sessions: self.sessions.clone(),
             log_limit: self.config.limits.log_bytes,
+            silence: self.config.times.silence(),
             shutdown: self.shutdown.clone(),
         }
     }

@@ -69,7 +69,7 @@ async fn nothing() -> Refused {
     )
 }
 
-async fn wrong_method() -> Refused {
+pub(super) async fn wrong_method() -> Refused {
     Refused::new(405, "method", "the path is right, the method is not", "GET reads, POST changes")
 }
 
@@ -111,6 +111,22 @@ impl<T: for<'de> Deserialize<'de> + Send> FromRequestParts<Arc<Shared>> for Part
         match Path::<T>::from_request_parts(parts, shared).await {
             Ok(Path(value)) => Ok(Self(value)),
             Err(error) => Err(Refused::new(404, "no-such-path", error.body_text(), "")),
+        }
+    }
+}
+
+/// What the query asks for; what can't be understood is a problem like any other.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: for<'de> Deserialize<'de> + Send> FromRequestParts<Arc<Shared>> for Asked<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
+        match Query::<T>::from_request_parts(parts, shared).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(error) => {
+                Err(Refused::new(400, "query", error.body_text(), "see the API's description for what it takes"))
+            }
         }
     }
 }
@@ -178,7 +194,7 @@ impl BranchQuery {
 async fn branches(
     State(shared): App,
     InProject(project): InProject,
-    Query(query): Query<BranchQuery>,
+    Asked(query): Asked<BranchQuery>,
 ) -> Done<Json<Vec<BranchSummary>>> {
     Ok(Json(read::branch_summaries(&shared, &project, &query.filter()).await?))
 }

@@ -1,9 +1,10 @@
 //! The event stream: what happens, as it happens, by server-sent events.
 
+use super::api::Asked;
 use crate::actions::Done;
 use crate::read;
 use crate::state::Shared;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
@@ -41,7 +42,7 @@ struct Follower {
 /// `GET /events`: events after `since` (or the `Last-Event-ID` header), then each as it happens.
 pub(super) async fn stream(
     State(shared): State<Arc<Shared>>,
-    Query(only): Query<Since>,
+    Asked(only): Asked<Since>,
     headers: HeaderMap,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let resumed = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());

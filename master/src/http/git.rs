@@ -1,10 +1,11 @@
 //! git over HTTP, read only: mainline, revisions and candidates, for slaves and for anybody's plain git.
 
+use super::api::{Asked, Part, wrong_method};
 use crate::actions::{Done, Refused};
 use crate::state::{Guarded, Shared};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,6 +21,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/{repository}/info/refs", get(refs))
         .route("/{repository}/git-upload-pack", post(upload_pack))
         .route("/{repository}/git-receive-pack", post(receive_pack))
+        .method_not_allowed_fallback(wrong_method)
         // git bounds and streams what it is asked.
         .layer(DefaultBodyLimit::disable())
 }
@@ -55,8 +57,8 @@ struct Service {
 
 async fn refs(
     State(shared): State<Arc<Shared>>,
-    Path(repository): Path<String>,
-    Query(query): Query<Service>,
+    Part(repository): Part<String>,
+    Asked(query): Asked<Service>,
     headers: HeaderMap,
 ) -> Done<Response> {
     let project = project(&shared, &repository)?;
@@ -67,7 +69,7 @@ async fn refs(
 
 async fn upload_pack(
     State(shared): State<Arc<Shared>>,
-    Path(repository): Path<String>,
+    Part(repository): Part<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Done<Response> {

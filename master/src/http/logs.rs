@@ -1,10 +1,10 @@
 //! Logs: a step's bytes, a whole build's, as they are or as they grow.
 
-use super::api::Part;
+use super::api::{Asked, Part};
 use crate::actions::{self, Done, Refused};
 use crate::state::Shared;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
@@ -124,7 +124,7 @@ fn text(body: Body) -> Response {
 pub(super) async fn step(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Done<Response> {
     actions::build(&shared, part.id).await?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
@@ -167,7 +167,7 @@ struct Whole {
 pub(super) async fn whole(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<BuildPart>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Done<Response> {
     actions::build(&shared, part.id).await?;
     let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
@@ -230,7 +230,7 @@ struct Shown {
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     actions::build(&shared, part.id).await?;
     let at = start(&shared, part.id, part.step, wanted.from)?;

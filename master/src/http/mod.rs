@@ -13,6 +13,7 @@ use crate::slaves;
 use crate::state::Shared;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
@@ -28,13 +29,12 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutBody;
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
 /// Connections served at once.
 const CONNECTIONS: usize = 4096;
-/// How long a client may take to send a request's head.
-const HEAD: Duration = Duration::from_secs(10);
 /// How long answers under way may take once the master ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -48,7 +48,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .nest("/api/v1", api::router().layer(middleware::from_fn_with_state(shared.clone(), who::known)))
         .nest("/git", git::router())
-        .route("/healthz", get(health))
+        .route("/healthz", get(health).fallback(api::wrong_method))
         .merge(pages::router(&shared))
         .fallback(pages::nothing)
         .layer(DefaultBodyLimit::max(BODY))
@@ -76,7 +76,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Refus
 async fn slave(
     State(shared): State<Arc<Shared>>,
     headers: axum::http::HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refused> {
     let token = who::bearer(&shared, &headers).await?;
     let allowed = token.clone().map(Actor::from).is_some_and(|actor| can(&actor, Action::BeSlave));
@@ -88,6 +88,14 @@ async fn slave(
             "a maintainer makes one with `bb token new slave NAME`",
         ));
     };
+    let upgrade = upgrade.map_err(|e| {
+        Refused::new(
+            e.status().as_u16(),
+            "no-websocket",
+            e.body_text(),
+            "slaves speak here, by WebSocket: see `bb slave`",
+        )
+    })?;
     let parts = shared.slave_parts();
     let upgrade =
         upgrade.max_message_size(MAX_TEXT.max(MAX_CHUNK + 1024)).max_frame_size(MAX_TEXT.max(MAX_CHUNK + 1024));
@@ -97,6 +105,7 @@ async fn slave(
 /// Serves until the master ends.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = router(shared.clone());
+    let patience = shared.config.times.request();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -119,11 +128,11 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let (router, shutdown) = (router.clone(), shared.shutdown.clone());
         connections.spawn(async move {
             let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let request: Request = request.map(axum::body::Body::new);
+                let request: Request = request.map(|body| axum::body::Body::new(TimeoutBody::new(patience, body)));
                 router.clone().oneshot(request)
             });
             let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(patience);
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
             let mut connection = std::pin::pin!(connection);
             tokio::select! {

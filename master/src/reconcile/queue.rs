@@ -29,7 +29,10 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     if shared.store.open_landing(project.id).await?.is_some() {
         return finish_landing(shared, project, claim).await;
     }
-    let Some((state, turn)) = state(shared, project, claim).await? else { return Ok(Again::AtTick) };
+    let known = state(shared, project, claim).await?;
+    let in_queue = |id| known.as_ref().is_some_and(|(_, turn)| turn.stacks.values().any(|(c, _)| c.id == id));
+    project.keep_push_refused(in_queue);
+    let Some((state, turn)) = known else { return Ok(Again::AtTick) };
     let decision = queue::decide(&state);
     for standing in &decision.standings {
         let Some((entry, _)) = turn.entries.get(&standing.entry) else { continue };
@@ -195,6 +198,8 @@ async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -
             let Some((entry, branch)) = turn.entries.get(entry) else { return Ok(()) };
             let standing = Standing { code: code.as_str().to_owned(), says: says.clone(), next: next.clone() };
             shared.store.eject(entry, branch, &standing, "bb").await?;
+            // Accepted again, it is pushed again: the tries are counted anew.
+            project.keep_push_refused(|_| false);
         }
         Action::Land { stack, entries, commit, on } => {
             let (Some((candidate, _)), Some(id)) = (turn.stacks.get(stack), entries.first()) else { return Ok(()) };
@@ -208,6 +213,12 @@ async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -
         }
     }
     Ok(())
+}
+
+/// How long the official repository is left alone after it refused a push so many times: from 10 seconds on, doubled each
+/// time, and less where the admin wants mainline looked at more often than every 5 seconds.
+fn push_pause_ms(poll_s: u64, times: u32) -> i64 {
+    i64::try_from(poll_s.clamp(1, 5)).unwrap_or(5) * 1000 * (1 << times.min(6))
 }
 
 /// Pushes what an open landing says.
@@ -230,7 +241,7 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
             tracing::warn!(project = %project.name, %error, "landing failed");
             if !matches!(error, LandError::Moved { .. }) {
                 let times = project.push_refused(candidate.id).map_or(0, |r| r.times) + 1;
-                let again_at = UnixMs(now().0 + 5_000 * (1 << times.min(6)));
+                let again_at = UnixMs(now().0 + push_pause_ms(shared.config.times.poll_s, times));
                 project.set_push_refused(candidate.id, PushRefused { times, again_at, said: error.to_string() });
             }
             shared.store.landing_failed(&landing, &error.to_string()).await?;

@@ -7,18 +7,17 @@ use crate::logs::{Logs, Writer};
 use crate::store::{BuildRowState, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::FutureExt as _;
-use protocol::wire::{BadChunk, BuildRef, Have, Hello, LogChunk, Report, ToMaster, ToSlave, VERSION};
+use protocol::wire::{BadChunk, BuildRef, Happened, Have, Hello, LogChunk, Report, ToMaster, ToSlave, VERSION};
 use protocol::{BuildResult, SlaveName};
 use std::collections::HashSet;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, timeout};
 
 /// How long a slave may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
-/// How often a connection is tried.
-const PING: Duration = Duration::from_secs(15);
-/// How long a slave may be silent.
-const SILENCE: Duration = Duration::from_secs(45);
+/// A connection is tried so many times before a slave counts as silent.
+const PINGS: u32 = 3;
 /// Log bytes after which a sync is made though more are there to be read.
 const SYNC_AFTER: usize = 1 << 20;
 /// What a log may be longer than its limit by: the mark that it was cut.
@@ -31,9 +30,11 @@ enum Ended {
     Socket(#[from] axum::Error),
     #[error("it closed the connection")]
     Closed,
-    #[error("nothing was heard of it for {} s", SILENCE.as_secs())]
-    Silent,
-    #[error("another connection of it was opened")]
+    #[error("nothing was heard of it for {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("it did not read what it was sent for {} s", .0.as_secs())]
+    Stuck(Duration),
+    #[error("another connection of it was opened, or its token was revoked")]
     Replaced,
     #[error("it sent something that can't be understood: {0}")]
     Nonsense(String),
@@ -58,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) logs: Logs,
     pub(crate) sessions: Sessions,
     pub(crate) log_limit: u64,
+    /// How long a slave may be silent, and how long it may take to read.
+    pub(crate) silence: Duration,
     pub(crate) shutdown: tokio_util::sync::CancellationToken,
 }
 
@@ -70,7 +73,7 @@ pub(crate) async fn serve(mut socket: WebSocket, token: TokenRow, parts: Parts) 
     };
     if let Err(reason) = acceptable(&hello, &token) {
         tracing::warn!(slave = %hello.name, reason, "slave refused");
-        let _ = send(&mut socket, &ToSlave::Refused { reason }).await;
+        let _ = send(&mut socket, &ToSlave::Refused { reason }, parts.silence).await;
         return;
     }
     let name = hello.name.clone();
@@ -110,57 +113,77 @@ fn acceptable(hello: &Hello, token: &TokenRow) -> Result<(), String> {
     Ok(())
 }
 
-async fn send(socket: &mut WebSocket, message: &ToSlave) -> Result<(), Ended> {
+async fn send(socket: &mut WebSocket, message: &ToSlave, patience: Duration) -> Result<(), Ended> {
     let text = serde_json::to_string(message).map_err(|e| Ended::Nonsense(e.to_string()))?;
-    Ok(socket.send(Message::Text(text.into())).await?)
+    send_frame(socket, Message::Text(text.into()), patience).await
+}
+
+/// Sends a frame. A slave that doesn't read must not hold its connection, and its builds, for ever.
+async fn send_frame(socket: &mut WebSocket, frame: Message, patience: Duration) -> Result<(), Ended> {
+    Ok(timeout(patience, socket.send(frame)).await.map_err(|_| Ended::Stuck(patience))??)
 }
 
 async fn run(mut socket: WebSocket, token: &TokenRow, hello: &Hello, parts: &Parts) -> Result<(), Ended> {
     let slave = parts.store.slave_connected(token.id, hello).await?;
-    let have = agree(hello, &slave, parts).await?;
-    let owned: HashSet<BuildRef> = have.iter().map(|h| h.of).collect();
-    let (number, mut outgoing, replaced) = parts.sessions.open(slave.id, owned);
-    tracing::info!(slave = %slave.name, builds = have.len(), isolation = slave.isolation.as_str(), "slave connected");
-
-    let mut connection = Connection {
-        slave: &slave,
-        parts,
-        writer: parts.logs.writer(),
-        unsynced: 0,
-        ended: HashSet::new(),
-        heard: Instant::now(),
+    // Before the comparison: what an older connection is given during it would be nobody's.
+    let (number, outgoing, replaced) = parts.sessions.open(slave.id, token.id);
+    let result = tokio::select! {
+        result = talk(&mut socket, hello, &slave, parts, number, outgoing) => result,
+        () = replaced.cancelled() => Err(Ended::Replaced),
+        () = parts.shutdown.cancelled() => Err(Ended::Shutdown),
     };
-    let result = async {
-        let welcome = ToSlave::Welcome { version: VERSION, bb: env!("CARGO_PKG_VERSION").to_owned(), builds: have };
-        send(&mut socket, &welcome).await?;
-        send(&mut socket, &ToSlave::Availability { admin: slave.admin }).await?;
-        parts.store.wake();
-        let mut ping = interval(PING);
-        loop {
-            tokio::select! {
-                frame = socket.recv() => connection.frames(&mut socket, frame).await?,
-                message = outgoing.recv() => send(&mut socket, &message.ok_or(Ended::Replaced)?).await?,
-                _ = ping.tick() => {
-                    if connection.heard.elapsed() > SILENCE {
-                        return Err(Ended::Silent);
-                    }
-                    socket.send(Message::Ping(Default::default())).await?;
-                }
-                () = replaced.cancelled() => return Err(Ended::Replaced),
-                () = parts.shutdown.cancelled() => return Err(Ended::Shutdown),
-            }
-        }
-    }
-    .await;
     if parts.sessions.close(slave.id, number) {
         parts.store.slave_gone(slave.id).await?;
     }
     result
 }
 
+/// Agrees with a slave on its builds, then takes what it says and tells it what there is to do.
+async fn talk(
+    socket: &mut WebSocket,
+    hello: &Hello,
+    slave: &SlaveRow,
+    parts: &Parts,
+    number: u64,
+    mut outgoing: mpsc::Receiver<ToSlave>,
+) -> Result<(), Ended> {
+    let Agreed { have, ended } = agree(hello, slave, parts).await?;
+    if !parts.sessions.ready(slave.id, number, have.iter().map(|h| h.of).collect()) {
+        return Err(Ended::Replaced);
+    }
+    tracing::info!(slave = %slave.name, builds = have.len(), isolation = slave.isolation.as_str(), "slave connected");
+    let welcome = ToSlave::Welcome { version: VERSION, bb: env!("CARGO_PKG_VERSION").to_owned(), builds: have };
+    send(socket, &welcome, parts.silence).await?;
+    send(socket, &ToSlave::Availability { admin: slave.admin }, parts.silence).await?;
+    parts.store.wake();
+    let writer = parts.logs.writer();
+    let mut connection = Connection { slave, parts, writer, unsynced: 0, ended, heard: Instant::now() };
+    let mut ping = interval(parts.silence / PINGS);
+    loop {
+        tokio::select! {
+            frame = socket.recv() => connection.frames(socket, frame).await?,
+            message = outgoing.recv() => send(socket, &message.ok_or(Ended::Replaced)?, parts.silence).await?,
+            _ = ping.tick() => {
+                if connection.heard.elapsed() > parts.silence {
+                    return Err(Ended::Silent(parts.silence));
+                }
+                send_frame(socket, Message::Ping(Default::default()), parts.silence).await?;
+            }
+        }
+    }
+}
+
+/// What master and slave agree on when the slave says hello.
+struct Agreed {
+    /// How far the master is with each build that it still waits for.
+    have: Vec<Have>,
+    /// Those of them that have ended and whose logs are still on their way.
+    ended: HashSet<BuildRef>,
+}
+
 /// Compares what the slave has with what the store says it should have, and says how far the master is.
-async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Vec<Have>, Ended> {
-    let mut have = Vec::new();
+async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed, Ended> {
+    let (mut have, mut ended) = (Vec::new(), HashSet::new());
     for build in parts.store.open_builds().await? {
         if build.slave != Some(slave.id) || build.state != BuildRowState::Running {
             continue;
@@ -169,7 +192,7 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Vec<Hav
         if hello.builds.contains(&of) {
             let mut logs = Vec::new();
             for step in parts.store.steps(build.id).await? {
-                logs.push((step.number, parts.logs.len(build.id, step.number)?));
+                logs.push((step.number, parts.logs.durable_len(build.id, step.number)?));
             }
             have.push(Have { of, next_report: build.next_report, logs, cancel: build.cancel.is_some() });
         } else if build.next_report == 0 {
@@ -191,12 +214,34 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Vec<Hav
         if mine && !complete(*of, parts).await? {
             let mut logs = Vec::new();
             for step in parts.store.steps(build.id).await? {
-                logs.push((step.number, parts.logs.len(build.id, step.number)?));
+                logs.push((step.number, parts.logs.durable_len(build.id, step.number)?));
             }
             have.push(Have { of: *of, next_report: build.next_report, logs, cancel: false });
+            ended.insert(*of);
         }
     }
-    Ok(have)
+    Ok(Agreed { have, ended })
+}
+
+/// A report without NUL characters: a step can write them into what it publishes, and not every database takes them. One
+/// report that can't be recorded would hold up all that follow.
+fn clean(mut report: Report) -> Report {
+    match &mut report.what {
+        Happened::StepStarted { name, .. } => *name = clean_text(name),
+        Happened::StepFinished { reason, links, summary, .. } => {
+            *summary = clean_text(summary);
+            *reason = reason.as_deref().map(clean_text);
+            for text in links.iter_mut().flat_map(|(name, url)| [name, url]) {
+                *text = clean_text(text);
+            }
+        }
+        Happened::BuildFinished { reason, .. } => *reason = clean_text(reason),
+    }
+    report
+}
+
+fn clean_text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// Whether the logs of a build that ended are all here.
@@ -247,14 +292,18 @@ impl Connection<'_> {
         self.sync(socket).await
     }
 
+    async fn say(&self, socket: &mut WebSocket, message: ToSlave) -> Result<(), Ended> {
+        send(socket, &message, self.parts.silence).await
+    }
+
     async fn text(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), Ended> {
         match serde_json::from_str(text).map_err(|e| Ended::Nonsense(e.to_string()))? {
             ToMaster::Hello(_) => Err(Ended::Nonsense("a second hello".to_owned())),
             ToMaster::Availability { said, reason } => {
-                let reason: String = reason.chars().take(200).collect();
+                let reason: String = clean_text(&reason).chars().take(200).collect();
                 Ok(self.parts.store.slave_said(self.slave.id, said, &reason).await?)
             }
-            ToMaster::Report(report) => self.report(socket, &report).await,
+            ToMaster::Report(report) => self.report(socket, &clean(report)).await,
         }
     }
 
@@ -262,16 +311,16 @@ impl Connection<'_> {
         let of = report.of;
         match self.parts.store.report(self.slave.id, report).await? {
             Recorded::Next(next) | Recorded::Gap(next) => {
-                send(socket, &ToSlave::ReportsAcknowledged { of, next }).await
+                self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await
             }
             Recorded::Ended(next) => {
-                send(socket, &ToSlave::ReportsAcknowledged { of, next }).await?;
+                // It is forgotten, if everything is here, after the logs that came with it were made durable.
                 self.ended.insert(of);
-                self.forget_complete(socket).await
+                self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await
             }
             Recorded::Stale => {
                 self.parts.sessions.disown(self.slave.id, of);
-                send(socket, &ToSlave::Forget { of }).await
+                self.say(socket, ToSlave::Forget { of }).await
             }
         }
     }
@@ -279,32 +328,33 @@ impl Connection<'_> {
     async fn chunk(&mut self, socket: &mut WebSocket, frame: &[u8]) -> Result<(), Ended> {
         let (LogChunk { of, step, offset }, bytes) = LogChunk::decode(frame)?;
         if !self.parts.sessions.owns(self.slave.id, of) {
-            return send(socket, &ToSlave::Forget { of }).await;
+            return self.say(socket, ToSlave::Forget { of }).await;
         }
-        if offset + bytes.len() as u64 > self.parts.log_limit + LOG_SLACK {
+        let end = offset.saturating_add(bytes.len() as u64);
+        if end > self.parts.log_limit.saturating_add(LOG_SLACK) {
             return Err(Ended::Nonsense(format!(
                 "the log of build #{}, step {step}, is longer than allowed",
                 of.build
             )));
         }
         let next = tokio::task::block_in_place(|| self.writer.append(of.build, step, offset, bytes))?;
-        if next == offset + bytes.len() as u64 {
+        if next == end {
             self.unsynced += bytes.len();
             return Ok(());
         }
         // A gap, or bytes that are here already.
-        send(socket, &ToSlave::LogAcknowledged { of, step, next }).await
+        self.say(socket, ToSlave::LogAcknowledged { of, step, next }).await
     }
 
     async fn sync(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
         if self.unsynced == 0 {
-            return Ok(());
+            return self.forget_complete(socket).await;
         }
         self.unsynced = 0;
         for (build, step, next) in tokio::task::block_in_place(|| self.writer.sync())? {
             let of = self.owned_reference(build);
             if let Some(of) = of {
-                send(socket, &ToSlave::LogAcknowledged { of, step, next }).await?;
+                self.say(socket, ToSlave::LogAcknowledged { of, step, next }).await?;
             }
         }
         self.forget_complete(socket).await
@@ -323,7 +373,7 @@ impl Connection<'_> {
                 self.ended.remove(&of);
                 self.writer.close(of.build);
                 self.parts.sessions.disown(self.slave.id, of);
-                send(socket, &ToSlave::Forget { of }).await?;
+                self.say(socket, ToSlave::Forget { of }).await?;
             }
         }
         Ok(())

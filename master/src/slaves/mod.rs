@@ -7,7 +7,7 @@ mod connection;
 pub(crate) use connection::{Parts, serve};
 
 use protocol::wire::{BuildRef, ToSlave};
-use protocol::{ProjectId, SlaveId};
+use protocol::{ProjectId, SlaveId, TokenId};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +35,9 @@ struct Inner {
 #[derive(Debug)]
 struct Session {
     number: u64,
+    token: TokenId,
+    /// Whether master and slave agree on the slave's builds: before that it is given none.
+    ready: bool,
     to: mpsc::Sender<ToSlave>,
     ended: CancellationToken,
     /// Builds that this connection may report on.
@@ -53,19 +56,36 @@ impl Sessions {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slave connected, with these builds in its hands; an older connection of the same slave is ended.
-    fn open(&self, slave: SlaveId, owned: HashSet<BuildRef>) -> (u64, mpsc::Receiver<ToSlave>, CancellationToken) {
+    /// A slave connected; an older connection of the same slave is ended.
+    fn open(&self, slave: SlaveId, token: TokenId) -> (u64, mpsc::Receiver<ToSlave>, CancellationToken) {
         let (to, from) = mpsc::channel(OUTGOING);
         let ended = CancellationToken::new();
         let mut inner = self.lock();
         inner.next += 1;
         let number = inner.next;
-        let session = Session { number, to, ended: ended.clone(), owned, cancelled: HashSet::new() };
+        let (owned, cancelled) = (HashSet::new(), HashSet::new());
+        let session = Session { number, token, ready: false, to, ended: ended.clone(), owned, cancelled };
         if let Some(older) = inner.open.insert(slave, session) {
             older.ended.cancel();
         }
         inner.lost.remove(&slave);
         (number, from, ended)
+    }
+
+    /// A connected slave has these builds in its hands, and may be given others; false when a newer connection of it is open.
+    fn ready(&self, slave: SlaveId, number: u64, owned: HashSet<BuildRef>) -> bool {
+        let mut inner = self.lock();
+        let Some(session) = inner.open.get_mut(&slave).filter(|s| s.number == number) else { return false };
+        session.owned = owned;
+        session.ready = true;
+        true
+    }
+
+    /// Ends the connection that was opened with a token, if there is one.
+    pub(crate) fn revoke(&self, token: TokenId) {
+        for session in self.lock().open.values().filter(|s| s.token == token) {
+            session.ended.cancel();
+        }
     }
 
     /// A connection ended; true when it was the slave's current one.
@@ -79,9 +99,9 @@ impl Sessions {
         current
     }
 
-    /// Whether a slave is connected.
+    /// Whether a slave is connected and can be given builds.
     pub(crate) fn connected(&self, slave: SlaveId) -> bool {
-        self.lock().open.contains_key(&slave)
+        self.lock().open.get(&slave).is_some_and(|s| s.ready)
     }
 
     /// How long a slave has been away, by a clock that never jumps; since this master's start for one not seen yet.
@@ -98,10 +118,13 @@ impl Sessions {
     /// Sends a build to a slave; false when it is not connected or does not read.
     pub(crate) fn start(&self, slave: SlaveId, of: BuildRef, project: ProjectId, message: ToSlave) -> bool {
         let mut inner = self.lock();
-        inner.warm.entry(slave).or_default().insert(project);
-        let Some(session) = inner.open.get_mut(&slave) else { return false };
+        let Some(session) = inner.open.get_mut(&slave).filter(|s| s.ready) else { return false };
+        if session.to.try_send(message).is_err() {
+            return false;
+        }
         session.owned.insert(of);
-        session.to.try_send(message).is_ok()
+        inner.warm.entry(slave).or_default().insert(project);
+        true
     }
 
     /// Tells a slave, once, that a build is cancelled.

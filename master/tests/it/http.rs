@@ -1,0 +1,233 @@
+//! The API and the pages, as an ordinary client meets them.
+
+use crate::support::World;
+use master::store::TokenKind;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const BRANCHES: &str = "/api/v1/projects/heron/branches";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_a_request_is_a_problem_with_a_code() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    let cases = [
+        (Method::GET, "/api/v1/nothing-here", 404, "no-such-path"),
+        (Method::GET, "/api/v1", 404, "no-such-path"),
+        (Method::DELETE, BRANCHES, 405, "method"),
+        (Method::PUT, "/api/v1/whoami", 405, "method"),
+        (Method::POST, "/git/heron.git/info/refs", 405, "method"),
+        (Method::POST, "/healthz", 405, "method"),
+        (Method::GET, "/api/v1/projects/none", 404, "no-such-project"),
+        (Method::GET, "/api/v1/projects/..%2fheron", 404, "no-such-project"),
+        (Method::GET, "/api/v1/projects/%ff", 404, "no-such-project"),
+        (Method::GET, "/api/v1/projects/heron/branches/none", 404, "no-such-branch"),
+        (Method::GET, "/api/v1/projects/heron/branches/%ff", 404, "no-such-project"),
+        (Method::GET, "/api/v1/projects/heron/branches/..%2f..%2fx", 404, "no-such-path"),
+        (Method::GET, "/api/v1/builds/99999", 404, "no-such-build"),
+        (Method::GET, "/api/v1/builds/one", 404, "no-such-path"),
+        (Method::GET, "/api/v1/builds/-1", 404, "no-such-build"),
+        (Method::GET, "/api/v1/builds/99999999999999999999", 404, "no-such-path"),
+        (Method::GET, "/api/v1/builds/1/steps/-1/log", 404, "no-such-path"),
+        (Method::GET, "/api/v1/builds/99999/steps/1/log", 404, "no-such-build"),
+        (Method::GET, "/api/v1/events?since=yesterday", 400, "query"),
+        (Method::GET, "/api/v1/slave", 401, "token-needed"),
+        (Method::GET, "/git/none.git/info/refs?service=git-upload-pack", 404, "no-such-project"),
+        (Method::GET, "/git/%ff/info/refs?service=git-upload-pack", 404, "no-such-path"),
+        (Method::GET, "/git/..%2fheron.git/info/refs?service=git-upload-pack", 404, "no-such-project"),
+    ];
+    for (method, path, status, code) in cases {
+        let answer = world.answer(world.request(method.clone(), path)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, code), "{method} {path}: {}", answer.text);
+    }
+    let slave = world.token(TokenKind::Slave, "oak").await;
+    let answer = world.answer(world.request(Method::GET, "/api/v1/slave").bearer_auth(slave)).await;
+    assert_eq!(answer.problem(), "no-websocket", "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_such_thing_is_refused_and_changes_nothing() {
+    let world = World::start().await;
+    let deep = format!("{{\"url\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
+    let long = json!({"url": "x".repeat(70_000), "branch": "b"}).to_string();
+    let cases = [
+        ("", 400),
+        ("{", 400),
+        ("null", 422),
+        ("[]", 422),
+        ("{\"url\": 5, \"branch\": \"b\"}", 422),
+        ("{\"url\": \"u\"}", 422),
+        ("{\"url\": \"u\", \"branch\": \"b\", \"admin\": true}", 422),
+        ("{\"url\": \"u\", \"url\": \"v\", \"branch\": \"b\"}", 422),
+        ("{\"url\": \"u\", \"branch\": \"b\"} trailing", 400),
+        (deep.as_str(), 422),
+        (long.as_str(), 413),
+    ];
+    for (body, status) in cases {
+        let request = world.request(Method::POST, BRANCHES).bearer_auth(&world.token);
+        let answer = world.answer(request.header("content-type", "application/json").body(body.to_owned())).await;
+        let shown: String = body.chars().take(60).collect();
+        assert_eq!((answer.status, answer.problem().as_str()), (status, "body"), "{shown}: {}", answer.text);
+        assert!(answer.json()["hint"].is_string());
+    }
+    let request = world.request(Method::POST, BRANCHES).bearer_auth(&world.token);
+    let answer = world.answer(request.body("url=u&branch=b")).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (415, "body"));
+    assert_eq!(world.get(BRANCHES).await.json(), json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_good_token_in_the_right_place_counts() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    let commit = {
+        world.asked("feature").await;
+        world.branch("feature").await["summary"]["commit"].clone()
+    };
+    let accept = "/api/v1/projects/heron/branches/feature/accept";
+    let body = json!({"commit": commit});
+
+    let anonymous = world.answer(world.request(Method::POST, accept).json(&body)).await;
+    assert_eq!((anonymous.status, anonymous.problem().as_str()), (401, "token-needed"));
+    let by_query = format!("{accept}?token={0}&access_token={0}", world.token);
+    let by_query = world.answer(world.request(Method::POST, &by_query).json(&body)).await;
+    assert_eq!((by_query.status, by_query.problem().as_str()), (401, "token-needed"));
+    assert!(!by_query.text.contains(&world.token), "the answer doesn't repeat it");
+    let by_cookie = world.request(Method::POST, accept).header("cookie", format!("bb-session={}", world.token));
+    let by_cookie = world.answer(by_cookie.json(&body)).await;
+    assert_eq!((by_cookie.status, by_cookie.problem().as_str()), (401, "token-needed"));
+
+    for token in ["x", "bb_maintainer_", &world.token[1..], &"9".repeat(4000)] {
+        let answer = world.post_as(token, accept, &body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (401, "token-unknown"), "{token}");
+    }
+    let basic = world.request(Method::POST, accept).basic_auth("mia", Some(&world.token));
+    assert_eq!(world.answer(basic.json(&body)).await.problem(), "token-form");
+
+    for kind in [TokenKind::Publisher, TokenKind::Slave] {
+        let token = world.token(kind, "oak").await;
+        let answer = world.post_as(&token, accept, &body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (403, "not-allowed"), "{kind:?}");
+        assert!(answer.json()["hint"].is_string());
+    }
+
+    let made = world.post("/api/v1/tokens", &json!({"kind": "maintainer", "name": "max"})).await.json();
+    let (secret, id) = (made["secret"].as_str().unwrap(), &made["token"]["id"]);
+    let whoami = async || world.answer(world.request(Method::GET, "/api/v1/whoami").bearer_auth(secret)).await;
+    assert_eq!(whoami().await.json()["kind"], "maintainer");
+    let revoke = world.request(Method::DELETE, &format!("/api/v1/tokens/{id}")).bearer_auth(&world.token);
+    assert_eq!(world.answer(revoke).await.status, 200);
+    assert_eq!(whoami().await.problem(), "token-unknown", "revoked at once, also for reading");
+    assert_eq!(world.post_as(secret, accept, &body).await.problem(), "token-unknown");
+    assert_eq!(world.get("/api/v1/projects/heron/queue").await.json()["entries"], json!([]), "nothing was accepted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_s_cookie_reads_and_changes_nothing_by_the_api() {
+    let world = World::start().await;
+    let login = world.request(Method::POST, "/login").header("content-type", "application/x-www-form-urlencoded");
+    let answer = world.answer(login.body(format!("token={}&next=//evil.example", world.token))).await;
+    assert!((300..400).contains(&answer.status), "{} {}", answer.status, answer.text);
+    assert_eq!(answer.header("location"), "/", "no way to another site");
+    let cookie = answer.header("set-cookie").to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite="), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+
+    let whoami = world.request(Method::GET, "/api/v1/whoami").header("cookie", &cookie);
+    assert_eq!(world.answer(whoami).await.json()["kind"], "maintainer");
+    for path in ["/api/v1/projects/heron/queue/pause", "/api/v1/tokens", BRANCHES] {
+        let body = json!({"kind": "maintainer", "name": "eve", "url": "u", "branch": "b"});
+        let body = if path == BRANCHES { json!({"url": "u", "branch": "b"}) } else { body };
+        let request = world.request(Method::POST, path).header("cookie", &cookie).json(&body);
+        let answer = world.answer(request).await;
+        assert!(answer.status == 401 || answer.status == 422, "{path}: {} {}", answer.status, answer.text);
+    }
+    // A page's form without the session's word is another site's.
+    let form = world.request(Method::POST, "/p/heron/queue/pause").header("cookie", &cookie);
+    let form = form.header("content-type", "application/x-www-form-urlencoded").body("csrf=0");
+    assert_eq!(world.answer(form).await.status, 403);
+    assert_eq!(world.get("/api/v1/projects/heron/queue").await.json()["project"]["paused"], json!(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_do_not_follow_the_host_that_a_client_names() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    world.asked("feature").await;
+    let spoof = |path: &str| {
+        let request = world.request(Method::GET, path).header("host", "evil.example");
+        request.header("x-forwarded-host", "evil.example").header("x-forwarded-proto", "https")
+    };
+    for path in
+        ["/", "/p/heron", "/p/heron/branches/feature", "/api/v1/projects/heron/branches/feature", "/login", "/nothing"]
+    {
+        let answer = world.answer(spoof(path)).await;
+        assert!(!answer.text.contains("evil.example"), "{path}: {}", answer.text);
+        assert!(!answer.header("location").contains("evil.example"), "{path}");
+    }
+    let body: Value = json!({"url": world.author.url(), "branch": "feature"});
+    let again = world.request(Method::POST, BRANCHES).bearer_auth(&world.token).header("host", "evil.example");
+    let again = world.answer(again.json(&body)).await;
+    assert_eq!(again.status, 200);
+    assert!(!again.header("location").contains("evil") && !again.text.contains("evil.example"), "{}", again.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_answer_has_the_security_headers() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    world.asked("feature").await;
+    let paths = [
+        ("/", "page"),
+        ("/p/heron", "page"),
+        ("/nothing", "page"),
+        ("/p/none", "page"),
+        ("/api/v1/projects", "api"),
+        ("/api/v1/nothing", "api"),
+        ("/api/v1/builds/1/log", "log"),
+        ("/p/heron/builds/1/steps/1/log", "log"),
+        ("/healthz", "api"),
+        ("/git/heron.git/info/refs?service=git-upload-pack", "git"),
+        ("/git/heron.git/info/refs?service=git-receive-pack", "git"),
+        ("/static/0/none.css", "page"),
+    ];
+    for (path, kind) in paths {
+        let answer = world.get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");
+        let policy = answer.header("content-security-policy");
+        if kind == "log" {
+            assert_eq!(answer.status, 200, "{path}");
+            assert_eq!(policy, "sandbox", "{path}");
+            assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+        } else {
+            assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
+            assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        }
+        if kind == "page" || kind == "api" {
+            assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        }
+        assert_eq!(answer.header("access-control-allow-origin"), "", "no other site may read: {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn git_reads_everything_and_writes_nothing() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    world.asked("feature").await;
+    let url = world.at("/git/heron.git");
+    let folder = world.folder().join("clone");
+    let cloned = tokio::task::spawn_blocking(move || testkit::git::Repo::clone(&url, folder)).await.unwrap();
+    assert_eq!(cloned.resolve("origin/main"), world.official.head());
+    for what in ["refs/heads/pushed", "refs/heads/main"] {
+        let refused = cloned.try_git(&["push", "--quiet", "--force", "origin", &format!("HEAD:{what}")]).unwrap_err();
+        assert!(refused.contains("403") || refused.contains("read"), "{refused}");
+    }
+    let answer = world.answer(world.request(Method::POST, "/git/heron.git/git-receive-pack").body("0000")).await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.json()["hint"].is_string(), "{}", answer.text);
+    assert_eq!(world.official.log("main"), ["Begin"]);
+}

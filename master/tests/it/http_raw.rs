@@ -1,0 +1,79 @@
+//! What no ordinary client sends.
+
+use crate::support::World;
+
+/// The status of an answer; 0 when the connection was closed without one.
+fn status(answer: &str) -> u16 {
+    answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).map_or(0, |code| code.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_does_not_come_is_not_waited_for() {
+    let world = World::start_as("", "request_s = 1").await;
+    // `raw` returns only because the master closes.
+    let head = world.raw(b"GET /api/v1/projects HTT").await;
+    assert!(matches!(status(&head), 0 | 408), "{head}");
+    let body = format!(
+        "POST /api/v1/projects/heron/branches HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"url\"",
+        world.token
+    );
+    let body = world.raw(body.as_bytes()).await;
+    assert!(matches!(status(&body), 0 | 400 | 408), "{body}");
+    let git = b"POST /git/heron.git/git-upload-pack HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\n00";
+    world.raw(git).await;
+    assert_eq!(world.get("/healthz").await.text, "ok\n", "others are served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_that_lead_elsewhere_lead_nowhere() {
+    let world = World::start().await;
+    let secret = std::fs::read_to_string(world.basedir().join("secrets/maintainer.token")).unwrap();
+    let tricks = [
+        "/static/../../master.toml",
+        "/static/x/..%2f..%2fmaster.toml",
+        "/static/%2e%2e/%2e%2e/etc/passwd",
+        "/static/x/%252e%252e%252fmaster.toml",
+        "/static/x/..%5c..%5cmaster.toml",
+        "/static/x/style.css%00.txt",
+        "/api/v1/builds/..%2f..%2fsecrets/log",
+        "/api/v1/builds/1/steps/..%2f..%2f..%2fsecrets%2fmaintainer.token/log",
+        "/api/v1/builds/1%2f..%2f2/log",
+        "/api/v1/builds/1/steps/1.log/log",
+        "/api/v1/builds/%31%00/log",
+        "/p/heron/builds/..%2f1/steps/1/log",
+        "/p/..%2fheron",
+        "/git/../secrets/maintainer.token",
+        "/git/heron.git/../../secrets/maintainer.token",
+        "/git/heron.git/objects/info/alternates",
+        "/git/heron.git/config",
+        "/git/heron.git/%2e%2e/%2e%2e/master.toml",
+        "/git/..%2fmirrors%2fheron.git/info/refs?service=git-upload-pack",
+        "/git/heron.git%00/info/refs?service=git-upload-pack",
+        "//evil.example/p/heron",
+    ];
+    for path in tricks {
+        let answer = world.raw(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        assert!(matches!(status(&answer), 400 | 404), "{path}: {answer}");
+        assert!(!answer.contains(secret.trim()) && !answer.contains("[[project]]"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_http_is_refused_and_others_are_served() {
+    let world = World::start().await;
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(10_000));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(1 << 20));
+    let both = "POST /api/v1/tokens HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\
+                connection: close\r\n\r\n0\r\n\r\nGET /api/v1/tokens HTTP/1.1\r\n\r\n";
+    let two = "POST /api/v1/tokens HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nabcde";
+    let h2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for nonsense in
+        [many.as_str(), long.as_str(), both, two, h2, "\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"]
+    {
+        let answer = world.raw_all(nonsense.as_bytes()).await;
+        let shown: String = nonsense.chars().take(40).collect();
+        assert!(status(&answer) == 0 || (400..500).contains(&status(&answer)), "{shown}: {answer}");
+    }
+    assert_eq!(world.get("/healthz").await.text, "ok\n");
+}

@@ -1,0 +1,10 @@
+//! A running master, as those outside see it: by plain HTTP, by raw sockets, by git, and by slaves that misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod authority;
+mod http;
+mod http_raw;
+mod landing;
+mod logs;
+mod slaves;
+mod support;

@@ -1,0 +1,240 @@
+//! A master in this process, with an official repository and an author's.
+
+pub mod slave;
+
+use master::store::{Branch, Store, TokenKind};
+use master::{Running, create, start};
+use protocol::ProjectId;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+use testkit::git::Repo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for what must come: only the outer safety net.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+const RECIPE: &str = "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n";
+
+/// An answer.
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// The code of a problem, which has all that a problem must have.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{} {}", self.status, self.text);
+        let it = self.json();
+        assert_eq!(it["status"], self.status, "{it}");
+        for field in ["title", "detail", "code", "type"] {
+            assert!(it[field].as_str().is_some_and(|text| !text.is_empty()), "no {field}: {it}");
+        }
+        it["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What runs.
+pub struct World {
+    pub token: String,
+    pub official: Repo,
+    pub author: Repo,
+    client: reqwest::Client,
+    running: Option<Running>,
+    shutdown: CancellationToken,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_as("", "").await
+    }
+
+    /// With more lines for the settings, at their beginning and in `[times]`.
+    pub async fn start_as(settings: &str, times: &str) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let folder = testkit::folder();
+        let official = Repo::init_bare(folder.path().join("official.git"));
+        let first = Repo::init(folder.path().join("first"));
+        first.commit(&[(".bb.toml", RECIPE), ("README", "heron\n")], "Begin");
+        first.git(&["push", "--quiet", official.url(), "main"]);
+        let author = Repo::clone(official.url(), folder.path().join("author"));
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\n{settings}\n[[project]]\nname = \"heron\"\nrepository = {:?}\n\
+             [sources]\nallow_local = [{:?}]\n[times]\npoll_s = 1\npoll_quiet_s = 2\n{times}\n",
+            official.path(),
+            author.path(),
+        );
+        let token = create(&folder.path().join("master"), &text, "mia").await.unwrap();
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let client = client.build().unwrap();
+        let mut world =
+            Self { token, official, author, client, running: None, shutdown: CancellationToken::new(), folder };
+        world.start_master().await;
+        world
+    }
+
+    pub fn basedir(&self) -> PathBuf {
+        self.folder.path().join("master")
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub async fn start_master(&mut self) {
+        self.shutdown = CancellationToken::new();
+        self.running = Some(start(&self.basedir(), None, self.shutdown.clone()).await.unwrap());
+    }
+
+    /// Ends the master wherever it is, without its orderly end.
+    pub async fn kill_master(&mut self) {
+        let running = self.running.take().unwrap();
+        let store = running.store().clone();
+        drop(running);
+        self.shutdown.cancel();
+        store.close().await;
+    }
+
+    pub fn master(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub fn store(&self) -> &Store {
+        self.master().store()
+    }
+
+    pub fn at(&self, path: &str) -> String {
+        format!("http://{}{path}", self.master().address())
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.at(path))
+    }
+
+    pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Answer { status, headers, text: answer.text().await.unwrap() }
+    }
+
+    /// Reads as anybody.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.answer(self.request(Method::GET, path)).await
+    }
+
+    /// Changes something, with a token.
+    pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
+        self.answer(self.request(Method::POST, path).bearer_auth(token).json(body)).await
+    }
+
+    /// The same as the maintainer.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_as(&self.token, path, body).await
+    }
+
+    pub async fn token(&self, kind: TokenKind, name: &str) -> String {
+        self.master().make_token(kind, name).await.unwrap()
+    }
+
+    /// Sends bytes as they are and reads until the master closes.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let mut socket = TcpStream::connect(self.master().address()).await.unwrap();
+        let _ = socket.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the master closes");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The same for a client that says at once that no more will come.
+    pub async fn raw_all(&self, bytes: &[u8]) -> String {
+        let mut socket = TcpStream::connect(self.master().address()).await.unwrap();
+        let _ = socket.write_all(bytes).await;
+        let _ = socket.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the master closes");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Waits until a build of a branch was asked for.
+    pub async fn asked(&self, name: &str) {
+        self.until(&format!("a build of {name} waits"), async || {
+            let id = self.branch_row(name).await.id;
+            let open = self.store().open_builds().await.unwrap();
+            if open.iter().any(|b| b.branch == id) { Ok(()) } else { Err(self.branch(name).await["watch"].to_string()) }
+        })
+        .await;
+    }
+
+    /// Makes and publishes a branch that adds a file.
+    pub async fn publish(&self, name: &str) {
+        self.author.git(&["fetch", "--quiet", "origin"]);
+        self.author.branch(name, "origin/main");
+        self.author.commit(&[(name, "text\n")], &format!("Add {name}"));
+        let body = json!({"url": self.author.url(), "branch": name, "name": name});
+        let answer = self.post("/api/v1/projects/heron/branches", &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+
+    pub async fn branch(&self, name: &str) -> Value {
+        self.get(&format!("/api/v1/projects/heron/branches/{name}")).await.json()
+    }
+
+    pub async fn branch_row(&self, name: &str) -> Branch {
+        self.store().branch(ProjectId(1), &name.parse().unwrap()).await.unwrap().unwrap()
+    }
+
+    /// Waits for a verdict on a branch.
+    pub async fn verdict(&self, name: &str, code: &str) -> Value {
+        self.until(&format!("{name} is {code}"), async || {
+            let it = self.branch(name).await;
+            if it["summary"]["verdict"]["code"] == code { Ok(it) } else { Err(it["summary"]["verdict"].to_string()) }
+        })
+        .await
+    }
+
+    /// Accepts a branch's newest revision.
+    pub async fn accept(&self, name: &str) {
+        let commit = self.branch(name).await["summary"]["commit"].clone();
+        let path = format!("/api/v1/projects/heron/branches/{name}/accept");
+        let answer = self.post(&path, &json!({"commit": commit})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+
+    /// Waits until something is so: asked again at each write to the store, and now and then.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+        let mut changes = self.store().changes();
+        let mut last = String::new();
+        let all = async {
+            loop {
+                changes.borrow_and_update();
+                match look().await {
+                    Ok(found) => return found,
+                    Err(now) => last = now,
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, all).await {
+            Ok(found) => found,
+            Err(_) => panic!("not in time: {what}; at last: {last}"),
+        }
+    }
+}
