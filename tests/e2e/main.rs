@@ -8,6 +8,7 @@ mod crashes;
 mod demo;
 mod landing;
 mod listings;
+mod merging;
 mod pages;
 mod recipes;
 mod running;

@@ -26,7 +26,9 @@ fn a_builder_that_a_branch_brings_along_must_pass_before_it_lands() {
     let world = world();
     world.slave("oak");
     let ann = world.author("ann");
-    let both = format!("{RECIPE}\n[[builder]]\nname = \"docs\"\n\n[[builder.step]]\nname = \"read\"\nrun = \"cat ChangeLog\"\n");
+    let both = format!(
+        "{RECIPE}\n[[builder]]\nname = \"docs\"\n\n[[builder.step]]\nname = \"read\"\nrun = \"cat ChangeLog\"\n"
+    );
     ann.writes("docs", &[(".bb.toml", &both)]);
     ann.publishes("docs").ok();
     world.until_verdict("docs", "ready");
