@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::folders;
 use protocol::ProjectName;
 use protocol::api::{Problem, Project};
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -64,11 +64,18 @@ pub(crate) struct Client {
 impl Client {
     /// A client for the master that the arguments, the environment or `bb login` name.
     pub(crate) fn new(args: &MasterArgs) -> Result<Self, CliError> {
-        let login = if args.master.is_none() { Login::read()? } else { Login::read().unwrap_or(None) };
-        let master = args.master.clone().or_else(|| login.as_ref().map(|l| l.master.clone())).ok_or_else(|| {
+        Self::if_named(args)?.ok_or_else(|| {
             CliError::new("no master is named")
                 .hint("say where it is with --master URL, with BB_MASTER, or once and for all with `bb login URL`")
-        })?;
+        })
+    }
+
+    /// The same, if they name one.
+    pub(crate) fn if_named(args: &MasterArgs) -> Result<Option<Self>, CliError> {
+        let login = if args.master.is_none() { Login::read()? } else { Login::read().unwrap_or(None) };
+        let Some(master) = args.master.clone().or_else(|| login.as_ref().map(|l| l.master.clone())) else {
+            return Ok(None);
+        };
         let token = match (&args.token_file, std::env::var("BB_TOKEN")) {
             (Some(file), _) => {
                 let text = std::fs::read_to_string(file)
@@ -79,7 +86,7 @@ impl Client {
             // A token is sent only to the master that it was given for.
             (None, _) => login.filter(|l| l.master == master).and_then(|l| l.token),
         };
-        Self::of(master, token, args.project.clone())
+        Self::of(master, token, args.project.clone()).map(Some)
     }
 
     /// A client for this master.
@@ -129,6 +136,15 @@ impl Client {
         self.read(self.send(Method::GET, path, None::<&()>).await?).await
     }
 
+    /// Asks for a value that may not be there.
+    pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, CliError> {
+        let response = self.ask(Method::GET, path, None::<&()>).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.read(self.accepted(response).await?).await.map(Some)
+    }
+
     /// Does something, and returns what the master says of it.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
         self.read(self.send(Method::POST, path, Some(body)).await?).await
@@ -145,6 +161,10 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response, CliError> {
+        self.accepted(self.ask(method, path, body).await?).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response, CliError> {
         let mut request = self.http.request(method, self.url(&format!("/api/v1{path}")));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -152,10 +172,14 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| {
+        request.send().await.map_err(|error| {
             CliError::new(format!("the master at {} can't be reached: {}", self.master, innermost(&error)))
                 .hint("is it running, and is the URL right? (`bb up` or `bb master run` starts one)")
-        })?;
+        })
+    }
+
+    /// What the master said, unless it said no.
+    async fn accepted(&self, response: Response) -> Result<Response, CliError> {
         if response.status().is_success() {
             return Ok(response);
         }

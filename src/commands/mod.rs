@@ -9,6 +9,7 @@ mod log;
 mod login;
 mod man;
 pub(crate) mod master;
+mod merge;
 mod merge_changelog;
 mod publish;
 mod queue;
@@ -59,6 +60,7 @@ enum Command {
     Master(master::Args),
     #[command(visible_alias = "worker")]
     Slave(slave::Args),
+    Merge(merge::Args),
     MergeChangelog(merge_changelog::Args),
     Changelog(changelog::Args),
     Completions(completions::Args),
@@ -93,6 +95,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Slaves(args) => wait(slaves::run(args, &asking()?)),
         Command::Token(args) => wait(token::run(args, &asking()?)),
         Command::Login(args) => wait(login::run(args, &cli.master)),
+        Command::Merge(args) => wait(merge::run(args, &cli.master)),
         Command::MergeChangelog(args) => merge_changelog::run(&args),
         Command::Changelog(args) => changelog::run(args),
         Command::Completions(args) => completions::run(args),

@@ -9,6 +9,7 @@ mod demo;
 mod disks;
 mod landing;
 mod listings;
+mod merging;
 mod pages;
 mod recipes;
 mod running;

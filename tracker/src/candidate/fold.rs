@@ -1,7 +1,7 @@
 //! The fold as a candidate has it: which of a revision's files are its fragments, what becomes of ChangeLog, and what
 //! that changes in the merged tree. How entries are folded is `changelog`'s own.
 
-use super::{CandidateRequest, ChangelogChange, merge};
+use super::{ChangelogChange, Ingredients, merge};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
 use crate::text::shown;
 use changelog::{
@@ -62,7 +62,7 @@ struct Taken {
 }
 
 impl Folding {
-    pub(super) fn of(repository: &Repository, request: &CandidateRequest, base: &CommitId) -> Tried<Self> {
+    pub(super) fn of(repository: &Repository, request: &Ingredients, base: &CommitId) -> Tried<Self> {
         let sides = Sides {
             base: tree_of(repository, base)?,
             mainline: tree_of(repository, &request.mainline)?,
@@ -168,7 +168,7 @@ fn folder_files(repository: &Repository, tree: &Tree<'_>) -> Result<Vec<String>,
 
 fn fold(
     repository: &Repository,
-    request: &CandidateRequest,
+    request: &Ingredients,
     sides: &Sides<'_>,
     rules: &FragmentRules,
     taken: Vec<Taken>,
@@ -262,7 +262,7 @@ fn fragment<'a>(rules: &FragmentRules, taken: &'a Taken, author: &FragmentAuthor
 }
 
 /// Who is named for a fragment that names nobody: the author of the revision's commit.
-fn author(repository: &Repository, request: &CandidateRequest) -> Result<FragmentAuthor, MirrorError> {
+fn author(repository: &Repository, request: &Ingredients) -> Result<FragmentAuthor, MirrorError> {
     let commit = find_commit(repository, &request.commit)?;
     let author = commit.author();
     let day = jiff::Timestamp::from_second(author.when().seconds())

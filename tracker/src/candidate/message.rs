@@ -1,7 +1,6 @@
 //! The message of a candidate's commit.
 
 use crate::text::{shortened, shown};
-use protocol::BranchName;
 use serde::{Deserialize, Serialize};
 
 /// What the message of a candidate says besides the branch's name. All of it may be a stranger's words.
@@ -19,13 +18,15 @@ pub struct Message {
 
 impl Message {
     /// The whole message. Line ends and hidden characters in what was given can't add a line to it.
-    pub(super) fn text(&self, branch: &BranchName, revision: u32) -> String {
-        let title = one_line(&self.title);
+    /// A branch that is registered nowhere has no revision.
+    pub(crate) fn text(&self, branch: &str, revision: Option<u32>) -> String {
+        let (branch, title) = (one_line(branch), one_line(&self.title));
+        let revision = revision.map_or_else(String::new, |number| format!(" r{number}"));
         let mut text = match title.as_str() {
             "" => format!("Merge {branch}\n"),
             title => format!("Merge {branch}: {}\n", shortened(title, 200)),
         };
-        text.push_str(&format!("\nBranch: {branch} r{revision}\n"));
+        text.push_str(&format!("\nBranch: {branch}{revision}\n"));
         for bug in &self.bugs {
             text.push_str(&format!("Bug: {}\n", one_line(bug)));
         }
@@ -57,12 +58,13 @@ mod tests {
             page: Some("http://bb/b/hello".to_owned()),
             trailers: vec![("Reviewed-by".to_owned(), "Ann <ann@x>".to_owned())],
         };
-        let text = message.text(&"hello".parse().unwrap(), 2);
+        let text = message.text("hello", Some(2));
         assert_eq!(
             text,
             "Merge hello: Say hello Reviewed-by: the boss<U+202E>\n\nBranch: hello r2\nBug: #12\n\
              Bug: x Signed-off-by: y\nBranch-page: http://bb/b/hello\nReviewed-by: Ann <ann@x>\n"
         );
-        assert_eq!(Message::default().text(&"x".parse().unwrap(), 1), "Merge x\n\nBranch: x r1\n");
+        assert_eq!(Message::default().text("x", Some(1)), "Merge x\n\nBranch: x r1\n");
+        assert_eq!(Message::default().text("x", None), "Merge x\n\nBranch: x\n");
     }
 }

@@ -132,101 +132,167 @@ impl Mirror {
     }
 
     async fn make(&self, request: &CandidateRequest) -> Result<CandidateOutcome, MirrorError> {
-        let CandidateRequest { mainline, commit, .. } = request;
-        let base = match self.relation(mainline, commit).await? {
-            Relation::Ahead { merge_base, .. } => merge_base,
-            other => return Ok(CandidateOutcome::Refused(not_ahead(request, &other))),
+        let combined = match self.combine(&request.ingredients()).await? {
+            Combined::Made(combined) => combined,
+            Combined::Conflict { files, left_out } => return Ok(CandidateOutcome::Conflict { files, left_out }),
+            Combined::Refused(refusal) => return Ok(CandidateOutcome::Refused(refusal)),
         };
-        let merged = match merge::merge_tree(self.git(), self.path(), mainline, commit).await {
+        let request = request.clone();
+        self.with_repository(move |repository| commit(repository, &request, combined)).await
+    }
+
+    /// Makes a candidate's tree, of which there is no commit yet.
+    pub(crate) async fn combine(&self, of: &Ingredients) -> Result<Combined, MirrorError> {
+        let base = match self.relation(&of.mainline, &of.commit).await? {
+            Relation::Ahead { merge_base, .. } => merge_base,
+            other => return Ok(Combined::Refused(not_ahead(of, &other))),
+        };
+        let merged = match merge::merge_tree(self.git(), self.path(), &of.mainline, &of.commit).await {
             Err(MirrorError::Run(RunError::TimedOut { after, .. })) => {
-                return Ok(CandidateOutcome::Refused(too_slow(request, after)));
+                return Ok(Combined::Refused(too_slow(of, after)));
             }
             merged => merged?,
         };
-        let request = request.clone();
-        self.with_repository(move |repository| finish(repository, &request, &base, &merged)).await
+        let of = of.clone();
+        self.with_repository(move |repository| finish(repository, &of, &base, &merged)).await
     }
 }
 
+/// What decides a candidate's tree: all of a request but what stands in the commit alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Ingredients {
+    /// What people know the revision by, such as `hello r2`.
+    pub(crate) label: String,
+    /// The commit to stand on.
+    pub(crate) mainline: CommitId,
+    /// The revision's commit.
+    pub(crate) commit: CommitId,
+    /// The day that its ChangeLog entries get.
+    pub(crate) date: jiff::civil::Date,
+    /// The path of the ChangeLog.
+    pub(crate) changelog: String,
+    /// File names that are fragments beside `changelog-fragments/*`.
+    pub(crate) fragments: Vec<String>,
+}
+
+impl CandidateRequest {
+    fn ingredients(&self) -> Ingredients {
+        Ingredients {
+            label: format!("{} r{}", self.branch, self.revision),
+            mainline: self.mainline.clone(),
+            commit: self.commit.clone(),
+            date: self.date,
+            changelog: self.changelog.clone(),
+            fragments: self.fragments.clone(),
+        }
+    }
+}
+
+/// What came of making a tree.
+pub(crate) enum Combined {
+    /// It is written.
+    Made(CombinedTree),
+    /// As [`CandidateOutcome::Conflict`].
+    Conflict { files: Vec<ConflictFile>, left_out: usize },
+    /// As [`CandidateOutcome::Refused`].
+    Refused(Refusal),
+}
+
+/// A candidate's tree.
+pub(crate) struct CombinedTree {
+    pub(crate) tree: git2::Oid,
+    pub(crate) changelog: Option<ChangelogChange>,
+    pub(crate) fragments: Vec<String>,
+    pub(crate) notes: Vec<String>,
+}
+
 /// A merge can be made to take for ever, by many files that were moved and changed.
-fn too_slow(request: &CandidateRequest, after: Duration) -> Refusal {
-    let (branch, revision) = (&request.branch, request.revision);
+fn too_slow(of: &Ingredients, after: Duration) -> Refusal {
     Refusal {
         code: "merge-too-slow".to_owned(),
-        text: format!("merging {branch} r{revision} took longer than {} s", after.as_secs()),
+        text: format!("merging {} took longer than {} s", of.label, after.as_secs()),
         hint: "merge mainline into the branch, or move fewer files in one branch".to_owned(),
     }
 }
 
 /// Why a revision that is not ahead of mainline has no candidate.
-fn not_ahead(request: &CandidateRequest, relation: &Relation) -> Refusal {
-    let CandidateRequest { branch, revision, mainline, .. } = request;
+fn not_ahead(of: &Ingredients, relation: &Relation) -> Refusal {
+    let Ingredients { label, mainline, .. } = of;
     let (code, text, hint) = match relation {
         Relation::Unrelated => (
             "unrelated-history",
-            format!("{branch} r{revision} has no commit in common with mainline"),
+            format!("{label} has no commit in common with mainline"),
             "base the branch on a clone of the official repository",
         ),
         Relation::Same => (
             "equal-to-mainline",
-            format!("{branch} r{revision} is mainline's own commit {}", mainline.short()),
+            format!("{label} is mainline's own commit {}", mainline.short()),
             "commit something to the branch, then push it",
         ),
         Relation::Behind | Relation::Ahead { .. } => (
             "already-landed",
-            format!("mainline contains {branch} r{revision} already"),
+            format!("mainline contains {label} already"),
             "nothing: the branch has served its purpose; a new commit on it makes a new revision",
         ),
     };
     Refusal { code: code.to_owned(), text, hint: hint.to_owned() }
 }
 
-/// The part after the merge: the fold, the tree, the commit.
+/// The part after the merge: the fold and the tree.
 fn finish(
     repository: &git2::Repository,
-    request: &CandidateRequest,
+    of: &Ingredients,
     base: &CommitId,
     merged: &MergedTree,
-) -> Result<CandidateOutcome, MirrorError> {
-    let failed = |source| MirrorError::Objects { what: format!("making the candidate of {}", request.branch), source };
-    let folding = match Folding::of(repository, request, base)? {
+) -> Result<Combined, MirrorError> {
+    let folding = match Folding::of(repository, of, base)? {
         Ok(folding) => folding,
-        Err(NotFolded::Refused(refusal)) => return Ok(CandidateOutcome::Refused(refusal)),
+        Err(NotFolded::Refused(refusal)) => return Ok(Combined::Refused(refusal)),
         Err(NotFolded::Conflict(file)) => {
-            let mut files = merged.conflicts(repository, &[&request.changelog])?;
+            let mut files = merged.conflicts(repository, &[&of.changelog])?;
             files.0.insert(0, file);
-            return Ok(CandidateOutcome::Conflict { files: files.0, left_out: files.1 });
+            return Ok(Combined::Conflict { files: files.0, left_out: files.1 });
         }
     };
     let (files, left_out) = merged.conflicts(repository, &folding.settles())?;
     if !files.is_empty() {
-        return Ok(CandidateOutcome::Conflict { files, left_out });
+        return Ok(Combined::Conflict { files, left_out });
     }
     let tree = folding.apply(repository, merged.tree)?;
-    let mainline = find_commit(repository, &request.mainline)?;
-    if tree == mainline.tree_id() {
-        let (branch, revision) = (&request.branch, request.revision);
-        return Ok(CandidateOutcome::Refused(Refusal {
+    if tree == find_commit(repository, &of.mainline)?.tree_id() {
+        return Ok(Combined::Refused(Refusal {
             code: "no-changes".to_owned(),
-            text: format!("merging {branch} r{revision} would change nothing"),
+            text: format!("merging {} would change nothing", of.label),
             hint: "commit something to the branch, or withdraw it".to_owned(),
         }));
     }
+    let fragments = folding.fragments();
+    Ok(Combined::Made(CombinedTree { tree, changelog: folding.change, fragments, notes: folding.notes }))
+}
+
+/// The commit of a tree that was made.
+fn commit(
+    repository: &git2::Repository,
+    request: &CandidateRequest,
+    combined: CombinedTree,
+) -> Result<CandidateOutcome, MirrorError> {
+    let failed = |source| MirrorError::Objects { what: format!("making the candidate of {}", request.branch), source };
+    let mainline = find_commit(repository, &request.mainline)?;
     let revision = find_commit(repository, &request.commit)?;
-    let tree = repository.find_tree(tree).map_err(failed)?;
+    let tree = repository.find_tree(combined.tree).map_err(failed)?;
     let time = git2::Time::new(request.when, 0);
     let (name, email) = (message::one_line(&request.committer.name), message::one_line(&request.committer.email));
     let who = git2::Signature::new(&name, &email, &time).map_err(failed)?;
-    let text = request.message.text(&request.branch, request.revision);
+    let text = request.message.text(request.branch.as_str(), Some(request.revision));
     let commit = repository.commit(None, &who, &who, &text, &tree, &[&mainline, &revision]).map_err(failed)?;
     let recipe = |tree: &git2::Tree<'_>| kept_at(tree, recipe::FILE_NAME);
     let changes_recipe = recipe(&tree)? != recipe(&mainline.tree().map_err(failed)?)?;
     Ok(CandidateOutcome::Made(Made {
         commit: commit_id(commit)?,
         tree: tree.id().to_string(),
-        fragments: folding.fragments(),
-        notes: folding.notes,
-        changelog: folding.change,
+        fragments: combined.fragments,
+        notes: combined.notes,
+        changelog: combined.changelog,
         changes_recipe,
     }))
 }

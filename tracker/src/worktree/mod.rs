@@ -1,7 +1,7 @@
 //! The user's own work tree: folding fragments there, checking and drafting them, installing the merge driver.
 //!
-//! Runs the user's git on the user's repository, as the user would by hand; nothing here is for what strangers publish. It never
-//! touches a file that is not a ChangeLog or a fragment (or, for the driver, `.gitattributes`), and changes nothing at all when it refuses.
+//! Runs the user's git on the user's repository, as the user would by hand; nothing here is for what strangers publish. But for a merge,
+//! it touches no file that is not a ChangeLog or a fragment (or, for the driver, `.gitattributes`); it changes nothing at all when it refuses.
 
 mod branch;
 mod driver;
@@ -9,6 +9,7 @@ mod error;
 mod fold;
 mod found;
 mod git;
+mod merge;
 mod settings;
 mod stage;
 
@@ -16,6 +17,7 @@ pub use branch::{Against, CheckReport, Preview};
 pub use driver::{DriverInstall, DriverRun, Installed, run_driver};
 pub use error::WorkTreeError;
 pub use fold::{FoldReport, FoldRequest, PlaceReport, Then};
+pub use merge::{Incoming, MergeEnd, MergeError, MergePlace, MergeReport, MergeRequest, MergeStyle, MergeThen};
 pub use settings::Settings;
 
 use git::Git;
