@@ -123,3 +123,16 @@ impl Halves {
         json!({ "first_half_s": in_seconds(self.first), "second_half_s": in_seconds(self.second), "ratio": self.ratio() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Halves;
+
+    #[test]
+    fn halves_have_as_many_gaps_each() {
+        let even = Halves::of(&[0, 10, 20, 30, 40, 50]);
+        assert_eq!((even.first.as_millis(), even.second.as_millis()), (20, 20));
+        let slower = Halves::of(&[0, 10, 20, 30, 60, 90]);
+        assert!((slower.ratio() - 3.0).abs() < 1e-9);
+    }
+}
