@@ -86,10 +86,10 @@ fn pass_on(from: impl Read, mut to: impl Write) -> Count {
 
 /// The counts in a line, if it is a runner's summary: libtest's `test result: …` or nextest's `Summary […] …`.
 fn summary(line: &str) -> Option<Count> {
-    let line = line.trim();
     let counts = if let Some(rest) = line.strip_prefix("test result: ") {
         rest.split_once(". ")?.1
     } else {
+        let line = line.trim();
         // `Summary [   0.1s] 3 tests run: 2 passed (1 slow), 1 failed, 0 skipped`
         line.strip_prefix("Summary [")?.split_once("run: ")?.1
     };
@@ -143,6 +143,8 @@ mod tests {
     fn other_lines_are_not() {
         assert_eq!(summary("test tests::passed ... ok"), None);
         assert_eq!(summary("3 passed, 1 failed"), None);
+        // Nextest shows so, indented, what a test that failed printed; its own summary counts that test.
+        assert_eq!(summary("    test result: FAILED. 0 passed; 1 failed; 0 ignored"), None);
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub(super) fn measure(bb: &Path) -> Numbers {
     let ready = until_all(&client, &names, |branch| branch["builders"][0]["builds"][0]["finished_ms"].as_i64())?;
     let built = Halves::of(&ready);
     println!("   published after {}, built after {}", seconds(published), seconds(start.elapsed()));
+    let listed = Instant::now();
+    let listing = client.get(&format!("/p/{PROJECT}/branches"));
+    let listed = listed.elapsed();
+    if listing.status != 200 {
+        return Err(format!("the list of branches was answered with {}", listing.status));
+    }
     let accept = |name: &String| {
         let path = format!("/api/v1/projects/{PROJECT}/branches/{name}");
         let commit = client.get(&path).json()["summary"]["commit"].clone();
@@ -55,13 +61,18 @@ pub(super) fn measure(bb: &Path) -> Numbers {
         ("builds, first half", seconds(built.first)),
         ("builds, second half", seconds(built.second)),
         ("builds, second to first", format!("{:.2}", built.ratio())),
+        ("page that lists them all", seconds(listed)),
         ("landings, first half", seconds(landed.first)),
         ("landings, second half", seconds(landed.second)),
         ("landings, second to first", format!("{:.2}", landed.ratio())),
     ]);
-    Ok(
-        json!({ "branches": BRANCHES, "published_s": in_seconds(published), "builds": built.json(), "landings": landed.json() }),
-    )
+    Ok(json!({
+        "branches": BRANCHES,
+        "published_s": in_seconds(published),
+        "listed_s": in_seconds(listed),
+        "builds": built.json(),
+        "landings": landed.json(),
+    }))
 }
 
 /// Calls `act` for each name, four at a time.
@@ -121,5 +132,18 @@ impl Halves {
 
     fn json(&self) -> Value {
         json!({ "first_half_s": in_seconds(self.first), "second_half_s": in_seconds(self.second), "ratio": self.ratio() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Halves;
+
+    #[test]
+    fn halves_have_as_many_gaps_each() {
+        let even = Halves::of(&[0, 10, 20, 30, 40, 50]);
+        assert_eq!((even.first.as_millis(), even.second.as_millis()), (20, 20));
+        let slower = Halves::of(&[0, 10, 20, 30, 60, 90]);
+        assert!((slower.ratio() - 3.0).abs() < 1e-9);
     }
 }
