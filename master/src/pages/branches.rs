@@ -100,7 +100,7 @@ impl Pages {
     ) -> Result<String, PagesError> {
         let live: Vec<&BranchSummary> = branches.iter().filter(|b| !ended(b)).collect();
         let [bb, maintainer, author] = turns(&live);
-                let (look, headline, then) = match (live.len(), maintainer, author) {
+        let (look, headline, then) = match (live.len(), maintainer, author) {
             (0, ..) if narrowed.q.is_empty() => ("waiting", "No branch is live".to_owned(), None),
             (0, ..) => ("waiting", "No live branch has this in it".to_owned(), None),
             (_, 0, 0) => ("running", "All go on by themselves".to_owned(), None),

@@ -6,8 +6,8 @@ use super::parts::{BuildLine, VerdictView, ran, sentence};
 use super::words::{Commit, Fact, Link, When, count, duration, look, size};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
-use protocol::wire::Isolation;
 use protocol::api::{BuildDetail, BuildState, Look, StepDetail};
+use protocol::wire::Isolation;
 use serde::Serialize;
 
 /// What the reader may do with a build.
@@ -99,7 +99,7 @@ struct LogView {
     word: String,
     ran: Option<String>,
     size: String,
-    raw: String,
+    raw_page: String,
     cut: Option<String>,
     open: bool,
     live: Option<String>,
@@ -155,7 +155,7 @@ fn log_view(it: &BuildDetail, step: &StepDetail, log: &StepLog, open: bool) -> L
         word: step.word.clone(),
         ran: step.ran_ms.map(duration),
         size: size(step.log_len),
-        raw: format!("{}/steps/{}/log", it.summary.page, step.number),
+        raw_page: format!("{}/steps/{}/log", it.summary.page, step.number),
         cut,
         open,
         live,

@@ -70,7 +70,10 @@ fn parse(text: &str) -> Tag {
         rest = rest.trim_start();
         let end = rest.find(['=', ' ']).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
-        assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ':'), "an attribute {key:?} in <{text}>");
+        assert!(
+            key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ':'),
+            "an attribute {key:?} in <{text}>"
+        );
         let value = match after.strip_prefix("=\"") {
             Some(quoted) => {
                 let (value, after) = quoted.split_once('"').unwrap_or_else(|| panic!("an open quote in <{text}>"));
@@ -101,7 +104,10 @@ fn look(tag: &Tag, ids: &mut HashSet<String>, targets: &mut Vec<String>) {
         match key.as_str() {
             "id" => assert!(ids.insert(value.clone()), "two elements have the id {value}"),
             "for" | "aria-describedby" | "aria-labelledby" => targets.extend(value.split(' ').map(str::to_owned)),
-            "href" | "action" | "src" => link(value, targets),
+            "href" | "action" | "src" => {
+                assert!(!value.is_empty(), "an empty {key} in <{name} {attributes:?}>");
+                link(value, targets);
+            }
             _ => {}
         }
     }
