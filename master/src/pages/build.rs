@@ -121,7 +121,7 @@ fn first_read(it: &BuildDetail) -> Option<u32> {
     found.or_else(|| it.steps.iter().rev().find(printed)).map(|s| s.number)
 }
 
-fn step_line(step: &StepDetail) -> StepLine {
+fn step_line(step: &StepDetail, logs: &[StepLog]) -> StepLine {
     StepLine {
         number: step.number,
         name: step.name.clone(),
@@ -133,7 +133,7 @@ fn step_line(step: &StepDetail) -> StepLine {
             _ => step.says.clone(),
         },
         ran: step.ran_ms.map(duration),
-        log: step.log_len > 0 || step.look == Look::Running,
+        log: logs.iter().any(|log| log.number == step.number),
     }
 }
 
@@ -280,7 +280,7 @@ impl Pages {
             retried: it
                 .retried_as
                 .map(|id| Retried { id: id.to_string(), page: crate::names::build_page(&summary.project, id) }),
-            steps: it.steps.iter().map(step_line).collect(),
+            steps: it.steps.iter().map(|s| step_line(s, logs)).collect(),
             logs: it.steps.iter().filter_map(log_of).collect(),
             log_note: format!("{} in {}", size(printed), count(it.steps.len(), "step", "steps")),
             reproduce: it.reproduce.join("\n"),

@@ -87,7 +87,7 @@ fn builds_in_several_states() {
     };
     shown("build-failed", &page(&build(Look::Failed), true));
     let running = page(&build(Look::Running), false);
-    assert!(running.contains("data-log=\"/api/v1/builds/5133/steps/1/log/events?from=30&amp;line=3\""));
+    assert!(running.contains("data-log=\"/api/v1/builds/5133/steps/1/log/events?from=31&amp;line=3\""));
     shown("build-running", &running);
     let mut waiting = build(Look::Waiting);
     waiting.steps.clear();
