@@ -280,7 +280,7 @@ impl Pages {
             retried: it
                 .retried_as
                 .map(|id| Retried { id: id.to_string(), page: crate::names::build_page(&summary.project, id) }),
-            steps: it.steps.iter().map(|step| step_line(step, logs)).collect(),
+            steps: it.steps.iter().map(|s| step_line(s, logs)).collect(),
             logs: it.steps.iter().filter_map(log_of).collect(),
             log_note: format!("{} in {}", size(printed), count(it.steps.len(), "step", "steps")),
             reproduce: it.reproduce.join("\n"),

@@ -61,26 +61,34 @@ pub(crate) fn render(bytes: &[u8], step: u32, end: End) -> LogHtml {
 }
 
 /// A log as it grows: bytes in, whole HTML lines out.
+#[derive(Debug)]
 pub(crate) struct LiveLog {
     step: u32,
     next_line: u64,
-    parser: Parser<DefaultCharAccumulator>,
-    line: Line,
-    /// The line so far, at most [`LINE`] bytes of it.
-    raw: Vec<u8>,
-    /// How many bytes it has.
+    /// The line so far; not more than [`LINE`] bytes of it.
+    line: Vec<u8>,
+    /// How many bytes it has in truth.
     seen: usize,
     /// A carriage return came last.
     returned: bool,
+    /// What the codes said last; it lasts over lines.
+    style: Style,
     out: String,
 }
 
 impl LiveLog {
-    /// The log of a step from byte `from` on. Lines are numbered from 1 when that is the log's begin; a reader who knows
-    /// better says so by [`LiveLog::numbered`].
+    /// The log of a step from byte `from` on. Lines are numbered from 1; a reader who has those before says so by
+    /// [`LiveLog::numbered`].
     pub(crate) fn new(step: u32, _from: u64) -> Self {
-        let (parser, line) = (Parser::<DefaultCharAccumulator>::new(), Line::default());
-        Self { step, next_line: 1, parser, line, raw: Vec::new(), seen: 0, returned: false, out: String::new() }
+        Self {
+            step,
+            next_line: 1,
+            line: Vec::new(),
+            seen: 0,
+            returned: false,
+            style: Style::default(),
+            out: String::new(),
+        }
     }
 
     /// The same, its next line having this number.
@@ -98,65 +106,46 @@ impl LiveLog {
 
     fn take(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            if *byte == b'\n' {
-                self.end_line();
-                continue;
-            }
-            if *byte == b'\r' {
-                self.returned = true;
-                continue;
-            }
-            // What comes after a carriage return is the line drawn anew: only its last state is shown.
-            if std::mem::take(&mut self.returned) {
-                // Its colours last all the same, as on a terminal.
-                self.parse();
-                self.line.clear();
-                self.seen = 0;
-            }
-            self.seen = self.seen.saturating_add(1);
-            if self.seen <= LINE {
-                self.raw.push(*byte);
+            match byte {
+                b'\n' => self.end_line(),
+                b'\r' => self.returned = true,
+                _ => {
+                    // What comes after a carriage return is the line drawn anew: only its last state is shown.
+                    if std::mem::take(&mut self.returned) {
+                        self.line.clear();
+                        self.seen = 0;
+                    }
+                    self.seen = self.seen.saturating_add(1);
+                    if self.line.len() < LINE {
+                        self.line.push(*byte);
+                    }
+                }
             }
         }
-    }
-
-    /// Makes HTML of the line so far. What is not UTF-8 is replaced first, because the parser would drop it unseen.
-    fn parse(&mut self) {
-        if self.seen > LINE {
-            // A character that the cut went through is no character that is wrong.
-            while self.raw.pop_if(|byte| *byte & 0xc0 == 0x80).is_some() {}
-            self.raw.pop_if(|byte| *byte >= 0xc0);
-        }
-        for byte in String::from_utf8_lossy(&self.raw).bytes() {
-            self.parser.advance(&mut self.line, byte);
-        }
-        self.raw.clear();
-        // A code that a line left open ends with it, so that it can't swallow what follows.
-        self.parser = Parser::<DefaultCharAccumulator>::new();
     }
 
     fn end_line(&mut self) {
-        self.parse();
-        let cut = self.seen.saturating_sub(LINE);
-        let (step, number) = (self.step, self.next_line);
+        let (step, number, cut) = (self.step, self.next_line, self.seen.saturating_sub(self.line.len()));
         // An id such as L2-17: step 2, line 17.
         let _ = write!(self.out, "<span id=\"L{step}-{number}\"><a href=\"#L{step}-{number}\">{number}</a>");
-        self.line.close();
-        self.out.push_str(&self.line.html);
+        let mut line = Line { style: self.style, ..Line::default() };
+        // A parser for each line: a code that one left open ends with it, and can't swallow what follows.
+        let mut parser = Parser::<DefaultCharAccumulator>::new();
+        for byte in String::from_utf8_lossy(&self.line).bytes() {
+            parser.advance(&mut line, byte);
+        }
+        line.close();
+        self.out.push_str(&line.html);
         if cut > 0 {
             let _ = write!(self.out, "<span class=\"af\"> … {cut} more bytes in this line</span>");
         }
         self.out.push_str("</span>");
+        // What the rest of a cut line said of colours is not known.
+        self.style = if cut > 0 { Style::default() } else { line.style };
         self.line.clear();
-        self.next_line = self.next_line.saturating_add(1);
         self.seen = 0;
         self.returned = false;
-    }
-}
-
-impl std::fmt::Debug for LiveLog {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LiveLog").field("step", &self.step).field("next_line", &self.next_line).finish_non_exhaustive()
+        self.next_line = self.next_line.saturating_add(1);
     }
 }
 
@@ -173,7 +162,7 @@ struct Style {
 #[derive(Debug, Default)]
 struct Line {
     html: String,
-    /// What the codes say; it lasts over lines.
+    /// What the codes say.
     style: Style,
     /// What is open in `html`.
     open: Style,
@@ -185,11 +174,6 @@ impl Line {
             self.html.push_str("</span>");
             self.open = Style::default();
         }
-    }
-
-    fn clear(&mut self) {
-        self.html.clear();
-        self.open = Style::default();
     }
 
     fn open(&mut self) {

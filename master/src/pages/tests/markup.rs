@@ -104,7 +104,10 @@ fn look(tag: &Tag, ids: &mut HashSet<String>, targets: &mut Vec<String>) {
         match key.as_str() {
             "id" => assert!(ids.insert(value.clone()), "two elements have the id {value}"),
             "for" | "aria-describedby" | "aria-labelledby" => targets.extend(value.split(' ').map(str::to_owned)),
-            "href" | "action" | "src" => link(value, targets),
+            "href" | "action" | "src" => {
+                assert!(!value.is_empty(), "an empty {key} in <{name} {attributes:?}>");
+                link(value, targets);
+            }
             _ => {}
         }
     }
