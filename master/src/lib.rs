@@ -216,7 +216,7 @@ pub async fn start(
     let policy = policy(&config)?;
     let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
         .map_err(|e| StartError::Other(format!("no client for HTTP: {e}")))?;
-    let pages = pages::Pages::new(config.templates.clone()).map_err(|e| StartError::Pages(e.to_string()))?;
+    let pages = pages::Pages::new(config.templates.as_deref()).map_err(|e| StartError::Pages(e.to_string()))?;
     store.no_slave_connected().await?;
     let mut projects = Vec::with_capacity(config.projects.len());
     for project in &config.projects {

@@ -86,8 +86,7 @@ impl Pages {
     ///
     /// # Errors
     /// When a file can't be read or is no template; the error names it.
-    pub fn new(folder: Option<PathBuf>) -> Result<Self, PagesError> {
-        let folder = folder.as_deref();
+    pub fn new(folder: Option<&Path>) -> Result<Self, PagesError> {
         let mut templates = Handlebars::new();
         templates.set_strict_mode(true);
         templates.register_escape_fn(helpers::escape);

@@ -197,17 +197,28 @@ fn a_users_folder_goes_before_and_its_errors_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("login.hbs");
     std::fs::write(&path, "{{#> layout}}<h1>Our own door</h1>{{/layout}}").unwrap();
-    let own = Pages::new(Some(folder.path().to_owned())).unwrap();
+    let own = Pages::new(Some(folder.path())).unwrap();
     assert!(own.login(&context(), "/", None).unwrap().contains("Our own door"));
     assert!(own.projects(&context(), &[]).unwrap().contains("No project is guarded"), "others stay bb's");
 
     std::fs::write(&path, "{{#if}").unwrap();
-    let error = Pages::new(Some(folder.path().to_owned())).unwrap_err().to_string();
+    let error = Pages::new(Some(folder.path())).unwrap_err().to_string();
     assert!(error.contains("login.hbs"), "{error}");
 
     std::fs::write(&path, "{{no_such_field}}").unwrap();
-    let error = Pages::new(Some(folder.path().to_owned())).unwrap().login(&context(), "/", None).unwrap_err();
+    let error = Pages::new(Some(folder.path())).unwrap().login(&context(), "/", None).unwrap_err();
     assert!(error.to_string().contains("no_such_field"), "a misspelt field is said: {error}");
+}
+
+#[test]
+fn no_field_is_named_as_a_helper() {
+    // `{{said}}` would call the helper without its text, and say nothing.
+    for file in Embedded::iter().filter(|file| file.ends_with(".hbs")) {
+        let text = String::from_utf8(Embedded::get(&file).unwrap().data.to_vec()).unwrap();
+        for name in ["said", "when", "commit", "mark", "glyph", "glyph2", "raw", "log", "lookup", "len", "not"] {
+            assert!(!text.contains(&format!("{{{{{name}}}}}")), "{file} places a field named {name}");
+        }
+    }
 }
 
 #[test]
