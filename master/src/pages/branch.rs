@@ -118,8 +118,7 @@ fn acceptable(it: &BranchDetail) -> bool {
     let admitted = it.revisions.first().is_some_and(|r| r.refused.is_none());
     let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
     let queued = it.queue.iter().any(|entry| entry.place.is_some());
-    let open = matches!(it.summary.verdict.would_land, WouldLand::NotYet | WouldLand::NotKnownYet);
-    admitted && made && !queued && open && live(it)
+    admitted && made && !queued && it.summary.verdict.would_land != WouldLand::No && live(it)
 }
 
 /// Whether it is watched: it has not landed, and was neither withdrawn nor retired.

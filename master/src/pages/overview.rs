@@ -5,7 +5,7 @@ use super::parts::{BuildLine, EntryLine, Marks, sentence};
 use super::words::{Commit, Fact, When, count, look, of_branches};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
-use protocol::api::{BranchSummary, Landing, Overview, Slave, WouldLand};
+use protocol::api::{BranchSummary, Landing, Overview, Slave};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ struct SlaveLine {
 
 /// Whether a maintainer can accept it now.
 fn ready(branch: &BranchSummary) -> bool {
-    branch.verdict.would_land == WouldLand::NotYet && branch.verdict.state == "ready"
+    branch.verdict.code == "ready"
 }
 
 fn needs(branch: &BranchSummary) -> NeedsLine {

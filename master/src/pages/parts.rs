@@ -28,7 +28,7 @@ impl VerdictView {
     pub(super) fn of(verdict: &Verdict) -> Self {
         let because = &verdict.because;
         let headline = if verdict.look == Look::Landed {
-            format!("Landed, {because}")
+            format!("Landed: {}", because.trim_start_matches("because "))
         } else if because.is_empty() {
             format!("Would land: {}", would(verdict.would_land))
         } else {

@@ -62,7 +62,10 @@ impl Pages {
         let landed = it.left.iter().filter(|e| e.landed.is_some()).count();
         let view = View {
             page: format!("{}/queue", context.base()),
-            count_note: format!("{} accepted", count(it.entries.len(), "branch is", "branches are")),
+            count_note: match it.entries.len() {
+                0 => "Nothing is accepted that has not landed".to_owned(),
+                n => format!("{} accepted", count(n, "branch is", "branches are")),
+            },
             steer: may.then_some(if it.project.paused {
                 Steer { verb: "resume", label: "Resume" }
             } else {

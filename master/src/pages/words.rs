@@ -45,12 +45,13 @@ fn span(seconds: i64) -> String {
     format!("{n} {unit}")
 }
 
-/// How long something ran: `0.4 s`, `8 s`, `4:51`, `1:02:09`.
+/// How long something ran: `0.42 s`, `8 s`, `4:51`, `1:02:09`.
 pub(super) fn duration(ms: i64) -> String {
     let ms = ms.max(0);
     let s = ms / 1000;
     match s {
-        ..10 => format!("{}.{} s", s, ms % 1000 / 100),
+        0 => format!("0.{:02} s", ms / 10),
+        1..10 => format!("{}.{} s", s, ms % 1000 / 100),
         10..60 => format!("{s} s"),
         60..3600 => format!("{}:{:02}", s / 60, s % 60),
         _ => format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60),
@@ -189,7 +190,8 @@ mod tests {
         assert_eq!(relative(-50_000), "in 50 s");
         assert_eq!(relative(90_000_000), "1 day ago");
         assert!(relative(i64::MIN).starts_with("in "), "no time is too far away to be said");
-        assert_eq!(duration(400), "0.4 s");
+        assert_eq!(duration(42), "0.04 s");
+        assert_eq!(duration(1_400), "1.4 s");
         assert_eq!(duration(291_000), "4:51");
         assert_eq!(duration(3_729_000), "1:02:09");
         assert_eq!(size(12), "12 bytes");

@@ -4,7 +4,7 @@ use super::{Filter, ReadError, branch_summaries, build, queue, slaves};
 use crate::names;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::BuildRowState;
-use protocol::api::{Landing, Overview, Project, Turns, WouldLand};
+use protocol::api::{Landing, Overview, Project, Turns};
 
 /// All projects guarded here.
 pub(crate) async fn projects(shared: &Shared) -> Result<Vec<Project>, ReadError> {
@@ -67,8 +67,7 @@ pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overv
         }
     }
     // Those that a maintainer can accept come first; then who waits longest.
-    needs_person
-        .sort_by_key(|b| (b.verdict.would_land != WouldLand::NotYet || b.verdict.state != "ready", b.changed_ms));
+    needs_person.sort_by_key(|b| (b.verdict.code != "ready", b.changed_ms));
     let mut running = Vec::new();
     for build in shared.store.open_builds().await? {
         if build.project == guarded.id && build.state == BuildRowState::Running {

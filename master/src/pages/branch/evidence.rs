@@ -3,7 +3,7 @@
 use crate::pages::parts::{DiffRow, diff_rows, ran};
 use crate::pages::words::{Commit, Fact, When, count, look};
 use protocol::api::{
-    self, BranchDetail, CandidateOutcome, Diff, DiffFile, DiffKind, DiffLine, Event, Refusal, Revision,
+    self, BranchDetail, CandidateOutcome, Diff, DiffFile, DiffKind, DiffLine, Event, Look, Refusal, Revision,
 };
 use protocol::{ProjectName, UnixMs};
 use serde::Serialize;
@@ -97,6 +97,7 @@ pub(super) struct CandidateLine {
     revision: u32,
     folded: bool,
     made: When,
+    is: &'static str,
 }
 
 pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
@@ -108,6 +109,11 @@ pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine>
         revision: candidate.revision,
         folded: !changelog.is_empty(),
         made: When::new(candidate.made_ms, now),
+        is: match (it.summary.verdict.look, it.watch.next_ms) {
+            (Look::Landed, _) => "It is what landed.",
+            (_, Some(_)) => "It is what would land.",
+            (_, None) => "",
+        },
     })
 }
 

@@ -76,7 +76,7 @@ pub(super) fn branch_line(name: &str, look: Look) -> BranchSummary {
             "Cat",
             "merges mainline; a rebase is not needed",
         ),
-        _ => ("ready", "ready", WouldLand::NotYet, "as soon as a maintainer accepts it", "a maintainer", "accepts r2"),
+        _ => ("ready", "ready", WouldLand::Yes, "as soon as it is accepted", "a maintainer", "accepts r2"),
     };
     BranchSummary {
         name: name.parse().unwrap(),

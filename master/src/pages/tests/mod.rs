@@ -211,6 +211,17 @@ fn a_users_folder_goes_before_and_its_errors_name_the_file() {
 }
 
 #[test]
+fn no_field_is_named_as_a_helper() {
+    // `{{said}}` would call the helper without its text, and say nothing.
+    for file in Embedded::iter().filter(|file| file.ends_with(".hbs")) {
+        let text = String::from_utf8(Embedded::get(&file).unwrap().data.to_vec()).unwrap();
+        for name in ["said", "when", "commit", "mark", "glyph", "glyph2", "raw", "log", "lookup", "len", "not"] {
+            assert!(!text.contains(&format!("{{{{{name}}}}}")), "{file} places a field named {name}");
+        }
+    }
+}
+
+#[test]
 fn styles_and_script_are_small_and_load_nothing() {
     let pages = pages();
     let file = |name| {
