@@ -114,3 +114,33 @@ fn the_readme_has_a_picture_of_a_real_branch() {
     browser.screenshot(&picture);
     assert!(picture.metadata().unwrap().len() > 10_000);
 }
+
+#[test]
+fn a_maintainer_signs_in_accepts_and_signs_out_by_the_pages_alone() {
+    let world = world();
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes_with_fragment("feature", &[("more.txt", "and welcome\n")]);
+    ann.publishes("feature").ok();
+    world.until_verdict("feature", "ready");
+
+    let browser = browser();
+    let page = format!("{}/p/heron/branches/feature", world.url());
+    // Found and used in one script: a page renews itself, and what was found before that is gone.
+    let press = |form: &str| {
+        browser.run(&format!("document.querySelector('form[action$=\"{form}\"] button').click()"));
+    };
+    browser.open(&page);
+    assert!(!browser.source().contains("/accept\""), "a reader can't accept");
+    browser.open(&format!("{}/login", world.url()));
+    browser.run(&format!("document.querySelector('input[name=token]').value = '{}'", world.token()));
+    press("/login");
+    browser.open(&page);
+    press("/accept");
+    world.until_verdict("feature", "landed");
+    browser.open(&format!("{}/p/heron/queue", world.url()));
+    assert!(browser.source().contains("feature"), "the queue remembers who left it");
+    press("/logout");
+    browser.open(&page);
+    assert!(browser.source().contains("Sign in"), "the session has ended");
+}
