@@ -128,12 +128,12 @@ fn a_maintainer_signs_in_accepts_and_signs_out_by_the_pages_alone() {
     let page = format!("{}/p/heron/branches/feature", world.url());
     // Found and used in one script: a page renews itself, and what was found before that is gone.
     let press = |form: &str| {
-        browser.run(&format!("document.querySelector('form[action$=\"{form}\"] button').click()"));
+        let _ = browser.run(&format!("document.querySelector('form[action$=\"{form}\"] button').click()"));
     };
     browser.open(&page);
     assert!(!browser.source().contains("/accept\""), "a reader can't accept");
     browser.open(&format!("{}/login", world.url()));
-    browser.run(&format!("document.querySelector('input[name=token]').value = '{}'", world.token()));
+    let _ = browser.run(&format!("document.querySelector('input[name=token]').value = '{}'", world.token()));
     press("/login");
     browser.open(&page);
     press("/accept");
