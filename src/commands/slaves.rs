@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 /// List slaves: who builds now, who does not, and why
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  bb slaves --json")]
 pub(crate) struct Args {
     #[command(flatten)]
     format: Format,

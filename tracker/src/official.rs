@@ -3,6 +3,7 @@
 use crate::Explain;
 use crate::git::{Git, RunError, RunLimits};
 use crate::mirror::{OfficialUrl, with_other_side};
+use crate::text::shortened;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ pub enum NotOfficial {
         /// Why.
         source: RunError,
     },
+    /// Its HEAD names no branch, and there are several.
+    #[error("{url} does not say which of its branches is mainline: {branches}")]
+    NoHead {
+        /// Where it is.
+        url: String,
+        /// Some of the branches.
+        branches: String,
+    },
     /// It has no branch at all.
     #[error("{0} has no branch yet")]
     Empty(String),
@@ -34,6 +43,7 @@ impl Explain for NotOfficial {
             Self::NoRepository(_) => "official-no-repository",
             Self::NotText(_) => "official-path",
             Self::Unreadable { .. } => "official-unreadable",
+            Self::NoHead { .. } => "official-no-head",
             Self::Empty(_) => "official-empty",
         }
     }
@@ -43,6 +53,7 @@ impl Explain for NotOfficial {
             Self::NoRepository(_) => "run it in a git work tree, or name one with --repository PATH_OR_URL".to_owned(),
             Self::NotText(_) => "move the repository to a path that is UTF-8".to_owned(),
             Self::Unreadable { source, .. } => source.hint(),
+            Self::NoHead { .. } => "name it with --mainline".to_owned(),
             Self::Empty(_) => "make the first commit, or name the branch with --mainline".to_owned(),
         }
     }
@@ -71,11 +82,7 @@ pub fn locate(place: &str) -> Result<String, NotOfficial> {
 pub async fn default_branch(git: &Git, url: &OfficialUrl) -> Result<String, NotOfficial> {
     let run = git.as_admin().args(["ls-remote", "-q", "--symref"]);
     let run = with_other_side(run, url.other_side("--upload-pack=", git.program(), "upload-pack"));
-    let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).args([
-        "HEAD",
-        "refs/heads/main",
-        "refs/heads/master",
-    ]);
+    let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).args(["HEAD", "refs/heads/*"]);
     let limits = RunLimits { wall: Duration::from_secs(60), ..RunLimits::default() };
     let said =
         run.limits(limits).output().await.map_err(|source| NotOfficial::Unreadable { url: url.to_string(), source })?;
@@ -87,5 +94,15 @@ pub async fn default_branch(git: &Git, url: &OfficialUrl) -> Result<String, NotO
     }
     let head =
         lines.iter().find(|(_, at)| *at == "HEAD").and_then(|(target, _)| target.strip_prefix("ref: refs/heads/"));
-    head.map(ToOwned::to_owned).ok_or_else(|| NotOfficial::Empty(url.to_string()))
+    // A HEAD that is detached names none; the only branch there is needs no name.
+    let branches: Vec<&str> = lines.iter().filter_map(|(_, at)| at.strip_prefix("refs/heads/")).collect();
+    match (head, branches.as_slice()) {
+        (Some(head), _) => Ok(head.to_owned()),
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, []) => Err(NotOfficial::Empty(url.to_string())),
+        (None, several) => {
+            let some: Vec<String> = several.iter().take(5).map(|b| shortened(b, 60)).collect();
+            Err(NotOfficial::NoHead { url: url.to_string(), branches: some.join(", ") })
+        }
+    }
 }

@@ -15,6 +15,10 @@ use tracker::worktree::{Settings, WorkTree};
 
 /// Write, check, preview and merge ChangeLogs and fragments. Needs no master
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bb changelog new
+  bb changelog check
+  bb changelog driver install")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
