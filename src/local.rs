@@ -30,6 +30,8 @@ pub(crate) struct Local {
     pub(crate) shutdown: CancellationToken,
     /// The maintainer's token.
     pub(crate) token: String,
+    /// Whether the basedir, and the token with it, was made now.
+    pub(crate) new: bool,
 }
 
 impl Local {
@@ -41,7 +43,8 @@ impl Local {
         slots: u32,
         shutdown: CancellationToken,
     ) -> Result<Self, CliError> {
-        if !basedir.join(master::config::FILE_NAME).exists() {
+        let new = !basedir.join(master::config::FILE_NAME).exists();
+        if new {
             master::create(basedir, &settings.to_toml()?, &process::user()).await.map_err(start_error)?;
         }
         let master = master::start(basedir, listen, shutdown.clone()).await.map_err(start_error)?;
@@ -52,7 +55,7 @@ impl Local {
         let slave = own_slave(basedir, &master, slots).await?;
         let stop = shutdown.clone();
         let slave = tokio::spawn(async move { slave.run(stop).await });
-        Ok(Self { master, slave, shutdown, token: token.trim().to_owned() })
+        Ok(Self { master, slave, shutdown, token: token.trim().to_owned(), new })
     }
 
     /// The master's URL.

@@ -71,6 +71,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     };
     let local = Local::start(&basedir, &settings, args.listen, args.slots, process::shutdown_on_signal()).await?;
     print::out(&greeting(&local, &basedir, &place, &mainline))?;
+    if local.new {
+        print::out(&format!("\nYour maintainer's token, shown this once: {}\n", local.token))?;
+    }
     if let Some((why, toml)) = local.guessed_recipe().await? {
         print::out(&format!(
             "\nThe project has no .bb.toml. bb guessed how to build it from {why}.\nThis .bb.toml would make it explicit:\n\n{}\n",

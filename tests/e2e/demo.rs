@@ -78,6 +78,7 @@ fn up_guards_a_repository_without_a_recipe_and_scripts_need_not_read_the_screen(
 
     up.until("it says how it guessed", || true);
     let said = up.printed();
+    assert_eq!(said.matches("bb_maintainer_").count(), 1, "the first token is shown once: {said}");
     assert!(said.contains(".bb.toml") && said.contains("make check"), "{said}");
     up.signal(Signal::TERM);
     assert_eq!(up.end().code(), Some(0), "{}", up.printed());
