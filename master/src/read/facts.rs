@@ -49,7 +49,7 @@ pub(super) async fn know(
         queue: verdict::Queue::None,
     };
     facts.queue = place(shared, project, &entries).await?;
-    facts.builders = builders(shared, project, &builds, newest.as_ref()).await?;
+    facts.builders = builders(shared, project, &builds).await?;
     Ok(Known { branch, newest, candidate, builds, entries, facts })
 }
 
@@ -113,12 +113,7 @@ fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Can
 }
 
 /// The builders in the recipe's order, each with its latest build; then those that the recipe does not name any more.
-async fn builders(
-    shared: &Shared,
-    project: &Guarded,
-    builds: &[Build],
-    newest: Option<&Revision>,
-) -> Result<Vec<verdict::Builder>, ReadError> {
+async fn builders(shared: &Shared, project: &Guarded, builds: &[Build]) -> Result<Vec<verdict::Builder>, ReadError> {
     let mut named: Vec<(String, bool)> = match project.recipe() {
         RecipeState::Fine(it) => {
             gate::builders::builders_for(&it.recipe).into_iter().map(|b| (b.name.clone(), b.required)).collect()
@@ -135,7 +130,6 @@ async fn builders(
         let latest = builds.iter().find(|b| b.builder.name == name);
         let build = match latest {
             Some(build) => state(shared, build).await?,
-            None if newest.is_some_and(|r| r.builds_asked) => verdict::Build::NotAsked,
             None => verdict::Build::NotAsked,
         };
         let page = latest.map(|b| names::build_page(&project.name, b.id));

@@ -27,7 +27,7 @@ struct Turn {
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
     if shared.store.open_landing(project.id).await?.is_some() {
-        return finish_landing(shared, project, claim).await;
+        return finish_landing(shared, project).await;
     }
     let known = state(shared, project, claim).await?;
     let in_queue = |id| known.as_ref().is_some_and(|(_, turn)| turn.stacks.values().any(|(c, _)| c.id == id));
@@ -252,7 +252,7 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
 }
 
 /// Decides by the remote's ref what came of a landing whose outcome is not recorded.
-async fn finish_landing(shared: &Shared, project: &Guarded, _claim: Claim) -> Result<Again, StepError> {
+async fn finish_landing(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(landing) = shared.store.open_landing(project.id).await? else { return Ok(Again::Now) };
     let (url, mainline) = mainline::official(project).map_err(StepError::Settings)?;
     let now = project.mirror.update_mainline(&url, &mainline).await?;

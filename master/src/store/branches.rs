@@ -369,13 +369,8 @@ impl Store {
         .bind(now().0)
         .execute(&mut *transaction)
         .await?;
-        let kind = match state {
-            BranchState::Live => "live",
-            BranchState::Landed => "landed",
-            BranchState::Withdrawn => "withdrawn",
-            BranchState::Retired => "retired",
-        };
-        let it = Happening::of_branch(branch.project, branch.id, kind, Look::Retired, why.to_owned()).by(actor);
+        let it =
+            Happening::of_branch(branch.project, branch.id, state.as_str(), Look::Retired, why.to_owned()).by(actor);
         events::record(&mut transaction, &it).await?;
         super::builds::cancel_all_of(&mut transaction, branch.id, "the branch has ended").await?;
         transaction.commit().await?;
