@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use jiff::civil::{Date, Time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::complaint::{Complaint, Problem};
 use crate::format::{Format, FormatError, detect};
@@ -20,7 +20,8 @@ use crate::news;
 use crate::style::Style;
 
 /// Which date a folded entry gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DatePolicy {
     /// The day of the merge.
     #[default]
@@ -30,7 +31,8 @@ pub enum DatePolicy {
 }
 
 /// How a folded entry's lines are indented.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum IndentPolicy {
     /// As the author did.
     #[default]

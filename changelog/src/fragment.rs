@@ -3,45 +3,31 @@
 use crate::complaint::{Complaint, Problem};
 use crate::lines::{is_blank, lines, lossy, trim};
 use crate::log::ChangeLog;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which files of a tree are fragments. Paths are relative to the tree that the ChangeLog's scope covers, with `/` between.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FragmentRules {
     /// Paths of single fragment files, `repo.ChangeLog` by default.
-    pub names: Vec<Vec<u8>>,
+    pub names: Vec<String>,
     /// The folder whose files are fragments, `changelog-fragments` by default; `None` for none.
-    pub folder: Option<Vec<u8>>,
-    /// The types of `NAME.TYPE.md`.
-    pub types: Vec<FragmentType>,
-}
-
-/// A type of fragment as towncrier's users know them, and the heading that its entries go under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FragmentType {
-    /// The word in the file's name: `feature`.
-    pub name: Vec<u8>,
-    /// The heading: `Added`, `Fixed`.
-    pub heading: String,
-}
-
-impl FragmentType {
-    /// A type of this name that goes under this heading.
-    pub fn new(name: &str, heading: &str) -> Self {
-        Self { name: name.as_bytes().to_vec(), heading: heading.to_owned() }
-    }
+    pub folder: Option<String>,
+    /// The types of `NAME.TYPE.md`, as towncrier's users know them, each with the heading that its entries go under: `feature` and `Added`.
+    pub types: BTreeMap<String, String>,
 }
 
 impl Default for FragmentRules {
     fn default() -> Self {
         Self {
-            names: vec![b"repo.ChangeLog".to_vec()],
-            folder: Some(b"changelog-fragments".to_vec()),
+            names: vec!["repo.ChangeLog".to_owned()],
+            folder: Some("changelog-fragments".to_owned()),
             types: default_types(),
         }
     }
 }
 
-fn default_types() -> Vec<FragmentType> {
+fn default_types() -> BTreeMap<String, String> {
     [
         ("added", "Added"),
         ("feature", "Added"),
@@ -55,8 +41,8 @@ fn default_types() -> Vec<FragmentType> {
         ("bugfix", "Fixed"),
         ("security", "Security"),
     ]
-    .map(|(name, heading)| FragmentType::new(name, heading))
-    .to_vec()
+    .map(|(name, heading)| (name.to_owned(), heading.to_owned()))
+    .into()
 }
 
 /// What a path is to the fold.
@@ -89,10 +75,11 @@ pub enum FragmentKind {
 impl FragmentRules {
     /// What the file at `path` is.
     pub fn classify(&self, path: &[u8]) -> PathKind {
-        if self.names.iter().any(|n| n == path) {
+        if self.names.iter().any(|n| n.as_bytes() == path) {
             return PathKind::Fragment(FragmentKind::Gnu);
         }
-        let Some(name) = self.folder.as_deref().and_then(|f| path.strip_prefix(f)?.strip_prefix(b"/")) else {
+        let Some(name) = self.folder.as_deref().and_then(|f| path.strip_prefix(f.as_bytes())?.strip_prefix(b"/"))
+        else {
             return PathKind::Other;
         };
         if is_kept(name) {
@@ -110,12 +97,6 @@ impl FragmentRules {
             PathKind::Fragment(kind) => Some(Fragment { path, bytes, kind, author: None }),
             _ => None,
         }
-    }
-
-    /// The same for a path from the root of the repository, for the ChangeLog of this place.
-    pub fn fragment_at<'a>(&self, place: &crate::Place, path: &'a [u8], bytes: &'a [u8]) -> Option<Fragment<'a>> {
-        let fragment = self.fragment(place.within(path)?, bytes)?;
-        Some(Fragment { path, ..fragment })
     }
 
     /// Whether the file at `path` is a fragment.
@@ -137,9 +118,9 @@ impl FragmentRules {
             parts.pop();
         }
         let word = if parts.len() > 1 { parts.pop()? } else { return None };
-        let of_type = self.types.iter().find(|t| t.name == word)?;
+        let heading = self.types.get(std::str::from_utf8(word).ok()?)?;
         let name = parts.join(&b'.');
-        (!name.is_empty()).then(|| FragmentKind::Typed { name, heading: of_type.heading.clone() })
+        (!name.is_empty()).then(|| FragmentKind::Typed { name, heading: heading.clone() })
     }
 }
 

@@ -23,7 +23,6 @@
 mod check;
 mod complaint;
 mod date;
-mod diff;
 mod draft;
 mod fold;
 mod format;
@@ -41,15 +40,14 @@ mod style;
 pub use check::{check_changelog, check_fragment, check_names};
 pub use complaint::{Complaint, Problem};
 pub use date::{DateStyle, HeaderDate};
-pub use diff::{DiffLine, diff};
 pub use draft::{Change, Draft};
 pub use fold::{
     BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
 };
 pub use format::{Format, FormatError, detect};
-pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, issue_of};
+pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, PathKind, issue_of};
 pub use header::{Author, Header};
 pub use items::Item;
 pub use log::{ChangeLog, Entry};
 pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
-pub use place::Place;
+pub use place::{Place, place_of, taker_of};

@@ -1,12 +1,13 @@
 //! What a project says of its ChangeLogs: where they are, and how they are kept.
 
-use crate::fold::{DatePolicy, IndentPolicy};
+use crate::fold::{DatePolicy, FoldOptions, IndentPolicy};
 use crate::format::Format;
-use crate::fragment::FragmentRules;
+use crate::fragment::{Fragment, FragmentRules, PathKind};
 use crate::merge::Order;
+use serde::{Deserialize, Serialize};
 
 /// One ChangeLog of a project, and the part of the tree that it is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Its path, from the root of the repository.
     pub path: String,
@@ -27,18 +28,49 @@ pub struct Place {
 }
 
 impl Place {
-    /// A ChangeLog at `path` that is about the folder it is in, with default rules.
+    /// A ChangeLog at `path` with default rules, that is about its [`Place::usual_scope`].
     pub fn new(path: &str) -> Self {
-        let scope = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         Self {
             path: path.to_owned(),
-            scope: scope.to_owned(),
+            scope: Self::usual_scope(path).to_owned(),
             rules: FragmentRules::default(),
             format: None,
             date: DatePolicy::default(),
             indent: IndentPolicy::default(),
             order: Order::default(),
             issue_url: None,
+        }
+    }
+
+    /// What a ChangeLog is about if nothing else is said: the folder it is in; Debian's, everything.
+    pub fn usual_scope(path: &str) -> &str {
+        match path.rsplit_once('/') {
+            Some((folder, name)) if (folder, name) != ("debian", "changelog") => folder,
+            _ => "",
+        }
+    }
+
+    /// What the file at `path`, from the root of the repository, is to this ChangeLog.
+    pub fn classify(&self, path: &[u8]) -> PathKind {
+        self.within(path).map_or(PathKind::Other, |path| self.rules.classify(path))
+    }
+
+    /// The file at `path`, from the root of the repository, as a fragment of this ChangeLog, if it is one.
+    pub fn fragment<'a>(&self, path: &'a [u8], bytes: &'a [u8]) -> Option<Fragment<'a>> {
+        match self.classify(path) {
+            PathKind::Fragment(kind) => Some(Fragment { path, bytes, kind, author: None }),
+            _ => None,
+        }
+    }
+
+    /// How entries are folded here.
+    pub fn fold_options(&self) -> FoldOptions<'_> {
+        FoldOptions {
+            date: self.date,
+            indent: self.indent,
+            base: None,
+            format: self.format,
+            issue_url: self.issue_url.as_deref(),
         }
     }
 
@@ -53,5 +85,43 @@ impl Place {
     /// The path, from the root of the repository, of something in the scope.
     pub fn rooted(&self, path: &str) -> String {
         if self.scope.is_empty() { path.to_owned() } else { format!("{}/{path}", self.scope) }
+    }
+}
+
+/// The ChangeLog whose scope has the file at `path`: the deepest of those that lie around it, the first of two alike.
+pub fn place_of<'p>(places: &'p [Place], path: &[u8]) -> Option<&'p Place> {
+    deepest(places.iter().filter(|place| place.within(path).is_some()))
+}
+
+/// The ChangeLog that takes the file at `path` for one of its fragments, or has to complain about it.
+pub fn taker_of<'p>(places: &'p [Place], path: &[u8]) -> Option<&'p Place> {
+    deepest(places.iter().filter(|place| place.classify(path) != PathKind::Other))
+}
+
+fn deepest<'p>(places: impl DoubleEndedIterator<Item = &'p Place>) -> Option<&'p Place> {
+    places.rev().max_by_key(|place| place.scope.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_belongs_to_the_deepest_scope_and_a_fragment_to_who_takes_it() {
+        let mut news = Place::new("NEWS");
+        news.rules = FragmentRules { names: Vec::new(), folder: Some("news".to_owned()), ..FragmentRules::default() };
+        let places = [Place::new("ChangeLog"), Place::new("pkg/a/ChangeLog"), news];
+        let of = |path: &str| place_of(&places, path.as_bytes()).map(|p| p.path.as_str());
+        let takes = |path: &str| taker_of(&places, path.as_bytes()).map(|p| p.path.as_str());
+        assert_eq!((of("x.c"), takes("x.c")), (Some("ChangeLog"), None));
+        assert_eq!(
+            (of("pkg/a/x.c"), takes("pkg/a/repo.ChangeLog")),
+            (Some("pkg/a/ChangeLog"), Some("pkg/a/ChangeLog"))
+        );
+        assert_eq!((of("pkg/ab/x.c"), takes("pkg/ab/repo.ChangeLog")), (Some("ChangeLog"), None));
+        assert_eq!(takes("changelog-fragments/x.ChangeLog"), Some("ChangeLog"));
+        assert_eq!(takes("changelog-fragments/x.nonsense"), Some("ChangeLog"));
+        assert_eq!(takes("news/12.feature.md"), Some("NEWS"));
+        assert_eq!(Place::new("debian/changelog").scope, "");
     }
 }

@@ -135,7 +135,7 @@ impl World {
         let (tip, made) = (commit(500), commit(1000 + revision.number));
         let detail = CandidateOutcome::Made {
             commit: made.clone(),
-            changelog: Vec::new(),
+            changelogs: Vec::new(),
             fragments: Vec::new(),
             notes: Vec::new(),
         };

@@ -46,6 +46,7 @@ pub use builder::{Builder, LockAmount, LockRequest};
 pub use error::{Place, Problem, RecipeError};
 pub use guess::{Guess, guess};
 pub use parse::{MAX_BUILDERS, MAX_BYTES, MAX_STEPS, MAX_TIMEOUT_S, Warning};
+pub use project::Project;
 use serde::{Deserialize, Serialize};
 pub use step::{OnFailure, Run, Step, When};
 
@@ -55,23 +56,8 @@ pub const FILE_NAME: &str = ".bb.toml";
 /// A whole, checked recipe: at least one builder, each with at least one step, names unique.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// What the recipe says of the project as a whole.
+    /// What the recipe says of the project's ChangeLogs.
     pub project: Project,
     /// The builders, in the order in which every page shows them.
     pub builders: Vec<Builder>,
-}
-
-/// The `[project]` table.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Project {
-    /// Path of the official ChangeLog, from the repository's root.
-    pub changelog: String,
-    /// File names at the root that are taken for a branch's fragment, beside `changelog-fragments/*.ChangeLog`.
-    pub fragments: Vec<String>,
-}
-
-impl Default for Project {
-    fn default() -> Self {
-        Self { changelog: "ChangeLog".to_owned(), fragments: vec!["repo.ChangeLog".to_owned()] }
-    }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::{Place, Problem, RecipeError, quoted};
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
-use crate::project::{check_changelog, order, project};
+use crate::project::project;
 use crate::{Builder, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -41,14 +41,13 @@ impl Recipe {
 }
 
 impl Project {
-    /// Reads only the `[project]` table, for what needs no builder; the rest of the recipe may be wrong or missing.
+    /// Reads only what the recipe says of ChangeLogs, for what needs no builder; the rest may be wrong or missing.
     ///
     /// # Errors
-    /// What is wrong with the table, or text that is no TOML.
+    /// What is wrong with it, or text that is no TOML.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self, RecipeError> {
         let (mut reader, table) = read(bytes, file)?;
-        let found = table.iter().find(|(key, _)| key.get_ref() == "project");
-        let project = found.map_or_else(Self::default, |(_, value)| project(&mut reader, value));
+        let project = project(&mut reader, &table);
         reader.end(file)?;
         Ok(project)
     }
@@ -99,13 +98,7 @@ fn syntax_hint(message: &str, place: &Place) -> Option<&'static str> {
 fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
     let end = reader.source.len();
     let fields = Fields::new(reader, "the recipe", table, end..end, RECIPE_KEYS);
-    let project = fields.get("project").map_or_else(Project::default, |value| project(reader, value));
-    if let Some(value) = fields.get("changelog") {
-        check_changelog(reader, value);
-    }
-    if let Some(value) = fields.get("order") {
-        order(reader, value);
-    }
+    let project = project(reader, table);
     let Some(value) = fields.get("builder") else {
         // A misspelt `builder` was told already.
         if reader.is_fine() {

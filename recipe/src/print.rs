@@ -1,6 +1,7 @@
 //! From a [`Recipe`] to TOML, as a person would write it: what has its default is left out.
 
 use crate::{Builder, LockAmount, OnFailure, Project, Recipe, Run, Step, When};
+use changelog::{DatePolicy, IndentPolicy, Order, Place};
 use std::fmt::Write;
 
 impl Recipe {
@@ -21,17 +22,73 @@ impl Recipe {
 }
 
 fn project(out: &mut String, project: &Project) {
-    let default = Project::default();
-    if *project == default {
-        return;
+    let simple = match project.named() {
+        Some([one]) if one.scope == Place::usual_scope(&one.path) => Some(one),
+        Some(places) => {
+            out.push_str("[project]\nchangelog = [\n");
+            for place in places {
+                let pairs = settings(place, true).into_iter().map(|(key, value)| format!("{key} = {value}"));
+                let _ = writeln!(out, "    {{ {} }},", pairs.collect::<Vec<_>>().join(", "));
+            }
+            out.push_str("]\n");
+            return;
+        }
+        None => project.unnamed(),
+    };
+    let Some(place) = simple else { return };
+    let mut of_project = vec![];
+    if project.named().is_some() {
+        of_project.push(("changelog", quote(&place.path)));
     }
-    out.push_str("[project]\n");
-    if project.changelog != default.changelog {
-        line(out, "changelog", &quote(&project.changelog));
+    let (fragments, of_changelog): (Vec<_>, Vec<_>) =
+        settings(place, false).into_iter().partition(|(key, _)| *key == "fragments");
+    of_project.extend(fragments);
+    for (name, pairs) in [("[project]", of_project), ("[changelog]", of_changelog)] {
+        if !pairs.is_empty() {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            let _ = writeln!(out, "{gap}{name}");
+            pairs.into_iter().for_each(|(key, value)| line(out, key, &value));
+        }
     }
-    if project.fragments != default.fragments {
-        line(out, "fragments", &list(&project.fragments));
+}
+
+/// What is not as it is by default; path and scope too if it is to stand in a table of its own.
+fn settings(place: &Place, with_path: bool) -> Vec<(&'static str, String)> {
+    let default = Place::new(&place.path);
+    let mut all = vec![];
+    if with_path {
+        all.push(("path", quote(&place.path)));
+        if place.scope != default.scope {
+            all.push(("scope", quote(&place.scope)));
+        }
     }
+    if place.rules.names != default.rules.names {
+        all.push(("fragments", list(&place.rules.names)));
+    }
+    if place.rules.folder != default.rules.folder {
+        all.push(("folder", quote(place.rules.folder.as_deref().unwrap_or_default())));
+    }
+    if let Some(format) = place.format {
+        all.push(("format", quote(&format.to_string())));
+    }
+    if place.date == DatePolicy::Author {
+        all.push(("date", quote("author")));
+    }
+    if place.indent == IndentPolicy::Adopt {
+        all.push(("indent", quote("adopt")));
+    }
+    if place.order == Order::Arrival {
+        all.push(("order", quote("arrival")));
+    }
+    if let Some(url) = &place.issue_url {
+        all.push(("issue-url", quote(url)));
+    }
+    if place.rules.types != default.rules.types {
+        let pairs = place.rules.types.iter().map(|(name, heading)| format!("{} = {}", quote(name), quote(heading)));
+        let pairs = pairs.collect::<Vec<_>>().join(", ");
+        all.push(("types", if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {pairs} }}") }));
+    }
+    all
 }
 
 fn builder(out: &mut String, builder: &Builder) {

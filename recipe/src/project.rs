@@ -1,80 +1,201 @@
-//! `[project]` and `[changelog]`: which ChangeLogs a project has. What is said there of folding is checked here, so that a
-//! slip is seen, and used by those who fold.
+//! `[project]` and `[changelog]`: which ChangeLogs a project has, whose changes and fragments each takes, and how it is folded.
 
-use crate::Project;
 use crate::error::quoted;
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
 use crate::parse::is_path;
-use toml::de::DeValue;
+use changelog::{DatePolicy, Format, IndentPolicy, Order, Place};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use toml::de::{DeTable, DeValue};
+
+/// What a recipe says of the project as a whole: its ChangeLogs.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    /// Never empty.
+    changelogs: Vec<Place>,
+    /// Whether the recipe says their paths; if not, there is one, wherever it is found.
+    is_named: bool,
+}
+
+/// Where a ChangeLog is, if the recipe does not say it: the first of these that is there.
+const USUAL: [&str; 2] = ["ChangeLog", "CHANGELOG.md"];
+
+impl Default for Project {
+    fn default() -> Self {
+        Self { changelogs: vec![Place::new(USUAL[0])], is_named: false }
+    }
+}
+
+impl Project {
+    /// A project with these ChangeLogs, or with the usual one if there are none.
+    pub fn with(changelogs: Vec<Place>) -> Self {
+        if changelogs.is_empty() { Self::default() } else { Self { changelogs, is_named: true } }
+    }
+
+    /// The ChangeLogs, at least one. `is_there` says whether a path of the tree is a file; it is only asked if the recipe names none.
+    pub fn places(&self, is_there: impl Fn(&str) -> bool) -> Cow<'_, [Place]> {
+        let found = USUAL.into_iter().filter(|_| !self.is_named).find(|path| is_there(path));
+        match (found, self.changelogs.as_slice()) {
+            (Some(path), [one, ..]) => Cow::Owned(vec![Place { path: path.to_owned(), ..one.clone() }]),
+            (_, named) => Cow::Borrowed(named),
+        }
+    }
+
+    /// The ChangeLogs as the recipe names them; `None` if it names none.
+    pub(crate) fn named(&self) -> Option<&[Place]> {
+        self.is_named.then_some(&self.changelogs)
+    }
+
+    /// The settings that hold for the ChangeLog that is not named.
+    pub(crate) fn unnamed(&self) -> Option<&Place> {
+        self.changelogs.first().filter(|_| !self.is_named)
+    }
+}
 
 const PROJECT_KEYS: &[&str] = &["changelog", "fragments", "order"];
 const CHANGELOG_KEYS: &[&str] = &["folder", "format", "date", "indent", "order", "issue-url", "types"];
 const ONE_CHANGELOG_KEYS: &[&str] =
-    &["path", "scope", "fragments", "folder", "format", "date", "indent", "order", "issue-url"];
+    &["path", "scope", "fragments", "folder", "format", "date", "indent", "order", "issue-url", "types"];
 
-/// Reads `[project]`.
-pub(crate) fn project<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Project {
-    let mut project = Project::default();
-    let Some(fields) = reader.fields("[project]", value, PROJECT_KEYS) else { return project };
-    if let Some(path) = fields.get("changelog").and_then(|v| changelogs(reader, v)) {
-        project.changelog = path;
-    }
-    if let Some(names) = fields.get("fragments").and_then(|v| fragments(reader, v, &project.changelog)) {
-        project.fragments = names;
-    }
-    if let Some(value) = fields.get("order") {
-        order(reader, value);
-    }
-    project
+/// What is said of one ChangeLog, or of all that say nothing themselves.
+#[derive(Clone, Default)]
+struct Said {
+    fragments: Option<Vec<String>>,
+    folder: Option<String>,
+    format: Option<Format>,
+    date: Option<DatePolicy>,
+    indent: Option<IndentPolicy>,
+    order: Option<Order>,
+    issue_url: Option<String>,
+    types: Option<BTreeMap<String, String>>,
 }
 
-/// Checks `[changelog]`: what holds for all ChangeLogs.
-pub(crate) fn check_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>) {
-    let Some(fields) = reader.fields("[changelog]", value, CHANGELOG_KEYS) else { return };
-    how_to_fold(reader, &fields);
-    let Some(value) = fields.get("types") else { return };
-    let DeValue::Table(types) = value.get_ref() else {
-        let expected = "a table as in `{ feature = \"Features\" }`";
-        return reader.wrong(&value.span(), format!("`types` is {}", kind(value)), expected);
+impl Said {
+    /// Reads what `[changelog]` and a ChangeLog's own table share.
+    fn read<'t>(reader: &mut Reader<'t>, fields: &Fields<'_, 't>) -> Self {
+        let formats = [Format::Gnu, Format::KeepAChangelog, Format::Debian, Format::Towncrier, Format::News];
+        let formats: Vec<(String, Format)> = formats.into_iter().map(|format| (format.to_string(), format)).collect();
+        let formats: Vec<(&str, Format)> = formats.iter().map(|(word, format)| (word.as_str(), *format)).collect();
+        let dates = [("merge", DatePolicy::Merge), ("author", DatePolicy::Author)];
+        let indents = [("keep", IndentPolicy::Keep), ("adopt", IndentPolicy::Adopt)];
+        Self {
+            fragments: None,
+            folder: fields.get("folder").and_then(|v| folder(reader, "`folder`", v)),
+            format: fields.get("format").and_then(|v| reader.one_of("`format`", v, &formats)),
+            date: fields.get("date").and_then(|v| reader.one_of("`date`", v, &dates)),
+            indent: fields.get("indent").and_then(|v| reader.one_of("`indent`", v, &indents)),
+            order: fields.get("order").and_then(|v| order(reader, v)),
+            issue_url: fields.get("issue-url").and_then(|v| issue_url(reader, v)),
+            types: fields.get("types").and_then(|v| types(reader, v)),
+        }
+    }
+
+    /// The ChangeLog at `path`, with what `all` says where this says nothing.
+    fn place(self, path: &str, scope: Option<String>, all: &Self) -> Place {
+        let mut place = Place::new(path);
+        let all = all.clone();
+        place.scope = scope.unwrap_or(place.scope);
+        place.rules.names = self.fragments.or(all.fragments).unwrap_or(place.rules.names);
+        if let Some(folder) = self.folder.or(all.folder) {
+            place.rules.folder = (!folder.is_empty()).then_some(folder);
+        }
+        place.rules.types = self.types.or(all.types).unwrap_or(place.rules.types);
+        place.format = self.format.or(all.format);
+        place.date = self.date.or(all.date).unwrap_or_default();
+        place.indent = self.indent.or(all.indent).unwrap_or_default();
+        place.order = self.order.or(all.order).unwrap_or_default();
+        place.issue_url = self.issue_url.or(all.issue_url);
+        place
+    }
+}
+
+/// Reads what the recipe's table says of the project, in `[project]`, `[changelog]` and `order`.
+pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>) -> Project {
+    let value = |name: &str| recipe.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
+    let mut all = match value("changelog").and_then(|v| reader.fields("[changelog]", v, CHANGELOG_KEYS)) {
+        Some(fields) => Said::read(reader, &fields),
+        None => Said::default(),
     };
-    reader.few("`types`", types.len(), &value.span());
-    for (name, heading) in types.iter().take(MAX_ITEMS) {
-        reader.text(&quoted(name.get_ref()), heading);
+    let fields = value("project").and_then(|v| reader.fields("[project]", v, PROJECT_KEYS));
+    let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key));
+    for value in [get("order"), value("order")].into_iter().flatten() {
+        let order = order(reader, value);
+        all.order = all.order.or(order);
+    }
+    all.fragments = get("fragments").and_then(|v| fragments(reader, v));
+    match get("changelog") {
+        Some(value) => {
+            let places = changelogs(reader, value, &all);
+            see_that_each_is_its_own(reader, value, &places);
+            Project::with(places)
+        }
+        None => {
+            let usual = vec![Said::default().place(USUAL[0], None, &all)];
+            if let Some(value) = get("fragments") {
+                see_that_each_is_its_own(reader, value, &usual);
+            }
+            Project { changelogs: usual, is_named: false }
+        }
     }
 }
 
-/// A path, or a list of paths and tables; the first is the official ChangeLog of a candidate.
-fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<String> {
+/// A path, or a list of paths and tables.
+fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Vec<Place> {
     let DeValue::Array(items) = value.get_ref() else {
         if matches!(value.get_ref(), DeValue::String(_)) {
-            return path(reader, value);
+            return path(reader, value).map(|path| Said::default().place(&path, None, all)).into_iter().collect();
         }
         let expected = "a path, or a list of paths and of tables with a `path`";
         reader.wrong(&value.span(), format!("`changelog` is {}", kind(value)), expected);
-        return None;
+        return vec![];
     };
     if items.is_empty() {
         reader.wrong(&value.span(), "`changelog` is an empty list", "at least one path");
     }
     reader.few("`changelog`", items.len(), &value.span());
-    let paths: Vec<Option<String>> = items.iter().take(MAX_ITEMS).map(|item| one_changelog(reader, item)).collect();
-    paths.into_iter().next().flatten()
+    items.iter().take(MAX_ITEMS).filter_map(|item| one_changelog(reader, item, all)).collect()
 }
 
-fn one_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<String> {
+fn one_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Option<Place> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
-        return path(reader, value);
+        return path(reader, value).map(|path| Said::default().place(&path, None, all));
     }
     let fields = reader.fields("a ChangeLog's table", value, ONE_CHANGELOG_KEYS)?;
     let path = fields.need(reader, "the table", "path", "\"ChangeLog\"").and_then(|v| path(reader, v));
-    if let Some(value) = fields.get("scope") {
-        reader.text("`scope`", value);
+    let scope = fields.get("scope").and_then(|v| folder(reader, "`scope`", v));
+    let mut said = Said::read(reader, &fields);
+    said.fragments = fields.get("fragments").and_then(|v| fragments(reader, v));
+    Some(said.place(&path?, scope, all))
+}
+
+/// Two ChangeLogs can be neither one file nor want the same fragments, nor is one of them a fragment.
+fn see_that_each_is_its_own(reader: &mut Reader<'_>, value: &Value<'_>, places: &[Place]) {
+    let span = match value.get_ref() {
+        DeValue::Array(items) if items.len() == places.len() => items.iter().map(|item| item.span()).collect(),
+        _ => vec![value.span(); places.len()],
+    };
+    let mut files: BTreeMap<&str, &str> = BTreeMap::new();
+    for (place, span) in places.iter().zip(&span) {
+        if files.insert(&place.path, &place.path).is_some() {
+            reader.wrong(span, format!("{} is named twice", quoted(&place.path)), "each ChangeLog once");
+        }
     }
-    if let Some(value) = fields.get("fragments") {
-        fragments(reader, value, path.as_deref().unwrap_or_default());
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    for (place, span) in places.iter().zip(&span) {
+        for fragment in place.rules.names.iter().chain(&place.rules.folder) {
+            let fragment = place.rooted(fragment);
+            if files.contains_key(fragment.as_str()) {
+                let found = format!("{} is a ChangeLog and a fragment of {}", quoted(&fragment), quoted(&place.path));
+                reader.wrong(span, found, "another name in `fragments`");
+            } else if let Some(other) = taken.insert(fragment.clone(), &place.path)
+                && other != place.path
+            {
+                let found = format!("{} and {} both take {}", quoted(other), quoted(&place.path), quoted(&fragment));
+                reader.wrong(span, found, "`fragments`, `folder` or `scope` of its own for each ChangeLog");
+            }
+        }
     }
-    how_to_fold(reader, &fields);
-    path
 }
 
 fn path(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<String> {
@@ -87,7 +208,53 @@ fn path(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<String> {
     None
 }
 
-fn fragments(reader: &mut Reader<'_>, value: &Value<'_>, changelog: &str) -> Option<Vec<String>> {
+/// A folder without the slash at its end, or nothing.
+fn folder(reader: &mut Reader<'_>, what: &str, value: &Value<'_>) -> Option<String> {
+    let text = reader.text(what, value)?;
+    let folder = text.strip_suffix('/').unwrap_or(&text);
+    if folder.is_empty() || is_path(folder) {
+        return Some(folder.to_owned());
+    }
+    reader.wrong(&value.span(), format!("{what} is {}", quoted(&text)), "a folder's path, without `..`, or \"\"");
+    None
+}
+
+fn issue_url(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<String> {
+    let url = reader.text("`issue-url`", value)?;
+    if url.contains("{}") && !url.chars().any(char::is_control) {
+        return Some(url);
+    }
+    let expected = "a URL with `{}` where the issue's number goes";
+    reader.wrong(&value.span(), format!("`issue-url` is {}", quoted(&url)), expected);
+    None
+}
+
+/// The types of fragments and their headings.
+fn types<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<BTreeMap<String, String>> {
+    let DeValue::Table(table) = value.get_ref() else {
+        let expected = "a table as in `{ feature = \"Features\" }`";
+        reader.wrong(&value.span(), format!("`types` is {}", kind(value)), expected);
+        return None;
+    };
+    reader.few("`types`", table.len(), &value.span());
+    let mut types = BTreeMap::new();
+    for (name, value) in table.iter().take(MAX_ITEMS) {
+        let word = name.get_ref();
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        if word.is_empty() || !word.chars().all(is_word) {
+            reader.wrong(&name.span(), format!("{} in `types`", quoted(word)), "a word, as in NAME.feature.md");
+        } else if let Some(heading) = reader.text(&quoted(word), value) {
+            if heading.trim().is_empty() || heading.chars().any(char::is_control) {
+                reader.wrong(&value.span(), format!("{} is {}", quoted(word), quoted(&heading)), "a heading");
+            } else {
+                types.insert(word.clone().into_owned(), heading.trim().to_owned());
+            }
+        }
+    }
+    Some(types)
+}
+
+fn fragments(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Vec<String>> {
     if !matches!(value.get_ref(), DeValue::Array(_)) {
         reader.wrong(&value.span(), format!("`fragments` is {}", kind(value)), "a list of file names");
         return None;
@@ -96,8 +263,6 @@ fn fragments(reader: &mut Reader<'_>, value: &Value<'_>, changelog: &str) -> Opt
     for (name, span) in reader.texts("`fragments`", value) {
         if !is_path(&name) || name.contains('/') {
             reader.wrong(&span, format!("{} in `fragments`", quoted(&name)), "the name of a file at the root");
-        } else if name == changelog {
-            reader.wrong(&span, format!("{} is the ChangeLog itself", quoted(&name)), "another file's name");
         } else if !names.contains(&name) {
             names.push(name);
         }
@@ -105,28 +270,7 @@ fn fragments(reader: &mut Reader<'_>, value: &Value<'_>, changelog: &str) -> Opt
     Some(names)
 }
 
-/// Settings that `[changelog]` and a ChangeLog's own table share.
-fn how_to_fold(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) {
-    let words = |reader: &mut Reader<'_>, key: &str, words: &[&str]| {
-        let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
-        if let Some(value) = fields.get(key) {
-            reader.one_of(&format!("`{key}`"), value, &words);
-        }
-    };
-    words(reader, "format", &["gnu", "keep-a-changelog", "debian", "towncrier", "news"]);
-    words(reader, "date", &["merge", "author"]);
-    words(reader, "indent", &["keep", "adopt"]);
-    for key in ["folder", "issue-url"] {
-        if let Some(value) = fields.get(key) {
-            reader.text(&format!("`{key}`"), value);
-        }
-    }
-    if let Some(value) = fields.get("order") {
-        order(reader, value);
-    }
-}
-
-/// Checks the order of entries.
-pub(crate) fn order(reader: &mut Reader<'_>, value: &Value<'_>) {
-    reader.one_of("`order`", value, &[("date", ()), ("arrival", ())]);
+/// The order of entries that both sides of a merge added.
+fn order(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Order> {
+    reader.one_of("`order`", value, &[("date", Order::Date), ("arrival", Order::Arrival)])
 }

@@ -1,6 +1,7 @@
 //! What a user reads when a recipe is wrong, letter by letter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use changelog::{DatePolicy, Format, Order};
 use recipe::{MAX_BYTES, Project, Recipe};
 
 /// The errors of some recipes, each below its name.
@@ -164,7 +165,9 @@ fn the_project_alone_needs_no_builder() {
     assert_eq!(read("").unwrap(), Project::default());
     let project =
         read("[project]\nchangelog = \"doc/NEWS\"\nfragments = [\"Branch.ChangeLog\"]\n[[builder]]\nx = 1").unwrap();
-    assert_eq!((project.changelog.as_str(), project.fragments), ("doc/NEWS", vec!["Branch.ChangeLog".to_owned()]));
+    let places = project.places(|_| true);
+    let [place] = &*places else { panic!("{places:?}") };
+    assert_eq!((place.path.as_str(), &place.rules.names), ("doc/NEWS", &vec!["Branch.ChangeLog".to_owned()]));
     insta::assert_snapshot!(read("[project]\nchangelgo = \"x\"\n").unwrap_err());
 }
 
@@ -174,7 +177,14 @@ fn several_changelogs_and_their_settings() {
     let good = "order = \"date\"\n[project]\norder = \"arrival\"\nchangelog = [{ path = \"lib/ChangeLog\", scope = \"lib\", date = \"author\" }, \"ChangeLog\"]\n[changelog]\nformat = \"gnu\"\ntypes = { feature = \"Features\" }\n";
     let (recipe, warnings) = Recipe::parse(format!("{good}{builder}").as_bytes(), ".bb.toml").unwrap();
     assert!(warnings.is_empty());
-    assert_eq!(recipe.project.changelog, "lib/ChangeLog");
+    let places = recipe.project.places(|_| true);
+    let [lib, root] = &*places else { panic!("{places:?}") };
+    assert_eq!((lib.path.as_str(), lib.scope.as_str(), lib.date), ("lib/ChangeLog", "lib", DatePolicy::Author));
+    assert_eq!((root.path.as_str(), root.scope.as_str(), root.date), ("ChangeLog", "", DatePolicy::Merge));
+    for place in &*places {
+        assert_eq!((place.order, place.format), (Order::Arrival, Some(Format::Gnu)));
+        assert_eq!(place.rules.types, [("feature".to_owned(), "Features".to_owned())].into());
+    }
     let wrong = |head: &str| format!("{head}\n{builder}");
     insta::assert_snapshot!(errors(&[
         ("a slip in a word", &wrong("order = \"arival\"\n[changelog]\ndate = \"never\"\nformat = \"md\"")),
@@ -182,5 +192,33 @@ fn several_changelogs_and_their_settings() {
         ("a table without a path", &wrong("[project]\nchangelog = [{ scope = \"lib\", indnt = \"keep\" }]")),
         ("no ChangeLog", &wrong("[project]\nchangelog = []\nfragments = \"repo.ChangeLog\"")),
         ("a table alone", &wrong("[project]\nchangelog = { path = \"ChangeLog\" }")),
+        ("one file twice", &wrong("[project]\nchangelog = [\"ChangeLog\", { path = \"ChangeLog\", scope = \"lib\" }]")),
+        ("two that take the same", &wrong("[project]\nchangelog = [\"ChangeLog\", \"NEWS\"]")),
+        (
+            "folders",
+            &wrong(
+                "[changelog]\nfolder = \"../x\"\nissue-url = \"https://x/\"\ntypes = { \"a.b\" = \"A\", c = \" \" }"
+            )
+        ),
     ]));
+}
+
+#[test]
+fn a_changelog_that_is_not_named_is_the_usual_one_that_is_there() {
+    let recipe = |head: &str| {
+        let text = format!("{head}\n{}", with("", "run = \"make\""));
+        Recipe::parse(text.as_bytes(), ".bb.toml").unwrap().0
+    };
+    let found = |head: &str, there: &str| {
+        let project = recipe(head).project;
+        let places = project.places(|path| path == there);
+        places.iter().map(|p| (p.path.clone(), p.date)).collect::<Vec<_>>()
+    };
+    let merge = |path: &str| vec![(path.to_owned(), DatePolicy::Merge)];
+    assert_eq!(found("", "ChangeLog"), merge("ChangeLog"));
+    assert_eq!(found("", "CHANGELOG.md"), merge("CHANGELOG.md"));
+    assert_eq!(found("", "NEWS"), merge("ChangeLog"));
+    assert_eq!(found("[project]\nchangelog = \"NEWS\"", "CHANGELOG.md"), merge("NEWS"));
+    let dated = "[changelog]\ndate = \"author\"";
+    assert_eq!(found(dated, "CHANGELOG.md"), vec![("CHANGELOG.md".to_owned(), DatePolicy::Author)]);
 }

@@ -1,11 +1,14 @@
 //! What holds for every input.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use changelog::{DatePolicy, Format, IndentPolicy, Order, Place};
 use proptest::collection::{btree_map, hash_map, vec};
 use proptest::prelude::*;
 use recipe::{
     Builder, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Recipe, RecipeError, Run, Step, When, guess,
 };
+
+use std::collections::BTreeSet;
 
 const GOOD: &str = r#"
 [project]
@@ -171,14 +174,49 @@ fn builder() -> impl Strategy<Value = Builder> {
     })
 }
 
+/// ChangeLogs in folders of their own, so that no two want the same fragments.
+fn project() -> impl Strategy<Value = Project> {
+    let place = (
+        "[A-Z]{1,8}",
+        vec("[a-z]{1,8}", 0..3),
+        prop::option::of("[a-z]{1,4}(/[a-z]{1,4})?"),
+        prop::option::of(prop::sample::select(vec![Format::Gnu, Format::KeepAChangelog, Format::News])),
+        prop::bool::ANY,
+        prop::bool::ANY,
+        prop::bool::ANY,
+        prop::option::of("[a-z:/]{1,9}\\{\\}"),
+        prop::option::of(prop::collection::btree_map("[a-z]{1,6}", "[A-Z][a-z \"]{0,6}[a-z]", 0..3)),
+        prop::bool::ANY,
+    );
+    let place =
+        place.prop_map(|(name, names, folder, format, by_author, adopt, arrival, issue_url, types, elsewhere)| {
+            let mut place = Place::new(&name);
+            place.scope = if elsewhere { "q".to_owned() } else { place.scope };
+            place.rules.folder = folder.filter(|folder| !names.contains(folder));
+            place.rules.names = names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+            place.rules.types = types.unwrap_or(place.rules.types);
+            place.format = format;
+            place.date = if by_author { DatePolicy::Author } else { DatePolicy::Merge };
+            place.indent = if adopt { IndentPolicy::Adopt } else { IndentPolicy::Keep };
+            place.order = if arrival { Order::Arrival } else { Order::Date };
+            place.issue_url = issue_url;
+            place
+        });
+    vec(place, 0..4).prop_map(|mut places| {
+        if places.len() > 1 {
+            for (number, place) in places.iter_mut().enumerate() {
+                place.path = format!("p{number}/{}", place.path);
+                place.scope = format!("p{number}{}", place.scope);
+            }
+        }
+        Project::with(places)
+    })
+}
+
 fn recipe() -> impl Strategy<Value = Recipe> {
     let builders = hash_map(name(), builder(), 1..4)
         .prop_map(|builders| builders.into_iter().map(|(name, builder)| Builder { name, ..builder }).collect());
-    let fragments = prop::collection::btree_set("[a-z]{1,8}", 0..3).prop_map(|set| set.into_iter().collect());
-    let project =
-        ("[A-Z]{1,8}(/[A-Z]{1,8})?", fragments).prop_map(|(changelog, fragments)| Project { changelog, fragments });
-    (prop_oneof![Just(Project::default()), project], builders)
-        .prop_map(|(project, builders)| Recipe { project, builders })
+    (project(), builders).prop_map(|(project, builders)| Recipe { project, builders })
 }
 
 proptest! {

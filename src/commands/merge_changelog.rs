@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let tree = WorkTree::open(&args.folder).map_err(worktree_error)?;
-    let settings = tree.settings().map_err(worktree_error)?;
+    let places = tree.places().map_err(worktree_error)?;
     let then = match (args.dry_run, args.commit, args.amend) {
         (true, _, _) => Then::DryRun,
         (_, true, _) => Then::Commit,
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         _ => Then::Stage,
     };
     let request = FoldRequest { date: args.date.unwrap_or_else(super::today), then, force: args.force };
-    let report = tree.merge_changelog(&settings, &request).map_err(worktree_error)?;
+    let report = tree.merge_changelog(&places, &request).map_err(worktree_error)?;
     for path in &report.stray {
         eprintln!("warning: {} is in the fragments' folder, but is no fragment: left as it is", safe(path));
     }
@@ -101,7 +101,7 @@ pub(crate) fn worktree_error(error: WorkTreeError) -> CliError {
             let shown = complaints.iter().map(|c| format!("{}\n{}", safe(&c.to_string()), c.excerpt()));
             shown.collect::<Vec<_>>().join("\n")
         }
-        other => safe(&other.to_string()),
+        other => safe(other.to_string().trim_end()),
     };
     CliError::new(message).hint(hint)
 }

@@ -100,14 +100,14 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client) -> String {
 
 fn candidate(text: &mut String, branch: &BranchDetail) {
     match branch.candidate.as_ref().map(|c| &c.outcome) {
-        Some(CandidateOutcome::Made { commit, changelog, notes, .. }) => {
+        Some(CandidateOutcome::Made { commit, changelogs, notes, .. }) => {
             let _ = writeln!(text, "Candidate {commit}");
             for note in notes {
                 let _ = writeln!(text, "  {}", safe(note));
             }
-            if !changelog.is_empty() {
-                let _ = writeln!(text, "\nChangeLog as it will read:");
-                lines(text, changelog);
+            for file in changelogs {
+                let _ = writeln!(text, "\n{} as it will read:", safe(&file.path));
+                lines(text, &file.lines);
             }
         }
         Some(CandidateOutcome::Conflict { files }) => {

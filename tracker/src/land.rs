@@ -1,7 +1,7 @@
 //! Landing: what was tested is pushed to the official repository, if mainline is still where the test stood.
 
 use crate::Explain;
-use crate::candidate::{CandidateRequest, expected_commit};
+use crate::candidate::{CandidateRequest, expected_commit, places_of};
 use crate::git::RunError;
 use crate::mirror::{
     Mirror, MirrorError, OfficialError, OfficialUrl, Relation, commit_id, find_commit, official_error, official_limits,
@@ -208,6 +208,7 @@ fn reverted_path(repository: &Repository, step: &Step) -> Result<Option<String>,
     let [Ok(main_tree), Ok(new_tree), Ok(revision_tree)] = trees else {
         return Err(MirrorError::NoCommit { commit: step.commit.clone() });
     };
+    let places = places_of(&step.request.project, &main_tree, &revision_tree);
     let at = |tree: &git2::Tree<'_>, path: &Path| tree.get_path(path).ok().map(|e| (e.id(), e.filemode()));
     let mut options = git2::DiffOptions::new();
     options.ignore_submodules(false).include_typechange(true).skip_binary_check(true);
@@ -215,7 +216,7 @@ fn reverted_path(repository: &Repository, step: &Step) -> Result<Option<String>,
     for delta in diff.deltas().filter(|delta| delta.status() != Delta::Added) {
         let Some(path) = delta.old_file().path() else { continue };
         let theirs = at(&revision_tree, path);
-        let is_changelog = path == Path::new(&step.request.changelog);
+        let is_changelog = places.iter().any(|place| path == Path::new(&place.path));
         // Where neither side had it, a file was renamed: to compare that is the merge's own art.
         let untouched = bases.iter().all(|base| at(base, path) == theirs) && !bases.is_empty();
         let renamed = theirs.is_none() && delta.status() != Delta::Deleted;
@@ -267,8 +268,7 @@ mod tests {
                 mainline: id(mainline),
                 commit: id(revision),
                 date: jiff::civil::date(2024, 3, 5),
-                changelog: "ChangeLog".to_owned(),
-                fragments: Vec::new(),
+                project: recipe::Project::default(),
                 message: Message::default(),
                 committer: Identity { name: "bb".to_owned(), email: "bb@x".to_owned() },
                 when: 1,

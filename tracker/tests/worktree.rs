@@ -82,8 +82,8 @@ impl Repo {
 
     fn fold_with(&self, then: Then, force: bool) -> Result<FoldReport, WorkTreeError> {
         let tree = WorkTree::open(&self.top)?;
-        let settings = tree.settings()?;
-        tree.merge_changelog(&settings, &FoldRequest { date: DAY, then, force })
+        let places = tree.places()?;
+        tree.merge_changelog(&places, &FoldRequest { date: DAY, then, force })
     }
 
     fn status(&self) -> String {
@@ -330,11 +330,11 @@ fn a_bad_fragment_changes_nothing() {
 #[test]
 fn each_package_has_its_own_changelog() {
     let repo = Repo::new();
-    let settings = "[project]\nchangelog = [\"ChangeLog\", \"lib/ChangeLog\", { path = \"doc/NEWS.md\", format = \"keep-a-changelog\" }]\n";
+    let places = "[project]\nchangelog = [\"ChangeLog\", \"lib/ChangeLog\", { path = \"doc/NEWS.md\", format = \"keep-a-changelog\" }]\n";
     let lib = ANN.replace("New", "Lib's");
     repo.commit(
         &[
-            (".bb.toml", settings),
+            (".bb.toml", places),
             ("repo.ChangeLog", ANN),
             ("lib/repo.ChangeLog", &lib),
             ("doc/changelog-fragments/3.feature.md", "Docs.\n"),
@@ -370,8 +370,7 @@ fn it_works_from_a_folder_below_and_in_a_linked_work_tree() {
     repo.git(&["worktree", "add", "-q", "../linked", "-b", "linked"]);
     let linked = repo.top.parent().unwrap().join("linked");
     let tree = WorkTree::open(&linked.join("src")).unwrap();
-    tree.merge_changelog(&tree.settings().unwrap(), &FoldRequest { date: DAY, then: Then::Stage, force: false })
-        .unwrap();
+    tree.merge_changelog(&tree.places().unwrap(), &FoldRequest { date: DAY, then: Then::Stage, force: false }).unwrap();
     assert_eq!(fs::read_to_string(linked.join("ChangeLog")).unwrap(), FOLDED);
     assert_eq!((repo.read("ChangeLog").as_str(), repo.status().as_str()), (OLD, ""));
 }
@@ -383,7 +382,7 @@ fn check_tells_what_is_missing_and_what_exempts() {
     repo.commit(&[("b.c", "int b;\n")], "topic");
     let complaints = |repo: &Repo| {
         let tree = WorkTree::open(&repo.top).unwrap();
-        let report = tree.check(&tree.settings().unwrap(), tree.against(None).unwrap(), DAY).unwrap();
+        let report = tree.check(&tree.places().unwrap(), tree.against(None).unwrap(), DAY).unwrap();
         report.complaints.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(complaints(&repo), ["repo.ChangeLog:1:1: the branch has no fragment for ChangeLog"]);
@@ -412,7 +411,7 @@ fn preview_shows_mainline_with_the_entry() {
     repo.commit(&[("ChangeLog", &newer)], "main goes on");
     repo.git(&["checkout", "-q", "topic"]);
     let tree = WorkTree::open(&repo.top).unwrap();
-    let shown = tree.preview(&tree.settings().unwrap(), &tree.against(Some("main")).unwrap(), DAY).unwrap();
+    let shown = tree.preview(&tree.places().unwrap(), &tree.against(Some("main")).unwrap(), DAY).unwrap();
     assert_eq!(
         String::from_utf8(shown[0].folded.changelog.clone()).unwrap(),
         format!("2024-03-05  Ann  <ann@x>\n\n\t* b.c (f): New.\n\n{newer}")
@@ -431,6 +430,6 @@ fn a_draft_names_files_functions_and_authors() {
     );
     repo.write("a.c", "int open;\n");
     let tree = WorkTree::open(&repo.top).unwrap();
-    let draft = tree.draft(&tree.settings().unwrap(), &tree.against(None).unwrap()).unwrap();
+    let draft = tree.draft(&tree.places().unwrap(), &tree.against(None).unwrap()).unwrap();
     assert_eq!(draft.gnu(DAY), "2024-03-05  Ann  <ann@x>\n\n\t* m.c (main): Return one.\n\n\t* a.c:\n");
 }

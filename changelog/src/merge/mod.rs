@@ -8,12 +8,15 @@ mod text;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::date::HeaderDate;
 use crate::lines::{LineEnd, is_blank};
 use crate::log::{ChangeLog, Extent};
 
 /// Where entries go that both sides added at one place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// Newest date first; of one day, theirs above ours.
     #[default]

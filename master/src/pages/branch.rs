@@ -53,7 +53,7 @@ struct View {
     builders: Vec<BuilderLine>,
     no_builds: &'static str,
     candidate: Option<CandidateLine>,
-    changelog: Vec<super::parts::DiffRow>,
+    changelogs: Vec<FileView>,
     fragments: Vec<String>,
     notes: Vec<String>,
     no_changelog: &'static str,
@@ -148,7 +148,7 @@ impl Pages {
         let (summary, now) = (&it.summary, context.now);
         let live = live(it);
         let outcome = it.candidate.as_ref().map(|c| &c.outcome);
-        let (changelog, fragments, notes) = evidence::changelog(outcome);
+        let (changelogs, fragments, notes) = evidence::changelogs(outcome);
         let conflicts = evidence::conflicts(it);
         let sections = jumps(it, conflicts.len());
         let acceptable = acceptable(it);
@@ -188,7 +188,7 @@ impl Pages {
                 Some(CandidateOutcome::Made { .. }) => "It stays as it is: the branch brings no fragment.",
                 _ => "Not known: there is no candidate.",
             },
-            changelog,
+            changelogs,
             fragments,
             notes,
             commits: it.commits.iter().map(|c| CommitLine::of(c, now)).collect(),

@@ -7,15 +7,12 @@ use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{Branch, Made, NewCandidate, Outcome, Revision, now};
 use jiff::{Timestamp, tz::TimeZone};
 use protocol::CommitId;
-use protocol::api::{CandidateOutcome, DiffKind, DiffLine, Refusal};
-use similar::{ChangeTag, TextDiff};
+use protocol::api::{CandidateOutcome, Refusal};
 use tracker::candidate::{self, CandidateRequest, Identity, Message};
+use tracker::read::{DiffLimits, text_diff};
 
 /// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
 const TURN: u32 = 8;
-/// Lines of context around a change of ChangeLog, and the most lines shown.
-const CONTEXT: usize = 3;
-const MAX_LINES: usize = 2000;
 
 /// The day that entries folded now are dated, in UTC.
 pub(super) fn today() -> String {
@@ -66,7 +63,7 @@ fn request(
     tip: &CommitId,
     day: &str,
 ) -> Result<CandidateRequest, StepError> {
-    let own = match project.recipe() {
+    let of_recipe = match project.recipe() {
         RecipeState::Fine(it) => it.recipe.project.clone(),
         RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => recipe::Project::default(),
     };
@@ -77,8 +74,7 @@ fn request(
         mainline: tip.clone(),
         commit: revision.commit.clone(),
         date: day.parse::<jiff::civil::Date>()?,
-        changelog: own.changelog,
-        fragments: own.fragments,
+        project: of_recipe,
         message: Message {
             title: if branch.title.is_empty() { revision.subject.clone() } else { branch.title.clone() },
             bugs: branch.bugs.clone(),
@@ -98,10 +94,13 @@ fn record(made: candidate::CandidateOutcome) -> Result<(Outcome, CandidateOutcom
     Ok(match made {
         candidate::CandidateOutcome::Made(made) => {
             let tree = made.tree.parse()?;
-            let changelog = made.changelog.map(|change| diff(&change.before, &change.after)).unwrap_or_default();
+            let changelogs = made.changelogs.iter().map(|change| {
+                let path = tracker::text::shown(change.path.as_bytes());
+                text_diff(&path, &change.before, &change.after, DiffLimits::default())
+            });
             let detail = CandidateOutcome::Made {
                 commit: made.commit.clone(),
-                changelog,
+                changelogs: changelogs.collect::<Result<_, _>>()?,
                 fragments: made.fragments,
                 notes: made.notes,
             };
@@ -112,32 +111,4 @@ fn record(made: candidate::CandidateOutcome) -> Result<(Outcome, CandidateOutcom
         }
         candidate::CandidateOutcome::Refused(refusal) => (Outcome::Refused, CandidateOutcome::Refused(refusal), false),
     })
-}
-
-/// How a ChangeLog changes, as lines with a little around them.
-fn diff(before: &[u8], after: &[u8]) -> Vec<DiffLine> {
-    let diff = TextDiff::from_lines(before, after);
-    let mut lines = Vec::new();
-    for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
-        if i > 0 {
-            lines.push(DiffLine { kind: DiffKind::Hunk, old: None, new: None, text: "…".to_owned() });
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            if lines.len() >= MAX_LINES {
-                return lines;
-            }
-            let number = |index: Option<usize>| index.and_then(|i| u32::try_from(i + 1).ok());
-            lines.push(DiffLine {
-                kind: match change.tag() {
-                    ChangeTag::Equal => DiffKind::Context,
-                    ChangeTag::Insert => DiffKind::Add,
-                    ChangeTag::Delete => DiffKind::Delete,
-                },
-                old: number(change.old_index()),
-                new: number(change.new_index()),
-                text: tracker::text::shown(change.value().trim_ascii_end()),
-            });
-        }
-    }
-    lines
 }

@@ -1,6 +1,6 @@
 //! Branches: publishing and accepting, the line of a listing, and the whole page.
 
-use super::{BuildSummary, Diff, DiffLine, Event, Mark, QueueEntry, Verdict};
+use super::{BuildSummary, Diff, DiffFile, Event, Mark, QueueEntry, Verdict};
 use crate::{BranchName, CommitId, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -157,8 +157,8 @@ pub enum CandidateOutcome {
     Made {
         /// The commit.
         commit: CommitId,
-        /// ChangeLog's change, as a diff of text, empty when there is none.
-        changelog: Vec<DiffLine>,
+        /// How each ChangeLog that changes will read.
+        changelogs: Vec<DiffFile>,
         /// Where the entries come from: `repo.ChangeLog`.
         fragments: Vec<String>,
         /// What is worth saying: no fragment, an entry left out because it is there already.

@@ -16,7 +16,7 @@ pub struct Diff {
 }
 
 /// A file's part of a diff.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DiffFile {
     /// The path now, escaped where it is not UTF-8.
     pub path: String,

@@ -38,9 +38,9 @@ struct FilesReport {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let complaints = if args.files.is_empty() {
-        let (tree, settings) = args.against.open()?;
+        let (tree, places) = args.against.open()?;
         let against = tree.against(args.against.against.as_deref()).map_err(worktree_error)?;
-        let report = tree.check(&settings, against, super::super::today()).map_err(worktree_error)?;
+        let report = tree.check(&places, against, super::super::today()).map_err(worktree_error)?;
         args.format.print(&report, told)?;
         report.complaints
     } else {

@@ -8,10 +8,11 @@ mod show;
 
 use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
+use changelog::Place;
 use clap::Subcommand;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracker::worktree::{Settings, WorkTree};
+use tracker::worktree::WorkTree;
 
 /// Write, check, preview and merge ChangeLogs and fragments. Needs no master
 #[derive(Debug, clap::Args)]
@@ -55,9 +56,9 @@ pub(crate) struct AgainstArgs {
 }
 
 impl AgainstArgs {
-    fn open(&self) -> Result<(WorkTree, Settings), CliError> {
+    fn open(&self) -> Result<(WorkTree, Vec<Place>), CliError> {
         let tree = WorkTree::open(&self.folder).map_err(worktree_error)?;
-        let settings = tree.settings().map_err(worktree_error)?;
-        Ok((tree, settings))
+        let places = tree.places().map_err(worktree_error)?;
+        Ok((tree, places))
     }
 }

@@ -4,7 +4,7 @@ use super::AgainstArgs;
 use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
 use crate::print::{self, safe};
-use changelog::{PathKind, Place};
+use changelog::{PathKind, Place, place_of};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -33,9 +33,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let (tree, settings) = args.against.open()?;
+    let (tree, all) = args.against.open()?;
     let against = tree.against(args.against.against.as_deref()).map_err(worktree_error)?;
-    let draft = tree.draft(&settings, &against).map_err(worktree_error)?;
+    let draft = tree.draft(&all, &against).map_err(worktree_error)?;
     let text = if args.kind.is_some() { draft.text() } else { draft.gnu(super::super::today()) };
     if args.print {
         print::out(&text)?;
@@ -43,9 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     // The ChangeLog that most of the changes belong to.
     let files = draft.changes.iter().flat_map(|c| &c.files);
-    let mut places: Vec<(&Place, usize)> = settings.places.iter().map(|p| (p, 0)).collect();
+    let mut places: Vec<(&Place, usize)> = all.iter().map(|p| (p, 0)).collect();
     for (file, _) in files {
-        let of = settings.place_of(file.as_bytes()).map(|p| &p.path);
+        let of = place_of(&all, file.as_bytes()).map(|p| &p.path);
         if let Some(place) = places.iter_mut().find(|(p, _)| Some(&p.path) == of) {
             place.1 += 1;
         }
@@ -65,11 +65,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 fn path_of(args: &Args, place: &Place, branch: Option<&str>, top: &std::path::Path) -> Result<String, CliError> {
-    let folder = place.rules.folder.as_ref().map(|f| String::from_utf8_lossy(f).into_owned());
-    let single = place.rules.names.first().map(|n| String::from_utf8_lossy(n).into_owned());
+    let folder = place.rules.folder.as_deref();
+    let single = place.rules.names.first().map(String::as_str);
     let own = branch.map(file_name);
     let name = args.name.clone().or(own).unwrap_or_else(|| "branch".to_owned());
-    let has_folder = folder.as_ref().is_some_and(|f| top.join(place.rooted(f)).is_dir());
+    let has_folder = folder.is_some_and(|f| top.join(place.rooted(f)).is_dir());
     let path = match (&args.kind, folder, single) {
         (Some(kind), Some(folder), _) => {
             let orphan = if name.bytes().all(|b| b.is_ascii_digit()) { "" } else { "+" };
@@ -78,7 +78,7 @@ fn path_of(args: &Args, place: &Place, branch: Option<&str>, top: &std::path::Pa
         (None, Some(folder), single) if args.name.is_some() || has_folder || single.is_none() => {
             format!("{folder}/{name}.ChangeLog")
         }
-        (None, _, Some(single)) => single,
+        (None, _, Some(single)) => single.to_owned(),
         _ => {
             return Err(CliError::new("the project has no folder for fragments")
                 .hint("name one in .bb.toml: `[changelog] folder = …`"));
@@ -87,8 +87,7 @@ fn path_of(args: &Args, place: &Place, branch: Option<&str>, top: &std::path::Pa
     match place.rules.classify(path.as_bytes()) {
         PathKind::Fragment(_) => Ok(place.rooted(&path)),
         _ => {
-            let types: Vec<_> =
-                place.rules.types.iter().map(|t| String::from_utf8_lossy(&t.name).into_owned()).collect();
+            let types: Vec<&str> = place.rules.types.keys().map(String::as_str).collect();
             Err(CliError::new(format!("{} would be no fragment", safe(&path)))
                 .hint(format!("a name has no slash and does not start with a dot; the types are {}", types.join(", "))))
         }

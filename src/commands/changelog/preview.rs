@@ -4,10 +4,13 @@ use super::AgainstArgs;
 use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
 use crate::print::{self, safe};
-use changelog::{DiffLine, diff};
+
 use jiff::civil::Date;
+use protocol::api::{DiffFile, DiffKind};
 use serde::Serialize;
 use std::process::ExitCode;
+use tracker::Explain as _;
+use tracker::read::{DiffLimits, text_diff};
 use tracker::worktree::Preview;
 
 /// Show ChangeLog as it will read once the branch is merged
@@ -37,16 +40,15 @@ struct Shown<'a> {
     added: String,
     left_out: &'a [changelog::LeftOut],
     notes: &'a [changelog::Note],
-    diff: Vec<DiffLine>,
+    diff: DiffFile,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let (tree, settings) = args.against.open()?;
+    let (tree, places) = args.against.open()?;
     let against = tree.against(args.against.against.as_deref()).map_err(worktree_error)?;
-    let all =
-        tree.preview(&settings, &against, args.date.unwrap_or_else(super::super::today)).map_err(worktree_error)?;
+    let all = tree.preview(&places, &against, args.date.unwrap_or_else(super::super::today)).map_err(worktree_error)?;
     if args.json {
-        let shown: Vec<_> = all.iter().map(shown).collect();
+        let shown: Vec<Shown<'_>> = all.iter().map(shown).collect::<Result<_, _>>()?;
         print::out(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -63,36 +65,43 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         if args.whole {
             print::out_bytes(&preview.folded.changelog)?;
         } else {
-            print::out(&as_diff(preview))?;
+            print::out(&as_diff(preview)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn shown(preview: &Preview) -> Shown<'_> {
+fn shown(preview: &Preview) -> Result<Shown<'_>, CliError> {
     let added = preview.folded.changelog.get(preview.folded.added.clone()).unwrap_or_default();
-    Shown {
+    Ok(Shown {
         path: &preview.path,
         entries: preview.folded.entries,
         added: String::from_utf8_lossy(added).into_owned(),
         left_out: &preview.folded.left_out,
         notes: &preview.folded.notes,
-        diff: diff(&preview.before, &preview.folded.changelog, 3),
-    }
+        diff: diff(preview)?,
+    })
 }
 
-fn as_diff(preview: &Preview) -> String {
+/// How the file changes, whole: here nobody has to scroll past others.
+fn diff(preview: &Preview) -> Result<DiffFile, CliError> {
+    let all = DiffLimits { lines_of_file: usize::MAX, lines: usize::MAX, bytes: usize::MAX, ..DiffLimits::default() };
+    text_diff(&preview.path, &preview.before, &preview.folded.changelog, all)
+        .map_err(|error| CliError::new(safe(&error.to_string())).hint(error.hint()))
+}
+
+fn as_diff(preview: &Preview) -> Result<String, CliError> {
     let mut text = format!("--- a/{0}\n+++ b/{0}\n", safe(&preview.path));
-    for line in diff(&preview.before, &preview.folded.changelog, 3) {
-        let (code, mark, line) = match &line {
-            DiffLine::Place(place) => ("36", "", place),
-            DiffLine::Kept(line) => ("0", " ", line),
-            DiffLine::Removed(line) => ("31", "-", line),
-            DiffLine::Added(line) => ("32", "+", line),
+    for line in diff(preview)?.lines {
+        let (code, mark) = match line.kind {
+            DiffKind::Hunk => ("36", ""),
+            DiffKind::Context => ("0", " "),
+            DiffKind::Delete => ("31", "-"),
+            DiffKind::Add => ("32", "+"),
         };
-        let line = safe(line);
+        let line = safe(&line.text);
         text +=
             &if print::coloured() { format!("\x1b[{code}m{mark}{line}\x1b[0m\n") } else { format!("{mark}{line}\n") };
     }
-    text
+    Ok(text)
 }

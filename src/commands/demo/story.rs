@@ -146,10 +146,11 @@ impl Teller {
         };
         say(&format!("{:<16} landed on mainline as {commit}", branch.name))?;
         say("\nIts ChangeLog entry, dated today, above all others:\n")?;
-        let Some(CandidateOutcome::Made { changelog, .. }) = landed.candidate.map(|c| c.outcome) else {
+        let Some(CandidateOutcome::Made { changelogs, .. }) = landed.candidate.map(|c| c.outcome) else {
             return Err(CliError::new("the landed commit has no ChangeLog entry"));
         };
-        let added: Vec<_> = changelog.iter().filter(|line| line.kind == DiffKind::Add).collect();
+        let added: Vec<_> =
+            changelogs.iter().flat_map(|file| &file.lines).filter(|line| line.kind == DiffKind::Add).collect();
         if added.is_empty() {
             return Err(CliError::new("the landed commit has no ChangeLog entry"));
         }

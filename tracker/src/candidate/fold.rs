@@ -1,44 +1,53 @@
-//! The fold as a candidate has it: which of a revision's files are its fragments, what becomes of ChangeLog, and what
+//! The fold as a candidate has it: which of a revision's files are fragments, what becomes of each ChangeLog, and what
 //! that changes in the merged tree. How entries are folded is `changelog`'s own.
 
 use super::{ChangelogChange, Ingredients, merge};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
 use crate::text::shown;
 use changelog::{
-    BranchChangeLog, FoldError, FoldOptions, Fragment, FragmentAuthor, FragmentKind, FragmentRules, PathKind, Problem,
-    fold_branch,
+    BranchChangeLog, FoldError, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, Problem, fold_branch, taker_of,
 };
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Repository, Tree};
+use git2::{FileMode, Repository, Sort, Tree};
 use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
+use recipe::Project;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// The largest fragment, in bytes.
 const MAX_FRAGMENT: u64 = 1 << 20;
 /// The largest ChangeLog, in bytes.
 const MAX_CHANGELOG: u64 = 128 << 20;
-/// The folder whose files are fragments.
-const FOLDER: &str = "changelog-fragments";
+/// Commits of a branch that are searched for who wrote a fragment.
+const MAX_COMMITS: usize = 2000;
 
 /// What a fold changes in a merged tree.
 pub(super) struct Folding {
-    /// The ChangeLog's path.
-    path: String,
-    /// How it changes; none when it does not, or when it is as git merged it.
-    pub(super) change: Option<ChangelogChange>,
-    /// What its path must hold in the candidate, if the fold decides that.
-    after: Option<Vec<u8>>,
-    mode: i32,
+    /// The ChangeLogs whose content the fold decides; what it does not touch is as git merged it.
+    files: Vec<FoldedFile>,
     /// The fragments, and what stands at their paths afterwards: nothing, or mainline's own.
     taken: Vec<(String, Option<Kept>)>,
     /// What is worth saying.
     pub(super) notes: Vec<String>,
 }
 
+/// A ChangeLog with the entries in it.
+struct FoldedFile {
+    path: String,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    mode: i32,
+}
+
 /// Why nothing can be folded.
 pub(super) enum NotFolded {
     Refused(Refusal),
-    Conflict(ConflictFile),
+    /// Old text that both sides changed, in these files; the other ChangeLogs are no matter of git's merge.
+    Conflict {
+        files: Vec<ConflictFile>,
+        settled: Vec<String>,
+    },
 }
 
 fn refused(code: &str, text: String, hint: &str) -> NotFolded {
@@ -47,8 +56,9 @@ fn refused(code: &str, text: String, hint: &str) -> NotFolded {
 
 type Tried<T> = Result<Result<T, NotFolded>, MirrorError>;
 
-/// The three trees that a merge is about.
+/// What a fold is made from.
 struct Sides<'r> {
+    repository: &'r Repository,
     base: Tree<'r>,
     mainline: Tree<'r>,
     branch: Tree<'r>,
@@ -58,32 +68,75 @@ struct Sides<'r> {
 struct Taken {
     path: String,
     bytes: Vec<u8>,
+    author: Option<FragmentAuthor>,
     after: Option<Kept>,
 }
 
 impl Folding {
     pub(super) fn of(repository: &Repository, request: &Ingredients, base: &CommitId) -> Tried<Self> {
         let sides = Sides {
+            repository,
             base: tree_of(repository, base)?,
             mainline: tree_of(repository, &request.mainline)?,
             branch: tree_of(repository, &request.commit)?,
         };
-        let rules = FragmentRules {
-            names: request.fragments.iter().map(|name| name.as_bytes().to_vec()).collect(),
-            ..FragmentRules::default()
-        };
-        let mut notes = Vec::new();
-        let taken = match fragments(repository, &sides, &rules, &mut notes)? {
+        let places = places_of(&request.project, &sides.mainline, &sides.branch);
+        let mut folding = Self { files: Vec::new(), taken: Vec::new(), notes: Vec::new() };
+        let (mut conflicts, mut in_conflict) = (Vec::new(), Vec::new());
+        for place in &*places {
+            match folding.add(&sides, request, &places, place, base)? {
+                Ok(()) => {}
+                Err(NotFolded::Conflict { files, .. }) => {
+                    conflicts.extend(files);
+                    in_conflict.push(place.path.clone());
+                }
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        if !conflicts.is_empty() {
+            let settled = folding.settles().into_iter().chain(in_conflict).collect();
+            return Ok(Err(NotFolded::Conflict { files: conflicts, settled }));
+        }
+        if folding.files.is_empty()
+            && places.iter().any(|place| matches!(kept_at(&sides.mainline, &place.path), Ok(Some(_))))
+        {
+            folding.notes.push("the branch brings no ChangeLog entry".to_owned());
+        }
+        Ok(Ok(folding))
+    }
+
+    /// Folds what the branch brings for one ChangeLog.
+    fn add(
+        &mut self,
+        sides: &Sides<'_>,
+        request: &Ingredients,
+        places: &[Place],
+        place: &Place,
+        base: &CommitId,
+    ) -> Tried<()> {
+        let fragments = place.rules.names.iter().chain(&place.rules.folder).map(|path| place.rooted(path));
+        if let Some(path) = std::iter::once(place.path.clone()).chain(fragments).find(|path| !is_path_in_tree(path)) {
+            let text =
+                format!("the recipe names `{}`, which can't be a path of the repository", shown(path.as_bytes()));
+            let hint = "name files and folders as `git ls-files` does, in `changelog` of .bb.toml";
+            return Ok(Err(refused("changelog-path", text, hint)));
+        }
+        let mut taken = match sides.fragments(places, place, &mut self.notes)? {
             Ok(taken) => taken,
             Err(refused) => return Ok(Err(refused)),
         };
-        fold(repository, request, &sides, &rules, taken, notes)
+        sides.name_authors(&mut taken, place, request, base)?;
+        let folded = sides.fold(place, request, &taken)?;
+        self.taken.extend(taken.into_iter().map(|one| (one.path, one.after)));
+        Ok(folded.map(|(file, notes)| {
+            self.notes.extend(notes);
+            self.files.extend(file);
+        }))
     }
 
     /// The paths whose content does not come from git's merge.
-    pub(super) fn settles(&self) -> Vec<&str> {
-        let changelog = self.after.is_some().then_some(self.path.as_str());
-        self.taken.iter().map(|(path, _)| path.as_str()).chain(changelog).collect()
+    pub(super) fn settles(&self) -> Vec<String> {
+        self.fragments().into_iter().chain(self.files.iter().map(|file| file.path.clone())).collect()
     }
 
     pub(super) fn fragments(&self) -> Vec<String> {
@@ -96,9 +149,9 @@ impl Folding {
         let tree = repository.find_tree(merged).map_err(failed)?;
         let mut updates = TreeUpdateBuilder::new();
         let mut any = false;
-        if let Some(after) = &self.after {
-            let id = repository.blob(after).map_err(failed)?;
-            updates.upsert(self.path.as_str(), id, mode(self.mode));
+        for file in &self.files {
+            let id = repository.blob(&file.after).map_err(failed)?;
+            updates.upsert(file.path.as_str(), id, mode(file.mode));
             any = true;
         }
         for (path, after) in &self.taken {
@@ -111,140 +164,184 @@ impl Folding {
         }
         if any { updates.create_updated(repository, &tree).map_err(failed) } else { Ok(merged) }
     }
+
+    /// How the ChangeLogs change, and what is worth saying.
+    pub(super) fn end(self) -> (Vec<ChangelogChange>, Vec<String>) {
+        let changed = self.files.into_iter().filter(|file| file.before != file.after);
+        let changes = changed.map(|file| ChangelogChange { path: file.path, before: file.before, after: file.after });
+        (changes.collect(), self.notes)
+    }
+}
+
+/// A project's ChangeLogs; one that the recipe does not name is looked for on mainline, then on the branch.
+pub(crate) fn places_of<'p>(project: &'p Project, mainline: &Tree<'_>, branch: &Tree<'_>) -> Cow<'p, [Place]> {
+    let has = |tree: &Tree<'_>, path: &str| matches!(kept_at(tree, path), Ok(Some(_)));
+    let on_mainline = project.places(|path| has(mainline, path));
+    if on_mainline.iter().any(|place| has(mainline, &place.path)) {
+        on_mainline
+    } else {
+        project.places(|path| has(branch, path))
+    }
 }
 
 fn mode(mode: i32) -> FileMode {
     if mode == 0o100_755 { FileMode::BlobExecutable } else { FileMode::Blob }
 }
 
-/// The fragments that the branch brings: changed since the merge base, and not the same on mainline.
-fn fragments(
-    repository: &Repository,
-    sides: &Sides<'_>,
-    rules: &FragmentRules,
-    notes: &mut Vec<String>,
-) -> Tried<Vec<Taken>> {
-    let mut paths: Vec<String> = rules.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    paths.extend(folder_files(repository, &sides.branch)?);
-    let mut taken = Vec::new();
-    for path in paths {
-        let Some(ours) = kept_at(&sides.branch, &path)? else { continue };
-        let (before, mainline) = (kept_at(&sides.base, &path)?, kept_at(&sides.mainline, &path)?);
-        if Some(ours) == before || Some(ours) == mainline {
-            continue;
+impl Sides<'_> {
+    /// The fragments that the branch brings for a ChangeLog: changed since the merge base, and not the same on mainline.
+    fn fragments(&self, places: &[Place], place: &Place, notes: &mut Vec<String>) -> Tried<Vec<Taken>> {
+        let mut paths: BTreeSet<String> = place.rules.names.iter().map(|name| place.rooted(name)).collect();
+        if let Some(folder) = &place.rules.folder {
+            paths.extend(self.files_of_branch(&place.rooted(folder))?);
         }
-        match rules.classify(path.as_bytes()) {
-            PathKind::Fragment(_) => {}
-            PathKind::Stray => {
-                notes.push(format!("{}: not folded, its name is not one of a fragment", shown(path.as_bytes())));
+        let mut taken = Vec::new();
+        for path in paths {
+            if taker_of(places, path.as_bytes()).is_none_or(|taker| taker.path != place.path) {
                 continue;
             }
-            PathKind::Other | PathKind::Kept => continue,
-        }
-        if !ours.is_file() {
-            let text = format!("{}: a fragment must be a plain file", shown(path.as_bytes()));
-            return Ok(Err(refused("fragment-not-a-file", text, "commit a file with the entries in its place")));
-        }
-        let Some(bytes) = ours.bytes(repository, MAX_FRAGMENT)? else {
-            let text = format!("{}: a fragment may have at most {MAX_FRAGMENT} bytes", shown(path.as_bytes()));
-            return Ok(Err(refused("fragment-too-large", text, "say less, or split the branch")));
-        };
-        // One that mainline has got meanwhile for itself is not this branch's to delete.
-        let after = mainline.filter(|_| mainline != before);
-        taken.push(Taken { path, bytes, after });
-    }
-    Ok(Ok(taken))
-}
-
-fn folder_files(repository: &Repository, tree: &Tree<'_>) -> Result<Vec<String>, MirrorError> {
-    let Some(kept) = kept_at(tree, FOLDER)?.filter(|kept| kept.mode == 0o040_000) else {
-        return Ok(Vec::new());
-    };
-    let failed = |source| MirrorError::Objects { what: format!("reading {FOLDER}"), source };
-    let folder = repository.find_tree(kept.id).map_err(failed)?;
-    let names = folder.iter().filter_map(|entry| entry.name().ok().map(|name| format!("{FOLDER}/{name}")));
-    Ok(names.collect())
-}
-
-fn fold(
-    repository: &Repository,
-    request: &Ingredients,
-    sides: &Sides<'_>,
-    rules: &FragmentRules,
-    taken: Vec<Taken>,
-    mut notes: Vec<String>,
-) -> Tried<Folding> {
-    let path = request.changelog.as_str();
-    if !is_path_in_tree(path) {
-        let text = format!("`changelog` names `{}`, which can't be a file of the repository", shown(path.as_bytes()));
-        return Ok(Err(refused(
-            "changelog-path",
-            text,
-            "name the file as `git ls-files` does, in `changelog` of .bb.toml",
-        )));
-    }
-    let at = |tree| kept_at(tree, path);
-    let (base, mainline, branch) = (at(&sides.base)?, at(&sides.mainline)?, at(&sides.branch)?);
-    let is_untouched = branch == base || branch == mainline;
-    let nothing = |notes, taken: Vec<Taken>| Folding {
-        path: path.to_owned(),
-        change: None,
-        after: None,
-        mode: 0o100_644,
-        taken: taken.into_iter().map(|one| (one.path, one.after)).collect(),
-        notes,
-    };
-    if taken.is_empty() && is_untouched {
-        if mainline.is_some() {
-            notes.push("the branch brings no ChangeLog entry".to_owned());
-        }
-        return Ok(Ok(nothing(notes, taken)));
-    }
-    let mut versions = Vec::new();
-    for (whose, kept) in [("", base), ("mainline's ", mainline), ("the branch's ", branch)] {
-        let bytes = match kept {
-            None => None,
-            Some(kept) if !kept.is_file() => {
-                let text = format!("{whose}{path} is not a plain file");
-                return Ok(Err(refused(
-                    "changelog-not-a-file",
-                    text,
-                    "make it a file, or name another in `changelog` of .bb.toml",
-                )));
+            let Some(ours) = kept_at(&self.branch, &path)? else { continue };
+            let (before, mainline) = (kept_at(&self.base, &path)?, kept_at(&self.mainline, &path)?);
+            if Some(ours) == before || Some(ours) == mainline {
+                continue;
             }
-            Some(kept) => match kept.bytes(repository, MAX_CHANGELOG)? {
-                Some(bytes) => Some(bytes),
-                None => {
-                    let text = format!("{whose}{path} has more than {MAX_CHANGELOG} bytes");
-                    return Ok(Err(refused("changelog-too-large", text, "move old entries to another file")));
+            match place.classify(path.as_bytes()) {
+                PathKind::Fragment(_) => {}
+                PathKind::Stray => {
+                    notes.push(format!("{}: not folded, its name is not one of a fragment", shown(path.as_bytes())));
+                    continue;
                 }
-            },
-        };
-        versions.push(bytes);
-    }
-    let [base_bytes, mainline_bytes, branch_bytes] = [0, 1, 2].map(|at| versions[at].as_deref());
-    let file = BranchChangeLog {
-        path: path.as_bytes(),
-        base: base_bytes,
-        mainline: mainline_bytes,
-        branch: if branch == mainline { base_bytes } else { branch_bytes },
-    };
-    let author = author(repository, request)?;
-    let fragments: Vec<Fragment<'_>> = taken.iter().filter_map(|one| fragment(rules, one, &author)).collect();
-    match fold_branch(&file, &fragments, request.date, &FoldOptions::default()) {
-        Ok(folded) => {
-            notes.extend(folded.left_out.iter().map(|left| shown(left.to_string().as_bytes())));
-            notes.extend(folded.notes.iter().map(|note| shown(note.to_string().as_bytes())));
-            let before = mainline_bytes.unwrap_or_default().to_vec();
-            let decides = mainline.is_some() || !folded.changelog.is_empty();
-            let change =
-                (before != folded.changelog).then(|| ChangelogChange { before, after: folded.changelog.clone() });
-            let after = decides.then_some(folded.changelog);
-            let mode = mainline.or(branch).map_or(0o100_644, |kept| kept.mode);
-            Ok(Ok(Folding { change, after, mode, ..nothing(notes, taken) }))
+                PathKind::Other | PathKind::Kept => continue,
+            }
+            if !ours.is_file() {
+                let text = format!("{}: a fragment must be a plain file", shown(path.as_bytes()));
+                return Ok(Err(refused("fragment-not-a-file", text, "commit a file with the entries in its place")));
+            }
+            let Some(bytes) = ours.bytes(self.repository, MAX_FRAGMENT)? else {
+                let text = format!("{}: a fragment may have at most {MAX_FRAGMENT} bytes", shown(path.as_bytes()));
+                return Ok(Err(refused("fragment-too-large", text, "say less, or split the branch")));
+            };
+            // One that mainline has got meanwhile for itself is not this branch's to delete.
+            let after = mainline.filter(|_| mainline != before);
+            taken.push(Taken { path, bytes, author: None, after });
         }
-        Err(error) => Ok(Err(not_folded(&error))),
+        Ok(Ok(taken))
     }
+
+    fn files_of_branch(&self, folder: &str) -> Result<Vec<String>, MirrorError> {
+        let Some(kept) = kept_at(&self.branch, folder)?.filter(|kept| kept.mode == 0o040_000) else {
+            return Ok(Vec::new());
+        };
+        let failed = |source| MirrorError::Objects { what: format!("reading {folder}"), source };
+        let tree = self.repository.find_tree(kept.id).map_err(failed)?;
+        Ok(tree.iter().filter_map(|entry| entry.name().ok().map(|name| format!("{folder}/{name}"))).collect())
+    }
+
+    /// Names the authors of fragments that name nobody: of each, who committed it to the branch first.
+    fn name_authors(
+        &self,
+        taken: &mut [Taken],
+        place: &Place,
+        request: &Ingredients,
+        base: &CommitId,
+    ) -> Result<(), MirrorError> {
+        let is_typed =
+            |path: &str| matches!(place.classify(path.as_bytes()), PathKind::Fragment(FragmentKind::Typed { .. }));
+        let mut open: Vec<(&mut Taken, Option<Kept>)> = Vec::new();
+        for one in taken.iter_mut().filter(|one| is_typed(&one.path)) {
+            let before = kept_at(&self.base, &one.path)?;
+            open.push((one, before));
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let tip = find_commit(self.repository, &request.commit)?;
+        let failed = |source| MirrorError::Objects { what: "looking for who wrote a fragment".to_owned(), source };
+        let mut walk = self.repository.revwalk().map_err(failed)?;
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE).map_err(failed)?;
+        walk.push(tip.id()).map_err(failed)?;
+        walk.hide(find_commit(self.repository, base)?.id()).map_err(failed)?;
+        for id in walk.take(MAX_COMMITS) {
+            let commit = self.repository.find_commit(id.map_err(failed)?).map_err(failed)?;
+            let tree = commit.tree().map_err(failed)?;
+            for (one, before) in open.iter_mut().filter(|(one, _)| one.author.is_none()) {
+                if kept_at(&tree, &one.path)? != *before {
+                    one.author = Some(author(&commit, request));
+                }
+            }
+        }
+        for (one, _) in open {
+            one.author.get_or_insert_with(|| author(&tip, request));
+        }
+        Ok(())
+    }
+
+    /// One ChangeLog with these fragments in it, if the branch changes it, and what is worth saying.
+    fn fold(&self, place: &Place, request: &Ingredients, taken: &[Taken]) -> Tried<(Option<FoldedFile>, Vec<String>)> {
+        let path = place.path.as_str();
+        let at = |tree| kept_at(tree, path);
+        let (base, mainline, branch) = (at(&self.base)?, at(&self.mainline)?, at(&self.branch)?);
+        if taken.is_empty() && (branch == base || branch == mainline) {
+            return Ok(Ok((None, Vec::new())));
+        }
+        let mut versions = Vec::new();
+        for (whose, kept) in [("", base), ("mainline's ", mainline), ("the branch's ", branch)] {
+            match self.version(path, whose, kept)? {
+                Ok(bytes) => versions.push(bytes),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        let [base_bytes, mainline_bytes, branch_bytes] = [0, 1, 2].map(|at| versions[at].as_deref());
+        let file = BranchChangeLog {
+            path: path.as_bytes(),
+            base: base_bytes,
+            mainline: mainline_bytes,
+            branch: if branch == mainline { base_bytes } else { branch_bytes },
+        };
+        let fragments: Vec<Fragment<'_>> = taken
+            .iter()
+            .filter_map(|one| {
+                let fragment = place.fragment(one.path.as_bytes(), &one.bytes)?;
+                Some(Fragment { author: one.author.clone(), ..fragment })
+            })
+            .collect();
+        let folded = match fold_branch(&file, &fragments, request.date, &place.fold_options()) {
+            Ok(folded) => folded,
+            Err(error) => return Ok(Err(not_folded(&error))),
+        };
+        let left_out = folded.left_out.iter().map(|left| shown(left.to_string().as_bytes()));
+        let notes = left_out.chain(folded.notes.iter().map(|note| shown(note.to_string().as_bytes()))).collect();
+        let decides = mainline.is_some() || !folded.changelog.is_empty();
+        let before = mainline_bytes.unwrap_or_default().to_vec();
+        let mode = mainline.or(branch).map_or(0o100_644, |kept| kept.mode);
+        let file = FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode };
+        Ok(Ok((decides.then_some(file), notes)))
+    }
+
+    /// A ChangeLog's bytes; `None` if there is none.
+    fn version(&self, path: &str, whose: &str, kept: Option<Kept>) -> Tried<Option<Vec<u8>>> {
+        let Some(kept) = kept else { return Ok(Ok(None)) };
+        if !kept.is_file() {
+            let text = format!("{whose}{path} is not a plain file");
+            let hint = "make it a file, or name another in `changelog` of .bb.toml";
+            return Ok(Err(refused("changelog-not-a-file", text, hint)));
+        }
+        Ok(match kept.bytes(self.repository, MAX_CHANGELOG)? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => {
+                let text = format!("{whose}{path} has more than {MAX_CHANGELOG} bytes");
+                Err(refused("changelog-too-large", text, "move old entries to another file"))
+            }
+        })
+    }
+}
+
+/// The author of a commit, as one that a fragment names.
+fn author(commit: &git2::Commit<'_>, request: &Ingredients) -> FragmentAuthor {
+    let author = commit.author();
+    let day = jiff::Timestamp::from_second(author.when().seconds())
+        .map_or(request.date, |at| jiff::tz::TimeZone::UTC.to_datetime(at).date());
+    FragmentAuthor { name: author.name_bytes().to_vec(), mail: author.email_bytes().to_vec(), day }
 }
 
 /// Whether git would take this for the path of a file: nothing absolute, nothing that leads out, nothing of its own.
@@ -253,31 +350,17 @@ fn is_path_in_tree(path: &str) -> bool {
         && path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
 }
 
-fn fragment<'a>(rules: &FragmentRules, taken: &'a Taken, author: &FragmentAuthor) -> Option<Fragment<'a>> {
-    let fragment = rules.fragment(taken.path.as_bytes(), &taken.bytes)?;
-    Some(match fragment.kind {
-        FragmentKind::Gnu => fragment,
-        FragmentKind::Typed { .. } => Fragment { author: Some(author.clone()), ..fragment },
-    })
-}
-
-/// Who is named for a fragment that names nobody: the author of the revision's commit.
-fn author(repository: &Repository, request: &Ingredients) -> Result<FragmentAuthor, MirrorError> {
-    let commit = find_commit(repository, &request.commit)?;
-    let author = commit.author();
-    let day = jiff::Timestamp::from_second(author.when().seconds())
-        .map_or(request.date, |at| jiff::tz::TimeZone::UTC.to_datetime(at).date());
-    Ok(FragmentAuthor { name: author.name_bytes().to_vec(), mail: author.email_bytes().to_vec(), day })
-}
-
 fn not_folded(error: &FoldError) -> NotFolded {
     let (text, hint) = (crate::text::shown_lines(error.to_string().as_bytes()), error.hint());
     match error {
-        FoldError::Conflict { path, bytes, .. } => NotFolded::Conflict(ConflictFile {
-            path: shown(path.as_bytes()),
-            hunks: merge::marked_parts(bytes),
-            message: text,
-        }),
+        FoldError::Conflict { path, bytes, .. } => NotFolded::Conflict {
+            files: vec![ConflictFile {
+                path: shown(path.as_bytes()),
+                hunks: merge::marked_parts(bytes),
+                message: text,
+            }],
+            settled: Vec::new(),
+        },
         FoldError::Deleted { .. } => refused("changelog-deleted", text, hint),
         FoldError::Fragments(complaints) => {
             let code = match complaints.first().map(|complaint| &complaint.problem) {

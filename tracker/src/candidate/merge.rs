@@ -79,7 +79,7 @@ impl MergedTree {
     pub(super) fn conflicts(
         &self,
         repository: &git2::Repository,
-        settled: &[&str],
+        settled: &[String],
     ) -> Result<(Vec<ConflictFile>, usize), MirrorError> {
         let open: Vec<&Conflicted> =
             self.conflicted.iter().filter(|c| !settled.iter().any(|s| s.as_bytes() == c.path)).collect();

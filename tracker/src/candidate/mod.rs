@@ -8,6 +8,7 @@ mod fold;
 mod merge;
 mod message;
 
+pub(crate) use fold::places_of;
 pub use message::Message;
 
 use crate::Explain;
@@ -17,6 +18,7 @@ use fold::{Folding, NotFolded};
 use merge::MergedTree;
 use protocol::api::{ConflictFile, Refusal};
 use protocol::{BranchName, CommitId};
+use recipe::Project;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -33,10 +35,8 @@ pub struct CandidateRequest {
     pub commit: CommitId,
     /// The day that its ChangeLog entries get.
     pub date: jiff::civil::Date,
-    /// The path of the ChangeLog, from the recipe.
-    pub changelog: String,
-    /// File names that are fragments beside `changelog-fragments/*`, from the recipe.
-    pub fragments: Vec<String>,
+    /// What the recipe says of ChangeLogs.
+    pub project: Project,
     /// What the commit's message says.
     pub message: Message,
     /// Author and committer of the merge.
@@ -80,8 +80,8 @@ pub struct Made {
     pub commit: CommitId,
     /// Its tree, for knowing that the same was built before.
     pub tree: String,
-    /// ChangeLog before and after, if it changes.
-    pub changelog: Option<ChangelogChange>,
+    /// The ChangeLogs that change.
+    pub changelogs: Vec<ChangelogChange>,
     /// The fragments that were folded.
     pub fragments: Vec<String>,
     /// What is worth saying.
@@ -90,9 +90,11 @@ pub struct Made {
     pub changes_recipe: bool,
 }
 
-/// How ChangeLog changes.
+/// How a ChangeLog changes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangelogChange {
+    /// Its path.
+    pub path: String,
     /// On mainline; empty when there was none.
     pub before: Vec<u8>,
     /// In the candidate.
@@ -169,10 +171,8 @@ pub(crate) struct Ingredients {
     pub(crate) commit: CommitId,
     /// The day that its ChangeLog entries get.
     pub(crate) date: jiff::civil::Date,
-    /// The path of the ChangeLog.
-    pub(crate) changelog: String,
-    /// File names that are fragments beside `changelog-fragments/*`.
-    pub(crate) fragments: Vec<String>,
+    /// What the recipe says of ChangeLogs.
+    pub(crate) project: Project,
 }
 
 impl CandidateRequest {
@@ -182,8 +182,7 @@ impl CandidateRequest {
             mainline: self.mainline.clone(),
             commit: self.commit.clone(),
             date: self.date,
-            changelog: self.changelog.clone(),
-            fragments: self.fragments.clone(),
+            project: self.project.clone(),
         }
     }
 }
@@ -201,7 +200,7 @@ pub(crate) enum Combined {
 /// A candidate's tree.
 pub(crate) struct CombinedTree {
     pub(crate) tree: git2::Oid,
-    pub(crate) changelog: Option<ChangelogChange>,
+    pub(crate) changelogs: Vec<ChangelogChange>,
     pub(crate) fragments: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
@@ -248,10 +247,10 @@ fn finish(
     let folding = match Folding::of(repository, of, base)? {
         Ok(folding) => folding,
         Err(NotFolded::Refused(refusal)) => return Ok(Combined::Refused(refusal)),
-        Err(NotFolded::Conflict(file)) => {
-            let mut files = merged.conflicts(repository, &[&of.changelog])?;
-            files.0.insert(0, file);
-            return Ok(Combined::Conflict { files: files.0, left_out: files.1 });
+        Err(NotFolded::Conflict { mut files, settled }) => {
+            let (more, left_out) = merged.conflicts(repository, &settled)?;
+            files.extend(more);
+            return Ok(Combined::Conflict { files, left_out });
         }
     };
     let (files, left_out) = merged.conflicts(repository, &folding.settles())?;
@@ -267,7 +266,8 @@ fn finish(
         }));
     }
     let fragments = folding.fragments();
-    Ok(Combined::Made(CombinedTree { tree, changelog: folding.change, fragments, notes: folding.notes }))
+    let (changelogs, notes) = folding.end();
+    Ok(Combined::Made(CombinedTree { tree, changelogs, fragments, notes }))
 }
 
 /// The commit of a tree that was made.
@@ -292,7 +292,7 @@ fn commit(
         tree: tree.id().to_string(),
         fragments: combined.fragments,
         notes: combined.notes,
-        changelog: combined.changelog,
+        changelogs: combined.changelogs,
         changes_recipe,
     }))
 }

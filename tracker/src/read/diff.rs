@@ -50,6 +50,21 @@ impl Mirror {
     }
 }
 
+/// How one text changes, whatever repository it is from. Names of files and notes are the caller's.
+///
+/// # Errors
+/// When libgit2 can't compare them: one has 4 GiB, or there is no memory.
+pub fn text_diff(path: &str, old: &[u8], new: &[u8], limits: DiffLimits) -> Result<DiffFile, MirrorError> {
+    let mut file = DiffFile { path: path.to_owned(), ..DiffFile::default() };
+    let mut options = DiffOptions::new();
+    options.context_lines(3).interhunk_lines(0).indent_heuristic(true).force_text(true);
+    let failed = |source| MirrorError::Objects { what: format!("comparing {path}"), source };
+    let patch = Patch::from_buffers(old, None, new, None, Some(&mut options)).map_err(failed)?;
+    let mut left = Left { lines: limits.lines, bytes: limits.bytes };
+    lines(&patch, limits, &mut left, &mut file).map_err(failed)?;
+    Ok(file)
+}
+
 enum Failed {
     Git(git2::Error),
     Mirror(MirrorError),
@@ -145,7 +160,7 @@ fn file(
     Ok(Some(file))
 }
 
-fn lines(patch: &Patch<'_>, limits: DiffLimits, left: &mut Left, file: &mut DiffFile) -> Result<(), Failed> {
+fn lines(patch: &Patch<'_>, limits: DiffLimits, left: &mut Left, file: &mut DiffFile) -> Result<(), git2::Error> {
     let (context, added, removed) = patch.line_stats()?;
     (file.added, file.removed) = (added as u64, removed as u64);
     let mut told = 0;

@@ -4,4 +4,4 @@ mod commits;
 mod diff;
 
 pub use commits::Commits;
-pub use diff::DiffLimits;
+pub use diff::{DiffLimits, text_diff};

@@ -3,10 +3,10 @@
 
 use super::found::Found;
 use super::git::fields;
-use super::{Settings, WorkTree, WorkTreeError};
+use super::{WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, Change, Complaint, Draft, Encoding, FoldError, FoldOptions, Folded, Fragment, PathKind, Place,
-    Problem, check_fragment, check_names, fold_branch,
+    BranchChangeLog, Change, Complaint, Draft, Encoding, FoldError, Folded, Fragment, PathKind, Place, Problem,
+    check_fragment, check_names, fold_branch, place_of,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -69,19 +69,19 @@ impl WorkTree {
     ///
     /// # Errors
     /// See [`WorkTreeError`]; what is wrong with the branch is in the report.
-    pub fn check(&self, settings: &Settings, against: Against, date: Date) -> Result<CheckReport, WorkTreeError> {
+    pub fn check(&self, places: &[Place], against: Against, date: Date) -> Result<CheckReport, WorkTreeError> {
         let changed = self.changed_since(&against.base)?;
         let exempt = self.exemption(&against)?;
         let mut report = CheckReport { against, fragments: Vec::new(), exempt, complaints: Vec::new() };
-        let listing = self.list(settings)?;
-        for place in &settings.places {
-            let mut found = self.fragments_of(place, settings, &listing, true)?;
+        let listing = self.list(places)?;
+        for place in places {
+            let mut found = self.fragments_of(place, places, &listing, true)?;
             for path in &found.stray {
                 report.complaints.push(at_start(path, Problem::Stray));
             }
             let names: Vec<&[u8]> = found.fragments.iter().map(|f| f.path.as_bytes()).collect();
             report.complaints.extend(check_names(&names));
-            self.check_place(place, settings, &mut found, &changed, date, &mut report)?;
+            self.check_place(place, places, &mut found, &changed, date, &mut report)?;
             report.fragments.extend(found.fragments.into_iter().map(|f| f.path));
         }
         Ok(report)
@@ -90,7 +90,7 @@ impl WorkTree {
     fn check_place(
         &self,
         place: &Place,
-        settings: &Settings,
+        places: &[Place],
         found: &mut Found,
         changed: &[Vec<u8>],
         date: Date,
@@ -114,10 +114,9 @@ impl WorkTree {
             let names = is_new.then_some(own.as_slice());
             report.complaints.extend(check_fragment(fragment, encoding, names));
         }
-        let is_own = |path: &&Vec<u8>| settings.place_of(path).is_some_and(|p| p.path == place.path);
+        let is_own = |path: &&Vec<u8>| place_of(places, path).is_some_and(|p| p.path == place.path);
         let is_work = |path: &Vec<u8>| {
-            let kind = place.within(path).map_or(PathKind::Other, |p| place.rules.classify(p));
-            kind == PathKind::Other && !settings.places.iter().any(|p| p.path.as_bytes() == path.as_slice())
+            place.classify(path) == PathKind::Other && !places.iter().any(|p| p.path.as_bytes() == path.as_slice())
         };
         let works = changed.iter().filter(is_own).any(is_work);
         if report.complaints.len() > before {
@@ -127,10 +126,9 @@ impl WorkTree {
             Ok(folded) => {
                 let says_nothing = folded.entries == 0 && folded.left_out.is_empty();
                 if works && says_nothing && report.exempt.is_none() {
-                    let path =
-                        place.rules.names.first().map_or("repo.ChangeLog".into(), |n| String::from_utf8_lossy(n));
+                    let path = place.rules.names.first().map_or("repo.ChangeLog", String::as_str);
                     let problem = Problem::Missing { changelog: place.path.clone() };
-                    report.complaints.push(at_start(&place.rooted(&path), problem));
+                    report.complaints.push(at_start(&place.rooted(path), problem));
                 }
             }
             Err(FoldError::Fragments(more)) => report.complaints.extend(more),
@@ -146,11 +144,11 @@ impl WorkTree {
     ///
     /// # Errors
     /// See [`WorkTreeError`]; [`WorkTreeError::Fold`] if it would not fold.
-    pub fn preview(&self, settings: &Settings, against: &Against, date: Date) -> Result<Vec<Preview>, WorkTreeError> {
+    pub fn preview(&self, places: &[Place], against: &Against, date: Date) -> Result<Vec<Preview>, WorkTreeError> {
         let mut all = Vec::new();
-        let listing = self.list(settings)?;
-        for place in &settings.places {
-            let mut found = self.fragments_of(place, settings, &listing, true)?;
+        let listing = self.list(places)?;
+        for place in places {
+            let mut found = self.fragments_of(place, places, &listing, true)?;
             let versions = self.versions(place, against)?;
             self.name_authors(place, versions.1.as_deref(), &mut found)?;
             let folded = fold_versions(place, &versions, &found.for_place(place), date)?;
@@ -166,7 +164,7 @@ impl WorkTree {
     ///
     /// # Errors
     /// See [`WorkTreeError`].
-    pub fn draft(&self, settings: &Settings, against: &Against) -> Result<Draft, WorkTreeError> {
+    pub fn draft(&self, places: &[Place], against: &Against) -> Result<Draft, WorkTreeError> {
         let range = format!("{}..HEAD", against.base);
         let shown = ["-c", "core.quotePath=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"];
         let patch = ["-U0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"];
@@ -178,7 +176,7 @@ impl WorkTree {
         draft.changes.push(Change::default());
         read_patches(&open, &mut draft);
         for change in &mut draft.changes {
-            change.files.retain(|(path, _)| is_work(settings, path.as_bytes()));
+            change.files.retain(|(path, _)| is_work(places, path.as_bytes()));
         }
         draft.changes.retain(|c| !c.files.is_empty());
         // The newest author first: it is most likely the one who writes this.
@@ -274,22 +272,12 @@ fn fold_versions(
         mainline: tip.as_deref(),
         branch: own.as_deref(),
     };
-    let options = FoldOptions {
-        date: place.date,
-        indent: place.indent,
-        base: None,
-        format: place.format,
-        issue_url: place.issue_url.as_deref(),
-    };
-    fold_branch(&file, fragments, date, &options)
+    fold_branch(&file, fragments, date, &place.fold_options())
 }
 
 /// Whether a path is what fragments speak of: neither a fragment nor a ChangeLog.
-fn is_work(settings: &Settings, path: &[u8]) -> bool {
-    settings.places.iter().all(|place| {
-        let kind = place.within(path).map_or(PathKind::Other, |p| place.rules.classify(p));
-        kind == PathKind::Other && place.path.as_bytes() != path
-    })
+fn is_work(places: &[Place], path: &[u8]) -> bool {
+    places.iter().all(|place| place.classify(path) == PathKind::Other && place.path.as_bytes() != path)
 }
 
 fn at_start(path: &str, problem: Problem) -> Complaint {

@@ -2,7 +2,7 @@
 
 use super::git::bytes_of;
 use super::stage::replacement;
-use super::{Settings, WorkTree, WorkTreeError};
+use super::{WorkTree, WorkTreeError, settings};
 use changelog::{Markers, MergeOptions, entry_start, merge_heads};
 use serde::Serialize;
 use std::fs::{self, File};
@@ -41,9 +41,9 @@ pub fn run_driver(run: &DriverRun, folder: &Path) -> Result<usize, WorkTreeError
     }
     let [base, ours, theirs] = heads;
     // A mistake elsewhere in the recipe is no reason to fail a merge: then the default order it is.
-    let settings = Settings::of_folder(folder).or_else(|_| Settings::of_text(""))?;
-    let place = run.path.as_ref().and_then(|path| settings.places.iter().find(|p| p.path == *path));
-    let order = place.or(settings.places.first()).map_or_else(Default::default, |p| p.order);
+    let places = settings::places(folder).unwrap_or_default();
+    let place = run.path.as_ref().and_then(|path| places.iter().find(|p| p.path == *path));
+    let order = place.or(places.first()).map_or_else(Default::default, |p| p.order);
     let options = MergeOptions { order, markers: run.markers.clone() };
     let merged = merge_heads(&base, &ours, &theirs, &tail.first_lines, &options);
     if merged.bytes != ours {
@@ -238,13 +238,13 @@ impl WorkTree {
     /// A line of `.gitattributes` for each ChangeLog, and for fragments: two branches can have one of the same name. A ChangeLog at the root stands
     /// for those of its name in all folders.
     fn attribute_lines(&self) -> Result<Vec<String>, WorkTreeError> {
-        let settings = self.settings()?;
+        let places = self.places()?;
         let mut lines: Vec<String> = Vec::new();
-        for place in &settings.places {
+        for place in &places {
             let mut patterns = vec![place.path.clone()];
-            patterns.extend(place.rules.names.iter().map(|n| place.rooted(&String::from_utf8_lossy(n))));
+            patterns.extend(place.rules.names.iter().map(|n| place.rooted(n)));
             if let Some(folder) = &place.rules.folder {
-                patterns.push(format!("{}/*.ChangeLog", place.rooted(&String::from_utf8_lossy(folder))));
+                patterns.push(format!("{}/*.ChangeLog", place.rooted(folder)));
             }
             for pattern in patterns {
                 let line = format!("{} merge={NAME}", quoted(&pattern));

@@ -34,17 +34,8 @@ pub enum WorkTreeError {
         source: std::io::Error,
     },
     /// `.bb.toml` has an error.
-    #[error("{path}:{line}:{column}: {message}")]
-    Settings {
-        /// The file.
-        path: String,
-        /// From 1.
-        line: usize,
-        /// From 1.
-        column: usize,
-        /// What is wrong.
-        message: String,
-    },
+    #[error(transparent)]
+    Recipe(#[from] recipe::RecipeError),
     /// A merge with conflicts is not resolved.
     #[error("the index has unmerged paths: {}", .0.join(", "))]
     Unmerged(Vec<String>),
@@ -87,7 +78,7 @@ impl WorkTreeError {
             Self::NoWorkTree { .. } => "go into a clone of the project, or name one with -C".to_owned(),
             Self::Git { .. } => "run that command yourself to see more".to_owned(),
             Self::File { .. } => "see to its permissions and to the disk".to_owned(),
-            Self::Settings { .. } => "mend that line; the guide says what may stand there".to_owned(),
+            Self::Recipe(_) => "mend that line; the guide says what may stand there".to_owned(),
             Self::Unmerged(_) => "resolve them, `git add` them, then run this again (before `git commit`)".to_owned(),
             Self::NotAFile { path, .. } => {
                 format!("put a plain file in its place, or name another path than {path} in .bb.toml")

@@ -3,7 +3,7 @@
 use super::found::{Found, Listing};
 use super::git::Git;
 use super::stage::{Changes, Written};
-use super::{Settings, WorkTree, WorkTreeError};
+use super::{WorkTree, WorkTreeError};
 use changelog::{
     BranchChangeLog, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Place, fold, fold_branch, merge,
     merge_as_text,
@@ -82,8 +82,8 @@ impl WorkTree {
     ///
     /// # Errors
     /// See [`WorkTreeError`]; nothing is changed then.
-    pub fn merge_changelog(&self, settings: &Settings, request: &FoldRequest) -> Result<FoldReport, WorkTreeError> {
-        let listing = self.list(settings)?;
+    pub fn merge_changelog(&self, places: &[Place], request: &FoldRequest) -> Result<FoldReport, WorkTreeError> {
+        let listing = self.list(places)?;
         if !listing.unmerged.is_empty() {
             return Err(WorkTreeError::Unmerged(listing.unmerged.iter().cloned().collect()));
         }
@@ -96,8 +96,8 @@ impl WorkTree {
             commit: None,
         };
         let mut changes = Changes::default();
-        for place in &settings.places {
-            let found = self.fragments_of(place, settings, &listing, request.force)?;
+        for place in places {
+            let found = self.fragments_of(place, places, &listing, request.force)?;
             report.stray.extend(found.stray.iter().cloned());
             let Some(folded) = self.fold_place(place, found, &listing, branch.as_ref(), request)? else { continue };
             let (folded, fragments) = folded;
@@ -152,13 +152,8 @@ impl WorkTree {
         if fragments.is_empty() && versions.as_ref().is_none_or(|v| v.branch == v.base) {
             return Ok(None);
         }
-        let options = FoldOptions {
-            date: place.date,
-            indent: place.indent,
-            base: versions.as_ref().map(|v| v.base.as_deref().unwrap_or_default()),
-            format: place.format,
-            issue_url: place.issue_url.as_deref(),
-        };
+        let base = versions.as_ref().map(|v| v.base.as_deref().unwrap_or_default());
+        let options = FoldOptions { base, ..place.fold_options() };
         let folded = match &versions {
             Some(v) if v.explains(before.as_deref()) => {
                 let file = BranchChangeLog {

@@ -1,8 +1,8 @@
 //! Which fragments a work tree has, and how they and the ChangeLogs stand to the index. One call of git lists them all.
 
 use super::git::fields;
-use super::{Settings, WorkTree, WorkTreeError};
-use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, detect};
+use super::{WorkTree, WorkTreeError};
+use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, detect, taker_of};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,7 @@ impl Found {
         self.fragments
             .iter()
             .filter_map(|found| {
-                let fragment = place.rules.fragment_at(place, found.path.as_bytes(), &found.bytes)?;
+                let fragment = place.fragment(found.path.as_bytes(), &found.bytes)?;
                 Some(Fragment { author: found.author.clone(), ..fragment })
             })
             .collect()
@@ -82,9 +82,9 @@ impl Found {
 
 impl WorkTree {
     /// Lists the ChangeLogs and whatever stands where fragments can be.
-    pub(super) fn list(&self, settings: &Settings) -> Result<Listing, WorkTreeError> {
+    pub(super) fn list(&self, places: &[Place]) -> Result<Listing, WorkTreeError> {
         let mut args = vec!["ls-files", "-t", "-s", "-o", "-m", "-d", "--exclude-standard", "-z", "--"];
-        let specs: Vec<String> = settings.places.iter().flat_map(specs_of).collect();
+        let specs: Vec<String> = places.iter().flat_map(specs_of).collect();
         args.extend(specs.iter().map(String::as_str));
         let (unmerged, listed) = std::thread::scope(|scope| {
             let other = scope.spawn(|| self.git.run(&["ls-files", "--unmerged", "-z"]));
@@ -107,21 +107,21 @@ impl WorkTree {
     pub(super) fn fragments_of(
         &self,
         place: &Place,
-        settings: &Settings,
+        places: &[Place],
         listing: &Listing,
         force: bool,
     ) -> Result<Found, WorkTreeError> {
         for name in &place.rules.names {
-            self.is_plain_file(&place.rooted(&String::from_utf8_lossy(name)))?;
+            self.is_plain_file(&place.rooted(name))?;
         }
         let mut found = Found::default();
         for path in &listing.paths {
-            if settings.place_of(path).is_none_or(|p| p.path != place.path) {
+            if taker_of(places, path).is_none_or(|p| p.path != place.path) {
                 continue;
             }
-            let kind = match place.within(path).map(|p| place.rules.classify(p)) {
-                Some(PathKind::Fragment(kind)) => kind,
-                Some(PathKind::Stray) => {
+            let kind = match place.classify(path) {
+                PathKind::Fragment(kind) => kind,
+                PathKind::Stray => {
                     found.stray.push(String::from_utf8_lossy(path).into_owned());
                     continue;
                 }
@@ -226,9 +226,8 @@ impl WorkTree {
 
 /// The paths of a ChangeLog, its fragments and their folder.
 fn specs_of(place: &Place) -> Vec<String> {
-    let names = place.rules.names.iter().map(|n| place.rooted(&String::from_utf8_lossy(n)));
-    let folder = place.rules.folder.as_ref().map(|f| place.rooted(&String::from_utf8_lossy(f)));
-    std::iter::once(place.path.clone()).chain(names).chain(folder).collect()
+    let fragments = place.rules.names.iter().chain(&place.rules.folder).map(|path| place.rooted(path));
+    std::iter::once(place.path.clone()).chain(fragments).collect()
 }
 
 fn read_author(text: &[u8]) -> Option<FragmentAuthor> {

@@ -373,8 +373,7 @@ impl MergePlace<'_> {
             mainline: self.head.clone(),
             commit: incoming.commit.clone(),
             date: request.date,
-            changelog: project.changelog,
-            fragments: project.fragments,
+            project,
         };
         let message = incoming.message.text(&incoming.name, incoming.revision);
         let mut report = MergeReport {

@@ -18,8 +18,8 @@ pub use driver::{DriverInstall, DriverRun, Installed, run_driver};
 pub use error::WorkTreeError;
 pub use fold::{FoldReport, FoldRequest, PlaceReport, Then};
 pub use merge::{Incoming, MergeEnd, MergeError, MergePlace, MergeReport, MergeRequest, MergeStyle, MergeThen};
-pub use settings::Settings;
 
+use changelog::Place;
 use git::Git;
 use std::path::{Path, PathBuf};
 
@@ -70,11 +70,11 @@ impl WorkTree {
         &self.top
     }
 
-    /// What the project says of its ChangeLogs, in `.bb.toml` or by what files there are.
+    /// The project's ChangeLogs, at least one, as `.bb.toml` or what files there are says.
     ///
     /// # Errors
-    /// [`WorkTreeError::Settings`] with line and column if `.bb.toml` has an error; [`WorkTreeError::File`] if it can't be read.
-    pub fn settings(&self) -> Result<Settings, WorkTreeError> {
-        Settings::of_folder(&self.top)
+    /// [`WorkTreeError::Recipe`] if `.bb.toml` has an error; [`WorkTreeError::File`] if it can't be read.
+    pub fn places(&self) -> Result<Vec<Place>, WorkTreeError> {
+        settings::places(&self.top)
     }
 }

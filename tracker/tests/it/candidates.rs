@@ -41,7 +41,7 @@ async fn a_fragment_is_folded_and_gone() {
     assert_eq!(world.file(&made.commit, "repo.ChangeLog").await, None);
     assert_eq!(world.file(&made.commit, "b.c").await.as_deref(), Some("hello\n"));
     assert_eq!((made.fragments.as_slice(), made.changes_recipe), (&["repo.ChangeLog".to_owned()][..], false));
-    let change = made.changelog.unwrap();
+    let [change] = made.changelogs.as_slice() else { panic!("{:?}", made.changelogs) };
     assert_eq!((change.before.as_slice(), change.after.as_slice()), (OLD_ENTRY.as_bytes(), FOLDED.as_bytes()));
     let told = world.mirror.commit(&made.commit).await.unwrap();
     assert_eq!((told.subject.as_str(), told.author.as_str()), ("Merge ann: Say hello", "bb"));
@@ -334,7 +334,8 @@ async fn a_changelog_that_leads_out_of_the_tree_is_refused() {
     let world = World::new().await;
     let head = published(&world, "ann", &[("repo.ChangeLog", NEW_ENTRY)]).await;
     for path in ["../ChangeLog", "/etc/passwd", ".git/config", "a//b", "", "x\0y"] {
-        let request = CandidateRequest { changelog: path.to_owned(), ..world.request("ann", &head) };
+        let project = recipe::Project::with(vec![changelog::Place::new(path)]);
+        let request = CandidateRequest { project, ..world.request("ann", &head) };
         let refusal = refused(world.mirror.candidate(&request).await.unwrap());
         assert_eq!(refusal.code, "changelog-path", "{path:?}");
     }
@@ -359,7 +360,7 @@ async fn a_project_without_a_changelog_gets_its_first_from_a_branch() {
     world.update().await;
     let plain = published(&world, "plain", &[("b.c", "x\n")]).await;
     let made = world.made("plain", &plain).await;
-    assert_eq!((made.changelog, made.notes), (None, Vec::<String>::new()));
+    assert_eq!((made.changelogs.len(), made.notes), (0, Vec::<String>::new()));
     let first = published(&world, "first", &[("repo.ChangeLog", NEW_ENTRY)]).await;
     let made = world.made("first", &first).await;
     assert_eq!(world.file(&made.commit, "ChangeLog").await, Some(NEW_ENTRY.replace("2024-01-01", "2024-03-05")));

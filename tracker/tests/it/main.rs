@@ -3,6 +3,7 @@
 
 mod admission;
 mod candidates;
+mod changelogs;
 mod checkouts;
 mod landing;
 mod polling;

@@ -80,11 +80,11 @@ pub(super) fn refusal(outcome: Option<&CandidateOutcome>) -> Option<RefusalView>
     }
 }
 
-/// ChangeLog's change, where the entries come from, and what is worth saying.
-pub(super) fn changelog(outcome: Option<&CandidateOutcome>) -> (Vec<DiffRow>, Vec<String>, Vec<String>) {
+/// How the ChangeLogs change, where the entries come from, and what is worth saying.
+pub(super) fn changelogs(outcome: Option<&CandidateOutcome>) -> (Vec<FileView>, Vec<String>, Vec<String>) {
     match outcome {
-        Some(CandidateOutcome::Made { changelog, fragments, notes, .. }) => {
-            (diff_rows(changelog, None), fragments.clone(), notes.clone())
+        Some(CandidateOutcome::Made { changelogs, fragments, notes, .. }) => {
+            (views(changelogs, "cl"), fragments.clone(), notes.clone())
         }
         _ => Default::default(),
     }
@@ -102,12 +102,12 @@ pub(super) struct CandidateLine {
 
 pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
     let candidate = it.candidate.as_ref()?;
-    let CandidateOutcome::Made { commit, changelog, .. } = &candidate.outcome else { return None };
+    let CandidateOutcome::Made { commit, changelogs, .. } = &candidate.outcome else { return None };
     Some(CandidateLine {
         commit: Commit::from(commit),
         mainline: Commit::from(&candidate.mainline),
         revision: candidate.revision,
-        folded: !changelog.is_empty(),
+        folded: !changelogs.is_empty(),
         made: When::new(candidate.made_ms, now),
         is: match (it.summary.verdict.look, it.watch.next_ms) {
             (Look::Landed, _) => "It is what landed.",
@@ -220,8 +220,13 @@ pub(super) struct FileView {
 }
 
 pub(super) fn files(diff: &Diff) -> Vec<FileView> {
+    views(&diff.files, "f")
+}
+
+/// Each with an id of its own, after `prefix`.
+fn views(files: &[DiffFile], prefix: &str) -> Vec<FileView> {
     let view = |(n, file): (usize, &DiffFile)| {
-        let id = format!("f{n}");
+        let id = format!("{prefix}{n}");
         FileView {
             lines: diff_rows(&file.lines, Some(&id)),
             id,
@@ -236,7 +241,7 @@ pub(super) fn files(diff: &Diff) -> Vec<FileView> {
             }),
         }
     };
-    (1..).zip(&diff.files).map(view).collect()
+    (1..).zip(files).map(view).collect()
 }
 
 pub(super) fn diff_note(it: &BranchDetail) -> String {

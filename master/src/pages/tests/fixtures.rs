@@ -153,11 +153,17 @@ pub(super) fn branch() -> BranchDetail {
             revision: 2,
             outcome: CandidateOutcome::Made {
                 commit: commit('c'),
-                changelog: vec![
-                    line(DiffKind::Add, None, Some(1), "2026-11-24  Ann  <ann@ann.example>"),
-                    line(DiffKind::Add, None, Some(2), "\t* more.txt: Say more."),
-                    line(DiffKind::Context, Some(1), Some(3), "2026-11-01  Bob  <bob@bob.example>"),
-                ],
+                changelogs: vec![DiffFile {
+                    path: "ChangeLog".to_owned(),
+                    added: 2,
+                    lines: vec![
+                        line(DiffKind::Hunk, None, None, "@@ -1,3 +1,5 @@"),
+                        line(DiffKind::Add, None, Some(1), "2026-11-24  Ann  <ann@ann.example>"),
+                        line(DiffKind::Add, None, Some(2), "\t* more.txt: Say more."),
+                        line(DiffKind::Context, Some(1), Some(3), "2026-11-01  Bob  <bob@bob.example>"),
+                    ],
+                    ..DiffFile::default()
+                }],
                 fragments: vec!["repo.ChangeLog".to_owned()],
                 notes: vec!["an entry of `repo.ChangeLog` is there already".to_owned()],
             },
@@ -448,8 +454,11 @@ pub(super) fn hostile_branch(it: &mut BranchDetail, evil: &str) {
     }
     it.refs.iter_mut().for_each(|name| *name = format!("{evil}/head"));
     match it.candidate.as_mut().map(|c| &mut c.outcome) {
-        Some(CandidateOutcome::Made { changelog, fragments, notes, .. }) => {
-            changelog.iter_mut().for_each(|line| line.text = text());
+        Some(CandidateOutcome::Made { changelogs, fragments, notes, .. }) => {
+            for file in changelogs {
+                file.path = text();
+                file.lines.iter_mut().for_each(|line| line.text = text());
+            }
             (*fragments, *notes) = (vec![text()], vec![text()]);
         }
         Some(CandidateOutcome::Conflict { files }) => {

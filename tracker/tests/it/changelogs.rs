@@ -1,0 +1,138 @@
+//! Candidates of projects with ChangeLogs of their own kinds: several, other formats, other places for fragments.
+
+use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World};
+use protocol::CommitId;
+use recipe::Project;
+use tracker::candidate::{CandidateOutcome, CandidateRequest, Made};
+
+/// The candidate of an author's newest commit, with a recipe that says this.
+async fn made(world: &World, repo: &Repo, name: &str, recipe: &str) -> Made {
+    match outcome(world, repo, name, recipe).await {
+        CandidateOutcome::Made(made) => made,
+        other => panic!("no candidate: {other:?}"),
+    }
+}
+
+async fn outcome(world: &World, repo: &Repo, name: &str, recipe: &str) -> CandidateOutcome {
+    let head: CommitId = world.admit(repo, name, 1).await;
+    let project = Project::parse(recipe.as_bytes(), ".bb.toml").unwrap();
+    let request = CandidateRequest { project, ..world.request(name, &head) };
+    // Kept as JSON beside the candidate, it can be made again.
+    let kept: CandidateRequest = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
+    assert_eq!(kept, request);
+    world.mirror.candidate(&kept).await.unwrap()
+}
+
+async fn official(files: &[(&str, &str)]) -> World {
+    let mut world = World::new().await;
+    for (path, text) in files {
+        world.official.write(path, text);
+    }
+    world.official.commit("Files");
+    world.update().await;
+    world
+}
+
+#[tokio::test]
+async fn each_package_has_a_changelog_of_its_own() {
+    let world = official(&[("lib/ChangeLog", OLD_ENTRY), ("doc/ChangeLog", OLD_ENTRY)]).await;
+    let ann = world.author("ann");
+    let of = |file: &str| NEW_ENTRY.replace("b.c", file);
+    ann.write("lib/repo.ChangeLog", of("l.c")).write("repo.ChangeLog", of("b.c"));
+    ann.write("lib/changelog-fragments/more.ChangeLog", of("m.c")).write("doc/d.c", "").commit("Change");
+    let recipe =
+        "[project]\nchangelog = [\"ChangeLog\", \"lib/ChangeLog\", { path = \"doc/ChangeLog\", date = \"author\" }]\n";
+    let made = made(&world, &ann, "ann", recipe).await;
+    let text = async |path: &str| world.file(&made.commit, path).await.unwrap();
+    let new = |file: &str| format!("2024-03-05  Ann  <ann@example.org>\n\n\t* {file}: Say hello.\n");
+    assert_eq!(text("ChangeLog").await, format!("{}\n{OLD_ENTRY}", new("b.c")));
+    let of_lib = text("lib/ChangeLog").await;
+    assert!(of_lib.contains("* l.c: ") && of_lib.contains("* m.c: ") && !of_lib.contains("* b.c: "), "{of_lib}");
+    assert_eq!(text("doc/ChangeLog").await, OLD_ENTRY);
+    let changed: Vec<&str> = made.changelogs.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(changed, ["ChangeLog", "lib/ChangeLog"]);
+    let folded = ["repo.ChangeLog", "lib/changelog-fragments/more.ChangeLog", "lib/repo.ChangeLog"];
+    assert_eq!(made.fragments, folded);
+    for path in folded {
+        assert_eq!(world.file(&made.commit, path).await, None, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_recipe_says_of_folding_counts() {
+    let world = official(&[]).await;
+    let ann = world.author("ann");
+    ann.write("changes/ann.ChangeLog", NEW_ENTRY.replace('\t', "        "))
+        .write("repo.ChangeLog", "?")
+        .commit("Change");
+    let recipe =
+        "[project]\nfragments = []\n[changelog]\nfolder = \"changes/\"\ndate = \"author\"\nindent = \"adopt\"\n";
+    let made = made(&world, &ann, "ann", recipe).await;
+    assert_eq!(made.fragments, ["changes/ann.ChangeLog"]);
+    let text = world.file(&made.commit, "ChangeLog").await;
+    assert_eq!(text, Some(format!("{NEW_ENTRY}\n{OLD_ENTRY}")));
+    assert_eq!(world.file(&made.commit, "repo.ChangeLog").await.as_deref(), Some("?"));
+}
+
+const KEPT: &str = "# Changelog\n\n## [Unreleased]\n\n## [1.0.0] - 2024-01-01\n\n### Added\n\n- Everything.\n";
+
+#[tokio::test]
+async fn fragments_with_a_type_go_under_its_heading() {
+    let world = official(&[("CHANGELOG.md", KEPT)]).await;
+    world.official.git(&["rm", "-q", "ChangeLog"]);
+    let mut world = world;
+    world.official.commit("No ChangeLog");
+    world.update().await;
+    let ann = world.author("ann");
+    ann.write("changelog-fragments/12.feature.md", "Say *hello*.\n");
+    ann.write("changelog-fragments/+x.speed.md", "Say it fast.\n").commit("Change");
+    let recipe = "[changelog]\nissue-url = \"https://bugs.example.org/{}\"\ntypes = { feature = \"Added\", speed = \"Changed\" }\n";
+    let made = made(&world, &ann, "ann", recipe).await;
+    let text = world.file(&made.commit, "CHANGELOG.md").await.unwrap();
+    let (new, old) = text.split_once("## [1.0.0]").unwrap();
+    assert!(new.contains("### Added\n\n- Say *hello*."), "{text}");
+    assert!(new.contains("https://bugs.example.org/12"), "{text}");
+    assert!(new.contains("### Changed\n\n- Say it fast.\n"), "{text}");
+    assert_eq!(old, KEPT.split_once("## [1.0.0]").unwrap().1);
+    assert_eq!(world.file(&made.commit, "changelog-fragments/12.feature.md").await, None);
+}
+
+#[tokio::test]
+async fn who_committed_a_fragment_that_names_nobody_is_its_author() {
+    let world = official(&[]).await;
+    let ann = world.author("ann");
+    let by = |who: &str, message: &str| {
+        ann.git(&["add", "-A"]);
+        let author = format!("{who} <{}@example.org>", who.to_lowercase());
+        ann.git(&["commit", "-q", "--author", &author, "--date", "2024-02-01T12:00:00Z", "-m", message]);
+    };
+    ann.write("changelog-fragments/12.bugfix.md", "Say hello.\n");
+    by("Eva", "Fix");
+    ann.write("changelog-fragments/12.bugfix.md", "Say hello to all.\n");
+    by("Ann", "Word it better");
+    let made = made(&world, &ann, "ann", "").await;
+    let text = world.file(&made.commit, "ChangeLog").await.unwrap();
+    assert!(text.starts_with("2024-03-05  Eva  <eva@example.org>\n"), "{text}");
+    assert!(text.contains("Say hello to all."), "{text}");
+}
+
+#[tokio::test]
+async fn each_changelog_in_conflict_is_told() {
+    let mut world = official(&[("lib/ChangeLog", OLD_ENTRY)]).await;
+    let ann = world.author("ann");
+    let corrected = |by: &str| OLD_ENTRY.replace("Start", by);
+    for path in ["ChangeLog", "lib/ChangeLog"] {
+        ann.write(path, corrected("Begin")).write("a.c", "x\n");
+        world.official.write(path, corrected("Found")).write("a.c", "y\n");
+    }
+    ann.commit("Change");
+    world.official.commit("Meanwhile");
+    world.update().await;
+    let recipe = "[project]\nchangelog = [\"ChangeLog\", \"lib/ChangeLog\"]\n";
+    let CandidateOutcome::Conflict { files, left_out: 0 } = outcome(&world, &ann, "ann", recipe).await else {
+        panic!()
+    };
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["ChangeLog", "lib/ChangeLog", "a.c"]);
+    assert!(files[0].hunks.contains("Found") && files[0].hunks.contains("Begin"), "{:?}", files[0]);
+}
