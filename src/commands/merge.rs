@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tracker::candidate::Message;
 use tracker::worktree::{
-    Incoming, MergeEnd, MergeError, MergePlace, MergeReport, MergeRequest, MergeStyle, MergeThen, WorkTree,
+    Incoming, MergeEnd, MergeError, MergePlace, MergeReport, MergeRequest, MergeStyle, MergeThen, OfMaster, WorkTree,
 };
 
 /// Merge by hand, in your own clone, what bb would land: same tree, same message, your commit
@@ -176,6 +176,11 @@ fn published(place: &MergePlace<'_>, client: &Client, branch: &BranchDetail) -> 
             page: Some(client.url(&summary.page)),
             trailers: Vec::new(),
         },
+        candidate: branch
+            .candidate
+            .as_ref()
+            .filter(|it| it.revision == newest.number)
+            .map(|it| OfMaster { message: it.message.clone(), project: it.folded_by.clone() }),
     })
 }
 

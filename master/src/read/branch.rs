@@ -8,6 +8,7 @@ use crate::store::{Branch, BranchState, Build, Revision};
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
+use tracker::candidate::CandidateRequest;
 use tracker::mirror::{MirrorError, Relation};
 use tracker::read::DiffLimits;
 
@@ -103,12 +104,17 @@ pub(crate) async fn branch_detail(
         queue.push(queue_entry(shared, project, entry, None).await?);
     }
     let candidate = match (&known.candidate, &known.newest) {
-        (Some(candidate), Some(revision)) => Some(api::Candidate {
-            mainline: candidate.mainline.clone(),
-            revision: revision.number,
-            outcome: candidate.detail.clone(),
-            made_ms: candidate.made,
-        }),
+        (Some(candidate), Some(revision)) => {
+            let request = serde_json::from_str::<CandidateRequest>(&candidate.request).ok();
+            Some(api::Candidate {
+                mainline: candidate.mainline.clone(),
+                revision: revision.number,
+                message: request.as_ref().map(CandidateRequest::message),
+                folded_by: request.map(|request| request.project),
+                outcome: candidate.detail.clone(),
+                made_ms: candidate.made,
+            })
+        }
         _ => None,
     };
     let (commits, diff) = source_views(project, &known, tip.as_ref()).await?;

@@ -143,6 +143,12 @@ pub struct Candidate {
     pub mainline: CommitId,
     /// The revision's number.
     pub revision: u32,
+    /// The message of its commit, also when there is none yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+    /// What the recipe says of ChangeLogs: how it was folded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub folded_by: Option<recipe::Project>,
     /// What came of it.
     pub outcome: CandidateOutcome,
     /// When it was made.

@@ -63,6 +63,8 @@ pub const PROJECT: &str = "heron";
 pub struct Plan {
     /// The official repository's `.bb.toml`; none for a project without one.
     pub recipe: Option<String>,
+    /// A recipe in the master's configuration, for a repository that has none.
+    pub recipe_of_master: Option<String>,
     /// Lines for the master's settings, before the first table.
     pub settings: String,
     /// Whole tables for the master's settings.
@@ -77,6 +79,7 @@ impl Default for Plan {
     fn default() -> Self {
         Plan {
             recipe: Some(RECIPE.to_owned()),
+            recipe_of_master: None,
             settings: String::new(),
             tables: String::new(),
             store: None,
@@ -121,7 +124,11 @@ impl World {
         let world = World::empty(bb);
         world.make_official(plan.recipe.as_deref());
         world.create_master(plan);
-        std::fs::write(world.basedir().join("master.toml"), world.settings(plan)).expect("the basedir can be written");
+        let write = |name: &str, text: &str| std::fs::write(world.basedir().join(name), text);
+        write("master.toml", &world.settings(plan)).expect("the basedir can be written");
+        if let Some(recipe) = &plan.recipe_of_master {
+            write("recipe.toml", recipe).expect("the basedir can be written");
+        }
         world
     }
 
@@ -175,7 +182,7 @@ impl World {
 [[project]]
 name = {PROJECT:?}
 repository = {official:?}
-
+{recipe}
 [sources]
 allow_local = [{authors:?}]
 allow_private = [\"127.0.0.0/8\"]
@@ -188,6 +195,7 @@ lease_s = {lease}
 {tables}",
             url = self.url(),
             settings = plan.settings,
+            recipe = plan.recipe_of_master.as_ref().map_or("", |_| "recipe = \"recipe.toml\"\n"),
             official = self.folder.path().join("official.git"),
             authors = self.folder.path().join("authors"),
             lease = plan.lease_s,

@@ -176,6 +176,11 @@ pub(crate) struct Ingredients {
 }
 
 impl CandidateRequest {
+    /// The message of the candidate's commit.
+    pub fn message(&self) -> String {
+        self.message.text(self.branch.as_str(), Some(self.revision))
+    }
+
     fn ingredients(&self) -> Ingredients {
         Ingredients {
             label: format!("{} r{}", self.branch, self.revision),
@@ -283,8 +288,8 @@ fn commit(
     let time = git2::Time::new(request.when, 0);
     let (name, email) = (message::one_line(&request.committer.name), message::one_line(&request.committer.email));
     let who = git2::Signature::new(&name, &email, &time).map_err(failed)?;
-    let text = request.message.text(request.branch.as_str(), Some(request.revision));
-    let commit = repository.commit(None, &who, &who, &text, &tree, &[&mainline, &revision]).map_err(failed)?;
+    let commit =
+        repository.commit(None, &who, &who, &request.message(), &tree, &[&mainline, &revision]).map_err(failed)?;
     let recipe = |tree: &git2::Tree<'_>| kept_at(tree, recipe::FILE_NAME);
     let changes_recipe = recipe(&tree)? != recipe(&mainline.tree().map_err(failed)?)?;
     Ok(CandidateOutcome::Made(Made {

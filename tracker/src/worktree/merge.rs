@@ -31,6 +31,17 @@ pub struct Incoming {
     pub commit: CommitId,
     /// What else the message says.
     pub message: Message,
+    /// What the master made its candidate of the revision by, if there is one: then the merge is the same.
+    pub candidate: Option<OfMaster>,
+}
+
+/// A candidate's message, and what the master's recipe says of ChangeLogs; the recipe may stand in the master's configuration alone.
+#[derive(Clone, Debug)]
+pub struct OfMaster {
+    /// The whole message of its commit.
+    pub message: Option<String>,
+    /// How it was folded.
+    pub project: Option<Project>,
 }
 
 impl Incoming {
@@ -342,7 +353,7 @@ impl MergePlace<'_> {
     /// Something that no master knows: its title is its newest commit's.
     fn unregistered(&self, name: String, commit: CommitId) -> Result<Incoming, MergeError> {
         let title = text(&self.tree.git.run(&["show", "--no-patch", "--format=%s", commit.as_str(), "--"])?);
-        Ok(Incoming { name, revision: None, commit, message: Message { title, ..Message::default() } })
+        Ok(Incoming { name, revision: None, commit, message: Message { title, ..Message::default() }, candidate: None })
     }
 
     /// The refs that git would look through for a word, with their commits.
@@ -367,7 +378,12 @@ impl MergePlace<'_> {
     /// See [`MergeError`]; conflicts are in the report.
     pub async fn merge(&self, incoming: &Incoming, request: &MergeRequest) -> Result<MergeReport, MergeError> {
         let mut notes = Vec::new();
-        let project = self.project(&mut notes)?;
+        let of_master = incoming.candidate.clone();
+        let (message, project) = of_master.map_or((None, None), |it| (it.message, it.project));
+        let project = match project {
+            Some(project) => project,
+            None => self.project(&mut notes)?,
+        };
         let of = Ingredients {
             label: incoming.label(),
             mainline: self.head.clone(),
@@ -375,7 +391,7 @@ impl MergePlace<'_> {
             date: request.date,
             project,
         };
-        let message = incoming.message.text(&incoming.name, incoming.revision);
+        let message = message.unwrap_or_else(|| incoming.message.text(&incoming.name, incoming.revision));
         let mut report = MergeReport {
             name: incoming.name.clone(),
             revision: incoming.revision,

@@ -17,7 +17,9 @@ pub use branch::{Against, CheckReport, Preview};
 pub use driver::{DriverInstall, DriverRun, Installed, run_driver};
 pub use error::WorkTreeError;
 pub use fold::{FoldReport, FoldRequest, PlaceReport, Then};
-pub use merge::{Incoming, MergeEnd, MergeError, MergePlace, MergeReport, MergeRequest, MergeStyle, MergeThen};
+pub use merge::{
+    Incoming, MergeEnd, MergeError, MergePlace, MergeReport, MergeRequest, MergeStyle, MergeThen, OfMaster,
+};
 
 use changelog::Place;
 use git::Git;

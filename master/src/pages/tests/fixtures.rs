@@ -151,6 +151,8 @@ pub(super) fn branch() -> BranchDetail {
         candidate: Some(Candidate {
             mainline: commit('7'),
             revision: 2,
+            message: None,
+            folded_by: None,
             outcome: CandidateOutcome::Made {
                 commit: commit('c'),
                 changelogs: vec![DiffFile {
@@ -227,6 +229,8 @@ pub(super) fn conflicting() -> BranchDetail {
     it.candidate = Some(Candidate {
         mainline: commit('7'),
         revision: 2,
+        message: None,
+        folded_by: None,
         outcome: CandidateOutcome::Conflict {
             files: vec![ConflictFile {
                 path: "greeting.txt".to_owned(),
