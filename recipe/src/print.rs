@@ -23,11 +23,12 @@ impl Recipe {
 
 fn project(out: &mut String, project: &Project) {
     let simple = match project.named() {
-        Some([one]) if one.scope == Place::usual_scope(&one.path) => Some(one),
+        Some([one]) if one.scope.is_empty() => Some(one),
         Some(places) => {
             out.push_str("[project]\nchangelog = [\n");
             for place in places {
-                let pairs = settings(place, true).into_iter().map(|(key, value)| format!("{key} = {value}"));
+                let pairs =
+                    settings(place, Some(places.len())).into_iter().map(|(key, value)| format!("{key} = {value}"));
                 let _ = writeln!(out, "    {{ {} }},", pairs.collect::<Vec<_>>().join(", "));
             }
             out.push_str("]\n");
@@ -41,7 +42,7 @@ fn project(out: &mut String, project: &Project) {
         of_project.push(("changelog", quote(&place.path)));
     }
     let (fragments, of_changelog): (Vec<_>, Vec<_>) =
-        settings(place, false).into_iter().partition(|(key, _)| *key == "fragments");
+        settings(place, None).into_iter().partition(|(key, _)| *key == "fragments");
     of_project.extend(fragments);
     for (name, pairs) in [("[project]", of_project), ("[changelog]", of_changelog)] {
         if !pairs.is_empty() {
@@ -52,13 +53,13 @@ fn project(out: &mut String, project: &Project) {
     }
 }
 
-/// What is not as it is by default; path and scope too if it is to stand in a table of its own.
-fn settings(place: &Place, with_path: bool) -> Vec<(&'static str, String)> {
+/// What is not as it is by default; path and scope too if it is to stand in one of so many tables.
+fn settings(place: &Place, tables: Option<usize>) -> Vec<(&'static str, String)> {
     let default = Place::new(&place.path);
     let mut all = vec![];
-    if with_path {
+    if let Some(tables) = tables {
         all.push(("path", quote(&place.path)));
-        if place.scope != default.scope {
+        if tables == 1 || place.scope != default.scope {
             all.push(("scope", quote(&place.scope)));
         }
     }

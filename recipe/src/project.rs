@@ -126,7 +126,12 @@ pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>) -> Proj
     all.fragments = get("fragments").and_then(|v| fragments(reader, v));
     match get("changelog") {
         Some(value) => {
-            let places = changelogs(reader, value, &all);
+            let mut places = changelogs(reader, value, &all);
+            // The only ChangeLog is about everything, wherever it is.
+            if let [(only, false)] = places.as_mut_slice() {
+                only.scope.clear();
+            }
+            let places: Vec<Place> = places.into_iter().map(|(place, _)| place).collect();
             see_that_each_is_its_own(reader, value, &places);
             Project::with(places)
         }
@@ -140,11 +145,12 @@ pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>) -> Proj
     }
 }
 
-/// A path, or a list of paths and tables.
-fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Vec<Place> {
+/// A path, or a list of paths and tables; of each ChangeLog also whether its scope is said.
+fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Vec<(Place, bool)> {
     let DeValue::Array(items) = value.get_ref() else {
         if matches!(value.get_ref(), DeValue::String(_)) {
-            return path(reader, value).map(|path| Said::default().place(&path, None, all)).into_iter().collect();
+            let path = path(reader, value);
+            return path.map(|path| (Said::default().place(&path, None, all), false)).into_iter().collect();
         }
         let expected = "a path, or a list of paths and of tables with a `path`";
         reader.wrong(&value.span(), format!("`changelog` is {}", kind(value)), expected);
@@ -157,16 +163,17 @@ fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Vec
     items.iter().take(MAX_ITEMS).filter_map(|item| one_changelog(reader, item, all)).collect()
 }
 
-fn one_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Option<Place> {
+fn one_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Option<(Place, bool)> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
-        return path(reader, value).map(|path| Said::default().place(&path, None, all));
+        return path(reader, value).map(|path| (Said::default().place(&path, None, all), false));
     }
     let fields = reader.fields("a ChangeLog's table", value, ONE_CHANGELOG_KEYS)?;
     let path = fields.need(reader, "the table", "path", "\"ChangeLog\"").and_then(|v| path(reader, v));
     let scope = fields.get("scope").and_then(|v| folder(reader, "`scope`", v));
     let mut said = Said::read(reader, &fields);
     said.fragments = fields.get("fragments").and_then(|v| fragments(reader, v));
-    Some(said.place(&path?, scope, all))
+    let is_said = scope.is_some();
+    Some((said.place(&path?, scope, all), is_said))
 }
 
 /// Two ChangeLogs can be neither one file nor want the same fragments, nor is one of them a fragment.

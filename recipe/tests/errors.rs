@@ -195,6 +195,12 @@ fn several_changelogs_and_their_settings() {
         ("one file twice", &wrong("[project]\nchangelog = [\"ChangeLog\", { path = \"ChangeLog\", scope = \"lib\" }]")),
         ("two that take the same", &wrong("[project]\nchangelog = [\"ChangeLog\", \"NEWS\"]")),
         (
+            "the repository's own files",
+            &wrong(
+                "[project]\nfragments = [\".git\"]\nchangelog = [{ path = \".git/hooks/post-merge\" }, { path = \"a\", scope = \".GIT\", folder = \"x/.git/y\" }]",
+            ),
+        ),
+        (
             "folders",
             &wrong(
                 "[changelog]\nfolder = \"../x\"\nissue-url = \"https://x/\"\ntypes = { \"a.b\" = \"A\", c = \" \" }"
@@ -219,6 +225,8 @@ fn a_changelog_that_is_not_named_is_the_usual_one_that_is_there() {
     assert_eq!(found("", "CHANGELOG.md"), merge("CHANGELOG.md"));
     assert_eq!(found("", "NEWS"), merge("ChangeLog"));
     assert_eq!(found("[project]\nchangelog = \"NEWS\"", "CHANGELOG.md"), merge("NEWS"));
+    let only = recipe("[project]\nchangelog = [\"doc/NEWS\"]").project;
+    assert_eq!(only.places(|_| true)[0].scope, "", "the only one is about everything");
     let dated = "[changelog]\ndate = \"author\"";
     assert_eq!(found(dated, "CHANGELOG.md"), vec![("CHANGELOG.md".to_owned(), DatePolicy::Author)]);
 }

@@ -50,6 +50,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     };
     let request = FoldRequest { date: args.date.unwrap_or_else(super::today), then, force: args.force };
     let report = tree.merge_changelog(&places, &request).map_err(worktree_error)?;
+    if report.finished {
+        eprintln!("Finished the fold that was killed.");
+    }
     for path in &report.stray {
         eprintln!("warning: {} is in the fragments' folder, but is no fragment: left as it is", safe(path));
     }
@@ -57,15 +60,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// More fragments than these are counted, not named.
+const MOST_NAMED: usize = 8;
+
 fn told(report: &FoldReport, then: Then) -> String {
     let mut text = String::new();
-    if report.places.is_empty() {
+    if report.places.is_empty() && !report.finished {
         return "No fragment to fold.\n".to_owned();
     }
     for place in &report.places {
         let entries = if place.entries == 1 { "entry" } else { "entries" };
-        let from =
-            if place.removed.is_empty() { "the branch's own edits".to_owned() } else { place.removed.join(", ") };
+        let from = match place.removed.len() {
+            0 => "the branch's own edits".to_owned(),
+            1..=MOST_NAMED => place.removed.join(", "),
+            more => format!("{more} fragments"),
+        };
         let _ = writeln!(
             text,
             "{}: {} {entries} of {}, dated {}",

@@ -80,10 +80,32 @@ impl Repo {
         self.fold_with(then, false)
     }
 
+    /// Folds; on a copy too, where all is asked of the git program, which must come to the same.
     fn fold_with(&self, then: Then, force: bool) -> Result<FoldReport, WorkTreeError> {
-        let tree = WorkTree::open(&self.top)?;
-        let places = tree.places()?;
-        tree.merge_changelog(&places, &FoldRequest { date: DAY, then, force })
+        let fold = |tree: Result<WorkTree, WorkTreeError>| {
+            let tree = tree?;
+            tree.merge_changelog(&tree.places()?, &FoldRequest { date: DAY, then, force })
+        };
+        let copy = self.top.with_file_name("copy");
+        let _ = fs::remove_dir_all(&copy);
+        let done = Command::new("cp").arg("-a").arg(&self.top).arg(&copy).status().unwrap();
+        assert!(done.success());
+        let [own, by_git] = [fold(WorkTree::open(&self.top)), fold(WorkTree::open_by_git(&copy))];
+        let told = |it: &Result<FoldReport, WorkTreeError>| match it {
+            Ok(report) => format!("{:?} {:?} {}", report.places, report.stray, report.changed),
+            Err(error) => error.to_string().replace("/copy/", "/r/"),
+        };
+        assert_eq!(told(&own), told(&by_git));
+        let state = |top: &Path| {
+            let ask = |args: &[&str]| {
+                let said = Command::new("git").args(args).current_dir(top).output().unwrap();
+                String::from_utf8_lossy(&said.stdout).into_owned()
+            };
+            let status = ask(&["status", "--porcelain", "--ignored", "--untracked-files=all"]);
+            [status, ask(&["ls-files", "-s", "-t"]), ask(&["rev-parse", "HEAD^{tree}"])]
+        };
+        assert_eq!(state(&self.top), state(&copy));
+        own
     }
 
     fn status(&self) -> String {
@@ -432,4 +454,81 @@ fn a_draft_names_files_functions_and_authors() {
     let tree = WorkTree::open(&repo.top).unwrap();
     let draft = tree.draft(&tree.places().unwrap(), &tree.against(None).unwrap()).unwrap();
     assert_eq!(draft.gnu(DAY), "2024-03-05  Ann  <ann@x>\n\n\t* m.c (main): Return one.\n\n\t* a.c:\n");
+}
+
+#[test]
+fn a_recipe_can_not_lead_into_the_repository_s_own_files() {
+    for path in [".git/config", ".git/hooks/post-merge", "../x", "lib/.GIT/x"] {
+        let repo = Repo::new();
+        let recipe = format!(
+            "[project]\nchangelog = [\"ChangeLog\", {{ path = \"{path}\", scope = \"y\", format = \"gnu\" }}]\n"
+        );
+        repo.commit(&[(".bb.toml", &recipe), ("y/repo.ChangeLog", ANN)], "branch");
+        let error = repo.fold(Then::Stage).unwrap_err().to_string();
+        assert!(error.contains(".bb.toml:2:") && error.contains("without `..`"), "{error}");
+    }
+}
+
+#[test]
+fn a_sparse_checkout_s_missing_fragments_are_not_passed_over() {
+    let repo = Repo::new();
+    repo.commit(&[("changelog-fragments/a.ChangeLog", ANN), ("d/x", "x\n")], "branch");
+    repo.git(&["sparse-checkout", "set", "--no-cone", "/d", "/ChangeLog"]);
+    assert!(!repo.has("changelog-fragments/a.ChangeLog"));
+    let error = repo.fold(Then::Stage).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "changelog-fragments/a.ChangeLog is not checked out here: this is a sparse checkout without it"
+    );
+    assert!(error.hint().contains("git sparse-checkout add changelog-fragments"), "{}", error.hint());
+    repo.git(&["sparse-checkout", "disable"]);
+    repo.fold(Then::Stage).unwrap();
+    assert_eq!(repo.read("ChangeLog"), FOLDED);
+}
+
+#[test]
+fn what_git_does_to_files_when_they_are_stored_is_done() {
+    for (attributes, key) in
+        [("* text eol=crlf\n", ""), ("* filter=upper\n", "filter.upper.clean"), ("* -text\n", ""), ("* ident\n", "")]
+    {
+        let repo = Repo::new();
+        if !key.is_empty() {
+            repo.git(&["config", key, "tr a-z A-Z"]);
+        }
+        repo.commit(&[(".gitattributes", attributes), ("repo.ChangeLog", ANN)], "branch");
+        repo.git(&["add", "--renormalize", "."]);
+        repo.git(&["commit", "-q", "--allow-empty", "-m", "normal"]);
+        repo.fold(Then::Stage).unwrap();
+        let staged = repo.git(&["show", ":ChangeLog"]);
+        assert_eq!(staged.contains("* B.C (F): NEW."), !key.is_empty(), "{attributes}: {staged}");
+        assert!(repo.status().starts_with("M  ChangeLog\n"), "{attributes}: {}", repo.status());
+    }
+}
+
+#[test]
+fn only_what_is_told_to_git_is_taken() {
+    let repo = Repo::new();
+    repo.commit(&[(".gitignore", "*.tmp.ChangeLog\n"), ("changelog-fragments/a.ChangeLog", ANN)], "branch");
+    repo.write("changelog-fragments/x.tmp.ChangeLog", ANN);
+    repo.write("changelog-fragments/later.ChangeLog", ANN);
+    repo.git(&["add", "--intent-to-add", "changelog-fragments/later.ChangeLog"]);
+    let error = repo.fold(Then::Stage).unwrap_err();
+    assert_eq!(error.to_string(), "changelog-fragments/later.ChangeLog has changes that are not staged");
+    repo.git(&["add", "changelog-fragments/later.ChangeLog"]);
+    assert_eq!(repo.fold(Then::Stage).unwrap().places[0].removed.len(), 2);
+    assert!(repo.has("changelog-fragments/x.tmp.ChangeLog"));
+}
+
+#[test]
+fn a_file_of_the_same_size_and_second_is_read_to_be_known() {
+    let repo = Repo::new();
+    repo.commit(&[("repo.ChangeLog", ANN)], "branch");
+    let path = repo.top.join("repo.ChangeLog");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    repo.write("repo.ChangeLog", &ANN.replace("New", "Odd"));
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let by_time = repo.fold(Then::Stage);
+    // Only its time of change tells, and git looks at that: so do we, or we read it.
+    let told = by_time.unwrap_err().to_string();
+    assert_eq!(told, "repo.ChangeLog has changes that are not staged");
 }

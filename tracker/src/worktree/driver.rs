@@ -90,10 +90,10 @@ struct Tail {
     first_lines: Vec<u8>,
 }
 
-/// How much is compared at a time: it stays in the processor's cache.
-const BLOCK: usize = 64 << 10;
-/// How far the start of an entry is looked for.
-const SEARCHED: u64 = 256 << 10;
+/// How much is compared at a time: little memory to ask for, in a program that git starts for each file.
+const BLOCK: usize = 16 << 10;
+/// How far the start of an entry is looked for: mostly it is near.
+const SEARCHED: [u64; 2] = [4 << 10, 256 << 10];
 
 fn common_tail(files: &mut [Open; 3]) -> Result<Tail, WorkTreeError> {
     let none = Tail { len: 0, first_lines: Vec::new() };
@@ -121,11 +121,13 @@ fn common_tail(files: &mut [Open; 3]) -> Result<Tail, WorkTreeError> {
         }
         same += size as u64;
     }
-    let first_lines = files[0].read(files[0].len - same, same.min(SEARCHED))?;
-    Ok(match entry_start(&first_lines) {
-        Some(at) => Tail { len: same - at as u64, first_lines: first_lines[at..].to_vec() },
-        None => none,
-    })
+    for searched in SEARCHED {
+        let first_lines = files[0].read(files[0].len - same, same.min(searched))?;
+        if let Some(at) = entry_start(&first_lines) {
+            return Ok(Tail { len: same - at as u64, first_lines: first_lines[at..].to_vec() });
+        }
+    }
+    Ok(none)
 }
 
 /// Replaces a file by a new head and its own tail.
@@ -183,7 +185,9 @@ impl WorkTree {
                 added.push(line);
             }
         }
-        let driver = format!("{} changelog driver %O %A %B %L %P %X %Y", install.command);
+        // A command that can't be found exits with 127, which git would take for a conflict, and leave ours without a mark.
+        let failed = "{ s=$?; [ $s -lt 126 ] || s=129; exit $s; }";
+        let driver = format!("{} changelog driver %O %A %B %L %P %X %Y || {failed}", install.command);
         let config = [("name", "ChangeLog entries, newest first (bb)".to_owned()), ("driver", driver)];
         let mut set = Vec::new();
         for (key, value) in config {

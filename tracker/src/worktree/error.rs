@@ -56,6 +56,18 @@ pub enum WorkTreeError {
     /// Another git process has the index.
     #[error("the index is locked: {} exists", .0.display())]
     Locked(PathBuf),
+    /// Another bb changes this work tree just now.
+    #[error("another bb is folding in this work tree")]
+    Busy,
+    /// A fold was killed.
+    #[error("a fold that was killed is half done here")]
+    HalfChanged,
+    /// A file that the index has and a sparse checkout leaves out.
+    #[error("{path} is not checked out here: this is a sparse checkout without it")]
+    NotCheckedOut {
+        /// The path.
+        path: String,
+    },
     /// The fold refused.
     #[error(transparent)]
     Fold(#[from] changelog::FoldError),
@@ -87,6 +99,12 @@ impl WorkTreeError {
             Self::Locked(_) => {
                 "wait for the other git command to end; if there is none, delete that file and run this again"
                     .to_owned()
+            }
+            Self::Busy => "wait for it to end".to_owned(),
+            Self::HalfChanged => "run it without --dry-run: it does the rest first".to_owned(),
+            Self::NotCheckedOut { path } => {
+                let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+                format!("`git sparse-checkout add {folder}`, or `git sparse-checkout disable`, then run this again")
             }
             Self::Fold(error) => error.hint().to_owned(),
             Self::NotACommit { .. } => {

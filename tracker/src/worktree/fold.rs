@@ -2,7 +2,7 @@
 
 use super::found::{Found, Listing};
 use super::git::Git;
-use super::stage::{Changes, Written};
+use super::stage::{Changes, Deleted, Journal, Written};
 use super::{WorkTree, WorkTreeError};
 use changelog::{
     BranchChangeLog, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Place, fold, fold_branch, merge,
@@ -46,6 +46,8 @@ pub struct FoldReport {
     pub places: Vec<PlaceReport>,
     /// Files in the fragments' folders that no ChangeLog takes.
     pub stray: Vec<String>,
+    /// Whether a fold that had been killed was brought to its end first.
+    pub finished: bool,
     /// Whether files were changed.
     pub changed: bool,
     /// The commit that was made.
@@ -83,6 +85,10 @@ impl WorkTree {
     /// # Errors
     /// See [`WorkTreeError`]; nothing is changed then.
     pub fn merge_changelog(&self, places: &[Place], request: &FoldRequest) -> Result<FoldReport, WorkTreeError> {
+        if request.then == Then::DryRun && self.is_half_changed() {
+            return Err(WorkTreeError::HalfChanged);
+        }
+        let finished = self.finish_killed()?;
         let listing = self.list(places)?;
         if !listing.unmerged.is_empty() {
             return Err(WorkTreeError::Unmerged(listing.unmerged.iter().cloned().collect()));
@@ -92,7 +98,8 @@ impl WorkTree {
             date: request.date.to_string(),
             places: Vec::new(),
             stray: Vec::new(),
-            changed: false,
+            finished: finished.is_some(),
+            changed: finished.is_some(),
             commit: None,
         };
         let mut changes = Changes::default();
@@ -103,21 +110,27 @@ impl WorkTree {
             let (folded, fragments) = folded;
             if folded.after != folded.before {
                 let mode = listing.mode(place.path.as_bytes()).to_owned();
-                changes.written.push(Written { path: place.path.clone(), bytes: folded.after.clone(), mode });
+                let before = listing.has(place.path.as_bytes()).then(|| folded.before.clone());
+                changes.written.push(Written { path: place.path.clone(), before, bytes: folded.after.clone(), mode });
             }
             changes.deleted.extend(fragments);
             report.places.push(folded);
         }
         let nothing = changes.written.is_empty() && changes.deleted.is_empty();
-        if nothing || request.then == Then::DryRun {
+        if (nothing && finished.is_none()) || request.then == Then::DryRun {
             return Ok(report);
         }
         if request.then == Then::Amend && self.git.commit("HEAD")?.is_none() {
             return Err(WorkTreeError::NothingToAmend);
         }
-        self.apply(&changes)?;
-        report.changed = true;
-        report.commit = self.commit(&changes, request.then, branch.is_some())?;
+        let (mut names, mut gone) = finished.as_ref().map(Journal::paths).unwrap_or_default();
+        if !nothing {
+            self.apply(&changes)?;
+            report.changed = true;
+            names.extend(changes.written.iter().map(|it| it.path.as_str()));
+            gone.extend(changes.deleted.iter().map(|it| it.path.as_str()));
+        }
+        report.commit = self.commit(&names, &gone, request.then, branch.is_some())?;
         Ok(report)
     }
 
@@ -141,7 +154,7 @@ impl WorkTree {
         listing: &Listing,
         branch: Option<&Sides>,
         request: &FoldRequest,
-    ) -> Result<Option<(PlaceReport, Deleted)>, WorkTreeError> {
+    ) -> Result<Option<(PlaceReport, Vec<Deleted>)>, WorkTreeError> {
         let before = self.changelog_of(place, listing, request.force)?;
         self.name_authors(place, before.as_deref(), &mut found)?;
         let fragments = found.for_place(place);
@@ -166,12 +179,13 @@ impl WorkTree {
             }
             _ => fold(place.path.as_bytes(), before.as_deref(), &fragments, request.date, &options)?,
         };
-        let deleted = found.fragments.into_iter().map(|f| (f.path, f.bytes)).collect();
+        let deleted = found.fragments.into_iter().map(|f| Deleted { path: f.path, bytes: f.bytes }).collect();
         Ok(Some((report_of(place, before.unwrap_or_default(), folded), deleted)))
     }
 
     /// The ChangeLog as it is in the work tree.
     fn changelog_of(&self, place: &Place, listing: &Listing, force: bool) -> Result<Option<Vec<u8>>, WorkTreeError> {
+        listing.see_that_it_is_there(&place.path)?;
         let path = self.top.join(&place.path);
         if !self.is_plain_file(&place.path)? {
             return Ok(None);
@@ -182,8 +196,13 @@ impl WorkTree {
         fs::read(&path).map(Some).map_err(WorkTreeError::file(path))
     }
 
-    fn commit(&self, changes: &Changes, then: Then, merging: bool) -> Result<Option<String>, WorkTreeError> {
-        let names: Vec<&str> = changes.written.iter().map(|w| w.path.as_str()).collect();
+    fn commit(
+        &self,
+        names: &[&str],
+        gone: &[&str],
+        then: Then,
+        merging: bool,
+    ) -> Result<Option<String>, WorkTreeError> {
         let message = format!(
             "Fold fragments into {}",
             if names.is_empty() { "ChangeLog".to_owned() } else { names.join(" and ") }
@@ -199,7 +218,7 @@ impl WorkTree {
         }
         if !merging {
             args.extend(only);
-            for path in names.into_iter().chain(changes.deleted.iter().map(|(path, _)| path.as_str())) {
+            for path in names.iter().chain(gone) {
                 paths.extend_from_slice(path.as_bytes());
                 paths.push(0);
             }
@@ -208,9 +227,6 @@ impl WorkTree {
         self.git.commit("HEAD")
     }
 }
-
-/// Fragments to be deleted, with what they say.
-type Deleted = Vec<(String, Vec<u8>)>;
 
 /// The commits of a merge.
 struct Sides {

@@ -13,11 +13,40 @@ pub(super) struct Listing {
     paths: BTreeSet<Vec<u8>>,
     modes: HashMap<Vec<u8>, String>,
     unstaged: HashSet<Vec<u8>>,
+    not_checked_out: HashSet<Vec<u8>>,
     /// All paths with an unresolved conflict, whether they matter or not.
     pub(super) unmerged: BTreeSet<String>,
 }
 
 impl Listing {
+    pub(super) fn has(&self, path: &[u8]) -> bool {
+        self.paths.contains(path)
+    }
+
+    /// Adds a file, with its mode if the index has it.
+    pub(super) fn add(&mut self, path: &[u8], mode: Option<String>) {
+        self.paths.insert(path.to_vec());
+        if let Some(mode) = mode {
+            self.modes.insert(path.to_vec(), mode);
+        }
+    }
+
+    pub(super) fn set_unstaged(&mut self, path: &[u8]) {
+        self.unstaged.insert(path.to_vec());
+    }
+
+    pub(super) fn set_not_checked_out(&mut self, path: &[u8]) {
+        self.not_checked_out.insert(path.to_vec());
+    }
+
+    /// A sparse checkout's missing file is refused: it has something to say, and can't be read.
+    pub(super) fn see_that_it_is_there(&self, path: &str) -> Result<(), WorkTreeError> {
+        match self.not_checked_out.contains(path.as_bytes()) {
+            true => Err(WorkTreeError::NotCheckedOut { path: path.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the file is not what the index has, or the index does not have it.
     pub(super) fn is_unstaged(&self, path: &[u8]) -> bool {
         self.unstaged.contains(path)
@@ -36,12 +65,11 @@ impl Listing {
             (_, Some(tab)) => (rest.get(..6), &rest[tab + 1..]),
             _ => return,
         };
-        self.paths.insert(path.to_vec());
-        if let Some(mode) = mode {
-            self.modes.insert(path.to_vec(), String::from_utf8_lossy(mode).into_owned());
-        }
-        if matches!(tag, b'?' | b'C' | b'R' | b'K') {
-            self.unstaged.insert(path.to_vec());
+        self.add(path, mode.map(|mode| String::from_utf8_lossy(mode).into_owned()));
+        match tag {
+            b'?' | b'C' | b'R' | b'K' => self.set_unstaged(path),
+            b'S' => self.set_not_checked_out(path),
+            _ => {}
         }
     }
 }
@@ -83,6 +111,13 @@ impl Found {
 impl WorkTree {
     /// Lists the ChangeLogs and whatever stands where fragments can be.
     pub(super) fn list(&self, places: &[Place]) -> Result<Listing, WorkTreeError> {
+        match self.repository.as_ref().and_then(|repository| repository.list(&self.top, places)) {
+            Some(listing) => Ok(listing),
+            None => self.list_by_git(places),
+        }
+    }
+
+    fn list_by_git(&self, places: &[Place]) -> Result<Listing, WorkTreeError> {
         let mut args = vec!["ls-files", "-t", "-s", "-o", "-m", "-d", "--exclude-standard", "-z", "--"];
         let specs: Vec<String> = places.iter().flat_map(specs_of).collect();
         args.extend(specs.iter().map(String::as_str));
@@ -131,6 +166,7 @@ impl WorkTree {
                 found.stray.push(String::from_utf8_lossy(path).into_owned());
                 continue;
             };
+            listing.see_that_it_is_there(path)?;
             let is_unstaged = listing.is_unstaged(path.as_bytes());
             // Something else in its place is told before that it is not staged.
             let is_there = self.is_plain_file(path)?;

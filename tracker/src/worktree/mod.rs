@@ -10,6 +10,7 @@ mod fold;
 mod found;
 mod git;
 mod merge;
+mod repository;
 mod settings;
 mod stage;
 
@@ -23,6 +24,7 @@ pub use merge::{
 
 use changelog::Place;
 use git::Git;
+use repository::{Found, Repository};
 use std::path::{Path, PathBuf};
 
 /// A git work tree of the user's.
@@ -32,6 +34,8 @@ pub struct WorkTree {
     top: PathBuf,
     index: PathBuf,
     merge_head: PathBuf,
+    /// The same in this process, where that can be.
+    repository: Option<Repository>,
 }
 
 impl WorkTree {
@@ -43,6 +47,23 @@ impl WorkTree {
         if !dir.is_dir() {
             return Err(WorkTreeError::NoWorkTree { dir: dir.to_owned(), said: "no such folder".to_owned() });
         }
+        match Repository::of(dir) {
+            Some(Found { top, git_folder, repository }) => Ok(Self {
+                git: Git::in_folder(&top),
+                top,
+                index: git_folder.join("index"),
+                merge_head: git_folder.join("MERGE_HEAD"),
+                repository: Some(repository),
+            }),
+            None => Self::open_by_git(dir),
+        }
+    }
+
+    /// The same, with nothing but the git program: slower, and all that git knows.
+    ///
+    /// # Errors
+    /// As [`WorkTree::open`].
+    pub fn open_by_git(dir: &Path) -> Result<Self, WorkTreeError> {
         let git = Git::in_folder(dir);
         let asked = [
             "rev-parse",
@@ -64,7 +85,7 @@ impl WorkTree {
                 said: "git did not say where it is".to_owned(),
             });
         };
-        Ok(Self { git: Git::in_folder(&top), top, index, merge_head })
+        Ok(Self { git: Git::in_folder(&top), top, index, merge_head, repository: None })
     }
 
     /// Its topmost folder.

@@ -1,10 +1,15 @@
-//! Writing files and the index so that a kill leaves the work tree as it was or as it should be: all that takes time is done beside, and
-//! then three renames follow each other.
+//! Changing files and the index together, so that a kill at any moment leaves the work tree as it was, or to be brought to its end.
+//!
+//! All that takes time is done beside, in a folder of the repository's own: the new index and the new files. Then the index' lock is taken, by a link to
+//! the new index, and a *journal* of what is left to do is written: from there on the change is made, whatever happens. While it is
+//! half made, the lock keeps git away. Whoever comes next and finds a journal that nobody works on does the rest; without a journal, a lock that is a link to
+//! the new index is let go.
 
 use super::{WorkTree, WorkTreeError};
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write as _;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -13,8 +18,8 @@ use tempfile::NamedTempFile;
 pub(super) struct Changes {
     /// Files to be written.
     pub(super) written: Vec<Written>,
-    /// Paths to be deleted, with what stands there.
-    pub(super) deleted: Vec<(String, Vec<u8>)>,
+    /// Files to be deleted.
+    pub(super) deleted: Vec<Deleted>,
 }
 
 /// A file to be written.
@@ -22,94 +27,352 @@ pub(super) struct Changes {
 pub(super) struct Written {
     /// Its path from the top of the work tree.
     pub(super) path: String,
+    /// What it holds now, if it is there.
+    pub(super) before: Option<Vec<u8>>,
     /// Its new content.
     pub(super) bytes: Vec<u8>,
     /// Its mode in the index.
     pub(super) mode: String,
 }
 
+/// A file to be deleted.
+#[derive(Debug)]
+pub(super) struct Deleted {
+    /// Its path from the top of the work tree.
+    pub(super) path: String,
+    /// What it holds.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What is left to do once the change is decided.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Journal {
+    written: Vec<Replacing>,
+    deleted: Vec<Deleting>,
+}
+
+/// A new file that goes to its place, over what is there.
+#[derive(Debug, Serialize, Deserialize)]
+struct Replacing {
+    from: PathBuf,
+    path: String,
+    /// What is there; none for nothing.
+    before: Option<Mark>,
+}
+
+/// A file that goes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Deleting {
+    path: String,
+    before: Mark,
+}
+
+/// What tells a file that somebody changed: its length and its CRC-32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark(usize, u32);
+
+impl Mark {
+    fn of(bytes: &[u8]) -> Self {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        Self(bytes.len(), crc.sum())
+    }
+}
+
+impl Journal {
+    /// The paths that it is about.
+    pub(super) fn paths(&self) -> (Vec<&str>, Vec<&str>) {
+        (
+            self.written.iter().map(|it| it.path.as_str()).collect(),
+            self.deleted.iter().map(|it| it.path.as_str()).collect(),
+        )
+    }
+}
+
+/// The folder in the repository's that the change is prepared in.
+const FOLDER: &str = "bb-fold";
+
+/// A change that is being made. No other is, as long as this lives.
+struct Change<'w> {
+    tree: &'w WorkTree,
+    folder: PathBuf,
+    /// Keeps the lock on the repository's folder.
+    _alone: File,
+}
+
 impl WorkTree {
     /// Makes the changes, in the work tree and in the index.
     pub(super) fn apply(&self, changes: &Changes) -> Result<(), WorkTreeError> {
-        let index = self.index_with(changes)?;
-        let mut files = Vec::with_capacity(changes.written.len());
-        for written in &changes.written {
-            let path = self.top.join(&written.path);
-            files.push((replacement(&path, &written.bytes)?, fs::read(&path).ok(), path));
-        }
-        let lock = self.lock(index.path())?;
-        let mut done = Undo { lock: Some(lock), files: Vec::new() };
-        for (file, before, path) in files {
-            file.persist(&path).map_err(|e| WorkTreeError::File { path: path.clone(), source: e.error })?;
-            done.files.push((path, before));
-        }
-        for (path, before) in &changes.deleted {
-            let path = self.top.join(path);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(WorkTreeError::file(path)(error));
-                }
-                _ => done.files.push((path, Some(before.clone()))),
-            }
-        }
-        if let Some(lock) = &done.lock {
-            fs::rename(lock, &self.index).map_err(WorkTreeError::file(&self.index))?;
-        }
-        done.keep();
-        let folders: BTreeSet<_> = changes.deleted.iter().filter_map(|(p, _)| Path::new(p).parent()).collect();
-        for folder in folders.into_iter().filter(|p| !p.as_os_str().is_empty()) {
-            // Git knows no empty folder; one that has something left is not removed.
-            let _ = fs::remove_dir(self.top.join(folder));
+        let change = Change::begin(self)?;
+        change.finish_old()?;
+        let journal = change.prepare(changes).inspect_err(|_| change.end())?;
+        let done = change.decide(&journal).and_then(|()| change.carry_out(&journal, &mut |_| true));
+        if let Err(error) = done {
+            change.undo(changes, &journal);
+            return Err(error);
         }
         Ok(())
     }
 
-    /// A copy of the index with the changes in it.
-    fn index_with(&self, changes: &Changes) -> Result<NamedTempFile, WorkTreeError> {
-        let folder = self.index.parent().unwrap_or(&self.top);
-        let file =
-            tempfile::Builder::new().prefix("bb-index-").tempfile_in(folder).map_err(WorkTreeError::file(folder))?;
-        match fs::copy(&self.index, file.path()) {
-            Ok(_) => {}
-            // No index yet: git wants none at all rather than an empty one.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.git.with_index(file.path()).run(&["read-tree", "--empty"])?;
-            }
-            Err(error) => return Err(WorkTreeError::file(&self.index)(error)),
+    /// Brings a change to its end that was killed, and gives what it was about.
+    ///
+    /// # Errors
+    /// [`WorkTreeError::Busy`] when it is still being made; [`WorkTreeError::File`].
+    pub(super) fn finish_killed(&self) -> Result<Option<Journal>, WorkTreeError> {
+        // Most of the time there is none.
+        if !self.git_folder().join(FOLDER).exists() {
+            return Ok(None);
         }
-        let git = self.git.with_index(file.path());
+        Change::begin(self)?.finish_old()
+    }
+
+    /// Whether a change was killed before its end, or is being made.
+    pub(super) fn is_half_changed(&self) -> bool {
+        self.git_folder().join(FOLDER).join("journal").exists()
+    }
+
+    fn git_folder(&self) -> &Path {
+        self.index.parent().unwrap_or(&self.top)
+    }
+
+    fn index_lock(&self) -> PathBuf {
+        let mut lock = self.index.clone().into_os_string();
+        lock.push(".lock");
+        PathBuf::from(lock)
+    }
+}
+
+impl<'w> Change<'w> {
+    fn begin(tree: &'w WorkTree) -> Result<Self, WorkTreeError> {
+        let own = tree.git_folder();
+        let alone = File::open(own).map_err(WorkTreeError::file(own))?;
+        match alone.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(WorkTreeError::Busy),
+            // A disk that knows no locks has none to take.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        Ok(Self { tree, folder: own.join(FOLDER), _alone: alone })
+    }
+
+    fn new_index(&self) -> PathBuf {
+        self.folder.join("index")
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder.join("journal")
+    }
+
+    /// Writes everything that takes time, where it hurts nobody.
+    fn prepare(&self, changes: &Changes) -> Result<Journal, WorkTreeError> {
+        fs::create_dir_all(&self.folder).map_err(WorkTreeError::file(&self.folder))?;
+        let index = self.new_index();
+        match fs::copy(&self.tree.index, &index) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(WorkTreeError::file(&self.tree.index)(error)),
+        }
+        self.tree.stage(changes, &index)?;
+        let mut journal = Journal::default();
+        for (n, written) in changes.written.iter().enumerate() {
+            let path = self.tree.top.join(&written.path);
+            let from = self.write_new(&path, n, &written.bytes)?;
+            let before = written.before.as_deref().map(Mark::of);
+            journal.written.push(Replacing { from, path: written.path.clone(), before });
+        }
+        for deleted in &changes.deleted {
+            journal.deleted.push(Deleting { path: deleted.path.clone(), before: Mark::of(&deleted.bytes) });
+        }
+        Ok(journal)
+    }
+
+    /// The new file, with the old one's permissions, on the same disk as its place.
+    fn write_new(&self, path: &Path, n: usize, bytes: &[u8]) -> Result<PathBuf, WorkTreeError> {
+        let place = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let write = || -> io::Result<PathBuf> {
+            fs::create_dir_all(place)?;
+            let here = fs::metadata(place)?.dev() == fs::metadata(&self.folder)?.dev();
+            let from = if here { self.folder.join(n.to_string()) } else { place.join(format!(".{FOLDER}-{n}")) };
+            let mut file = File::create(&from)?;
+            file.write_all(bytes)?;
+            if let Ok(before) = fs::metadata(path) {
+                file.set_permissions(before.permissions())?;
+            }
+            Ok(from)
+        };
+        write().map_err(WorkTreeError::file(path))
+    }
+
+    /// Takes the index' lock, and writes down what is left to do.
+    fn decide(&self, journal: &Journal) -> Result<(), WorkTreeError> {
+        let (lock, index) = (self.tree.index_lock(), self.new_index());
+        match fs::hard_link(&index, &lock) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(WorkTreeError::Locked(lock)),
+            Err(error) => return Err(WorkTreeError::file(lock)(error)),
+        }
+        let path = self.journal();
+        let text = serde_json::to_vec(journal).map_err(|error| WorkTreeError::file(&path)(error.into()))?;
+        let write = || {
+            let mut file = NamedTempFile::new_in(&self.folder)?;
+            file.write_all(&text)?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(WorkTreeError::file(&path))
+    }
+
+    /// Does what a journal says, or what is left of it. `goes_on` is asked before each step; a test ends the work there, as a kill would.
+    fn carry_out(&self, journal: &Journal, goes_on: &mut dyn FnMut(&str) -> bool) -> Result<(), WorkTreeError> {
+        for replacing in &journal.written {
+            let path = self.tree.top.join(&replacing.path);
+            if !goes_on(&replacing.path) {
+                return Ok(());
+            }
+            match fs::rename(&replacing.from, &path) {
+                // It was done before the kill.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {}
+                done => done.map_err(WorkTreeError::file(path))?,
+            }
+        }
+        for deleting in &journal.deleted {
+            let path = self.tree.top.join(&deleting.path);
+            if !goes_on(&deleting.path) {
+                return Ok(());
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(WorkTreeError::file(path)(error)),
+                _ => {}
+            }
+        }
+        if !goes_on("index") {
+            return Ok(());
+        }
+        let lock = self.tree.index_lock();
+        fs::rename(&lock, &self.tree.index).map_err(WorkTreeError::file(&self.tree.index))?;
+        if goes_on("end") {
+            self.end();
+            self.remove_empty_folders(journal);
+        }
+        Ok(())
+    }
+
+    /// Nothing is left to do: the journal goes first.
+    fn end(&self) {
+        let _ = fs::remove_file(self.journal());
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    /// Git knows no empty folder; one that has something left is not removed.
+    fn remove_empty_folders(&self, journal: &Journal) {
+        let folders: std::collections::BTreeSet<_> =
+            journal.deleted.iter().filter_map(|it| Path::new(&it.path).parent()).collect();
+        for folder in folders.into_iter().filter(|path| !path.as_os_str().is_empty()) {
+            let _ = fs::remove_dir(self.tree.top.join(folder));
+        }
+    }
+
+    /// Brings to its end what somebody began who was killed.
+    fn finish_old(&self) -> Result<Option<Journal>, WorkTreeError> {
+        if !self.folder.exists() {
+            return Ok(None);
+        }
+        let found = fs::read(self.journal()).ok().and_then(|text| serde_json::from_slice::<Journal>(&text).ok());
+        let is_ours = self.holds_lock();
+        let mark = |path: &str| fs::read(self.tree.top.join(path)).ok().map(|bytes| Mark::of(&bytes));
+        match found {
+            // The index was written, and only the end is missing.
+            Some(journal) if self.is_new_index(&self.tree.index) => {
+                self.end();
+                self.remove_empty_folders(&journal);
+                Ok(Some(journal))
+            }
+            Some(mut journal)
+                if is_ours && journal.written.iter().all(|it| !it.from.exists() || mark(&it.path) == it.before) =>
+            {
+                // What somebody wrote anew since then is not ours to delete.
+                journal.deleted.retain(|it| mark(&it.path).is_none_or(|now| now == it.before));
+                self.carry_out(&journal, &mut |_| true)?;
+                Ok(Some(journal))
+            }
+            // Nothing was decided yet, or somebody went on by hand.
+            found => {
+                if is_ours {
+                    let _ = fs::remove_file(self.tree.index_lock());
+                }
+                let leftovers = found.iter().flat_map(|journal| &journal.written).map(|it| &it.from);
+                leftovers.for_each(|path| _ = fs::remove_file(path));
+                self.end();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the index' lock is a link to the new index.
+    fn holds_lock(&self) -> bool {
+        self.is_new_index(&self.tree.index_lock())
+    }
+
+    fn is_new_index(&self, path: &Path) -> bool {
+        let inode = |path: &Path| fs::symlink_metadata(path).ok().map(|it| (it.dev(), it.ino()));
+        inode(&self.new_index()).is_some_and(|own| inode(path) == Some(own))
+    }
+
+    /// Puts back what was there when something failed halfway.
+    fn undo(&self, changes: &Changes, journal: &Journal) {
+        for (written, replacing) in changes.written.iter().zip(&journal.written) {
+            let path = self.tree.top.join(&written.path);
+            if replacing.from.exists() {
+                let _ = fs::remove_file(&replacing.from);
+                continue;
+            }
+            let _ = match &written.before {
+                Some(bytes) => replacement(&path, bytes).map(|file| file.persist(&path).is_ok()).is_ok(),
+                None => fs::remove_file(&path).is_ok(),
+            };
+        }
+        for deleted in &changes.deleted {
+            let path = self.tree.top.join(&deleted.path);
+            if !path.exists() {
+                let _ = replacement(&path, &deleted.bytes).map(|file| file.persist(&path).is_ok());
+            }
+        }
+        if self.holds_lock() {
+            let _ = fs::remove_file(self.tree.index_lock());
+        }
+        self.end();
+    }
+}
+
+impl WorkTree {
+    /// Brings the changes into the index at `path`, a copy of the present one.
+    fn stage(&self, changes: &Changes, path: &Path) -> Result<(), WorkTreeError> {
+        if let Some(done) = self.repository.as_ref().and_then(|repository| repository.stage(changes, path)) {
+            return done;
+        }
+        let git = self.git.with_index(path);
+        if !path.exists() {
+            git.run(&["read-tree", "--empty"])?;
+        }
         let mut lines = Vec::new();
         let mut width = 40;
-        for Written { path, bytes, mode } in &changes.written {
+        for Written { path, bytes, mode, .. } in &changes.written {
             let blob = self.git.run_with(&["hash-object", "-w", &format!("--path={path}"), "--stdin"], bytes)?;
             let blob = String::from_utf8_lossy(&blob).trim().to_owned();
             width = blob.len();
             lines.extend_from_slice(format!("{mode} {blob}\t{path}\0").as_bytes());
         }
-        for (path, _) in &changes.deleted {
+        for Deleted { path, .. } in &changes.deleted {
             lines.extend_from_slice(format!("0 {}\t{path}\0", "0".repeat(width)).as_bytes());
         }
         git.run_with(&["update-index", "-z", "--index-info"], &lines)?;
-        Ok(file)
-    }
-
-    /// Takes the index' lock, with the new index as its content.
-    fn lock(&self, content: &Path) -> Result<PathBuf, WorkTreeError> {
-        let mut lock = self.index.clone().into_os_string();
-        lock.push(".lock");
-        let lock = PathBuf::from(lock);
-        match fs::hard_link(content, &lock) {
-            Ok(()) => Ok(lock),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(WorkTreeError::Locked(lock)),
-            Err(error) => Err(WorkTreeError::file(lock)(error)),
-        }
+        Ok(())
     }
 }
 
 /// A file beside `path` with the new content and the old one's permissions.
 pub(super) fn replacement(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, WorkTreeError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<NamedTempFile> {
+    let write = || -> io::Result<NamedTempFile> {
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".bb-").tempfile_in(folder)?;
         file.write_all(bytes)?;
@@ -123,34 +386,10 @@ pub(super) fn replacement(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Wo
 }
 
 /// A temporary file is for its owner only; a new ChangeLog is as readable as its folder.
-fn set_new_file_mode(file: &NamedTempFile) -> std::io::Result<()> {
+fn set_new_file_mode(file: &NamedTempFile) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-/// Puts back what was there when something fails halfway.
-struct Undo {
-    files: Vec<(PathBuf, Option<Vec<u8>>)>,
-    lock: Option<PathBuf>,
-}
-
-impl Undo {
-    fn keep(&mut self) {
-        self.files.clear();
-        self.lock = None;
-    }
-}
-
-impl Drop for Undo {
-    fn drop(&mut self) {
-        for (path, before) in self.files.drain(..) {
-            let _ = match before {
-                Some(bytes) => replacement(&path, &bytes).map(|file| file.persist(&path).is_ok()).is_ok(),
-                None => fs::remove_file(&path).is_ok(),
-            };
-        }
-        if let Some(lock) = self.lock.take() {
-            let _ = fs::remove_file(lock);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
