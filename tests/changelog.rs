@@ -112,6 +112,24 @@ fn git_merges_changelogs_by_the_driver_whatever_it_is_doing() {
 }
 
 #[test]
+fn a_driver_that_is_gone_is_a_failure_and_no_conflict() {
+    let repo = Repo::new();
+    let driver = repo.git(&["config", "merge.bb-changelog.driver"]);
+    let (_, arguments) = driver.trim().split_once(" changelog driver ").unwrap();
+    let gone = format!("bb-that-is-not-there changelog driver {arguments}");
+    repo.git(&["config", "merge.bb-changelog.driver", &gone]);
+    repo.git(&["checkout", "-qb", "topic"]);
+    repo.log(&entry(4, "Cid", "c.c: Theirs."));
+    repo.git(&["checkout", "-q", "main"]);
+    repo.log(&entry(5, "Ann", "a.c: Ours."));
+    let before = repo.read("ChangeLog");
+    assert!(!repo.try_git(&["merge", "-q", "topic"]));
+    assert_eq!(repo.read("ChangeLog"), before);
+    // Git gave up; it did not leave a merge in which theirs' entry is missing without a mark.
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
 fn only_what_both_changed_is_left_to_a_person() {
     let repo = Repo::new();
     repo.git(&["checkout", "-qb", "topic"]);
@@ -211,9 +229,8 @@ fn a_kill_leaves_what_was_or_what_should_be() {
         child.wait().unwrap();
         let text = repo.read("ChangeLog");
         assert!(text == before || text == after, "step {step}: {text}");
-        // A git that the kill orphaned works on an index of its own; only the lock of the last instant can be left.
-        let _ = fs::remove_file(repo.top.join(".git/index.lock"));
-        assert!(repo.bb(&[&args[..], &["--force"]].concat()).status.success(), "step {step}");
+        let again = repo.bb(&args);
+        assert!(again.status.success(), "step {step}: {}", String::from_utf8_lossy(&again.stderr));
         assert_eq!(
             (repo.read("ChangeLog"), Path::new(&repo.top).join("repo.ChangeLog").exists()),
             (after.clone(), false)

@@ -187,6 +187,22 @@ fn after_a_merge_it_goes_into_the_merge() {
 }
 
 #[test]
+fn after_a_merge_what_the_branch_wrote_into_the_changelog_is_folded_too() {
+    let repo = Repo::new();
+    repo.git(&["checkout", "-qb", "topic"]);
+    repo.commit(&[("ChangeLog", &format!("{ANN}\n{OLD}"))], "topic");
+    repo.git(&["checkout", "-q", "main"]);
+    repo.commit(&[("c.c", "int c;\n")], "main goes on");
+    repo.git(&["merge", "-q", "--no-edit", "topic"]);
+    let report = repo.fold(Then::Amend).unwrap();
+    assert_eq!((report.places[0].lifted, repo.git(&["show", "HEAD:ChangeLog"]).as_str()), (1, FOLDED));
+    assert_eq!(repo.git(&["log", "-1", "--format=%p"]).split_whitespace().count(), 2);
+    // Once more there is nothing to do.
+    repo.fold(Then::Amend).unwrap();
+    assert_eq!(repo.git(&["show", "HEAD:ChangeLog"]), FOLDED);
+}
+
+#[test]
 fn what_a_branch_wrote_into_the_changelog_is_folded_too() {
     let repo = Repo::new();
     repo.git(&["checkout", "-qb", "topic"]);

@@ -93,7 +93,12 @@ impl WorkTree {
         if !listing.unmerged.is_empty() {
             return Err(WorkTreeError::Unmerged(listing.unmerged.iter().cloned().collect()));
         }
-        let branch = self.merge_in_progress()?;
+        let in_progress = self.merge_in_progress()?;
+        let merging = in_progress.is_some();
+        let branch = match in_progress {
+            None if request.then == Then::Amend => self.merge_just_made()?,
+            other => other,
+        };
         let mut report = FoldReport {
             date: request.date.to_string(),
             places: Vec::new(),
@@ -130,11 +135,11 @@ impl WorkTree {
             names.extend(changes.written.iter().map(|it| it.path.as_str()));
             gone.extend(changes.deleted.iter().map(|it| it.path.as_str()));
         }
-        report.commit = self.commit(&names, &gone, request.then, branch.is_some())?;
+        report.commit = self.commit(&names, &gone, request.then, merging)?;
         Ok(report)
     }
 
-    /// The merge that is in progress, or was just made: its two sides and where they part.
+    /// The merge that is in progress: its two sides and where they part.
     fn merge_in_progress(&self) -> Result<Option<Sides>, WorkTreeError> {
         // Most of the time there is none, and a look at the file is cheaper than asking git.
         if !self.merge_head.exists() {
@@ -142,6 +147,19 @@ impl WorkTree {
         }
         let Some(theirs) = self.git.commit("MERGE_HEAD")? else { return Ok(None) };
         let Some(ours) = self.git.commit("HEAD")? else { return Ok(None) };
+        self.sides(ours, theirs)
+    }
+
+    /// The merge that HEAD is, if it is one of two.
+    fn merge_just_made(&self) -> Result<Option<Sides>, WorkTreeError> {
+        let said = self.git.ask(&["rev-parse", "--quiet", "--verify", "--end-of-options", "HEAD^3"])?;
+        let (None, Some(ours), Some(theirs)) = (said, self.git.commit("HEAD^1")?, self.git.commit("HEAD^2")?) else {
+            return Ok(None);
+        };
+        self.sides(ours, theirs)
+    }
+
+    fn sides(&self, ours: String, theirs: String) -> Result<Option<Sides>, WorkTreeError> {
         let bases = self.git.ask(&["merge-base", &ours, &theirs])?;
         let base = bases.map(|b| String::from_utf8_lossy(&b).trim().to_owned());
         Ok(base.map(|base| Sides { base, ours, theirs }))
