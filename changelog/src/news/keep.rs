@@ -133,7 +133,8 @@ fn bullets(text: &[u8], within: Range<usize>) -> Vec<Bullet> {
     }
     for bullet in &mut all {
         bullet.words = words(lines(&text[bullet.range.clone()]));
-        bullet.words.drain(..2);
+        // The mark and a blank; a bullet may say nothing.
+        bullet.words.drain(..bullet.words.len().min(2));
     }
     all
 }
