@@ -152,6 +152,11 @@ impl<'a> Entry<'a> {
         &self.bytes[blank_tail(self.bytes)..]
     }
 
+    /// Its first `len` bytes; `None` if they are not even its header.
+    pub(crate) fn up_to(&self, len: usize) -> Option<Self> {
+        (len >= self.header_len).then(|| Self { bytes: &self.bytes[..len.min(self.bytes.len())], ..*self })
+    }
+
     /// The date of its first header line.
     pub fn date(&self) -> HeaderDate {
         // An entry is only made where a date was read, so the fall-back is never seen.

@@ -94,9 +94,10 @@ impl Alignment {
         }
     }
 
-    /// Pairs what is left in stretches that have as many units on both sides, in order.
-    pub(super) fn by_order(&mut self) {
+    /// Pairs what is left in stretches that have as many units on both sides, in order; `counts` says which of the side's units can be meant.
+    pub(super) fn by_order(&mut self, counts: impl Fn(usize) -> bool) {
         for (b, s) in self.gaps() {
+            let s: Vec<usize> = s.filter(|&s| counts(s)).collect();
             if b.len() == s.len() {
                 for (b, s) in b.zip(s) {
                     self.pair(b, s);

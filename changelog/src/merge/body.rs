@@ -41,6 +41,24 @@ pub(super) fn join(above: &Entry<'_>, below: &Entry<'_>, end: LineEnd) -> Vec<u8
     out
 }
 
+/// What one side wrote above the text of an entry that the other has not, as an entry of its own. `None` if it changed more than that, or if
+/// what it wrote goes on with that text: words above its items, or an item that shares its words.
+pub(super) fn written_above<'a>(base: &Entry<'_>, side: &Entry<'a>) -> Option<Entry<'a>> {
+    if !same_header(base.header_bytes(), side.header_bytes()) {
+        return None;
+    }
+    let len = without_end(side.content()).strip_suffix(without_end(base.text()))?.len();
+    let above = side.up_to(len)?;
+    let text = above.text();
+    let on_its_own = !above.separator().is_empty() || {
+        let starts_item = |unit: &[u8]| trim(first_line(unit)).starts_with(b"*");
+        starts_item(base.text())
+            && Body::of(&above).units.last().is_some_and(|unit| starts_item(unit.text))
+            && trim_end(text).last() != Some(&b':')
+    };
+    (!text.is_empty() && text.ends_with(b"\n") && on_its_own).then_some(above)
+}
+
 fn end_line(out: &mut Vec<u8>, end: LineEnd) {
     if !out.ends_with(b"\n") {
         out.extend_from_slice(end.as_bytes());
@@ -129,8 +147,12 @@ impl<'a> From<Unit<'a>> for Placed<'a> {
 
 fn merged_units<'a>(base: &Body<'a>, ours: &Body<'a>, theirs: &Body<'a>) -> Option<Vec<Placed<'a>>> {
     let hasher = RandomState::new();
-    let of_ours = align(&base.units, &ours.units, &hasher);
-    let of_theirs = align(&base.units, &theirs.units, &hasher);
+    let mut of_ours = align(&base.units, &ours.units, &hasher);
+    let mut of_theirs = align(&base.units, &theirs.units, &hasher);
+    // A unit that both sides have and the base has not was added by both: it is no other wording of what they removed.
+    let (new_in_ours, new_in_theirs) = (unpaired(&of_ours, &ours.units), unpaired(&of_theirs, &theirs.units));
+    of_ours.by_order(|o| !new_in_theirs.contains(ours.units[o].text));
+    of_theirs.by_order(|t| !new_in_ours.contains(theirs.units[t].text));
     let (ours_added, theirs_added) = (added(&of_ours, &ours.units), added(&of_theirs, &theirs.units));
     let mut row = Vec::new();
     let mut place = Place::default();
@@ -159,8 +181,11 @@ fn align(base: &[Unit<'_>], side: &[Unit<'_>], hasher: &RandomState) -> Alignmen
     found.by_votes(|b| features(&base[b]), |s| features(&side[s]), |v| 2 * v.shared >= v.base_size.min(v.side_size));
     let head = |unit: &Unit<'_>| Some(hash_without_blanks(head_of(unit.text), hasher));
     found.by_key(|b| head(&base[b]), |s| head(&side[s]));
-    found.by_order();
     found
+}
+
+fn unpaired<'a>(alignment: &Alignment, units: &[Unit<'a>]) -> HashSet<&'a [u8]> {
+    units.iter().enumerate().filter(|(at, _)| alignment.base_of(*at).is_none()).map(|(_, unit)| unit.text).collect()
 }
 
 /// What names the unit: its first line up to the colon.

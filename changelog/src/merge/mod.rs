@@ -4,6 +4,7 @@
 mod align;
 mod body;
 mod entries;
+mod moved;
 mod text;
 
 use std::borrow::Cow;
