@@ -158,7 +158,8 @@ pub(crate) fn first_address(text: &[u8]) -> Option<(usize, usize)> {
     first_shown_address(&without_escaped(text))
 }
 
-fn first_shown_address(text: &[u8]) -> Option<(usize, usize)> {
+/// The same in a text that [`without_escaped`] has been through.
+pub(crate) fn first_shown_address(text: &[u8]) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(start) = memchr::memchr2(b'<', b'(', &text[from..]).map(|at| at + from) {
         if let Some(end) = address_end(text, start) {
