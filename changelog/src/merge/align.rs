@@ -39,6 +39,18 @@ impl Alignment {
         for _ in 0..ROUNDS {
             let mut found = false;
             for (b, s) in self.gaps() {
+                // Most of it is the same at both ends, and needs no table.
+                let same = |b: usize, s: usize| base(b).is_some_and(|key| Some(key) == side(s));
+                let shorter = b.len().min(s.len());
+                let below = (1..=shorter).take_while(|n| same(b.end - n, s.end - n)).count();
+                let above = (0..shorter - below).take_while(|n| same(b.start + n, s.start + n)).count();
+                (0..above).for_each(|n| self.pair(b.start + n, s.start + n));
+                (1..=below).for_each(|n| self.pair(b.end - n, s.end - n));
+                found |= above + below > 0;
+                let (b, s) = (b.start + above..b.end - below, s.start + above..s.end - below);
+                if b.is_empty() || s.is_empty() {
+                    continue;
+                }
                 let bases: Vec<Option<u64>> = b.clone().map(&base).collect();
                 let sides: Vec<Option<u64>> = s.clone().map(&side).collect();
                 for (x, y) in pairs_of(&bases, &sides) {
@@ -137,26 +149,13 @@ pub(super) struct Votes {
     pub(super) side_size: usize,
 }
 
-/// Pairs of equal keys that don't cross: what is equal at the bottom, then at the top, then the longest rising run of the rest.
+/// Pairs of equal keys that don't cross: the longest run of them that rises.
 fn pairs_of(bases: &[Option<u64>], sides: &[Option<u64>]) -> Vec<(usize, usize)> {
-    let same = |b: usize, s: usize| bases[b].is_some() && bases[b] == sides[s];
-    let shorter = bases.len().min(sides.len());
-    let bottom = (1..=shorter).take_while(|n| same(bases.len() - n, sides.len() - n)).count();
-    let top = (0..shorter - bottom).take_while(|&n| same(n, n)).count();
-    let (b_end, s_end) = (bases.len() - bottom, sides.len() - bottom);
-
-    let mut pairs: Vec<(usize, usize)> = (0..top).map(|n| (n, n)).collect();
-    if top < b_end && top < s_end {
-        let places = counted_from_bottom(&bases[top..b_end]);
-        let mut places: HashMap<(u64, u32), usize> = places.map(|(key, at)| (key, top + at)).collect();
-        let mut middle: Vec<_> = counted_from_bottom(&sides[top..s_end])
-            .filter_map(|(key, at)| Some((places.remove(&key)?, top + at)))
-            .collect();
-        middle.sort_unstable();
-        pairs.extend(rising(&middle));
-    }
-    pairs.extend((1..=bottom).rev().map(|n| (bases.len() - n, sides.len() - n)));
-    pairs
+    let mut places: HashMap<(u64, u32), usize> = counted_from_bottom(bases).collect();
+    let mut pairs: Vec<_> =
+        counted_from_bottom(sides).filter_map(|(key, at)| Some((places.remove(&key)?, at))).collect();
+    pairs.sort_unstable();
+    rising(&pairs)
 }
 
 /// Each key with how often it came before, from the bottom.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use super::align::Alignment;
-use super::{Markers, Output, Verdict, three_way};
+use super::{Markers, Output, Verdict, three_way, too_fine};
 use crate::lines::lines;
 
 /// Merges three texts line by line; what both changed differently is marked.
@@ -16,6 +16,39 @@ pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, 
 }
 
 fn by_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
+    let texts = [base, ours, theirs];
+    let above = common_lines(texts);
+    out.push(&base[..above]);
+    let rest = texts.map(|text| &text[above..]);
+    let below = common_lines_below(rest);
+    let [base, ours, theirs] = rest.map(|text| &text[..text.len() - below]);
+    by_changed_lines(base, ours, theirs, markers, out);
+    out.push(&rest[0][rest[0].len() - below..]);
+}
+
+/// How many bytes the lines at the start take that all three have.
+fn common_lines([base, ours, theirs]: [&[u8]; 3]) -> usize {
+    let same = base.iter().zip(ours).zip(theirs).take_while(|((b, o), t)| b == o && b == t).count();
+    memchr::memrchr(b'\n', &base[..same]).map_or(0, |at| at + 1)
+}
+
+/// How many bytes the lines at the end take that all three have, each with the line end above it.
+fn common_lines_below([base, ours, theirs]: [&[u8]; 3]) -> usize {
+    let backwards = base.iter().rev().zip(ours.iter().rev()).zip(theirs.iter().rev());
+    let same = backwards.take_while(|((b, o), t)| b == o && b == t).count();
+    let tail = &base[base.len() - same..];
+    memchr::memchr(b'\n', tail).map_or(0, |at| tail.len() - at - 1)
+}
+
+fn by_changed_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
+    let texts = [base, ours, theirs];
+    let count = |text: &[u8]| lines(text).count();
+    if texts.iter().any(|text| too_fine(count(text), text.len())) {
+        return match three_way(base, ours, theirs, |a, b| a == b) {
+            Verdict::Take(text) => out.push(text),
+            Verdict::Both => out.conflict(markers, ours, theirs),
+        };
+    }
     let (b, o, t): (Vec<_>, Vec<_>, Vec<_>) = (lines(base).collect(), lines(ours).collect(), lines(theirs).collect());
     let hasher = RandomState::new();
     let align = |side: &[&[u8]]| {
