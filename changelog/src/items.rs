@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::lines::{is_blank, is_space, lines, trim, trim_end, without_escaped};
+use crate::lines::{blank_head, is_blank, is_space, lines, trim, trim_end, without_escaped};
 
 /// One item of an entry: a `*` with what follows it, or a paragraph without.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,33 +27,42 @@ impl Item<'_> {
     }
 }
 
+/// The items of an entry's body, one after the other: an entry can have a million.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
 /// The items of an entry's body.
-pub(crate) fn items(body: &[u8]) -> Vec<Item<'_>> {
-    let mut found: Vec<Item<'_>> = Vec::new();
-    let (mut at, mut start, mut end) = (0, None, 0);
-    let mut blank_above = true;
-    for line in lines(body) {
-        let next = at + line.len();
-        if is_blank(line) {
-            blank_above = true;
-        } else {
-            let text = trim(line);
-            let begins = is_star(text) || (blank_above && !text.starts_with(b"("));
-            if begins || start.is_none() {
-                if let Some(start) = start {
-                    found.push(item(&body[start..end], start));
+pub(crate) fn items(body: &[u8]) -> Items<'_> {
+    Items { body, at: 0 }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let start = self.at + blank_head(&self.body[self.at..]);
+        let (mut at, mut end) = (start, start);
+        let mut blank_above = false;
+        for line in lines(&self.body[start..]) {
+            let next = at + line.len();
+            if is_blank(line) {
+                blank_above = true;
+            } else {
+                let text = trim(line);
+                if at > start && (is_star(text) || (blank_above && !text.starts_with(b"("))) {
+                    break;
                 }
-                start = Some(at);
+                end = next;
+                blank_above = false;
             }
-            end = next;
-            blank_above = false;
+            at = next;
         }
-        at = next;
+        self.at = at;
+        (start < end).then(|| item(&self.body[start..end], start))
     }
-    if let Some(start) = start {
-        found.push(item(&body[start..end], start));
-    }
-    found
 }
 
 fn is_star(text: &[u8]) -> bool {
@@ -313,7 +322,6 @@ mod tests {
     fn read(text: &str) -> Vec<(String, String, String)> {
         let join = |v: &[Vec<u8>]| String::from_utf8_lossy(&v.join(&b'|')).into_owned();
         items(text.as_bytes())
-            .iter()
             .map(|i| (join(&i.files), join(&i.functions), String::from_utf8_lossy(&i.words()).into_owned()))
             .collect()
     }
@@ -377,7 +385,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_has_items_that_cover_it(text in "[a-c*:(){},\\[\\]<> \t\n]{0,80}") {
-            let all = items(text.as_bytes());
+            let all: Vec<_> = items(text.as_bytes()).collect();
             let covered: usize = all.iter().map(|i| i.lines.iter().filter(|b| !b.is_ascii_whitespace()).count()).sum();
             prop_assert_eq!(covered, text.bytes().filter(|b| !b.is_ascii_whitespace()).count());
             for item in &all {

@@ -49,7 +49,7 @@ pub use fold::{
 pub use format::{Format, FormatError, detect};
 pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, FragmentType, PathKind, issue_of};
 pub use header::{Author, Header};
-pub use items::Item;
+pub use items::{Item, Items};
 pub use log::{ChangeLog, Entry};
 pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
 pub use place::Place;

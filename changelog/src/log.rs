@@ -3,7 +3,7 @@
 
 use crate::date::HeaderDate;
 use crate::header::{Header, header_len};
-use crate::items::{Item, items};
+use crate::items::{Items, items};
 use crate::lines::{blank_tail, lines, trim_end, without_blank_lines};
 
 /// A parsed GNU ChangeLog.
@@ -138,7 +138,7 @@ impl<'a> Entry<'a> {
     }
 
     /// What its body says, item by item.
-    pub fn items(&self) -> Vec<Item<'a>> {
+    pub fn items(&self) -> Items<'a> {
         items(self.body_bytes())
     }
 

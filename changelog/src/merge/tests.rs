@@ -380,3 +380,23 @@ fn an_entry_that_one_side_moved_is_changed_where_it_stands_now() {
     let (got, conflicts) = merged(&base, &ours, &both);
     assert_eq!((got.matches("C.").count(), conflicts), (1, 0), "{got}");
 }
+
+#[test]
+fn an_entry_of_a_great_many_items_is_merged() {
+    let items: String = (0..150_000).map(|n| format!("\t* file{n}.c: Do.\n")).collect();
+    let base = format!("2024-02-06  Ann  <a@x>\n\n{items}");
+    let ours = base.replace("file20.c: Do", "file20.c: Undo");
+    let theirs = base.replace("file149000.c: Do", "file149000.c: Redo");
+    clean(&base, &ours, &theirs, &ours.replace("file149000.c: Do", "file149000.c: Redo"));
+}
+
+#[test]
+fn what_is_hardly_a_letter_a_line_is_one_piece() {
+    let base = "\n".repeat(300_000);
+    let (ours, theirs) = (" \t\n".repeat(200_000), "\t\n".repeat(200_000));
+    let (got, conflicts) = merged(&base, &ours, &theirs);
+    assert_eq!((got, conflicts), (format!("<<<<<<< ours\n{ours}=======\n{theirs}>>>>>>> theirs\n"), 1));
+    let header = "2024-02-06  Ann  <a@x>\n\n";
+    let [base, ours, theirs] = ["(b\n", "(o\n", "(t\n"].map(|line| header.to_owned() + &line.repeat(200_000));
+    assert_eq!(merged(&base, &ours, &theirs).1, 1);
+}
