@@ -23,10 +23,12 @@ pub(super) fn merge(
     let (of_ours, of_theirs) = (align(base, ours, &hasher), align(base, theirs, &hasher));
     let moved = Moved::find(base, (ours, &of_ours), (theirs, &of_theirs), &hasher);
     let merge = Merge { of_ours, of_theirs, moved, base, ours, theirs, options };
-    text::merge(base.preamble(), ours.preamble(), theirs.preamble(), &options.markers, out);
+    let only_preamble = [base, ours, theirs].iter().all(|log| log.preamble().len() == log.bytes().len());
+    let merge_preamble = if only_preamble { text::merge_last } else { text::merge };
+    merge_preamble(base.preamble(), ours.preamble(), theirs.preamble(), &options.markers, out);
     merge.entries(&hasher, out);
     let mut trailer = Output { bytes: Vec::new(), end: out.end, conflicts: 0 };
-    text::merge(base.trailer(), ours.trailer(), theirs.trailer(), &options.markers, &mut trailer);
+    text::merge_last(base.trailer(), ours.trailer(), theirs.trailer(), &options.markers, &mut trailer);
     if !trailer.bytes.is_empty() && ours.trailer().is_empty() && !out.bytes.is_empty() {
         out.end_line();
         if crate::lines::blank_tail(&out.bytes) == out.bytes.len() {

@@ -400,3 +400,14 @@ fn what_is_hardly_a_letter_a_line_is_one_piece() {
     let [base, ours, theirs] = ["(b\n", "(o\n", "(t\n"].map(|line| header.to_owned() + &line.repeat(200_000));
     assert_eq!(merged(&base, &ours, &theirs).1, 1);
 }
+
+#[test]
+fn a_missing_last_line_end_is_no_disagreement() {
+    let end = "\x0c\nLocal Variables:\nmode: change-log\nEnd:\n";
+    let with = |end: &str| with_old(&[]) + "\n" + end;
+    clean(&with_old(&[]), &with(end.trim_end()), &with(end), &with(end.trim_end()));
+    let theirs = end.replace("End:", "coding: utf-8\nEnd:\n;; more");
+    clean(&with(end), &with(end.trim_end()), &with(&theirs), &with(theirs.trim_end()));
+    clean("a\nb\n", "a\nb", "a\nb\nc\n", "a\nb\nc");
+    clean("a\nb", "a\nb\nc\n", "z\na\nb\n", "z\na\nb\nc\n");
+}

@@ -15,6 +15,20 @@ pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, 
     }
 }
 
+/// Merges what the files end with: the end of the last line is as ours has it, and nothing to disagree on.
+pub(super) fn merge_last(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
+    let end = out.end;
+    let whole = |text: &[u8]| -> Vec<u8> {
+        let open = !text.is_empty() && !text.ends_with(b"\n");
+        [text, if open { end.as_bytes() } else { b"" }].concat()
+    };
+    let before = out.conflicts;
+    merge(&whole(base), &whole(ours), &whole(theirs), markers, out);
+    if !ours.is_empty() && !ours.ends_with(b"\n") && out.conflicts == before {
+        out.cut_line_end();
+    }
+}
+
 fn by_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
     let texts = [base, ours, theirs];
     let above = common_lines(texts);
