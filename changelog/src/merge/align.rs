@@ -1,6 +1,7 @@
 //! Which unit of one version is which unit of another: pairs that never cross, found by keys (equal, alike, same head) from the
 //! strictest to the laxest, each only between the pairs already found. n log n in the number of units, whatever they are.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -51,10 +52,8 @@ impl Alignment {
                 if b.is_empty() || s.is_empty() {
                     continue;
                 }
-                let bases: Vec<Option<u64>> = b.clone().map(&base).collect();
-                let sides: Vec<Option<u64>> = s.clone().map(&side).collect();
-                for (x, y) in pairs_of(&bases, &sides) {
-                    self.pair(b.start + x, s.start + y);
+                for (x, y) in pairs_of(keyed(b, &base), keyed(s, &side)) {
+                    self.pair(x, y);
                     found = true;
                 }
             }
@@ -149,23 +148,30 @@ pub(super) struct Votes {
     pub(super) side_size: usize,
 }
 
-/// Pairs of equal keys that don't cross: the longest run of them that rises.
-fn pairs_of(bases: &[Option<u64>], sides: &[Option<u64>]) -> Vec<(usize, usize)> {
-    let mut places: HashMap<(u64, u32), usize> = counted_from_bottom(bases).collect();
-    let mut pairs: Vec<_> =
-        counted_from_bottom(sides).filter_map(|(key, at)| Some((places.remove(&key)?, at))).collect();
-    pairs.sort_unstable();
-    rising(&pairs)
+/// Units that have a key, each with it: by key, those of one key from the bottom. Sorted, they take less room than a table would.
+fn keyed(units: Range<usize>, key: impl Fn(usize) -> Option<u64>) -> Vec<(u64, Reverse<u32>)> {
+    let mut found: Vec<_> = units.filter_map(|at| Some((key(at)?, Reverse(u32::try_from(at).ok()?)))).collect();
+    found.sort_unstable();
+    found
 }
 
-/// Each key with how often it came before, from the bottom.
-fn counted_from_bottom(keys: &[Option<u64>]) -> impl Iterator<Item = ((u64, u32), usize)> + '_ {
-    let mut seen: HashMap<u64, u32> = HashMap::new();
-    keys.iter().enumerate().rev().filter_map(move |(at, key)| {
-        let n = seen.entry((*key)?).or_default();
-        *n += 1;
-        Some((((*key)?, *n), at))
-    })
+/// Pairs of equal keys that don't cross: the longest run of them that rises.
+fn pairs_of(bases: Vec<(u64, Reverse<u32>)>, sides: Vec<(u64, Reverse<u32>)>) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    let (mut b, mut s) = (0, 0);
+    while let (Some(base), Some(side)) = (bases.get(b), sides.get(s)) {
+        match base.0.cmp(&side.0) {
+            Ordering::Less => b += 1,
+            Ordering::Greater => s += 1,
+            Ordering::Equal => {
+                pairs.push((base.1.0 as usize, side.1.0 as usize));
+                (b, s) = (b + 1, s + 1);
+            }
+        }
+    }
+    drop((bases, sides));
+    pairs.sort_unstable();
+    rising(&pairs)
 }
 
 /// The longest run of pairs, sorted by the first, that also rises in the second.

@@ -58,16 +58,13 @@ fn by_changed_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, 
     let texts = [base, ours, theirs];
     let count = |text: &[u8]| lines(text).count();
     if texts.iter().any(|text| too_fine(count(text), text.len())) {
-        return match three_way(base, ours, theirs, |a, b| a == b) {
-            Verdict::Take(text) => out.push(text),
-            Verdict::Both => out.conflict(markers, ours, theirs),
-        };
+        return hunk(base, ours, theirs, markers, out);
     }
-    let (b, o, t): (Vec<_>, Vec<_>, Vec<_>) = (lines(base).collect(), lines(ours).collect(), lines(theirs).collect());
+    let [b, o, t] = texts.map(Lines::of);
     let hasher = RandomState::new();
-    let align = |side: &[&[u8]]| {
+    let align = |side: &Lines<'_>| {
         let mut alignment = Alignment::new(b.len(), side.len());
-        alignment.by_key(|i| Some(hasher.hash_one(b[i])), |i| Some(hasher.hash_one(side[i])));
+        alignment.by_key(|i| Some(hasher.hash_one(b.line(i))), |i| Some(hasher.hash_one(side.line(i))));
         alignment
     };
     let (of_ours, of_theirs) = (align(&o), align(&t));
@@ -75,24 +72,47 @@ fn by_changed_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, 
     let (mut last_b, mut last_o, mut last_t) = (0, 0, 0);
     let common = (0..b.len()).filter_map(|i| Some((i, of_ours.side_of(i)?, of_theirs.side_of(i)?)));
     for (at_b, at_o, at_t) in common.chain([(b.len(), o.len(), t.len())]) {
-        hunk(&b[last_b..at_b], (&o, last_o..at_o), (&t, last_t..at_t), markers, out);
-        if let Some(line) = o.get(at_o) {
-            out.push(line);
+        hunk(b.lines(last_b..at_b), o.lines(last_o..at_o), t.lines(last_t..at_t), markers, out);
+        if at_o < o.len() {
+            out.push(o.line(at_o));
         }
         (last_b, last_o, last_t) = (at_b + 1, at_o + 1, at_t + 1);
     }
 }
 
-fn hunk(
-    base: &[&[u8]],
-    (ours, o): (&[&[u8]], Range<usize>),
-    (theirs, t): (&[&[u8]], Range<usize>),
-    markers: &Markers,
-    out: &mut Output,
-) {
-    let (base, ours, theirs) = (base.concat(), ours[o].concat(), theirs[t].concat());
-    match three_way(&base, &ours, &theirs, |a, b| a == b) {
+/// A text and where its lines end.
+struct Lines<'a> {
+    text: &'a [u8],
+    ends: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        let mut at = 0;
+        let end = |line: &[u8]| {
+            at += line.len();
+            at
+        };
+        Self { text, ends: lines(text).map(end).collect() }
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn line(&self, at: usize) -> &'a [u8] {
+        self.lines(at..at + 1)
+    }
+
+    fn lines(&self, which: Range<usize>) -> &'a [u8] {
+        let start = |at: usize| at.checked_sub(1).map_or(0, |above| self.ends[above]);
+        &self.text[start(which.start)..start(which.end)]
+    }
+}
+
+fn hunk(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
+    match three_way(base, ours, theirs, |a, b| a == b) {
         Verdict::Take(text) => out.push(text),
-        Verdict::Both => out.conflict(markers, &ours, &theirs),
+        Verdict::Both => out.conflict(markers, ours, theirs),
     }
 }
