@@ -57,7 +57,8 @@ fn common_lines_below([base, ours, theirs]: [&[u8]; 3]) -> usize {
 fn by_changed_lines(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {
     let texts = [base, ours, theirs];
     let count = |text: &[u8]| lines(text).count();
-    if texts.iter().any(|text| too_fine(count(text), text.len())) {
+    // With one of them empty there is no line that all have.
+    if texts.iter().any(|text| text.is_empty() || too_fine(count(text), text.len())) {
         return hunk(base, ours, theirs, markers, out);
     }
     let [b, o, t] = texts.map(Lines::of);
