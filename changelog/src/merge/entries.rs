@@ -26,9 +26,9 @@ pub(super) fn merge(
     let only_preamble = [base, ours, theirs].iter().all(|log| log.preamble().len() == log.bytes().len());
     let merge_preamble = if only_preamble { text::merge_last } else { text::merge };
     merge_preamble(base.preamble(), ours.preamble(), theirs.preamble(), &options.markers, out);
-    merge.entries(&hasher, out);
     let mut trailer = Output { bytes: Vec::new(), end: out.end, conflicts: 0 };
     text::merge_last(base.trailer(), ours.trailer(), theirs.trailer(), &options.markers, &mut trailer);
+    merge.entries(!trailer.bytes.is_empty(), &hasher, out);
     if !trailer.bytes.is_empty() && ours.trailer().is_empty() && !out.bytes.is_empty() {
         out.end_line();
         if crate::lines::blank_tail(&out.bytes) == out.bytes.len() {
@@ -126,7 +126,7 @@ impl PieceText<'_> {
 }
 
 impl<'a> Merge<'a> {
-    fn entries(&self, hasher: &RandomState, out: &mut Output) {
+    fn entries(&self, trailer_follows: bool, hasher: &RandomState, out: &mut Output) {
         let ours = self.added(Side::Ours);
         let mut copies = Copies::of(&ours, hasher);
         let theirs: Vec<Added<'a>> =
@@ -161,7 +161,7 @@ impl<'a> Merge<'a> {
         }
         self.place(&mut place, &mut writer);
         let end = if self.ours.bytes().is_empty() { self.theirs } else { self.ours };
-        writer.finish(end, self.trailer_follows());
+        writer.finish(end, trailer_follows);
     }
 
     /// The entries that a side added, from the top.
@@ -180,10 +180,6 @@ impl<'a> Merge<'a> {
             }
         }
         found
-    }
-
-    fn trailer_follows(&self) -> bool {
-        [self.ours, self.theirs].iter().any(|log| !log.trailer().is_empty())
     }
 
     fn fate(&self, b: usize, out: &Output) -> Fate<'a> {

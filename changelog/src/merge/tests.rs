@@ -409,5 +409,10 @@ fn a_missing_last_line_end_is_no_disagreement() {
     let theirs = end.replace("End:", "coding: utf-8\nEnd:\n;; more");
     clean(&with(end), &with(end.trim_end()), &with(&theirs), &with(theirs.trim_end()));
     clean("a\nb\n", "a\nb", "a\nb\nc\n", "a\nb\nc");
+    // Nor are the blank lines above a trailer that ours took away.
+    let newer = e(7, "Cid", "c.c: C.") + "\n";
+    clean(&with(end), &with_old(&[]), &(newer.clone() + &with(end)), &(newer.clone() + &with_old(&[])));
+    let open = with_old(&[]);
+    clean(&with(end), open.trim_end(), &(newer.clone() + &with(end)), &(newer + open.trim_end()));
     clean("a\nb", "a\nb\nc\n", "z\na\nb\n", "z\na\nb\nc\n");
 }
