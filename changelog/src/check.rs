@@ -76,11 +76,14 @@ fn check_header(path: &[u8], bytes: &[u8], entry: &Entry<'_>, found: &mut Vec<Co
 
 fn check_items(fragment: &Fragment<'_>, entry: &Entry<'_>, changed: Option<&[&[u8]]>, found: &mut Vec<Complaint>) {
     let body = entry.offset() + entry.header_bytes().len();
-    let items = entry.items();
-    for (n, item) in items.iter().enumerate() {
-        // An item without words is "as the next one that has some".
-        let speaks = |i: &Item<'_>| !i.words().is_empty();
-        if !speaks(item) && !items[n + 1..].iter().any(|i| !i.files.is_empty() && speaks(i)) {
+    let speaks = |i: &Item<'_>| !i.words().is_empty();
+    // An item without words is "as the next one that has some".
+    let last = entry.items().filter(|i| !i.files.is_empty() && speaks(i)).map(|i| i.offset).last();
+    for item in entry.items() {
+        if found.len() >= MOST {
+            return;
+        }
+        if !speaks(&item) && last.is_none_or(|last| last <= item.offset) {
             let star = item.lines.iter().position(|&b| b == b'*').unwrap_or(0);
             found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + star, Problem::NoWords));
         }
@@ -88,7 +91,7 @@ fn check_items(fragment: &Fragment<'_>, entry: &Entry<'_>, changed: Option<&[&[u
             let patterns = expand_braces(file);
             let is_changed = |p: &Vec<u8>| changed.is_some_and(|c| c.iter().any(|path| names(p, path)));
             if !patterns.iter().all(is_changed) {
-                let place = memchr::memmem::find(item.lines, file).unwrap_or(0);
+                let place = memchr::memmem::find(item.lines, file.as_slice()).unwrap_or(0);
                 let problem = Problem::NotInDiff { file: lossy(file) };
                 found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + place, problem));
             }
@@ -180,6 +183,15 @@ mod tests {
             checked("2024-02-10  A  <a@x>\n\n\t* a.c: X.\n\t* b.c:\n", &["a.c", "b.c"]),
             ["f:4:2: nothing is said of this file"]
         );
+    }
+
+    #[test]
+    fn a_great_many_items_are_checked_one_by_one() {
+        let silent = "\t* a.c:\n".repeat(200_000);
+        let found = checked(&format!("2024-02-10  A  <a@x>\n\n{silent}"), &["a.c"]);
+        assert_eq!((found.len(), found[0].as_str()), (MOST, "f:3:2: nothing is said of this file"));
+        let told = format!("2024-02-10  A  <a@x>\n\n{silent}\t* b.c: Same.\n");
+        assert_eq!(checked(&told, &["a.c", "b.c"]), Vec::<String>::new());
     }
 
     #[test]

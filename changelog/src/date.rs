@@ -69,7 +69,8 @@ fn iso(line: &[u8]) -> Option<HeaderDate> {
     s.byte(b'-')?;
     let day = s.digits_or_open()?;
     let mut at = s.at;
-    let time = s.iso_time();
+    // What only starts like a time is the author's.
+    let time = s.iso_time().filter(|_| ends_word(line, s.at));
     if time.is_some() {
         at = s.at;
     }
@@ -96,11 +97,16 @@ fn ctime(line: &[u8]) -> Option<HeaderDate> {
             s.year()?
         }
     };
-    ends_word(line, s.at).then(|| HeaderDate {
+    // Git writes the zone after the year.
+    let mut len = s.at;
+    if time.is_some() && s.blanks().is_some() && s.numeric_zone().is_some() && ends_word(line, s.at) {
+        len = s.at;
+    }
+    ends_word(line, len).then(|| HeaderDate {
         day: civil(Some(year), Some(month), Some(day)),
         time,
         style: DateStyle::Ctime,
-        len: s.at,
+        len,
     })
 }
 
@@ -184,9 +190,9 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
-    /// One or two digits, or `??`.
+    /// One or two digits, or with `?` for those that nobody knew: `??`, `2?`.
     fn digits_or_open(&mut self) -> Option<Option<i16>> {
-        if self.rest().starts_with(b"??") {
+        if let Some([b'?' | b'0'..=b'9', b'?']) = self.rest().first_chunk() {
             self.at += 2;
             return Some(None);
         }
@@ -229,7 +235,7 @@ impl<'a> Scan<'a> {
         Time::new(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, i8::try_from(second.min(59)).ok()?, 0).ok()
     }
 
-    /// A time after an ISO date, with its zone: ` 02:37`, `T02:37:11Z`, ` 02:37 +0100`.
+    /// A time after an ISO date, with its zone: ` 02:37`, `T02:37:11Z`, ` 02:37 +0100`, ` 02:37-EDT`.
     fn iso_time(&mut self) -> Option<Time> {
         if self.byte(b'T').is_none() {
             self.blanks()?;
@@ -238,6 +244,14 @@ impl<'a> Scan<'a> {
         let end = self.at;
         if self.byte(b'Z').is_some() {
             return Some(time);
+        }
+        if self.byte(b'-').is_some() {
+            let n = self.rest().iter().take_while(|b| b.is_ascii_uppercase()).count();
+            if n > 0 {
+                self.at += n;
+                return Some(time);
+            }
+            self.at = end;
         }
         // Without a blank `+01:00`, with one `+0100`; a word could as well be the author.
         let _ = self.blanks();
@@ -264,13 +278,17 @@ impl<'a> Scan<'a> {
         found
     }
 
-    /// Any word, or `±hhmm`.
+    /// Any word, perhaps in brackets, or `±hhmm`.
     fn zone(&mut self) -> Option<()> {
         if self.numeric_zone().is_some() {
             return Some(());
         }
+        let bracket = self.byte(b'(');
         let n = self.rest().iter().take_while(|b| b.is_ascii_alphanumeric()).count();
         self.at += n;
+        if bracket.is_some() {
+            self.byte(b')')?;
+        }
         (n > 0).then_some(())
     }
 }
@@ -297,11 +315,17 @@ mod tests {
             ("2022-08-25", "2022-08-25", None, Iso, 10),
             ("1997-09-15 02:37  U D", "1997-09-15", Some("02:37:00"), Iso, 16),
             ("1997-09-15 02:37 +0100  U D", "1997-09-15", Some("02:37:00"), Iso, 22),
+            ("1997-09-15 02:37-EDT U D", "1997-09-15", Some("02:37:00"), Iso, 20),
+            ("1997-09-15 02:37-0500 U D", "1997-09-15", Some("02:37:00"), Iso, 21),
+            ("1997-09-15 02:37am U D", "1997-09-15", None, Iso, 10),
+            ("1997-09-2?  U D", "unknown", None, Iso, 10),
+            ("Wed Feb 24 05:27:44 (UTC) 1999 S A", "1999-02-24", Some("05:27:44"), Ctime, 30),
             ("2009-18-02  D K", "unknown", None, Iso, 10),
             ("2012-08-??  F V", "unknown", None, Iso, 10),
             ("Sun Jul 29 20:02:41 2007  B W", "2007-07-29", Some("20:02:41"), Ctime, 24),
             ("Thu Mar  1 01:02:03 2001  B W", "2001-03-01", Some("01:02:03"), Ctime, 24),
             ("Wed Feb 24 05:27:44 CST 1999 S A", "1999-02-24", Some("05:27:44"), Ctime, 28),
+            ("Tue Nov 20 15:59:55 2007 +0100 T J", "2007-11-20", Some("15:59:55"), Ctime, 30),
             ("Sat,  6 May 2000 13:31:34 +0200 P M", "2000-05-06", Some("13:31:34"), Mail, 31),
             ("Mon, 17 Nov 1997 Michael", "1997-11-17", None, Mail, 16),
             ("11 Feb 1998  Andy", "1998-02-11", None, DayMonthYear, 11),

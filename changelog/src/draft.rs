@@ -111,7 +111,7 @@ mod tests {
         let text = draft.gnu(Date::constant(2024, 3, 5));
         assert_eq!(text, want);
         let log = ChangeLog::parse(text.as_bytes());
-        assert_eq!(log.entry(0).unwrap().items()[0].functions, [b"main".to_vec(), b"hello".to_vec()]);
+        assert_eq!(log.entry(0).unwrap().items().next().unwrap().functions, [b"main".to_vec(), b"hello".to_vec()]);
         assert_eq!(draft.text(), "Say hello to whoever starts the program for the first time.\n");
     }
 }

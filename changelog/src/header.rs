@@ -1,7 +1,7 @@
 //! Headers of entries: who, when, and what was noted after the address. Borrows; never changes a byte.
 
 use crate::date::HeaderDate;
-use crate::lines::{is_blank, is_space, lines, trim, trim_end};
+use crate::lines::{is_blank, is_space, lines, trim, trim_end, without_escaped};
 
 /// The header of an entry: its lines, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +68,9 @@ fn is_author_line(line: &[u8]) -> bool {
     if matches!(text[0], b'*' | b'(' | b'-' | b'+' | b'[') {
         return false;
     }
-    match last_address(text) {
-        Some((start, end)) => end == text.len() && !text[..start].contains(&b':'),
+    let shown = without_escaped(text);
+    match last_shown_address(&shown) {
+        Some((start, end)) => end == shown.len() && !shown[..start].contains(&b':'),
         None => false,
     }
 }
@@ -81,49 +82,84 @@ pub(crate) fn same_header(a: &[u8], b: &[u8]) -> bool {
 
 /// Authors and note of what follows a date.
 fn authors_of(text: &[u8]) -> (Vec<Author<'_>>, Option<&[u8]>) {
-    let mut rest = trim(text);
-    rest = trim(rest.strip_prefix(b":").unwrap_or(rest));
-    let mut authors = Vec::new();
-    while let Some((start, end)) = first_address(rest) {
-        authors.push(Author { name: without_joiner(trim_end(&rest[..start])), address: Some(&rest[start..end]) });
-        rest = trim(&rest[end..]);
+    let shown = without_escaped(text);
+    let mut rest = Part { text, shown: &shown }.trimmed();
+    if rest.shown.starts_with(b":") {
+        rest = rest.from(1).trimmed();
     }
-    if rest.is_empty() {
+    let mut authors = Vec::new();
+    while let Some((start, end)) = first_shown_address(rest.shown) {
+        let name = rest.up_to(start).trimmed().without_joiner();
+        authors.push(Author { name: name.text, address: Some(&rest.text[start..end]) });
+        rest = rest.from(end).trimmed();
+    }
+    if rest.text.is_empty() {
         return (authors, None);
     }
     if !authors.is_empty() {
-        let name = without_joiner(rest);
-        if name.len() == rest.len() {
-            return (authors, Some(rest));
+        let name = rest.without_joiner();
+        if name.text.len() == rest.text.len() {
+            return (authors, Some(rest.text));
         }
         rest = name;
     }
-    let (name, note) = without_note(rest);
+    let (name, note) = rest.without_note();
     if !name.is_empty() {
         authors.push(Author { name, address: None });
     }
     (authors, note)
 }
 
-/// `A B (tiny change)` without an address: name and note.
-fn without_note(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match (text.last(), memchr::memrchr(b'(', text)) {
-        (Some(b')'), Some(at)) => (trim_end(&text[..at]), Some(&text[at..])),
-        _ => (text, None),
-    }
+/// A part of a header, and the same part with what is not to be read hidden.
+#[derive(Clone, Copy)]
+struct Part<'a, 's> {
+    text: &'a [u8],
+    shown: &'s [u8],
 }
 
-/// What joins two authors on one line, dropped from the front of the second.
-fn without_joiner(mut text: &[u8]) -> &[u8] {
-    const JOINERS: [&[u8]; 5] = [b",", b"/", b"&", b";", b"and "];
-    while let Some(rest) = JOINERS.into_iter().find_map(|j| text.strip_prefix(j)) {
-        text = trim(rest);
+impl<'a> Part<'a, '_> {
+    fn from(self, at: usize) -> Self {
+        Self { text: &self.text[at..], shown: &self.shown[at..] }
     }
-    text
+
+    fn up_to(self, at: usize) -> Self {
+        Self { text: &self.text[..at], shown: &self.shown[..at] }
+    }
+
+    fn trimmed(self) -> Self {
+        let part = self.up_to(trim_end(self.shown).len());
+        part.from(part.shown.len() - trim(part.shown).len())
+    }
+
+    /// Drops what joins two authors on one line from the front of the second.
+    fn without_joiner(mut self) -> Self {
+        const JOINERS: [&[u8]; 5] = [b",", b"/", b"&", b";", b"and"];
+        while let Some(joiner) = JOINERS.into_iter().find(|j| self.shown.starts_with(j)) {
+            let rest = self.from(joiner.len());
+            if joiner == b"and" && rest.shown.first().is_some_and(|&b| !is_space(b)) {
+                break;
+            }
+            self = rest.trimmed();
+        }
+        self
+    }
+
+    /// `A B (tiny change)` without an address: name and note.
+    fn without_note(self) -> (&'a [u8], Option<&'a [u8]>) {
+        match (self.shown.last(), memchr::memrchr(b'(', self.shown)) {
+            (Some(b')'), Some(at)) => (trim_end(&self.text[..at]), Some(&self.text[at..])),
+            _ => (self.text, None),
+        }
+    }
 }
 
 /// The first `<…>`, or `(…)` that has an `@` or ` at ` in it.
 pub(crate) fn first_address(text: &[u8]) -> Option<(usize, usize)> {
+    first_shown_address(&without_escaped(text))
+}
+
+/// The same in a text that [`without_escaped`] has been through.
+pub(crate) fn first_shown_address(text: &[u8]) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(start) = memchr::memchr2(b'<', b'(', &text[from..]).map(|at| at + from) {
         if let Some(end) = address_end(text, start) {
@@ -134,7 +170,7 @@ pub(crate) fn first_address(text: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-fn last_address(text: &[u8]) -> Option<(usize, usize)> {
+fn last_shown_address(text: &[u8]) -> Option<(usize, usize)> {
     let start = memchr::memrchr2(b'<', b'(', text)?;
     address_end(text, start).map(|end| (start, end))
 }
@@ -148,7 +184,8 @@ fn address_end(text: &[u8], start: usize) -> Option<usize> {
     let end = start + memchr::memchr(close, near)? + 1;
     let inside = &text[start + 1..end - 1];
     let is_address = match text[start] {
-        b'<' => !inside.is_empty(),
+        // An address that never closes ends where the next begins.
+        b'<' => !inside.is_empty() && !inside.contains(&b'<'),
         _ => inside.contains(&b'@') || inside.windows(4).any(|w| w == b" at "),
     };
     is_address.then_some(end)
@@ -186,6 +223,11 @@ mod tests {
             ("2014-10-18  E H  <e@e> / K I  <k@k>\n", &[("E H", "<e@e>"), ("K I", "<k@k>")], None),
             ("2014-10-18  E H  <e@e> and K I\n", &[("E H", "<e@e>"), ("K I", "")], None),
             ("2014-10-18  P R (tiny change)\n", &[("P R", "")], Some("(tiny change)")),
+            ("2014-10-18  E H  <e@e> and\n\tK I  <k@k>\n", &[("E H", "<e@e>"), ("K I", "<k@k>")], None),
+            ("2014-10-18  And Y  <a@y>, andy  <b@y>\n", &[("And Y", "<a@y>"), ("andy", "<b@y>")], None),
+            ("2014-10-18  half <a@b, E H  <e@e>\n", &[("half <a@b, E H", "<e@e>")], None),
+            ("1998-12-01  M (\u{1b}$BB<(@\u{1b}(B) <m@s>\n", &[("M (\u{1b}$BB<(@\u{1b}(B)", "<m@s>")], None),
+            ("1998-12-01  m@s (\u{1b}$B@>, (\u{1b}(B / K)\n", &[("m@s", "")], Some("(\u{1b}$B@>, (\u{1b}(B / K)")),
             ("2014-10-18  half <a@b\n", &[("half <a@b", "")], None),
         ];
         for (text, authors, note) in cases {

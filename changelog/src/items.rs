@@ -1,6 +1,8 @@
 //! What an entry's text says: items, each with the files and functions that it names. Text that fits no rule stays text.
 
-use crate::lines::{is_blank, is_space, lines, trim, trim_end};
+use std::ops::Range;
+
+use crate::lines::{blank_head, is_blank, is_space, lines, trim, trim_end, without_escaped};
 
 /// One item of an entry: a `*` with what follows it, or a paragraph without.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,33 +27,42 @@ impl Item<'_> {
     }
 }
 
+/// The items of an entry's body, one after the other: an entry can have a million.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
 /// The items of an entry's body.
-pub(crate) fn items(body: &[u8]) -> Vec<Item<'_>> {
-    let mut found: Vec<Item<'_>> = Vec::new();
-    let (mut at, mut start, mut end) = (0, None, 0);
-    let mut blank_above = true;
-    for line in lines(body) {
-        let next = at + line.len();
-        if is_blank(line) {
-            blank_above = true;
-        } else {
-            let text = trim(line);
-            let begins = is_star(text) || (blank_above && !text.starts_with(b"("));
-            if begins || start.is_none() {
-                if let Some(start) = start {
-                    found.push(item(&body[start..end], start));
+pub(crate) fn items(body: &[u8]) -> Items<'_> {
+    Items { body, at: 0 }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let start = self.at + blank_head(&self.body[self.at..]);
+        let (mut at, mut end) = (start, start);
+        let mut blank_above = false;
+        for line in lines(&self.body[start..]) {
+            let next = at + line.len();
+            if is_blank(line) {
+                blank_above = true;
+            } else {
+                let text = trim(line);
+                if at > start && (is_star(text) || (blank_above && !text.starts_with(b"("))) {
+                    break;
                 }
-                start = Some(at);
+                end = next;
+                blank_above = false;
             }
-            end = next;
-            blank_above = false;
+            at = next;
         }
-        at = next;
+        self.at = at;
+        (start < end).then(|| item(&self.body[start..end], start))
     }
-    if let Some(start) = start {
-        found.push(item(&body[start..end], start));
-    }
-    found
 }
 
 fn is_star(text: &[u8]) -> bool {
@@ -65,6 +76,8 @@ fn item(text: &[u8], offset: usize) -> Item<'_> {
         return item;
     }
     item.words = star + 1;
+    let shown = without_escaped(text);
+    let text = Text { text, shown: &shown };
     let Some((files, mut at)) = files_at(text, star + 1) else { return item };
     item.files = files;
     item.words = at;
@@ -80,7 +93,7 @@ fn item(text: &[u8], offset: usize) -> Item<'_> {
                 item.files.extend(more);
                 (at, item.words) = (next, next);
             }
-            None if text.get(at) == Some(&b':') => {
+            None if text.shown.get(at) == Some(&b':') => {
                 at += 1;
                 item.words = at;
                 break;
@@ -90,9 +103,9 @@ fn item(text: &[u8], offset: usize) -> Item<'_> {
     }
     // Further lines that start with a list of functions. A text full of open brackets has none, and is not searched to its end each time.
     let mut failures = 0;
-    for (line_start, line) in offsets(text, at) {
+    for (line_start, line) in offsets(text.shown, at) {
         let first = line_start + line.iter().position(|&b| !is_space(b)).unwrap_or(0);
-        if text.get(first) != Some(&b'(') {
+        if text.shown.get(first) != Some(&b'(') {
             continue;
         }
         let mut more = Vec::new();
@@ -107,6 +120,13 @@ fn item(text: &[u8], offset: usize) -> Item<'_> {
     item
 }
 
+/// An item's text, and the same with what is not to be read hidden.
+#[derive(Clone, Copy)]
+struct Text<'a, 's> {
+    text: &'a [u8],
+    shown: &'s [u8],
+}
+
 /// The lines that start after `from`, each with its offset.
 fn offsets(text: &[u8], from: usize) -> impl Iterator<Item = (usize, &[u8])> {
     let start = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |n| from + n + 1);
@@ -119,13 +139,14 @@ fn offsets(text: &[u8], from: usize) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// The files named from `at` on, and where they end; `None` if what stands there names none.
-fn files_at(text: &[u8], at: usize) -> Option<(Vec<Vec<u8>>, usize)> {
-    let (mut files, mut word) = (Vec::new(), Vec::new());
+fn files_at(text: Text<'_, '_>, at: usize) -> Option<(Vec<Vec<u8>>, usize)> {
+    let Text { text, shown } = text;
+    let (mut files, mut word) = (Vec::new(), at..at);
     let mut braces = 0usize;
     let mut i = at;
     let mut ended = false;
-    while i < text.len() {
-        let b = text[i];
+    while i < shown.len() {
+        let b = shown[i];
         match b {
             b'{' => braces += 1,
             b'}' => braces = braces.saturating_sub(1),
@@ -133,33 +154,35 @@ fn files_at(text: &[u8], at: usize) -> Option<(Vec<Vec<u8>>, usize)> {
                 ended = true;
                 break;
             }
-            b':' if braces == 0 && text.get(i + 1).is_none_or(|&n| n == b'\n' || is_space(n)) => {
+            b':' if braces == 0 && shown.get(i + 1).is_none_or(|&n| n == b'\n' || is_space(n)) => {
                 ended = true;
                 break;
             }
-            b',' if braces == 0 && text.get(i + 1).is_none_or(|&n| n == b'\n' || is_space(n)) => {
-                push_file(&mut files, &mut word)?;
+            b',' if braces == 0 && shown.get(i + 1).is_none_or(|&n| n == b'\n' || is_space(n)) => {
+                push_file(&mut files, text, shown, word)?;
                 i += 1;
+                word = i..i;
                 continue;
             }
             b'\n' => {
-                let goes_on = trim(&word).is_empty() || list_goes_on(&text[i + 1..]);
+                let goes_on = trim(&shown[word.clone()]).is_empty() || list_goes_on(&shown[i + 1..]);
                 if !goes_on {
                     break;
                 }
-                push_file(&mut files, &mut word)?;
+                push_file(&mut files, text, shown, word)?;
                 i += 1;
+                word = i..i;
                 continue;
             }
             _ => {}
         }
-        word.push(b);
         i += 1;
+        word.end = i;
         if word.len() > LONGEST_FILE {
             return None;
         }
     }
-    push_file(&mut files, &mut word)?;
+    push_file(&mut files, text, shown, word)?;
     // `* Release 1.2` is no file; `* configure` is.
     (!files.is_empty() && (ended || files.iter().all(|f| !f.contains(&b' ')))).then_some((files, i))
 }
@@ -179,15 +202,12 @@ fn list_goes_on(rest: &[u8]) -> bool {
     names.split(|&b| b == b',').map(trim).all(is_name) && names.iter().any(|b| b"./_".contains(b))
 }
 
-fn push_file(files: &mut Vec<Vec<u8>>, word: &mut Vec<u8>) -> Option<()> {
-    let name = trim(word).to_vec();
-    word.clear();
-    if name.is_empty() {
-        return Some(());
-    }
+fn push_file(files: &mut Vec<Vec<u8>>, text: &[u8], shown: &[u8], word: Range<usize>) -> Option<()> {
+    let end = word.start + trim_end(&shown[word.clone()]).len();
+    let start = end - trim(&shown[word.start..end]).len();
     // A blank outside of braces makes it a sentence.
     let mut depth = 0usize;
-    for &b in &name {
+    for &b in &shown[start..end] {
         match b {
             b'{' => depth += 1,
             b'}' => depth = depth.saturating_sub(1),
@@ -195,7 +215,9 @@ fn push_file(files: &mut Vec<Vec<u8>>, word: &mut Vec<u8>) -> Option<()> {
             _ => {}
         }
     }
-    files.push(name);
+    if start < end {
+        files.push(text[start..end].to_vec());
+    }
     Some(())
 }
 
@@ -206,21 +228,22 @@ enum Ended {
 }
 
 /// Reads `(a, b) [C] <case x>` groups, over lines too, up to the colon or comma. `None`, and nothing read, if neither comes.
-fn functions_at(text: &[u8], at: usize, functions: &mut Vec<Vec<u8>>) -> Option<Ended> {
+fn functions_at(text: Text<'_, '_>, at: usize, functions: &mut Vec<Vec<u8>>) -> Option<Ended> {
+    let Text { text, shown } = text;
     let mut i = at;
     let mut found = Vec::new();
     loop {
-        while text.get(i).is_some_and(|&b| b == b'\n' || is_space(b)) {
+        while shown.get(i).is_some_and(|&b| b == b'\n' || is_space(b)) {
             i += 1;
         }
-        match text.get(i) {
+        match shown.get(i) {
             Some(b'(') => {
-                let end = closing(text, i)?;
-                found.extend(split_functions(&text[i + 1..end]));
+                let end = closing(shown, i)?;
+                found.extend(split_functions(&text[i + 1..end], &shown[i + 1..end]));
                 i = end + 1;
             }
-            Some(b'[') => i = i + memchr::memchr(b']', &text[i..])? + 1,
-            Some(b'<') => i = i + memchr::memchr(b'>', &text[i..])? + 1,
+            Some(b'[') => i = i + memchr::memchr(b']', &shown[i..])? + 1,
+            Some(b'<') => i = i + memchr::memchr(b'>', &shown[i..])? + 1,
             Some(b':') if i > at => {
                 functions.append(&mut found);
                 return Some(Ended::Colon(i + 1));
@@ -258,31 +281,36 @@ const MOST_FAILURES: usize = 50;
 /// Longer than any list of functions; it keeps a huge file of brackets linear.
 const LONGEST_LIST: usize = 4_000;
 
-fn split_functions(list: &[u8]) -> Vec<Vec<u8>> {
-    let (mut all, mut word, mut depth) = (Vec::new(), Vec::new(), 0usize);
-    for &b in list {
+fn split_functions(list: &[u8], shown: &[u8]) -> Vec<Vec<u8>> {
+    // `g_{locale,filename}_to_utf8` is one word; half a brace is a letter.
+    let count = |wanted| shown.iter().filter(|&&b| b == wanted).count();
+    let (braces, square) = (count(b'{') == count(b'}'), count(b'[') == count(b']'));
+    let (mut all, mut start, mut depth) = (Vec::new(), 0, 0usize);
+    for (at, &b) in shown.iter().enumerate() {
         match b {
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
+            b'{' if braces => depth += 1,
+            b'}' if braces => depth = depth.saturating_sub(1),
+            b'[' if square => depth += 1,
+            b']' if square => depth = depth.saturating_sub(1),
             b',' if depth == 0 => {
-                push_function(&mut all, &mut word);
-                continue;
+                push_function(&mut all, &list[start..at]);
+                start = at + 1;
             }
             _ => {}
         }
-        word.push(b);
     }
-    push_function(&mut all, &mut word);
+    push_function(&mut all, &list[start..]);
     all
 }
 
-fn push_function(all: &mut Vec<Vec<u8>>, word: &mut Vec<u8>) {
+fn push_function(all: &mut Vec<Vec<u8>>, word: &[u8]) {
     let words: Vec<&[u8]> = word.split(|&b| b == b'\n' || is_space(b)).filter(|w| !w.is_empty()).collect();
     let name = words.join(&b' ');
     if !name.is_empty() {
         all.push(name);
     }
-    word.clear();
 }
 
 #[cfg(test)]
@@ -294,7 +322,6 @@ mod tests {
     fn read(text: &str) -> Vec<(String, String, String)> {
         let join = |v: &[Vec<u8>]| String::from_utf8_lossy(&v.join(&b'|')).into_owned();
         items(text.as_bytes())
-            .iter()
             .map(|i| (join(&i.files), join(&i.functions), String::from_utf8_lossy(&i.words()).into_owned()))
             .collect()
     }
@@ -331,6 +358,10 @@ mod tests {
             ("\t* a.c (f), b.c (g): x\n", "a.c|b.c", "f|g", "x"),
             ("\t* a.c (f),\n\tb.c: x\n", "a.c|b.c", "f", "x"),
             ("\t* a.c:\n", "a.c", "", ""),
+            ("\t* a.c (f_{x, y}_z, g[a, b]): x\n", "a.c", "f_{x, y}_z|g[a, b]", "x"),
+            ("\t* a.c (operator[], f{): x\n", "a.c", "operator[]|f{", "x"),
+            ("\t* a.c (\u{1b}$B:(,({\u{1b}(B, g): x\n", "a.c", "\u{1b}$B:(,({\u{1b}(B|g", "x"),
+            ("\t* \u{1b}$B75,(J,\u{1b}(B (f): x\n", "\u{1b}$B75,(J,\u{1b}(B", "f", "x"),
             ("\t* a.c: x (not a\n\t(function) here).\n", "a.c", "", "x (not a (function) here)."),
             ("\t* Release 1.2\n", "", "", "Release 1.2"),
             ("\t* Fix the crash: it was bad.\n", "", "", "Fix the crash: it was bad."),
@@ -354,7 +385,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_has_items_that_cover_it(text in "[a-c*:(){},\\[\\]<> \t\n]{0,80}") {
-            let all = items(text.as_bytes());
+            let all: Vec<_> = items(text.as_bytes()).collect();
             let covered: usize = all.iter().map(|i| i.lines.iter().filter(|b| !b.is_ascii_whitespace()).count()).sum();
             prop_assert_eq!(covered, text.bytes().filter(|b| !b.is_ascii_whitespace()).count());
             for item in &all {

@@ -47,7 +47,7 @@ pub use fold::{
 pub use format::{Format, FormatError, detect};
 pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, PathKind, issue_of};
 pub use header::{Author, Header};
-pub use items::Item;
+pub use items::{Item, Items};
 pub use log::{ChangeLog, Entry};
 pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
 pub use place::{Place, place_of, taker_of};

@@ -1,5 +1,7 @@
 //! Lines of bytes: split at LF only, never decoded, each with its own line end. Knows nothing of ChangeLogs.
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memrchr};
 
 /// How a file ends its lines.
@@ -136,6 +138,45 @@ pub(crate) fn push_with_line_ends(out: &mut Vec<u8>, text: &[u8], end: LineEnd) 
         out.extend_from_slice(without_end(line));
         out.extend_from_slice(end.as_bytes());
     }
+}
+
+/// The text with what ISO-2022 escapes switch to (`ESC $ B … ESC ( B`), and the escapes, hidden: byte for byte a letter, so that none of it is taken for
+/// a bracket or a comma. To find places only.
+pub(crate) fn without_escaped(text: &[u8]) -> Cow<'_, [u8]> {
+    const ESC: u8 = 0x1b;
+    const HIDDEN: u8 = b'x';
+    let Some(first) = memchr(ESC, text) else { return Cow::Borrowed(text) };
+    let mut out = text.to_vec();
+    let (mut at, mut hides) = (first, false);
+    while at < out.len() {
+        match text[at] {
+            ESC => {
+                let between = text[at + 1..].iter().take_while(|b| (0x20..0x30).contains(*b)).count();
+                let end = (at + 1 + between + 1).min(out.len());
+                match text[at + 1..end] {
+                    [b'(', b'B' | b'J'] => hides = false,
+                    [b'$' | b'(' | b',', ..] => hides = true,
+                    // Of no effect on what follows, or nothing known.
+                    _ => {}
+                }
+                // A line end in the middle of an escape is one all the same.
+                let end = memchr(b'\n', &text[at..end]).map_or(end, |n| at + n);
+                out[at..end].fill(HIDDEN);
+                at = end;
+            }
+            b'\n' => {
+                hides = false;
+                at += 1;
+            }
+            b => {
+                if hides && !is_space(b) {
+                    out[at] = HIDDEN;
+                }
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// The 1-based line that the byte at `offset` stands in.

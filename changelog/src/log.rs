@@ -3,7 +3,7 @@
 
 use crate::date::HeaderDate;
 use crate::header::{Header, header_len};
-use crate::items::{Item, items};
+use crate::items::{Items, items};
 use crate::lines::{blank_tail, lines, trim_end, without_blank_lines};
 
 /// A parsed GNU ChangeLog.
@@ -138,7 +138,7 @@ impl<'a> Entry<'a> {
     }
 
     /// What its body says, item by item.
-    pub fn items(&self) -> Vec<Item<'a>> {
+    pub fn items(&self) -> Items<'a> {
         items(self.body_bytes())
     }
 
@@ -150,6 +150,11 @@ impl<'a> Entry<'a> {
     /// The blank lines below it.
     pub fn separator(&self) -> &'a [u8] {
         &self.bytes[blank_tail(self.bytes)..]
+    }
+
+    /// Its first `len` bytes; `None` if they are not even its header.
+    pub(crate) fn up_to(&self, len: usize) -> Option<Self> {
+        (len >= self.header_len).then(|| Self { bytes: &self.bytes[..len.min(self.bytes.len())], ..*self })
     }
 
     /// The date of its first header line.

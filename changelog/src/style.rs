@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 
 use crate::date::{self, DateStyle, HeaderDate};
-use crate::header::first_address;
-use crate::lines::{LineEnd, is_space, lines, trim_end, without_end};
+use crate::header::{first_address, first_shown_address};
+use crate::lines::{LineEnd, is_space, lines, trim_end, without_end, without_escaped};
 use crate::log::ChangeLog;
 
 /// How many entries from the top are asked.
@@ -108,14 +108,16 @@ impl Style {
             return;
         }
         out.extend_from_slice(&self.after_date);
-        while let Some((start, end)) = first_address(rest) {
+        let shown = without_escaped(rest);
+        let mut shown: &[u8] = &shown;
+        while let Some((start, end)) = first_shown_address(shown) {
             let name = trim_end(&rest[..start]);
             out.extend_from_slice(name);
             if !name.is_empty() {
                 out.extend_from_slice(&self.before_address);
             }
             out.extend_from_slice(&rest[start..end]);
-            rest = &rest[end..];
+            (rest, shown) = (&rest[end..], &shown[end..]);
         }
         out.extend_from_slice(rest);
     }

@@ -1,6 +1,7 @@
 //! Which unit of one version is which unit of another: pairs that never cross, found by keys (equal, alike, same head) from the
 //! strictest to the laxest, each only between the pairs already found. n log n in the number of units, whatever they are.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -39,10 +40,20 @@ impl Alignment {
         for _ in 0..ROUNDS {
             let mut found = false;
             for (b, s) in self.gaps() {
-                let bases: Vec<Option<u64>> = b.clone().map(&base).collect();
-                let sides: Vec<Option<u64>> = s.clone().map(&side).collect();
-                for (x, y) in pairs_of(&bases, &sides) {
-                    self.pair(b.start + x, s.start + y);
+                // Most of it is the same at both ends, and needs no table.
+                let same = |b: usize, s: usize| base(b).is_some_and(|key| Some(key) == side(s));
+                let shorter = b.len().min(s.len());
+                let below = (1..=shorter).take_while(|n| same(b.end - n, s.end - n)).count();
+                let above = (0..shorter - below).take_while(|n| same(b.start + n, s.start + n)).count();
+                (0..above).for_each(|n| self.pair(b.start + n, s.start + n));
+                (1..=below).for_each(|n| self.pair(b.end - n, s.end - n));
+                found |= above + below > 0;
+                let (b, s) = (b.start + above..b.end - below, s.start + above..s.end - below);
+                if b.is_empty() || s.is_empty() {
+                    continue;
+                }
+                for (x, y) in pairs_of(keyed(b, &base), keyed(s, &side)) {
+                    self.pair(x, y);
                     found = true;
                 }
             }
@@ -94,9 +105,10 @@ impl Alignment {
         }
     }
 
-    /// Pairs what is left in stretches that have as many units on both sides, in order.
-    pub(super) fn by_order(&mut self) {
+    /// Pairs what is left in stretches that have as many units on both sides, in order; `counts` says which of the side's units can be meant.
+    pub(super) fn by_order(&mut self, counts: impl Fn(usize) -> bool) {
         for (b, s) in self.gaps() {
+            let s: Vec<usize> = s.filter(|&s| counts(s)).collect();
             if b.len() == s.len() {
                 for (b, s) in b.zip(s) {
                     self.pair(b, s);
@@ -136,36 +148,30 @@ pub(super) struct Votes {
     pub(super) side_size: usize,
 }
 
-/// Pairs of equal keys that don't cross: what is equal at the bottom, then at the top, then the longest rising run of the rest.
-fn pairs_of(bases: &[Option<u64>], sides: &[Option<u64>]) -> Vec<(usize, usize)> {
-    let same = |b: usize, s: usize| bases[b].is_some() && bases[b] == sides[s];
-    let shorter = bases.len().min(sides.len());
-    let bottom = (1..=shorter).take_while(|n| same(bases.len() - n, sides.len() - n)).count();
-    let top = (0..shorter - bottom).take_while(|&n| same(n, n)).count();
-    let (b_end, s_end) = (bases.len() - bottom, sides.len() - bottom);
-
-    let mut pairs: Vec<(usize, usize)> = (0..top).map(|n| (n, n)).collect();
-    if top < b_end && top < s_end {
-        let places = counted_from_bottom(&bases[top..b_end]);
-        let mut places: HashMap<(u64, u32), usize> = places.map(|(key, at)| (key, top + at)).collect();
-        let mut middle: Vec<_> = counted_from_bottom(&sides[top..s_end])
-            .filter_map(|(key, at)| Some((places.remove(&key)?, top + at)))
-            .collect();
-        middle.sort_unstable();
-        pairs.extend(rising(&middle));
-    }
-    pairs.extend((1..=bottom).rev().map(|n| (bases.len() - n, sides.len() - n)));
-    pairs
+/// Units that have a key, each with it: by key, those of one key from the bottom. Sorted, they take less room than a table would.
+fn keyed(units: Range<usize>, key: impl Fn(usize) -> Option<u64>) -> Vec<(u64, Reverse<u32>)> {
+    let mut found: Vec<_> = units.filter_map(|at| Some((key(at)?, Reverse(u32::try_from(at).ok()?)))).collect();
+    found.sort_unstable();
+    found
 }
 
-/// Each key with how often it came before, from the bottom.
-fn counted_from_bottom(keys: &[Option<u64>]) -> impl Iterator<Item = ((u64, u32), usize)> + '_ {
-    let mut seen: HashMap<u64, u32> = HashMap::new();
-    keys.iter().enumerate().rev().filter_map(move |(at, key)| {
-        let n = seen.entry((*key)?).or_default();
-        *n += 1;
-        Some((((*key)?, *n), at))
-    })
+/// Pairs of equal keys that don't cross: the longest run of them that rises.
+fn pairs_of(bases: Vec<(u64, Reverse<u32>)>, sides: Vec<(u64, Reverse<u32>)>) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    let (mut b, mut s) = (0, 0);
+    while let (Some(base), Some(side)) = (bases.get(b), sides.get(s)) {
+        match base.0.cmp(&side.0) {
+            Ordering::Less => b += 1,
+            Ordering::Greater => s += 1,
+            Ordering::Equal => {
+                pairs.push((base.1.0 as usize, side.1.0 as usize));
+                (b, s) = (b + 1, s + 1);
+            }
+        }
+    }
+    drop((bases, sides));
+    pairs.sort_unstable();
+    rising(&pairs)
 }
 
 /// The longest run of pairs, sorted by the first, that also rises in the second.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::align::Alignment;
 use super::entries::{hash_without_blanks, line_hashes};
-use super::{Side, Verdict, three_way};
+use super::{Side, Verdict, three_way, too_fine};
 use crate::header::same_header;
 use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, is_space, lines, trim, trim_end, without_end};
 use crate::log::Entry;
@@ -16,20 +16,12 @@ pub(super) fn merge(base: &Entry<'_>, ours: &Entry<'_>, theirs: &Entry<'_>, end:
     else {
         return None;
     };
-    let (b, o, t) = (Body::of(base), Body::of(ours), Body::of(theirs));
-    let row = merged_units(&b, &o, &t)?;
+    let (b, o, t) = (Body::of(base)?, Body::of(ours)?, Body::of(theirs)?);
     let mut out = header.to_vec();
     end_line(&mut out, end);
-    for (at, unit) in row.iter().enumerate() {
-        match unit.lead {
-            _ if at == 0 => out.extend_from_slice(three_way_lead(b.gap, o.gap, t.gap)),
-            Some(lead) => out.extend_from_slice(lead),
-            None => out.extend_from_slice(end.as_bytes()),
-        }
-        out.extend_from_slice(&unit.text);
-        end_line(&mut out, end);
-    }
-    Some(out)
+    let mut row = Row { out, end, gap: Some(three_way_lead(b.gap, o.gap, t.gap)) };
+    merge_units(&b, &o, &t, &mut row)?;
+    Some(row.out)
 }
 
 /// One entry of two that have the same header: `above`'s text, a blank line, `below`'s.
@@ -39,6 +31,24 @@ pub(super) fn join(above: &Entry<'_>, below: &Entry<'_>, end: LineEnd) -> Vec<u8
     out.extend_from_slice(end.as_bytes());
     out.extend_from_slice(below.text());
     out
+}
+
+/// What one side wrote above the text of an entry that the other has not, as an entry of its own. `None` if it changed more than that, or if
+/// what it wrote goes on with that text: words above its items, or an item that shares its words.
+pub(super) fn written_above<'a>(base: &Entry<'_>, side: &Entry<'a>) -> Option<Entry<'a>> {
+    if !same_header(base.header_bytes(), side.header_bytes()) {
+        return None;
+    }
+    let len = without_end(side.content()).strip_suffix(without_end(base.text()))?.len();
+    let above = side.up_to(len)?;
+    let text = above.text();
+    let on_its_own = !above.separator().is_empty() || {
+        let starts_item = |unit: &[u8]| trim(first_line(unit)).starts_with(b"*");
+        starts_item(base.text())
+            && Body::of(&above).and_then(|b| b.units().last()).is_some_and(|unit| starts_item(unit.text))
+            && trim_end(text).last() != Some(&b':')
+    };
+    (!text.is_empty() && text.ends_with(b"\n") && on_its_own).then_some(above)
 }
 
 fn end_line(out: &mut Vec<u8>, end: LineEnd) {
@@ -55,11 +65,19 @@ fn three_way_lead<'a>(base: &'a [u8], ours: &'a [u8], theirs: &'a [u8]) -> &'a [
     }
 }
 
-/// The units of an entry's body.
+/// The units of an entry's body. There can be one for each line, so that each takes three numbers, and is put together when it is asked for.
 struct Body<'a> {
     /// The blank lines between header and text.
     gap: &'a [u8],
-    units: Vec<Unit<'a>>,
+    text: &'a [u8],
+    spans: Vec<Span>,
+}
+
+/// Where in the text a unit stands: the blank lines above it begin, it begins, it ends.
+struct Span {
+    lead: u32,
+    start: u32,
+    end: u32,
 }
 
 /// Lines that belong together: an item, one more function of it, or a paragraph.
@@ -79,35 +97,52 @@ impl<'a> Unit<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn of(entry: &Entry<'a>) -> Self {
+    /// `None` for a body that is too large to be told in units: of 4 GB, or of hardly a letter in each.
+    fn of(entry: &Entry<'a>) -> Option<Self> {
         let body = entry.body_bytes();
         let gap = &body[..blank_head(body)];
         let text = &body[gap.len()..blank_tail(body).max(gap.len())];
-        let mut units: Vec<Unit<'a>> = Vec::new();
-        let (mut at, mut unit_start, mut unit_end, mut lead_start) = (0, 0, 0, None);
+        u32::try_from(text.len()).ok()?;
+        let mut spans: Vec<Span> = Vec::new();
+        let (mut at, mut unit_start, mut unit_end, mut lead) = (0, 0, 0, 0);
+        let push = |spans: &mut Vec<Span>, [lead, start, end]: [usize; 3]| {
+            let [lead, start, end] = [lead, start, end].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            spans.push(Span { lead, start, end });
+        };
         for line in lines(text) {
             let line_end = at + line.len();
             if !is_blank(line) {
                 let starts = matches!(trim(line).first(), Some(b'*' | b'('));
                 if at > 0 && (starts || unit_end < at) {
-                    units.push(Unit {
-                        lead: lead_start.map(|s: usize| &text[s..unit_start]),
-                        text: without_end(&text[unit_start..unit_end]),
-                    });
-                    lead_start = Some(unit_end);
+                    push(&mut spans, [lead, unit_start, unit_end]);
+                    lead = unit_end;
                     unit_start = at;
+                    if too_fine(spans.len(), at) {
+                        return None;
+                    }
                 }
                 unit_end = line_end;
             }
             at = line_end;
         }
         if unit_end > unit_start {
-            units.push(Unit {
-                lead: lead_start.map(|s: usize| &text[s..unit_start]),
-                text: without_end(&text[unit_start..unit_end]),
-            });
+            push(&mut spans, [lead, unit_start, unit_end]);
         }
-        Self { gap, units }
+        Some(Self { gap, text, spans })
+    }
+
+    fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    fn unit(&self, at: usize) -> Unit<'a> {
+        let span = &self.spans[at];
+        let [lead, start, end] = [span.lead, span.start, span.end].map(|n| n as usize);
+        Unit { lead: (at > 0).then(|| &self.text[lead..start]), text: without_end(&self.text[start..end]) }
+    }
+
+    fn units(&self) -> impl ExactSizeIterator<Item = Unit<'a>> + '_ {
+        (0..self.len()).map(|at| self.unit(at))
     }
 }
 
@@ -127,40 +162,69 @@ impl<'a> From<Unit<'a>> for Placed<'a> {
     }
 }
 
-fn merged_units<'a>(base: &Body<'a>, ours: &Body<'a>, theirs: &Body<'a>) -> Option<Vec<Placed<'a>>> {
-    let hasher = RandomState::new();
-    let of_ours = align(&base.units, &ours.units, &hasher);
-    let of_theirs = align(&base.units, &theirs.units, &hasher);
-    let (ours_added, theirs_added) = (added(&of_ours, &ours.units), added(&of_theirs, &theirs.units));
-    let mut row = Vec::new();
-    let mut place = Place::default();
-    for b in 0..base.units.len() {
-        place.add(b, &ours_added, &theirs_added);
-        if let Some(unit) = fate(
-            base.units[b],
-            of_ours.side_of(b).map(|o| ours.units[o]),
-            of_theirs.side_of(b).map(|t| theirs.units[t]),
-        )? {
-            place.write(Side::Theirs, &mut row);
-            row.push(unit);
-        }
-    }
-    place.add(base.units.len(), &ours_added, &theirs_added);
-    place.write(Side::Ours, &mut row);
-    Some(row)
+/// The result, as far as it is written.
+struct Row<'a> {
+    out: Vec<u8>,
+    end: LineEnd,
+    /// What stands above the first unit, until it is written.
+    gap: Option<&'a [u8]>,
 }
 
-fn align(base: &[Unit<'_>], side: &[Unit<'_>], hasher: &RandomState) -> Alignment {
+impl Row<'_> {
+    fn push(&mut self, unit: &Placed<'_>) {
+        match (self.gap.take(), unit.lead) {
+            (Some(gap), _) => self.out.extend_from_slice(gap),
+            (None, Some(lead)) => self.out.extend_from_slice(lead),
+            (None, None) => self.out.extend_from_slice(self.end.as_bytes()),
+        }
+        self.out.extend_from_slice(&unit.text);
+        end_line(&mut self.out, self.end);
+    }
+}
+
+/// Writes the merged units; `None` if two changes conflict.
+fn merge_units(base: &Body<'_>, ours: &Body<'_>, theirs: &Body<'_>, row: &mut Row<'_>) -> Option<()> {
+    let hasher = RandomState::new();
+    let mut of_ours = align(base, ours, &hasher);
+    let mut of_theirs = align(base, theirs, &hasher);
+    // A unit that both sides have and the base has not was added by both: it is no other wording of what they removed.
+    let (new_in_ours, new_in_theirs) = (unpaired(&of_ours, ours), unpaired(&of_theirs, theirs));
+    of_ours.by_order(|o| !new_in_theirs.contains(ours.unit(o).text));
+    of_theirs.by_order(|t| !new_in_ours.contains(theirs.unit(t).text));
+    let (ours_added, theirs_added) = (added(&of_ours, ours), added(&of_theirs, theirs));
+    let mut place = Place::default();
+    for b in 0..base.len() {
+        place.add(b, &ours_added, &theirs_added);
+        if let Some(unit) =
+            fate(base.unit(b), of_ours.side_of(b).map(|o| ours.unit(o)), of_theirs.side_of(b).map(|t| theirs.unit(t)))?
+        {
+            place.write(Side::Theirs, row);
+            row.push(&unit);
+        }
+    }
+    place.add(base.len(), &ours_added, &theirs_added);
+    place.write(Side::Ours, row);
+    Some(())
+}
+
+fn align(base: &Body<'_>, side: &Body<'_>, hasher: &RandomState) -> Alignment {
     let mut found = Alignment::new(base.len(), side.len());
-    found.by_key(|b| Some(hasher.hash_one(base[b].text)), |s| Some(hasher.hash_one(side[s].text)));
-    let loose = |unit: &Unit<'_>| Some(hash_without_blanks(unit.text, hasher));
-    found.by_key(|b| loose(&base[b]), |s| loose(&side[s]));
-    let features = |unit: &Unit<'_>| line_hashes(unit.text, hasher);
-    found.by_votes(|b| features(&base[b]), |s| features(&side[s]), |v| 2 * v.shared >= v.base_size.min(v.side_size));
-    let head = |unit: &Unit<'_>| Some(hash_without_blanks(head_of(unit.text), hasher));
-    found.by_key(|b| head(&base[b]), |s| head(&side[s]));
-    found.by_order();
+    found.by_key(|b| Some(hasher.hash_one(base.unit(b).text)), |s| Some(hasher.hash_one(side.unit(s).text)));
+    let loose = |unit: Unit<'_>| Some(hash_without_blanks(unit.text, hasher));
+    found.by_key(|b| loose(base.unit(b)), |s| loose(side.unit(s)));
+    let features = |unit: Unit<'_>| line_hashes(unit.text, hasher);
+    found.by_votes(
+        |b| features(base.unit(b)),
+        |s| features(side.unit(s)),
+        |v| 2 * v.shared >= v.base_size.min(v.side_size),
+    );
+    let head = |unit: Unit<'_>| Some(hash_without_blanks(head_of(unit.text), hasher));
+    found.by_key(|b| head(base.unit(b)), |s| head(side.unit(s)));
     found
+}
+
+fn unpaired<'a>(alignment: &Alignment, body: &Body<'a>) -> HashSet<&'a [u8]> {
+    body.units().enumerate().filter(|(at, _)| alignment.base_of(*at).is_none()).map(|(_, unit)| unit.text).collect()
 }
 
 /// What names the unit: its first line up to the colon.
@@ -235,13 +299,13 @@ fn indent(line: &[u8]) -> &[u8] {
 }
 
 /// The units that a side added, each with the base's unit that it stands above.
-fn added<'a>(alignment: &Alignment, units: &[Unit<'a>]) -> Vec<(usize, Unit<'a>)> {
+fn added<'a>(alignment: &Alignment, body: &Body<'a>) -> Vec<(usize, Unit<'a>)> {
     let mut above = 0;
     let mut found = Vec::new();
-    for (at, unit) in units.iter().enumerate() {
+    for (at, unit) in body.units().enumerate() {
         match alignment.base_of(at) {
             Some(b) => above = b + 1,
-            None => found.push((above, *unit)),
+            None => found.push((above, unit)),
         }
     }
     found
@@ -266,7 +330,10 @@ impl<'a> Place<'a> {
     }
 
     /// Writes one side above the other; what goes on with the item above stays with it, and what is the same stands once.
-    fn write(&mut self, above: Side, row: &mut Vec<Placed<'a>>) {
+    fn write(&mut self, above: Side, row: &mut Row<'_>) {
+        if self.ours.is_empty() && self.theirs.is_empty() {
+            return;
+        }
         let ours = std::mem::take(&mut self.ours);
         let mut theirs = std::mem::take(&mut self.theirs);
         let own: HashSet<&[u8]> = ours.iter().map(|o| o.text).collect();
@@ -275,7 +342,7 @@ impl<'a> Place<'a> {
         let continuing = |units: &[Unit<'a>]| units.iter().take_while(|u| u.continues()).count();
         let (a, b) = (continuing(&first), continuing(&second));
         for unit in first[..a].iter().chain(&second[..b]).chain(&first[a..]).chain(&second[b..]) {
-            row.push((*unit).into());
+            row.push(&(*unit).into());
         }
     }
 }

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 
 use super::align::{Alignment, Votes};
+use super::moved::Moved;
 use super::{MergeOptions, Order, Output, Side, body, text};
 use crate::header::same_header;
 use crate::lines::{is_space, lines, trim, trim_end, without_end};
@@ -19,18 +20,15 @@ pub(super) fn merge(
     out: &mut Output,
 ) {
     let hasher = RandomState::new();
-    let merge = Merge {
-        of_ours: align(base, ours, &hasher),
-        of_theirs: align(base, theirs, &hasher),
-        base,
-        ours,
-        theirs,
-        options,
-    };
-    text::merge(base.preamble(), ours.preamble(), theirs.preamble(), &options.markers, out);
-    merge.entries(&hasher, out);
+    let (of_ours, of_theirs) = (align(base, ours, &hasher), align(base, theirs, &hasher));
+    let moved = Moved::find(base, (ours, &of_ours), (theirs, &of_theirs), &hasher);
+    let merge = Merge { of_ours, of_theirs, moved, base, ours, theirs, options };
+    let only_preamble = [base, ours, theirs].iter().all(|log| log.preamble().len() == log.bytes().len());
+    let merge_preamble = if only_preamble { text::merge_last } else { text::merge };
+    merge_preamble(base.preamble(), ours.preamble(), theirs.preamble(), &options.markers, out);
     let mut trailer = Output { bytes: Vec::new(), end: out.end, conflicts: 0 };
-    text::merge(base.trailer(), ours.trailer(), theirs.trailer(), &options.markers, &mut trailer);
+    text::merge_last(base.trailer(), ours.trailer(), theirs.trailer(), &options.markers, &mut trailer);
+    merge.entries(!trailer.bytes.is_empty(), &hasher, out);
     if !trailer.bytes.is_empty() && ours.trailer().is_empty() && !out.bytes.is_empty() {
         out.end_line();
         if crate::lines::blank_tail(&out.bytes) == out.bytes.len() {
@@ -90,12 +88,15 @@ struct Merge<'a> {
     theirs: &'a ChangeLog<'a>,
     of_ours: Alignment,
     of_theirs: Alignment,
+    moved: Moved<'a>,
     options: &'a MergeOptions,
 }
 
 /// What becomes of an entry of the base.
 enum Fate<'a> {
     Gone,
+    /// Gone, but for what the other side wrote above its text.
+    Left(Side, Addition<'a>),
     /// One version, and the blank lines below it.
     Kept(Piece<'a>),
     Conflict {
@@ -125,21 +126,29 @@ impl PieceText<'_> {
 }
 
 impl<'a> Merge<'a> {
-    fn entries(&self, hasher: &RandomState, out: &mut Output) {
-        let ours = added(&self.of_ours, self.ours.entries().len());
-        let theirs = self.without_copies(&ours, added(&self.of_theirs, self.theirs.entries().len()), hasher);
+    fn entries(&self, trailer_follows: bool, hasher: &RandomState, out: &mut Output) {
+        let ours = self.added(Side::Ours);
+        let mut copies = Copies::of(&ours, hasher);
+        let theirs: Vec<Added<'a>> =
+            self.added(Side::Theirs).into_iter().filter(|a| !copies.take(&a.addition.entry)).collect();
         let (mut o, mut t) = (0, 0);
         let mut writer = Writer { out, pending: None };
         // A place is what lies between two entries that stay; all that is added there is sorted together.
-        let mut place = (Vec::new(), Vec::new());
+        let mut place = Place::default();
         for b in 0..=self.base.entries().len() {
-            take_while(&ours, &mut o, b, &mut place.0);
-            take_while(&theirs, &mut t, b, &mut place.1);
+            take_while(&ours, &mut o, b, &mut place.ours);
+            take_while(&theirs, &mut t, b, &mut place.theirs);
             if b == self.base.entries().len() {
                 break;
             }
             match self.fate(b, writer.out) {
                 Fate::Gone => {}
+                Fate::Left(Side::Ours, addition) => place.ours.push(addition),
+                Fate::Left(Side::Theirs, addition) => {
+                    if !copies.take(&addition.entry) {
+                        place.theirs.push(addition);
+                    }
+                }
                 Fate::Kept(piece) => {
                     self.place(&mut place, &mut writer);
                     writer.piece(&piece);
@@ -152,29 +161,25 @@ impl<'a> Merge<'a> {
         }
         self.place(&mut place, &mut writer);
         let end = if self.ours.bytes().is_empty() { self.theirs } else { self.ours };
-        writer.finish(end, self.trailer_follows());
+        writer.finish(end, trailer_follows);
     }
 
-    fn trailer_follows(&self) -> bool {
-        [self.ours, self.theirs].iter().any(|log| !log.trailer().is_empty())
-    }
-
-    /// Theirs' added entries, without those that ours added too, byte for byte.
-    fn without_copies(&self, ours: &[Added], theirs: Vec<Added>, hasher: &RandomState) -> Vec<Added> {
-        let key = |log: &ChangeLog<'_>, at: usize| Some(hasher.hash_one(without_end(log.entry(at)?.content())));
-        let mut copies: HashMap<u64, usize> = HashMap::new();
-        for key in ours.iter().filter_map(|a| key(self.ours, a.entry)) {
-            *copies.entry(key).or_default() += 1;
-        }
-        let is_new = |a: &Added| match key(self.theirs, a.entry).and_then(|k| copies.get_mut(&k)) {
-            Some(n) if *n > 0 => {
-                *n -= 1;
-                false
-            }
-            _ => true,
+    /// The entries that a side added, from the top.
+    fn added(&self, side: Side) -> Vec<Added<'a>> {
+        let (log, alignment) = match side {
+            Side::Ours => (self.ours, &self.of_ours),
+            Side::Theirs => (self.theirs, &self.of_theirs),
         };
-        let mut is_new = is_new;
-        theirs.into_iter().filter(|a| is_new(a)).collect()
+        let mut above = 0;
+        let mut found = Vec::new();
+        for (at, entry) in log.entries().enumerate() {
+            if let Some(b) = alignment.base_of(at) {
+                above = b + 1;
+            } else if let Some(now) = self.moved.now(side, at, entry) {
+                found.push(Added { above, addition: Addition { entry: now, separator: separator_of(log, entry) } });
+            }
+        }
+        found
     }
 
     fn fate(&self, b: usize, out: &Output) -> Fate<'a> {
@@ -184,8 +189,20 @@ impl<'a> Merge<'a> {
         let (o, t) = match (ours, theirs) {
             (Some(o), Some(t)) => (o, t),
             (None, None) => return Fate::Gone,
-            (Some(side), None) | (None, Some(side)) => {
-                return if same(base, side) { Fate::Gone } else { Fate::Conflict { ours, theirs } };
+            (Some(_), None) if self.moved.has(Side::Theirs, b) => return Fate::Gone,
+            (None, Some(_)) if self.moved.has(Side::Ours, b) => return Fate::Gone,
+            (Some(entry), None) | (None, Some(entry)) => {
+                if same(base, entry) {
+                    return Fate::Gone;
+                }
+                let side = if ours.is_some() { Side::Ours } else { Side::Theirs };
+                return match body::written_above(&base, &entry) {
+                    Some(entry) => Fate::Left(
+                        side,
+                        Addition { entry, separator: Some(entry.separator()).filter(|s| !s.is_empty()) },
+                    ),
+                    None => Fate::Conflict { ours, theirs },
+                };
             }
         };
         let text = match super::three_way(base, o, t, same) {
@@ -205,23 +222,20 @@ impl<'a> Merge<'a> {
     }
 
     /// Writes what both sides added at one place.
-    fn place(&self, (ours, theirs): &mut (Vec<usize>, Vec<usize>), writer: &mut Writer<'_, 'a>) {
-        let ours: Vec<Entry<'a>> = ours.drain(..).filter_map(|o| self.ours.entry(o)).collect();
-        let theirs: Vec<Entry<'a>> = theirs.drain(..).filter_map(|t| self.theirs.entry(t)).collect();
+    fn place(&self, place: &mut Place<'a>, writer: &mut Writer<'_, 'a>) {
+        let Place { ours, theirs } = std::mem::take(place);
         let mut sorted = interleave(&ours, &theirs, self.options.order).into_iter().peekable();
-        while let Some((side, entry)) = sorted.next() {
-            let log = |side| if side == Side::Ours { self.ours } else { self.theirs };
-            let separator = separator_of(log(side), entry);
-            let joins = |(other, next): &(Side, Entry<'_>)| {
-                *other != side && same_header(next.header_bytes(), entry.header_bytes())
+        while let Some((side, Addition { entry, separator })) = sorted.next() {
+            let joins = |(other, next): &(Side, Addition<'_>)| {
+                *other != side && same_header(next.entry.header_bytes(), entry.header_bytes())
             };
-            let Some((other, next)) = sorted.next_if(joins) else {
+            let Some((_, next)) = sorted.next_if(joins) else {
                 writer.piece(&Piece { text: PieceText::Entry(entry), separator });
                 continue;
             };
-            let (above, below) = if side == Side::Theirs { (entry, next) } else { (next, entry) };
+            let (above, below) = if side == Side::Theirs { (entry, next.entry) } else { (next.entry, entry) };
             let text = PieceText::Merged(body::join(&above, &below, writer.out.end));
-            writer.piece(&Piece { text, separator: separator_of(log(other), next) });
+            writer.piece(&Piece { text, separator: next.separator });
         }
     }
 
@@ -239,7 +253,7 @@ impl<'a> Merge<'a> {
 }
 
 /// The same but for the blank lines below and the last line end.
-fn same(a: Entry<'_>, b: Entry<'_>) -> bool {
+pub(super) fn same(a: Entry<'_>, b: Entry<'_>) -> bool {
     without_end(a.content()) == without_end(b.content())
 }
 
@@ -250,34 +264,62 @@ fn separator_of<'a>(log: &ChangeLog<'_>, entry: Entry<'a>) -> Option<&'a [u8]> {
     (!is_last).then(|| entry.separator())
 }
 
-/// An entry that a side added, and the entry of the base that it stands above.
-struct Added {
-    entry: usize,
+/// An entry that a side added, and the number of the base's entry that it stands above.
+struct Added<'a> {
     above: usize,
+    addition: Addition<'a>,
 }
 
-fn added(alignment: &Alignment, entries: usize) -> Vec<Added> {
-    let mut above = 0;
-    let mut found = Vec::new();
-    for entry in 0..entries {
-        match alignment.base_of(entry) {
-            Some(b) => above = b + 1,
-            None => found.push(Added { entry, above }),
-        }
-    }
-    found
+/// An entry to be written that the base does not have there.
+#[derive(Clone, Copy)]
+struct Addition<'a> {
+    entry: Entry<'a>,
+    separator: Option<&'a [u8]>,
 }
 
-fn take_while(added: &[Added], at: &mut usize, above: usize, place: &mut Vec<usize>) {
+/// What both sides added between two entries that stay.
+#[derive(Default)]
+struct Place<'a> {
+    ours: Vec<Addition<'a>>,
+    theirs: Vec<Addition<'a>>,
+}
+
+fn take_while<'a>(added: &[Added<'a>], at: &mut usize, above: usize, place: &mut Vec<Addition<'a>>) {
     while let Some(a) = added.get(*at).filter(|a| a.above == above) {
-        place.push(a.entry);
+        place.push(a.addition);
         *at += 1;
+    }
+}
+
+/// The entries that ours added, of which theirs may have copies, byte for byte.
+struct Copies<'h> {
+    hasher: &'h RandomState,
+    left: HashMap<u64, usize>,
+}
+
+impl<'h> Copies<'h> {
+    fn of(ours: &[Added<'_>], hasher: &'h RandomState) -> Self {
+        let mut copies = Self { hasher, left: HashMap::new() };
+        for added in ours {
+            *copies.left.entry(copies.key(&added.addition.entry)).or_default() += 1;
+        }
+        copies
+    }
+
+    fn key(&self, entry: &Entry<'_>) -> u64 {
+        self.hasher.hash_one(without_end(entry.content()))
+    }
+
+    /// Whether ours has a copy that no entry was found to be yet.
+    fn take(&mut self, entry: &Entry<'_>) -> bool {
+        let key = self.key(entry);
+        self.left.get_mut(&key).filter(|n| **n > 0).map(|n| *n -= 1).is_some()
     }
 }
 
 /// Entries of both sides in one row: newest first, theirs above ours on one day; each side's own order stays, and an undated entry
 /// stays below the one that it follows.
-fn interleave<'a>(ours: &[Entry<'a>], theirs: &[Entry<'a>], order: Order) -> Vec<(Side, Entry<'a>)> {
+fn interleave<'a>(ours: &[Addition<'a>], theirs: &[Addition<'a>], order: Order) -> Vec<(Side, Addition<'a>)> {
     let mut row = Vec::with_capacity(ours.len() + theirs.len());
     let (mut o, mut t) = (0, 0);
     push_undated(&mut row, Side::Theirs, theirs, &mut t);
@@ -287,19 +329,19 @@ fn interleave<'a>(ours: &[Entry<'a>], theirs: &[Entry<'a>], order: Order) -> Vec
             (None, None) => return row,
             (Some(_), None) => Side::Ours,
             (None, Some(_)) => Side::Theirs,
-            (Some(a), Some(b)) if order == Order::Date && is_newer(a, b) => Side::Ours,
+            (Some(a), Some(b)) if order == Order::Date && is_newer(&a.entry, &b.entry) => Side::Ours,
             _ => Side::Theirs,
         };
-        let (entries, at) = if side == Side::Ours { (ours, &mut o) } else { (theirs, &mut t) };
-        row.push((side, entries[*at]));
+        let (added, at) = if side == Side::Ours { (ours, &mut o) } else { (theirs, &mut t) };
+        row.push((side, added[*at]));
         *at += 1;
-        push_undated(&mut row, side, entries, at);
+        push_undated(&mut row, side, added, at);
     }
 }
 
-fn push_undated<'a>(row: &mut Vec<(Side, Entry<'a>)>, side: Side, entries: &[Entry<'a>], at: &mut usize) {
-    while let Some(entry) = entries.get(*at).filter(|e| e.date().day.is_none()) {
-        row.push((side, *entry));
+fn push_undated<'a>(row: &mut Vec<(Side, Addition<'a>)>, side: Side, added: &[Addition<'a>], at: &mut usize) {
+    while let Some(addition) = added.get(*at).filter(|a| a.entry.date().day.is_none()) {
+        row.push((side, *addition));
         *at += 1;
     }
 }

@@ -4,6 +4,7 @@
 mod align;
 mod body;
 mod entries;
+mod moved;
 mod text;
 
 use std::borrow::Cow;
@@ -168,6 +169,12 @@ fn common_suffix(a: &[u8], b: &[u8], at_most: usize) -> usize {
     let rest = at_most - blocks;
     let bytes = a[..rest].iter().rev().zip(b[..rest].iter().rev()).take(BLOCK).take_while(|(a, b)| a == b).count();
     blocks + bytes
+}
+
+/// Whether so many pieces of so many bytes are too small to be looked at one by one: what is noted of each would take many times the memory of
+/// the file. Texts that people write have some thirty letters in a line.
+fn too_fine(pieces: usize, bytes: usize) -> bool {
+    pieces > 100_000 && bytes / pieces < 8
 }
 
 /// One of the two sides of a merge.

@@ -338,3 +338,81 @@ fn mess() -> impl Strategy<Value = Vec<u8>> {
     ];
     proptest::collection::vec(piece, 0..10).prop_map(|p| p.concat())
 }
+
+#[test]
+fn what_is_written_above_the_text_of_an_entry_that_the_other_side_lacks_stands_alone() {
+    let top = "2024-02-06  Ann  <Ann@x>\n\n\t* a.c: A.\n\n";
+    let extended = "2024-02-06  Ann  <Ann@x>\n\n\t* b.c: B.\n\n\t* a.c: A.\n\n";
+    let alone = "2024-02-06  Ann  <Ann@x>\n\n\t* b.c: B.\n\n";
+    let (base, extended) = (top.to_owned() + &with_old(&[]), extended.to_owned() + &with_old(&[]));
+    let (lacks, want) = (with_old(&[]), alone.to_owned() + &with_old(&[]));
+    clean(&base, &lacks, &extended, &want);
+    clean(&base, &extended, &lacks, &want);
+    // It is an addition like any other: newest first, and once.
+    let newer = e(7, "Cid", "c.c: C.");
+    clean(&base, &with_old(&[newer.clone()]), &extended, &format!("{newer}\n{want}"));
+    clean(&base, &want, &extended, &want);
+    // An item directly above stands alone too, if it has words of its own.
+    let direct = base.replace("\t* a.c", "\t* b.c: B.\n\t* a.c");
+    clean(&base, &lacks, &direct, &want);
+    for above in ["\tPR 1\n", "\t* b.c:\n"] {
+        let (_, conflicts) = merged(&base, &lacks, &base.replace("\t* a.c", &format!("{above}\t* a.c")));
+        assert_eq!(conflicts, 1, "{above}");
+    }
+    let (_, conflicts) = merged(&base, &lacks, &extended.replace("A.", "Other."));
+    assert_eq!(conflicts, 1);
+}
+
+#[test]
+fn an_entry_that_one_side_moved_is_changed_where_it_stands_now() {
+    let (a, b, c) = (e(6, "Ann", "a.c: A."), e(5, "Bob", "b.c: B."), e(4, "Cid", "c.c: C."));
+    let base = with_old(&[a.clone(), b.clone(), c.clone()]);
+    let corrected = c.replace("C.", "Corrected.");
+    let theirs = with_old(&[a.clone(), b.clone(), corrected.clone()]);
+    let ours = with_old(&[c.clone(), a.clone(), b.clone()]);
+    clean(&base, &ours, &theirs, &with_old(&[corrected.clone(), a.clone(), b.clone()]));
+    clean(&base, &theirs, &ours, &with_old(&[corrected, a.clone(), b.clone()]));
+    let without = with_old(&[a.clone(), b.clone()]);
+    clean(&base, &ours, &without, &without);
+    clean(&base, &without, &ours, &without);
+    clean(&base, &ours, &ours, &ours);
+    let both = with_old(&[c, b, a]);
+    let (got, conflicts) = merged(&base, &ours, &both);
+    assert_eq!((got.matches("C.").count(), conflicts), (1, 0), "{got}");
+}
+
+#[test]
+fn an_entry_of_a_great_many_items_is_merged() {
+    let items: String = (0..150_000).map(|n| format!("\t* file{n}.c: Do.\n")).collect();
+    let base = format!("2024-02-06  Ann  <a@x>\n\n{items}");
+    let ours = base.replace("file20.c: Do", "file20.c: Undo");
+    let theirs = base.replace("file149000.c: Do", "file149000.c: Redo");
+    clean(&base, &ours, &theirs, &ours.replace("file149000.c: Do", "file149000.c: Redo"));
+}
+
+#[test]
+fn what_is_hardly_a_letter_a_line_is_one_piece() {
+    let base = "\n".repeat(300_000);
+    let (ours, theirs) = (" \t\n".repeat(200_000), "\t\n".repeat(200_000));
+    let (got, conflicts) = merged(&base, &ours, &theirs);
+    assert_eq!((got, conflicts), (format!("<<<<<<< ours\n{ours}=======\n{theirs}>>>>>>> theirs\n"), 1));
+    let header = "2024-02-06  Ann  <a@x>\n\n";
+    let [base, ours, theirs] = ["(b\n", "(o\n", "(t\n"].map(|line| header.to_owned() + &line.repeat(200_000));
+    assert_eq!(merged(&base, &ours, &theirs).1, 1);
+}
+
+#[test]
+fn a_missing_last_line_end_is_no_disagreement() {
+    let end = "\x0c\nLocal Variables:\nmode: change-log\nEnd:\n";
+    let with = |end: &str| with_old(&[]) + "\n" + end;
+    clean(&with_old(&[]), &with(end.trim_end()), &with(end), &with(end.trim_end()));
+    let theirs = end.replace("End:", "coding: utf-8\nEnd:\n;; more");
+    clean(&with(end), &with(end.trim_end()), &with(&theirs), &with(theirs.trim_end()));
+    clean("a\nb\n", "a\nb", "a\nb\nc\n", "a\nb\nc");
+    // Nor are the blank lines above a trailer that ours took away.
+    let newer = e(7, "Cid", "c.c: C.") + "\n";
+    clean(&with(end), &with_old(&[]), &(newer.clone() + &with(end)), &(newer.clone() + &with_old(&[])));
+    let open = with_old(&[]);
+    clean(&with(end), open.trim_end(), &(newer.clone() + &with(end)), &(newer + open.trim_end()));
+    clean("a\nb", "a\nb\nc\n", "z\na\nb\n", "z\na\nb\nc\n");
+}

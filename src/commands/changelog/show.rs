@@ -2,8 +2,12 @@
 
 use crate::error::CliError;
 use crate::print::{self, safe};
-use changelog::{ChangeLog, DateStyle, Entry};
-use serde::Serialize;
+use changelog::{Author, ChangeLog, DateStyle, Entry, Items};
+use serde::ser::SerializeSeq as _;
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,36 +29,75 @@ pub(crate) struct Args {
     raw: bool,
 }
 
-/// An entry as data. Text that is not UTF-8 has U+FFFD in it; the byte range says where the bytes are.
+/// An entry as data, written while it is read: it can have a million items. Text that is not UTF-8 has U+FFFD in it; the byte range says
+/// where the bytes are.
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'a> {
     line: usize,
     start: usize,
     end: usize,
     /// `YYYY-MM-DD`, or null if the date does not exist.
     date: Option<String>,
     time: Option<String>,
-    date_as_written: String,
+    date_as_written: Cow<'a, str>,
     style: DateStyle,
-    authors: Vec<Author>,
-    note: Option<String>,
-    files: Vec<String>,
-    functions: Vec<String>,
-    items: Vec<Item>,
-    text: String,
+    #[serde(serialize_with = "in_turn")]
+    authors: Vec<Author<'a>>,
+    note: Option<Cow<'a, str>>,
+    #[serde(serialize_with = "files")]
+    files: Items<'a>,
+    #[serde(serialize_with = "functions")]
+    functions: Items<'a>,
+    #[serde(serialize_with = "items")]
+    items: Items<'a>,
+    text: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
-struct Author {
-    name: String,
-    address: Option<String>,
+struct ShownAuthor<'a> {
+    name: Cow<'a, str>,
+    address: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
-struct Item {
-    files: Vec<String>,
-    functions: Vec<String>,
-    text: String,
+struct ShownItem<'a> {
+    files: Vec<Cow<'a, str>>,
+    functions: Vec<Cow<'a, str>>,
+    text: Cow<'a, str>,
+}
+
+fn in_turn<S: Serializer>(authors: &[Author<'_>], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(authors.iter().map(|a| ShownAuthor { name: text(a.name), address: a.bare_address().map(text) }))
+}
+
+fn files<S: Serializer>(all: &Items<'_>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(each_once(all, |item| item.files))
+}
+
+fn functions<S: Serializer>(all: &Items<'_>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(each_once(all, |item| item.functions))
+}
+
+fn items<S: Serializer>(all: &Items<'_>, to: S) -> Result<S::Ok, S::Error> {
+    let mut seq = to.serialize_seq(None)?;
+    for item in all.clone() {
+        let texts = |all: &[Vec<u8>]| all.iter().map(|t| Cow::Owned(text(t).into_owned())).collect();
+        let words = item.words();
+        seq.serialize_element(&ShownItem {
+            files: texts(&item.files),
+            functions: texts(&item.functions),
+            text: text(&words),
+        })?;
+    }
+    seq.end()
+}
+
+/// The names of all items, without those that came before.
+fn each_once<'a>(all: &Items<'a>, of: fn(changelog::Item<'a>) -> Vec<Vec<u8>>) -> impl Iterator<Item = String> {
+    let hasher = RandomState::new();
+    let mut seen = HashSet::new();
+    // Of each name only its hash is kept.
+    all.clone().flat_map(of).filter(move |name| seen.insert(hasher.hash_one(name))).map(|name| text(&name).into_owned())
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
@@ -78,8 +121,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
 /// One entry after the other, so that a file of 100 MB needs no second copy as JSON.
 fn as_json(log: &ChangeLog<'_>) -> std::io::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let string = |bytes: &[u8]| serde_json::to_string(&text(bytes));
-    write!(out, "{{\n\"preamble\": {},\n\"entries\": [", string(log.preamble())?)?;
+    write!(out, "{{\n\"preamble\": ")?;
+    serde_json::to_writer(&mut out, &text(log.preamble()))?;
+    write!(out, ",\n\"entries\": [")?;
     let (mut line, mut counted) = (1, 0);
     for (n, entry) in log.entries().enumerate() {
         line += newlines(&log.bytes()[counted..entry.offset()]);
@@ -87,7 +131,9 @@ fn as_json(log: &ChangeLog<'_>) -> std::io::Result<()> {
         out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
         serde_json::to_writer(&mut out, &shown(&entry, line))?;
     }
-    writeln!(out, "\n],\n\"trailer\": {}\n}}", string(log.trailer())?)?;
+    write!(out, "\n],\n\"trailer\": ")?;
+    serde_json::to_writer(&mut out, &text(log.trailer()))?;
+    writeln!(out, "\n}}")?;
     out.flush()
 }
 
@@ -95,28 +141,23 @@ fn as_json(log: &ChangeLog<'_>) -> std::io::Result<()> {
 fn as_list(log: &ChangeLog<'_>) -> std::io::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for entry in log.entries() {
-        let shown = shown(&entry, 0);
-        let names: Vec<&str> = shown.authors.iter().map(|a| a.name.as_str()).collect();
-        let date = shown.date.as_deref().unwrap_or(&shown.date_as_written);
-        writeln!(out, "{}  {}  {}", safe(date), safe(&names.join(", ")), safe(&shown.files.join(" ")))?;
+        let header = entry.header();
+        let date = header.date.day.map_or_else(|| text(header.date_text).into_owned(), |day| day.to_string());
+        write!(out, "{}  ", safe(&date))?;
+        for (n, author) in header.authors.iter().enumerate() {
+            write!(out, "{}{}", if n == 0 { "" } else { ", " }, safe(&text(author.name)))?;
+        }
+        out.write_all(b"  ")?;
+        for (n, file) in each_once(&entry.items(), |item| item.files).enumerate() {
+            write!(out, "{}{}", if n == 0 { "" } else { " " }, safe(&file))?;
+        }
+        out.write_all(b"\n")?;
     }
     out.flush()
 }
 
-fn shown(entry: &Entry<'_>, line: usize) -> Shown {
+fn shown<'a>(entry: &Entry<'a>, line: usize) -> Shown<'a> {
     let header = entry.header();
-    let texts = |all: &[Vec<u8>]| all.iter().map(|t| text(t)).collect::<Vec<_>>();
-    let items: Vec<Item> = entry
-        .items()
-        .iter()
-        .map(|i| Item { files: texts(&i.files), functions: texts(&i.functions), text: text(&i.words()) })
-        .collect();
-    let all = |of: fn(&Item) -> &Vec<String>| {
-        let mut all: Vec<String> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        all.extend(items.iter().flat_map(of).filter(|name| seen.insert(name.as_str())).cloned());
-        all
-    };
     Shown {
         line,
         start: entry.offset(),
@@ -125,21 +166,17 @@ fn shown(entry: &Entry<'_>, line: usize) -> Shown {
         time: header.date.time.map(|t| t.to_string()),
         date_as_written: text(header.date_text),
         style: header.date.style,
-        authors: header
-            .authors
-            .iter()
-            .map(|a| Author { name: text(a.name), address: a.bare_address().map(text) })
-            .collect(),
+        authors: header.authors,
         note: header.note.map(text),
-        files: all(|i| &i.files),
-        functions: all(|i| &i.functions),
+        files: entry.items(),
+        functions: entry.items(),
+        items: entry.items(),
         text: text(entry.text()),
-        items,
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 fn newlines(bytes: &[u8]) -> usize {
