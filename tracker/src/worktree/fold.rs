@@ -99,44 +99,47 @@ impl WorkTree {
             None if request.then == Then::Amend => self.merge_just_made()?,
             other => other,
         };
-        let mut report = FoldReport {
-            date: request.date.to_string(),
-            places: Vec::new(),
-            stray: Vec::new(),
-            finished: finished.is_some(),
-            changed: finished.is_some(),
-            commit: None,
-        };
-        let mut changes = Changes::default();
+        let (mut reports, mut stray, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             let found = self.fragments_of(place, places, &listing, request.force)?;
-            report.stray.extend(found.stray.iter().cloned());
-            let Some(folded) = self.fold_place(place, found, &listing, branch.as_ref(), request)? else { continue };
-            let (folded, fragments) = folded;
-            if folded.after != folded.before {
-                let mode = listing.mode(place.path.as_bytes()).to_owned();
-                let before = listing.has(place.path.as_bytes()).then(|| folded.before.clone());
-                changes.written.push(Written { path: place.path.clone(), before, bytes: folded.after.clone(), mode });
-            }
-            changes.deleted.extend(fragments);
-            report.places.push(folded);
+            stray.extend(found.stray.iter().cloned());
+            let Some((report, fragments)) = self.fold_place(place, found, &listing, branch.as_ref(), request)? else {
+                continue;
+            };
+            deleted.extend(fragments);
+            reports.push(report);
         }
+        let changed = reports.iter().filter(|it| it.after != it.before);
+        let written = changed.map(|it| Written {
+            path: it.path.clone(),
+            before: listing.has(it.path.as_bytes()).then_some(it.before.as_slice()),
+            bytes: &it.after,
+            mode: listing.mode(&it.path),
+        });
+        let changes = Changes { written: written.collect(), deleted };
         let nothing = changes.written.is_empty() && changes.deleted.is_empty();
-        if (nothing && finished.is_none()) || request.then == Then::DryRun {
-            return Ok(report);
-        }
-        if request.then == Then::Amend && self.git.commit("HEAD")?.is_none() {
-            return Err(WorkTreeError::NothingToAmend);
-        }
-        let (mut names, mut gone) = finished.as_ref().map(Journal::paths).unwrap_or_default();
-        if !nothing {
-            self.apply(&changes)?;
-            report.changed = true;
+        let is_done = (nothing && finished.is_none()) || request.then == Then::DryRun;
+        let mut commit = None;
+        if !is_done {
+            if request.then == Then::Amend && self.git.commit("HEAD")?.is_none() {
+                return Err(WorkTreeError::NothingToAmend);
+            }
+            if !nothing {
+                self.apply(&changes)?;
+            }
+            let (mut names, mut gone) = finished.as_ref().map(Journal::paths).unwrap_or_default();
             names.extend(changes.written.iter().map(|it| it.path.as_str()));
             gone.extend(changes.deleted.iter().map(|it| it.path.as_str()));
+            commit = self.commit(&names, &gone, request.then, merging)?;
         }
-        report.commit = self.commit(&names, &gone, request.then, merging)?;
-        Ok(report)
+        Ok(FoldReport {
+            date: request.date.to_string(),
+            places: reports,
+            stray,
+            finished: finished.is_some(),
+            changed: !is_done,
+            commit,
+        })
     }
 
     /// The merge that is in progress: its two sides and where they part.
@@ -208,7 +211,7 @@ impl WorkTree {
         if !self.is_plain_file(&place.path)? {
             return Ok(None);
         }
-        if !force && listing.is_unstaged(place.path.as_bytes()) {
+        if !force && listing.is_unstaged(&place.path) {
             return Err(WorkTreeError::NotStaged { path: place.path.clone() });
         }
         fs::read(&path).map(Some).map_err(WorkTreeError::file(path))

@@ -3,58 +3,56 @@
 use super::git::fields;
 use super::{WorkTree, WorkTreeError};
 use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, detect, taker_of};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
 /// The files that can matter, as the index and the work tree have them.
 #[derive(Default)]
 pub(super) struct Listing {
-    paths: BTreeSet<Vec<u8>>,
-    modes: HashMap<Vec<u8>, String>,
-    unstaged: HashSet<Vec<u8>>,
-    not_checked_out: HashSet<Vec<u8>>,
+    files: BTreeMap<Vec<u8>, Listed>,
     /// All paths with an unresolved conflict, whether they matter or not.
     pub(super) unmerged: BTreeSet<String>,
 }
 
+/// A file that can matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listed {
+    /// The mode that the index has; none for a file that is only in the work tree.
+    pub(super) mode: Option<u32>,
+    /// Whether the file is not what the index has, or the index does not have it.
+    pub(super) is_unstaged: bool,
+    /// Whether a sparse checkout leaves it out.
+    pub(super) is_left_out: bool,
+    /// Whether it was seen to be a plain file in the work tree; else that is to be looked at.
+    pub(super) is_plain: bool,
+}
+
 impl Listing {
     pub(super) fn has(&self, path: &[u8]) -> bool {
-        self.paths.contains(path)
+        self.files.contains_key(path)
     }
 
-    /// Adds a file, with its mode if the index has it.
-    pub(super) fn add(&mut self, path: &[u8], mode: Option<String>) {
-        self.paths.insert(path.to_vec());
-        if let Some(mode) = mode {
-            self.modes.insert(path.to_vec(), mode);
-        }
+    pub(super) fn add(&mut self, path: &[u8], listed: Listed) {
+        self.files.insert(path.to_vec(), listed);
     }
 
-    pub(super) fn set_unstaged(&mut self, path: &[u8]) {
-        self.unstaged.insert(path.to_vec());
+    /// Whether the file is not what the index has, or the index does not have it.
+    pub(super) fn is_unstaged(&self, path: &str) -> bool {
+        self.files.get(path.as_bytes()).is_some_and(|it| it.is_unstaged)
     }
 
-    pub(super) fn set_not_checked_out(&mut self, path: &[u8]) {
-        self.not_checked_out.insert(path.to_vec());
+    /// The mode that the index has for it, or that of a plain file.
+    pub(super) fn mode(&self, path: &str) -> u32 {
+        self.files.get(path.as_bytes()).and_then(|it| it.mode).unwrap_or(0o100_644)
     }
 
     /// A sparse checkout's missing file is refused: it has something to say, and can't be read.
     pub(super) fn see_that_it_is_there(&self, path: &str) -> Result<(), WorkTreeError> {
-        match self.not_checked_out.contains(path.as_bytes()) {
-            true => Err(WorkTreeError::NotCheckedOut { path: path.to_owned() }),
-            false => Ok(()),
+        match self.files.get(path.as_bytes()) {
+            Some(it) if it.is_left_out => Err(WorkTreeError::NotCheckedOut { path: path.to_owned() }),
+            _ => Ok(()),
         }
-    }
-
-    /// Whether the file is not what the index has, or the index does not have it.
-    pub(super) fn is_unstaged(&self, path: &[u8]) -> bool {
-        self.unstaged.contains(path)
-    }
-
-    /// The mode that the index has for it, or that of a plain file.
-    pub(super) fn mode(&self, path: &[u8]) -> &str {
-        self.modes.get(path).map_or("100644", String::as_str)
     }
 
     /// Reads a line of `ls-files -t -s -o -m -d -z`.
@@ -65,14 +63,17 @@ impl Listing {
             (_, Some(tab)) => (rest.get(..6), &rest[tab + 1..]),
             _ => return,
         };
-        self.add(path, mode.map(|mode| String::from_utf8_lossy(mode).into_owned()));
-        match tag {
-            b'?' | b'C' | b'R' | b'K' => self.set_unstaged(path),
-            b'S' => self.set_not_checked_out(path),
-            _ => {}
-        }
+        // A file is listed once as the index has it, and once more if it is not that any longer.
+        let listed = self.files.entry(path.to_vec()).or_default();
+        listed.mode =
+            mode.and_then(|mode| u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()).or(listed.mode);
+        listed.is_unstaged |= matches!(tag, b'?' | b'C' | b'R' | b'K');
+        listed.is_left_out |= *tag == b'S';
     }
 }
+
+/// From so many files on, reading them is shared out.
+const MANY: usize = 256;
 
 /// What the fragments' places of one ChangeLog hold.
 #[derive(Default)]
@@ -150,7 +151,9 @@ impl WorkTree {
             self.is_plain_file(&place.rooted(name))?;
         }
         let mut found = Found::default();
-        for path in &listing.paths {
+        // Whatever stands in the folders' places is looked at once.
+        let mut folders: HashMap<&Path, Result<(), WorkTreeError>> = HashMap::new();
+        for (path, listed) in &listing.files {
             if taker_of(places, path).is_none_or(|p| p.path != place.path) {
                 continue;
             }
@@ -167,26 +170,51 @@ impl WorkTree {
                 continue;
             };
             listing.see_that_it_is_there(path)?;
-            let is_unstaged = listing.is_unstaged(path.as_bytes());
             // Something else in its place is told before that it is not staged.
-            let is_there = self.is_plain_file(path)?;
-            if is_unstaged && !force {
+            let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+            let looked = folders.entry(folder).or_insert_with(|| self.see_folders_above(path));
+            let is_there = match std::mem::replace(looked, Ok(())) {
+                Ok(()) => listed.is_plain || self.is_plain_file(path)?,
+                Err(error) => return Err(error),
+            };
+            if listed.is_unstaged && !force {
                 return Err(WorkTreeError::NotStaged { path: path.to_owned() });
             }
             if is_there {
-                let file = self.top.join(path);
-                let bytes = fs::read(&file).map_err(WorkTreeError::file(file))?;
-                let is_typed = matches!(kind, FragmentKind::Typed { .. });
                 found.fragments.push(FoundFragment {
                     path: path.to_owned(),
-                    bytes,
+                    bytes: Vec::new(),
                     author: None,
-                    is_typed,
-                    is_unstaged,
+                    is_typed: matches!(kind, FragmentKind::Typed { .. }),
+                    is_unstaged: listed.is_unstaged,
                 });
             }
         }
+        self.read_all(&mut found.fragments)?;
         Ok(found)
+    }
+
+    /// Reads the fragments' files, on all processors where there are many.
+    fn read_all(&self, fragments: &mut [FoundFragment]) -> Result<(), WorkTreeError> {
+        let read = |fragments: &mut [FoundFragment]| -> Result<(), WorkTreeError> {
+            for fragment in fragments {
+                let file = self.top.join(&fragment.path);
+                fragment.bytes = fs::read(&file).map_err(WorkTreeError::file(file))?;
+            }
+            Ok(())
+        };
+        if fragments.len() < MANY {
+            return read(fragments);
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let parts = fragments.chunks_mut(fragments.len().div_ceil(threads));
+            let all: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            all.into_iter().try_for_each(|one| match one.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
     }
 
     /// Who wrote the typed fragments, where the ChangeLog's format names authors: who committed them first, else whoever runs this.
@@ -237,8 +265,8 @@ impl WorkTree {
         Ok(FragmentAuthor { name: name.as_bytes().to_vec(), mail: mail.as_bytes().to_vec(), day })
     }
 
-    /// Whether a file is there; something else in its place, or in the place of a folder above it, is refused.
-    pub(super) fn is_plain_file(&self, path: &str) -> Result<bool, WorkTreeError> {
+    /// Something else than folders above a file is refused.
+    fn see_folders_above(&self, path: &str) -> Result<(), WorkTreeError> {
         let refuse =
             |path: &Path, what| Err(WorkTreeError::NotAFile { path: path.to_string_lossy().into_owned(), what });
         let above = Path::new(path).ancestors().skip(1).filter(|p| !p.as_os_str().is_empty());
@@ -249,6 +277,14 @@ impl WorkTree {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// Whether a file is there; something else in its place, or in the place of a folder above it, is refused.
+    pub(super) fn is_plain_file(&self, path: &str) -> Result<bool, WorkTreeError> {
+        self.see_folders_above(path)?;
+        let refuse =
+            |path: &Path, what| Err(WorkTreeError::NotAFile { path: path.to_string_lossy().into_owned(), what });
         match fs::symlink_metadata(self.top.join(path)) {
             Ok(found) if found.is_file() => Ok(true),
             Ok(found) if found.is_symlink() => refuse(Path::new(path), "a symbolic link"),

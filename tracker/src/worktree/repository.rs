@@ -4,14 +4,14 @@
 //! the user's environment or attributes ask for that it does not know, is left to the user's own git: then these functions give `None`.
 
 use super::WorkTreeError;
-use super::found::Listing;
+use super::found::{Listed, Listing};
 use super::git::bytes_of;
 use super::stage::Changes;
 use changelog::Place;
 use git2::{AttrCheckFlags, AttrValue, ErrorCode, Index, IndexEntry, IndexTime, RepositoryOpenFlags, Status};
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -93,7 +93,7 @@ impl Repository {
     }
 
     /// Writes an index with the changes in it to `path`, where a copy of the present one is, if there is one.
-    pub(super) fn stage(&self, changes: &Changes, path: &Path) -> Option<Result<(), WorkTreeError>> {
+    pub(super) fn stage(&self, changes: &Changes<'_>, path: &Path) -> Option<Result<(), WorkTreeError>> {
         let repository = self.lock();
         if changes.written.iter().any(|written| needs_git(&repository, &written.path)) {
             return None;
@@ -103,12 +103,7 @@ impl Repository {
             Err(WorkTreeError::Git { what: what.to_owned(), said: error.message().to_owned() })
         };
         for written in &changes.written {
-            let blob = repository.blob_writer(Some(Path::new(&written.path))).and_then(|mut writer| {
-                let whole = writer.write_all(&written.bytes);
-                whole.map_err(|error| git2::Error::from_str(&error.to_string()))?;
-                writer.commit()
-            });
-            let blob = match blob {
+            let blob = match store(&repository, &written.path, written.bytes) {
                 Ok(blob) => blob,
                 Err(error) => return Some(failed("hash-object", &error)),
             };
@@ -118,7 +113,7 @@ impl Repository {
                 mtime: none,
                 dev: 0,
                 ino: 0,
-                mode: u32::from_str_radix(&written.mode, 8).unwrap_or(0o100_644),
+                mode: written.mode,
                 uid: 0,
                 gid: 0,
                 file_size: 0,
@@ -144,6 +139,24 @@ impl Repository {
 /// When the index was written: what changed later than that, or at that instant, has to be read to be known.
 fn written(repository: &git2::Repository) -> (i64, i64) {
     fs::metadata(repository.path().join("index")).map_or((0, 0), |it| (it.mtime(), it.mtime_nsec()))
+}
+
+/// Stores what a file holds, as git would: with the line ends that attributes and configuration say.
+fn store(repository: &git2::Repository, path: &str, bytes: &[u8]) -> Result<git2::Oid, git2::Error> {
+    let path = Path::new(path);
+    let is_unset = |name: &str| {
+        let value = repository.get_attr_bytes(path, name, AttrCheckFlags::FILE_THEN_INDEX);
+        matches!(value.map(AttrValue::from_bytes), Ok(AttrValue::Unspecified))
+    };
+    let autocrlf = repository.config()?.get_string("core.autocrlf");
+    let as_it_is = ["text", "eol", "crlf", "ident"].into_iter().all(is_unset)
+        && autocrlf.map_or_else(|error| error.code() == ErrorCode::NotFound, |value| value == "false");
+    if as_it_is {
+        return repository.blob(bytes);
+    }
+    let mut writer = repository.blob_writer(Some(path))?;
+    writer.write_all(bytes).map_err(|error| git2::Error::from_str(&error.to_string()))?;
+    writer.commit()
 }
 
 /// Whether what is written at a path passes a program or an encoding that only git knows.
@@ -179,19 +192,20 @@ impl Look<'_> {
     }
 
     fn tracked(&self, entry: &IndexEntry, listing: &mut Listing) {
-        let path = &entry.path;
-        listing.add(path, Some(format!("{:o}", entry.mode)));
+        let mut listed = Listed { mode: Some(entry.mode), ..Listed::default() };
+        let path = Path::new(OsStr::from_bytes(&entry.path));
+        let file = self.top.join(path).symlink_metadata().ok();
+        listed.is_plain = file.as_ref().is_some_and(Metadata::is_file);
         if entry.flags_extended & SKIP_WORKTREE != 0 {
-            listing.set_not_checked_out(path);
-        } else if entry.flags & ASSUME_UNCHANGED == 0 && !self.is_unchanged(entry) {
-            listing.set_unstaged(path);
+            listed.is_left_out = true;
+        } else if entry.flags & ASSUME_UNCHANGED == 0 {
+            listed.is_unstaged = !file.is_some_and(|file| self.is_unchanged(entry, path, &file));
         }
+        listing.add(&entry.path, listed);
     }
 
     /// Whether the file is as the index has it: its times and size say so, else its content.
-    fn is_unchanged(&self, entry: &IndexEntry) -> bool {
-        let path = Path::new(OsStr::from_bytes(&entry.path));
-        let Ok(file) = self.top.join(path).symlink_metadata() else { return false };
+    fn is_unchanged(&self, entry: &IndexEntry, path: &Path, file: &Metadata) -> bool {
         if entry.flags_extended & INTENT_TO_ADD != 0 || entry.flags & STAGE != 0 {
             return false;
         }
@@ -235,8 +249,7 @@ impl Look<'_> {
     fn untracked_file(&self, path: &Path, listing: &mut Listing) {
         let bytes = bytes_of(path);
         if !listing.has(bytes) && !self.repository.is_path_ignored(path).unwrap_or(false) {
-            listing.add(bytes, None);
-            listing.set_unstaged(bytes);
+            listing.add(bytes, Listed { is_unstaged: true, ..Listed::default() });
         }
     }
 }

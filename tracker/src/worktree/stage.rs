@@ -15,24 +15,24 @@ use tempfile::NamedTempFile;
 
 /// What is to be changed.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(super) struct Changes<'a> {
     /// Files to be written.
-    pub(super) written: Vec<Written>,
+    pub(super) written: Vec<Written<'a>>,
     /// Files to be deleted.
     pub(super) deleted: Vec<Deleted>,
 }
 
 /// A file to be written.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct Written<'a> {
     /// Its path from the top of the work tree.
     pub(super) path: String,
     /// What it holds now, if it is there.
-    pub(super) before: Option<Vec<u8>>,
+    pub(super) before: Option<&'a [u8]>,
     /// Its new content.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: &'a [u8],
     /// Its mode in the index.
-    pub(super) mode: String,
+    pub(super) mode: u32,
 }
 
 /// A file to be deleted.
@@ -102,7 +102,7 @@ struct Change<'w> {
 
 impl WorkTree {
     /// Makes the changes, in the work tree and in the index.
-    pub(super) fn apply(&self, changes: &Changes) -> Result<(), WorkTreeError> {
+    pub(super) fn apply(&self, changes: &Changes<'_>) -> Result<(), WorkTreeError> {
         let change = Change::begin(self)?;
         change.finish_old()?;
         let journal = change.prepare(changes).inspect_err(|_| change.end())?;
@@ -163,7 +163,7 @@ impl<'w> Change<'w> {
     }
 
     /// Writes everything that takes time, where it hurts nobody.
-    fn prepare(&self, changes: &Changes) -> Result<Journal, WorkTreeError> {
+    fn prepare(&self, changes: &Changes<'_>) -> Result<Journal, WorkTreeError> {
         fs::create_dir_all(&self.folder).map_err(WorkTreeError::file(&self.folder))?;
         let index = self.new_index();
         match fs::copy(&self.tree.index, &index) {
@@ -175,8 +175,8 @@ impl<'w> Change<'w> {
         let mut journal = Journal::default();
         for (n, written) in changes.written.iter().enumerate() {
             let path = self.tree.top.join(&written.path);
-            let from = self.write_new(&path, n, &written.bytes)?;
-            let before = written.before.as_deref().map(Mark::of);
+            let from = self.write_new(&path, n, written.bytes)?;
+            let before = written.before.map(Mark::of);
             journal.written.push(Replacing { from, path: written.path.clone(), before });
         }
         for deleted in &changes.deleted {
@@ -318,14 +318,14 @@ impl<'w> Change<'w> {
     }
 
     /// Puts back what was there when something failed halfway.
-    fn undo(&self, changes: &Changes, journal: &Journal) {
+    fn undo(&self, changes: &Changes<'_>, journal: &Journal) {
         for (written, replacing) in changes.written.iter().zip(&journal.written) {
             let path = self.tree.top.join(&written.path);
             if replacing.from.exists() {
                 let _ = fs::remove_file(&replacing.from);
                 continue;
             }
-            let _ = match &written.before {
+            let _ = match written.before {
                 Some(bytes) => replacement(&path, bytes).map(|file| file.persist(&path).is_ok()).is_ok(),
                 None => fs::remove_file(&path).is_ok(),
             };
@@ -345,7 +345,7 @@ impl<'w> Change<'w> {
 
 impl WorkTree {
     /// Brings the changes into the index at `path`, a copy of the present one.
-    fn stage(&self, changes: &Changes, path: &Path) -> Result<(), WorkTreeError> {
+    fn stage(&self, changes: &Changes<'_>, path: &Path) -> Result<(), WorkTreeError> {
         if let Some(done) = self.repository.as_ref().and_then(|repository| repository.stage(changes, path)) {
             return done;
         }
@@ -359,7 +359,7 @@ impl WorkTree {
             let blob = self.git.run_with(&["hash-object", "-w", &format!("--path={path}"), "--stdin"], bytes)?;
             let blob = String::from_utf8_lossy(&blob).trim().to_owned();
             width = blob.len();
-            lines.extend_from_slice(format!("{mode} {blob}\t{path}\0").as_bytes());
+            lines.extend_from_slice(format!("{mode:o} {blob}\t{path}\0").as_bytes());
         }
         for Deleted { path, .. } in &changes.deleted {
             lines.extend_from_slice(format!("0 {}\t{path}\0", "0".repeat(width)).as_bytes());

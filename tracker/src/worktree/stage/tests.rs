@@ -41,14 +41,10 @@ impl Place {
         String::from_utf8(said.stdout).unwrap()
     }
 
-    fn changes(&self) -> Changes {
+    fn changes(&self) -> Changes<'static> {
         let deleted = GONE.map(|path| Deleted { path: path.to_owned(), bytes: b"new\n".to_vec() });
-        let written = Written {
-            path: "ChangeLog".to_owned(),
-            before: Some(b"old\n".to_vec()),
-            bytes: b"new\nold\n".to_vec(),
-            mode: "100644".to_owned(),
-        };
+        let written =
+            Written { path: "ChangeLog".to_owned(), before: Some(b"old\n"), bytes: b"new\nold\n", mode: 0o100_644 };
         Changes { written: vec![written], deleted: deleted.into() }
     }
 
