@@ -12,8 +12,7 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = commands::Cli::parse();
-    match commands::run(cli) {
+    match commands::run_at_once().unwrap_or_else(|| commands::run(commands::Cli::parse())) {
         Ok(code) => code,
         Err(error) => error.report(),
     }

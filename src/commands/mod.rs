@@ -103,6 +103,16 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
     }
 }
 
+/// The one command that git waits for, file by file: the merge driver. It is found without the options of all other commands being put
+/// together first, which takes as long as its work; whatever else is asked of it comes here by the long way.
+pub(crate) fn run_at_once() -> Option<Result<ExitCode, CliError>> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != "changelog" || words.next()? != "driver" {
+        return None;
+    }
+    changelog::driver_of_files(words.collect())
+}
+
 /// Waits for something asynchronous; a command does one thing, so each makes its own runtime.
 fn wait(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCode, CliError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)

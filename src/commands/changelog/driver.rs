@@ -28,6 +28,14 @@ pub(crate) struct Args {
     args: Vec<OsString>,
 }
 
+impl Args {
+    /// The files of a merge and what git says of them; anything else is for clap to read.
+    pub(super) fn of_files(words: Vec<OsString>) -> Option<Self> {
+        let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+        (words.len() >= 3 && !words.iter().any(is_option)).then_some(Self { args: words })
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     match args.args.as_slice() {
         [word] if word == "install" => installed(Format { json: false }, true),

@@ -10,6 +10,7 @@ use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
 use changelog::Place;
 use clap::Subcommand;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracker::worktree::WorkTree;
@@ -42,6 +43,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, CliError> {
         Command::Show(args) => show::run(&args),
         Command::Driver(args) => driver::run(&args),
     }
+}
+
+/// The merge driver, if these are the files of a merge.
+pub(super) fn driver_of_files(words: Vec<OsString>) -> Option<Result<ExitCode, CliError>> {
+    let args = driver::Args::of_files(words)?;
+    Some(driver::run(&args))
 }
 
 /// Where the branch is, and what it is compared with.
