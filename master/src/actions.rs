@@ -20,7 +20,7 @@ const MAX_BUG: usize = 200;
 const MAX_BUGS: usize = 20;
 
 /// Why something was not done; the problem is for whoever asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refused(pub(crate) Box<Problem>);
 
 impl Refused {
@@ -57,6 +57,14 @@ impl Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
+        if error.is_disk_full() {
+            return Self::new(
+                503,
+                "disk-full",
+                "this was not stored: the disk of the master's store is full",
+                "try again when an admin has made room; the master goes on by itself then",
+            );
+        }
         Self::new(
             503,
             "store",

@@ -3,9 +3,12 @@
 mod api;
 mod events;
 mod git;
+mod health;
 mod logs;
 mod pages;
 mod who;
+
+pub(crate) use health::Health;
 
 use crate::actions::Refused;
 use crate::auth::{Action, Actor, can};
@@ -48,7 +51,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .nest("/api/v1", api::router().layer(middleware::from_fn_with_state(shared.clone(), who::known)))
         .nest("/git", git::router())
-        .route("/healthz", get(health).fallback(api::wrong_method))
+        .route("/healthz", get(health::health).fallback(api::wrong_method))
         .merge(pages::router(&shared))
         .fallback(pages::nothing)
         .layer(DefaultBodyLimit::max(BODY))
@@ -65,11 +68,6 @@ fn router(shared: Arc<Shared>) -> Router {
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     Refused::new(500, "internal", "the master failed at this", "an admin finds more in its log").into_response()
-}
-
-async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Refused> {
-    shared.store.ping().await?;
-    Ok("ok\n")
 }
 
 /// `GET /api/v1/slave`: a slave's connection.

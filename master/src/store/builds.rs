@@ -405,13 +405,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn take_back(&self, of: BuildRef) -> Result<()> {
-        sqlx::query(
+        self.write.execute(sqlx::query(
             "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0",
         )
         .bind(of.build.0)
-        .bind(of.fence.0)
-        .execute(&self.write)
-        .await?;
+        .bind(of.fence.0)).await?;
         self.wake();
         Ok(())
     }

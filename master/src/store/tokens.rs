@@ -74,16 +74,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn add_token(&self, kind: TokenKind, name: &str, trusted: bool, hash: &str) -> Result<TokenRow> {
-        let row = sqlx::query(
-            "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3, $4, $5) RETURNING *",
-        )
-        .bind(kind.as_str())
-        .bind(name)
-        .bind(hash)
-        .bind(i64::from(trusted))
-        .bind(now().0)
-        .fetch_one(&self.write)
-        .await?;
+        let row = self
+            .write
+            .fetch_one(
+                sqlx::query(
+                    "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+                )
+                .bind(kind.as_str())
+                .bind(name)
+                .bind(hash)
+                .bind(i64::from(trusted))
+                .bind(now().0),
+            )
+            .await?;
         read(&row)
     }
 
@@ -95,22 +98,26 @@ impl Store {
         let row = sqlx::query("SELECT * FROM token WHERE hash = $1 AND revoked_ms IS NULL").bind(hash);
         let token = row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()?;
         if let Some(token) = &token {
-            self.note_use(token).await?;
+            self.note_use(token).await;
         }
         Ok(token)
     }
 
-    /// Notes that a token was used; to the minute, so that reading costs no write.
-    async fn note_use(&self, token: &TokenRow) -> Result<()> {
+    /// Notes that a token was used; to the minute, so that reading costs no write. While nothing can be written, who is
+    /// known is known all the same.
+    async fn note_use(&self, token: &TokenRow) {
         let now = now();
         if token.used.is_none_or(|used| now.0 - used.0 > 60_000) {
-            sqlx::query("UPDATE token SET used_ms = $2 WHERE id = $1")
-                .bind(token.id.0)
-                .bind(now.0)
-                .execute(&self.write)
-                .await?;
+            let query = sqlx::query("UPDATE token SET used_ms = $2 WHERE id = $1").bind(token.id.0).bind(now.0);
+            self.note(query).await;
         }
-        Ok(())
+    }
+
+    /// Writes what nobody is answered for.
+    async fn note(&self, query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>) {
+        if let Err(error) = self.write.execute(query).await {
+            tracing::warn!(%error, "the use of a token or session can't be noted");
+        }
     }
 
     /// All tokens, newest first.
@@ -142,11 +149,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn begin_session(&self, hash: &str, token: TokenId) -> Result<()> {
-        sqlx::query("INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ($1, $2, $3, $3)")
-            .bind(hash)
-            .bind(token.0)
-            .bind(now().0)
-            .execute(&self.write)
+        self.write
+            .execute(
+                sqlx::query("INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ($1, $2, $3, $3)")
+                    .bind(hash)
+                    .bind(token.0)
+                    .bind(now().0),
+            )
             .await?;
         Ok(())
     }
@@ -168,11 +177,8 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let used: UnixMs = row.num("session_used_ms")?;
         if now().0 - used.0 > 60_000 {
-            sqlx::query("UPDATE session SET used_ms = $2 WHERE hash = $1")
-                .bind(hash)
-                .bind(now().0)
-                .execute(&self.write)
-                .await?;
+            let query = sqlx::query("UPDATE session SET used_ms = $2 WHERE hash = $1").bind(hash).bind(now().0);
+            self.note(query).await;
         }
         read(&row).map(Some)
     }
@@ -182,7 +188,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_session(&self, hash: &str) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE hash = $1").bind(hash).execute(&self.write).await?;
+        self.write.execute(sqlx::query("DELETE FROM session WHERE hash = $1").bind(hash)).await?;
         Ok(())
     }
 }
