@@ -34,6 +34,7 @@ impl Refused {
             413 => "Too much",
             415 | 426 => "Not in this form",
             409 => "Not possible as things stand",
+            421 => "Not known by this name",
             422 => "Refused",
             503 => "Not able to at the moment",
             _ => "Something went wrong here",

@@ -2,7 +2,7 @@
 
 use crate::basedir::Basedir;
 use crate::config::{self, Config};
-use crate::http::Health;
+use crate::http::Doors;
 use crate::logs::Logs;
 use crate::pages::Pages;
 use crate::slaves::{Parts, Sessions};
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     /// The URL under which others reach this master, without a slash at its end.
     pub(crate) url: String,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) health: Health,
+    pub(crate) doors: Doors,
     waits: Mutex<HashMap<BuildId, Wait>>,
 }
 
@@ -153,21 +153,8 @@ impl Shared {
         let logs = Logs::new(basedir.logs());
         let sessions = Sessions::new();
         let waits = Mutex::default();
-        Self {
-            config,
-            basedir,
-            store,
-            logs,
-            sessions,
-            poller,
-            policy,
-            pages,
-            projects,
-            url,
-            shutdown,
-            health: Health::default(),
-            waits,
-        }
+        let doors = Doors::new(&config, &url);
+        Self { config, basedir, store, logs, sessions, poller, policy, pages, projects, url, shutdown, doors, waits }
     }
 
     pub(crate) fn guarded(&self, id: ProjectId) -> Option<&Arc<Guarded>> {

@@ -12,10 +12,10 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 
 /// What the last look found.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<Option<(Instant, Option<Refused>)>>);
+pub(super) struct Health(Mutex<Option<(Instant, Option<Refused>)>>);
 
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Refused> {
-    let mut last = shared.health.0.lock().await;
+    let mut last = shared.doors.health.0.lock().await;
     let found = match last.as_ref() {
         Some((at, found)) if at.elapsed() < GOOD_FOR => found.clone(),
         _ => {
