@@ -12,6 +12,7 @@ mod builds;
 mod candidates;
 mod events;
 mod landings;
+mod moves;
 mod projects;
 mod queue;
 mod revisions;
@@ -22,6 +23,7 @@ mod tokens;
 mod writer;
 
 pub use branches::{Branch, BranchState, NewBranch, Published, Trouble};
+pub(crate) use builds::request_of;
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, Recorded};
 pub use candidates::{Candidate, Made, NewCandidate, Outcome};
 pub use events::{Happening, StoredEvent};
