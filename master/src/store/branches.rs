@@ -229,6 +229,17 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         let branch = read(&row)?;
+        if revived {
+            // What was cancelled because the branch had ended is wanted again.
+            sqlx::query(
+                "UPDATE revision SET builds_asked = 0
+                 WHERE branch_id = $1 AND number = (SELECT MAX(number) FROM revision WHERE branch_id = $1)
+                 AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id AND (result = 'cancelled' OR cancel IS NOT NULL))",
+            )
+            .bind(branch.id.0)
+            .execute(&mut *transaction)
+            .await?;
+        }
         let text = format!("Published by {}", new.publisher);
         let it = Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
         events::record(&mut transaction, &it).await?;
