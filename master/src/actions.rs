@@ -8,8 +8,8 @@ use crate::read::{self, ReadError};
 use crate::reconcile::requests;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{
-    Branch, BranchState, Build, BuildRequest, Candidate, NewBranch, Published, StoreError, TokenKind, TokenRow,
-    request_of,
+    Branch, BranchState, Build, BuildRequest, Candidate, NewBranch, Published, Revoked, StoreError, TokenKind,
+    TokenRow, request_of,
 };
 use protocol::api::{self, Problem};
 use protocol::wire::{Availability, ToSlave};
@@ -418,12 +418,21 @@ pub(crate) async fn tokens(shared: &Shared, actor: &Actor) -> Done<Vec<api::Toke
 /// Revokes a token.
 pub(crate) async fn revoke_token(shared: &Shared, actor: &Actor, id: TokenId) -> Done<api::Token> {
     allow(actor, Action::ManageTokens, "revoking tokens")?;
-    shared.store.revoke_token(id).await?;
-    shared.sessions.revoke(id);
-    let row = shared.store.tokens().await?.into_iter().find(|t| t.id == id);
-    row.map(token_line).ok_or_else(|| {
-        Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them")
-    })
+    match shared.store.revoke_token(id).await? {
+        Revoked::Now(row) | Revoked::Before(row) => {
+            shared.sessions.revoke(id);
+            Ok(token_line(row))
+        }
+        Revoked::NotThere => {
+            Err(Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them"))
+        }
+        Revoked::LastMaintainer => Err(Refused::new(
+            409,
+            "last-maintainer",
+            format!("token {id} is the last maintainer's: without it nobody could make another one"),
+            "make another with `bb token new maintainer NAME`, and revoke this one with that",
+        )),
+    }
 }
 
 fn token_line(row: TokenRow) -> api::Token {

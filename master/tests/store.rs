@@ -3,7 +3,8 @@
 
 use master::store::{
     Branch, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Finished, Made, NewBranch, NewCandidate,
-    NewRevision, Outcome, Project, Published, Recorded, Revision, SlaveRow, Standing, Store, StoreError, TokenKind,
+    NewRevision, Outcome, Project, Published, Recorded, Revision, Revoked, SlaveRow, Standing, Store, StoreError,
+    TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
@@ -478,8 +479,14 @@ async fn tokens_and_sessions_end_when_revoked(place: Place) {
     let session = async |oldest| store.session("session-hash", UnixMs(oldest), UnixMs(0)).await.unwrap();
     assert!(session(0).await.is_some());
     assert!(session(i64::MAX).await.is_none(), "too old");
-    assert!(store.revoke_token(token.id).await.unwrap());
-    assert!(!store.revoke_token(token.id).await.unwrap());
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::LastMaintainer));
+    assert!(session(0).await.is_some(), "nothing was done");
+    store.add_token(TokenKind::Publisher, "ann", true, "publisher").await.unwrap();
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::LastMaintainer));
+    store.add_token(TokenKind::Maintainer, "mia", true, "another").await.unwrap();
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::Now(row) if row.revoked.is_some()));
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::Before(_)));
+    assert!(matches!(store.revoke_token(protocol::TokenId(4711)).await.unwrap(), Revoked::NotThere));
     assert!(store.token_by_hash("hash").await.unwrap().is_none());
     assert!(session(0).await.is_none());
 }

@@ -33,7 +33,7 @@ pub use queue::{Entry, EntryState, Standing};
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
 pub use steps::Step;
-pub use tokens::{TokenKind, TokenRow};
+pub use tokens::{Revoked, TokenKind, TokenRow};
 
 use protocol::UnixMs;
 use sqlx::any::AnyConnectOptions;

@@ -56,6 +56,19 @@ pub struct TokenRow {
     pub revoked: Option<UnixMs>,
 }
 
+/// What came of revoking a token.
+#[derive(Clone, Debug)]
+pub enum Revoked {
+    /// It is.
+    Now(TokenRow),
+    /// It was before.
+    Before(TokenRow),
+    /// There is no such token.
+    NotThere,
+    /// It is the last by which tokens can be made.
+    LastMaintainer,
+}
+
 fn read(row: &AnyRow) -> Result<TokenRow> {
     Ok(TokenRow {
         id: row.num("id")?,
@@ -128,20 +141,35 @@ impl Store {
         sqlx::query("SELECT * FROM token ORDER BY id DESC").fetch_all(&self.read).await?.iter().map(read).collect()
     }
 
-    /// Revokes a token and ends its sessions; false when there is no such token or it was revoked before.
+    /// Revokes a token and ends its sessions. The last maintainer's stays: nobody could make another one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn revoke_token(&self, id: TokenId) -> Result<bool> {
+    pub async fn revoke_token(&self, id: TokenId) -> Result<Revoked> {
         let mut transaction = self.write.begin().await?;
-        let done = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL")
+        // Touched, they are held until the end: of two who revoke one another's, the second sees what the first did.
+        sqlx::query("UPDATE token SET trusted = trusted WHERE kind = 'maintainer' AND revoked_ms IS NULL")
+            .execute(&mut *transaction)
+            .await?;
+        let row = sqlx::query("SELECT * FROM token WHERE id = $1").bind(id.0).fetch_optional(&mut *transaction).await?;
+        let Some(token) = row.as_ref().map(read).transpose()? else { return Ok(Revoked::NotThere) };
+        if token.revoked.is_some() {
+            return Ok(Revoked::Before(token));
+        }
+        if token.kind == TokenKind::Maintainer {
+            let others = "SELECT id FROM token WHERE kind = 'maintainer' AND revoked_ms IS NULL AND id <> $1 LIMIT 1";
+            if sqlx::query(others).bind(id.0).fetch_optional(&mut *transaction).await?.is_none() {
+                return Ok(Revoked::LastMaintainer);
+            }
+        }
+        let row = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 RETURNING *")
             .bind(id.0)
             .bind(now().0)
-            .execute(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await?;
         sqlx::query("DELETE FROM session WHERE token_id = $1").bind(id.0).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
+        read(&row).map(Revoked::Now)
     }
 
     /// Begins a session of a browser that showed a token.

@@ -232,3 +232,18 @@ async fn git_reads_everything_and_writes_nothing() {
     assert!(answer.json()["hint"].is_string(), "{}", answer.text);
     assert_eq!(world.official.log("main"), ["Begin"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_maintainers_token_is_not_revoked() {
+    let world = World::start().await;
+    let revoke = async |id: i64| {
+        world.answer(world.request(Method::DELETE, &format!("/api/v1/tokens/{id}")).bearer_auth(&world.token)).await
+    };
+    let last = revoke(1).await;
+    assert_eq!((last.status, last.problem().as_str()), (409, "last-maintainer"));
+    assert!(last.text.contains("bb token new maintainer"), "{}", last.text);
+    let other = world.post("/api/v1/tokens", &json!({"kind": "maintainer", "name": "olga", "trusted": true})).await;
+    assert_eq!(other.status, 201, "{}", other.text);
+    assert_eq!(revoke(1).await.status, 200);
+    assert_eq!(revoke(1).await.status, 401, "it is good for nothing any more");
+}
