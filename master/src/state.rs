@@ -5,6 +5,7 @@ use crate::config::{self, Config};
 use crate::http::Doors;
 use crate::logs::Logs;
 use crate::pages::Pages;
+use crate::read::Diffs;
 use crate::slaves::{Parts, Sessions};
 use crate::store::{Claim, Store};
 use gate::queue::PushRefused;
@@ -46,6 +47,7 @@ pub(crate) struct Guarded {
     pub(crate) name: ProjectName,
     pub(crate) config: config::Project,
     pub(crate) mirror: Mirror,
+    pub(crate) diffs: Diffs,
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
     refused: Mutex<HashMap<CandidateId, PushRefused>>,
@@ -89,6 +91,7 @@ impl Guarded {
             name,
             config,
             mirror,
+            diffs: Diffs::default(),
             claim: Mutex::default(),
             recipe: Mutex::default(),
             refused: Mutex::default(),
