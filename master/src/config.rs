@@ -1,5 +1,7 @@
 //! A master's settings: `master.toml` in its basedir. Read once, at start.
 
+mod check;
+
 use ipnet::IpNet;
 use protocol::ProjectName;
 use protocol::wire::Limits;
@@ -297,6 +299,10 @@ impl Config {
     pub fn read(basedir: &Path) -> Result<Self, ConfigError> {
         let file = basedir.join(FILE_NAME);
         let text = std::fs::read_to_string(&file).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+        if text.trim().is_empty() {
+            let text = "the file is empty: write [[project]] with `name` and `repository` into it".to_owned();
+            return Err(ConfigError::Value { file, text });
+        }
         Self::parse(&text, &file)
     }
 
@@ -312,25 +318,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        for (i, project) in self.projects.iter().enumerate() {
-            if self.projects[..i].iter().any(|other| other.name == project.name) {
-                return Err(format!("two projects have the name `{}`", project.name));
-            }
-        }
-        for (i, lock) in self.locks.iter().enumerate() {
-            if lock.shares == 0 {
-                return Err(format!("lock `{}` has no shares: give it at least 1", lock.name));
-            }
-            if self.locks[..i].iter().any(|other| other.name == lock.name) {
-                return Err(format!("two locks have the name `{}`", lock.name));
-            }
-        }
-        if let Some(url) = &self.url
-            && !(url.starts_with("http://") || url.starts_with("https://"))
-        {
-            return Err(format!("`url = \"{url}\"`: a URL that begins with http:// or https:// is expected"));
-        }
-        Ok(())
+        check::all(self)
     }
 }
 
