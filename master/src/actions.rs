@@ -169,7 +169,14 @@ pub(crate) async fn publish(
     };
     match shared.store.publish(&new).await? {
         Published::New(branch) | Published::Again(branch) => Ok((branch, true)),
-        Published::Already(branch) => Ok((branch, false)),
+        Published::Already(branch) => {
+            // Whoever may withdraw it may also say anew what it is; for anybody else it stays as it was.
+            let says_more = !(new.title.is_empty() && new.bugs.is_empty());
+            if says_more && can(actor, Action::Withdraw(&branch)) {
+                return Ok((shared.store.describe_branch(&branch, &new.title, &new.bugs).await?, false));
+            }
+            Ok((branch, false))
+        }
         Published::NameTaken(other) => Err(Refused::new(
             409,
             "name-taken",

@@ -55,6 +55,10 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
 
 /// What is at no other path.
 pub(super) async fn nothing(State(shared): App, request: Request) -> Response {
+    let path = request.uri().path();
+    if path == "/api" || path.starts_with("/api/") {
+        return super::api::nothing().await.into_response();
+    }
     let (mut parts, _) = request.into_parts();
     let refused = Refused::new(404, "no-such-page", "there is nothing at this path", "begin at the overview");
     self::refused(&shared, &mut parts, refused).await

@@ -248,6 +248,23 @@ impl Store {
         Ok(if revived { Published::Again(branch) } else { Published::New(branch) })
     }
 
+    /// Gives a live branch another title and other references to bugs; what is empty stays as it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn describe_branch(&self, branch: &Branch, title: &str, bugs: &[String]) -> Result<Branch> {
+        let (title, bugs) =
+            (if title.is_empty() { &branch.title } else { title }, if bugs.is_empty() { &branch.bugs } else { bugs });
+        let query = sqlx::query("UPDATE branch SET title = $2, bugs = $3, changed_ms = $4 WHERE id = $1 RETURNING *")
+            .bind(branch.id.0)
+            .bind(title)
+            .bind(to_json(&bugs)?)
+            .bind(now().0);
+        let row = self.write.fetch_one(query).await?;
+        self.wake();
+        read(&row)
+    }
+
     /// A branch by name.
     ///
     /// # Errors

@@ -180,6 +180,16 @@ impl Store {
             .bind(i64::from(paused))
             .execute(&mut *transaction)
             .await?;
+        if !paused {
+            // Nobody should read that it is paused until the queue was looked at again.
+            sqlx::query(
+                "UPDATE queue_entry SET code = 'accepted', says = 'accepted', next_who = 'bb', next_what = 'tests it as it would land'
+                 WHERE project_id = $1 AND state = 'queued' AND code = 'paused'",
+            )
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await?;
+        }
         let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
         let it = super::Happening {
             project: Some(id),
