@@ -5,11 +5,15 @@
 use crate::auth::{self, Action, Actor, can};
 use crate::config::PublishPolicy;
 use crate::read::{self, ReadError};
-use crate::state::{Guarded, Shared};
-use crate::store::{Branch, BranchState, Build, Candidate, NewBranch, Published, StoreError, TokenKind, TokenRow};
+use crate::reconcile::requests;
+use crate::state::{Guarded, RecipeState, Shared};
+use crate::store::{
+    Branch, BranchState, Build, BuildRequest, Candidate, NewBranch, Published, Revoked, StoreError, TokenKind,
+    TokenRow, request_of,
+};
 use protocol::api::{self, Problem};
 use protocol::wire::{Availability, ToSlave};
-use protocol::{BranchName, BuildId, CommitId, SlaveName, TokenId};
+use protocol::{BranchName, BuildId, CommitId, RevisionId, SlaveName, TokenId};
 use std::path::Path;
 use tracker::Explain;
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
@@ -20,7 +24,7 @@ const MAX_BUG: usize = 200;
 const MAX_BUGS: usize = 20;
 
 /// Why something was not done; the problem is for whoever asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refused(pub(crate) Box<Problem>);
 
 impl Refused {
@@ -34,6 +38,7 @@ impl Refused {
             413 => "Too much",
             415 | 426 => "Not in this form",
             409 => "Not possible as things stand",
+            421 => "Not known by this name",
             422 => "Refused",
             503 => "Not able to at the moment",
             _ => "Something went wrong here",
@@ -57,6 +62,14 @@ impl Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
+        if error.is_disk_full() {
+            return Self::new(
+                503,
+                "disk-full",
+                "this was not stored: the disk of the master's store is full",
+                "try again when an admin has made room; the master goes on by itself then",
+            );
+        }
         Self::new(
             503,
             "store",
@@ -156,7 +169,14 @@ pub(crate) async fn publish(
     };
     match shared.store.publish(&new).await? {
         Published::New(branch) | Published::Again(branch) => Ok((branch, true)),
-        Published::Already(branch) => Ok((branch, false)),
+        Published::Already(branch) => {
+            // Whoever may withdraw it may also say anew what it is; for anybody else it stays as it was.
+            let says_more = !(new.title.is_empty() && new.bugs.is_empty());
+            if says_more && can(actor, Action::Withdraw(&branch)) {
+                return Ok((shared.store.describe_branch(&branch, &new.title, &new.bugs).await?, false));
+            }
+            Ok((branch, false))
+        }
         Published::NameTaken(other) => Err(Refused::new(
             409,
             "name-taken",
@@ -247,7 +267,8 @@ pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, 
     branch(shared, project, name).await
 }
 
-/// Asks again for the builds of a branch's newest revision that have ended.
+/// Asks again for the builds of a branch's newest revision that have ended, and for those that mainline's recipe asks for
+/// by now: of the newest candidate, on the mainline of now.
 pub(crate) async fn rebuild(
     shared: &Shared,
     project: &Guarded,
@@ -267,27 +288,64 @@ pub(crate) async fn rebuild(
             "wait until bb has fetched one",
         ));
     };
-    let mut latest: Vec<Build> = Vec::new();
-    for build in shared.store.builds_of_revision(revision.id).await? {
+    let now = of_now(shared, project, &branch, revision.id).await?;
+    let builds = shared.store.builds_of_revision(revision.id).await?;
+    let mut latest: Vec<&Build> = Vec::new();
+    for build in &builds {
         if latest.iter().all(|b| b.builder.name != build.builder.name) {
             latest.push(build);
         }
     }
-    let mut asked = Vec::new();
-    for build in latest.iter().filter(|b| b.result().is_some()) {
-        asked.push(shared.store.build_again(build, actor.name()).await?.id);
-    }
-    Ok(asked)
+    let mut wanted: Vec<BuildRequest> =
+        latest.iter().filter(|b| b.result().is_some()).filter_map(|old| anew(old, &now)).collect();
+    wanted.extend(now.into_iter().filter(|it| latest.iter().all(|b| b.builder.name != it.builder.name)));
+    Ok(shared.store.ask_again(&wanted, actor.name()).await?.into_iter().map(|build| build.id).collect())
 }
 
-/// Asks for one build again.
+/// What mainline's recipe asks for of a revision's candidate on the mainline of now.
+async fn of_now(shared: &Shared, project: &Guarded, branch: &Branch, revision: RevisionId) -> Done<Vec<BuildRequest>> {
+    let tip = shared.store.project_by_id(project.id).await?.tip;
+    let candidate = shared.store.newest_candidate(revision).await?.filter(|c| Some(&c.mainline) == tip.as_ref());
+    let (Some(candidate), RecipeState::Fine(in_use)) = (candidate, project.recipe()) else {
+        let detail = format!("{} has no candidate on the mainline of now yet", branch.name);
+        return Err(Refused::new(409, "no-candidate", detail, "try again when its page shows one"));
+    };
+    if candidate.made_commit().is_none() {
+        acceptable(branch, &candidate)?;
+    }
+    Ok(requests(project, branch, &candidate, &in_use.recipe, false, |_| true))
+}
+
+/// A build once more: what the queue asked for of the candidate of now as it was, all else as mainline's recipe has it by
+/// now; none when that has no such builder any more.
+fn anew(old: &Build, now: &[BuildRequest]) -> Option<BuildRequest> {
+    let of_now = now.iter().any(|it| it.candidate == old.candidate);
+    if of_now && old.for_queue {
+        return Some(request_of(old));
+    }
+    now.iter().find(|it| it.builder.name == old.builder.name).cloned()
+}
+
+/// Asks for one build again; of the newest revision, by what is built now.
 pub(crate) async fn build_again(shared: &Shared, actor: &Actor, old: &Build) -> Done<Build> {
     let branch = shared.store.branch_by_id(old.branch).await?;
     allow(actor, Action::Rebuild(&branch), "asking for a build")?;
     if branch.state != BranchState::Live {
         return Err(ended(&branch));
     }
-    Ok(shared.store.build_again(old, actor.name()).await?)
+    let newest = shared.store.newest_revision(branch.id).await?.is_some_and(|r| r.id == old.revision);
+    let request = match shared.guarded(old.project).filter(|_| newest) {
+        None => request_of(old),
+        Some(project) => {
+            let now = of_now(shared, project, &branch, old.revision).await?;
+            anew(old, &now).ok_or_else(|| {
+                let detail = format!("mainline's recipe has no builder {} any more", old.builder.name);
+                Refused::new(409, "no-such-builder", detail, "ask for the branch's builds instead")
+            })?
+        }
+    };
+    let asked = shared.store.ask_again(&[request], actor.name()).await?;
+    asked.into_iter().next().ok_or_else(|| Refused::new(500, "internal", "no build was asked for", ""))
 }
 
 /// Cancels a build that waits or runs.
@@ -367,12 +425,21 @@ pub(crate) async fn tokens(shared: &Shared, actor: &Actor) -> Done<Vec<api::Toke
 /// Revokes a token.
 pub(crate) async fn revoke_token(shared: &Shared, actor: &Actor, id: TokenId) -> Done<api::Token> {
     allow(actor, Action::ManageTokens, "revoking tokens")?;
-    shared.store.revoke_token(id).await?;
-    shared.sessions.revoke(id);
-    let row = shared.store.tokens().await?.into_iter().find(|t| t.id == id);
-    row.map(token_line).ok_or_else(|| {
-        Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them")
-    })
+    match shared.store.revoke_token(id).await? {
+        Revoked::Now(row) | Revoked::Before(row) => {
+            shared.sessions.revoke(id);
+            Ok(token_line(row))
+        }
+        Revoked::NotThere => {
+            Err(Refused::new(404, "no-such-token", format!("there is no token {id}"), "`bb token list` lists them"))
+        }
+        Revoked::LastMaintainer => Err(Refused::new(
+            409,
+            "last-maintainer",
+            format!("token {id} is the last maintainer's: without it nobody could make another one"),
+            "make another with `bb token new maintainer NAME`, and revoke this one with that",
+        )),
+    }
 }
 
 fn token_line(row: TokenRow) -> api::Token {

@@ -41,9 +41,11 @@ pub struct Lock {
 }
 
 impl Basedir {
-    /// The basedir at a path; nothing is looked at yet.
+    /// The basedir at a path; nothing is looked at yet. A relative path is from where this process is now: git and others
+    /// are run elsewhere, so whole paths are made here, for everybody.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
     /// Its path.
@@ -118,12 +120,13 @@ impl Basedir {
         write_whole(path, text, 0o600)
     }
 
-    /// Writes the settings.
+    /// Writes the settings; for their owner alone when a URL there may hold a password.
     ///
     /// # Errors
     /// When they can't be written.
     pub fn write_config(&self, settings: &str) -> Result<(), BasedirError> {
-        write_whole(&self.config(), settings, 0o644)
+        let secret = settings.lines().any(|line| line.split_once("://").is_some_and(|(_, rest)| rest.contains('@')));
+        write_whole(&self.config(), settings, if secret { 0o600 } else { 0o644 })
     }
 
     /// Writes where the running master answers.
@@ -150,4 +153,29 @@ fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), BasedirError> {
         fs::rename(&new, path)
     };
     write().map_err(io_error(path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_made_whole_once() {
+        let basedir = Basedir::new("m");
+        assert_eq!(basedir.root(), std::env::current_dir().unwrap().join("m"));
+        assert!(basedir.mirrors().is_absolute() && basedir.config().is_absolute());
+    }
+
+    #[test]
+    fn settings_that_may_hold_a_password_are_their_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let basedir = Basedir::new(folder.path());
+        let mode = |settings: &str| {
+            basedir.write_config(settings).unwrap();
+            fs::metadata(basedir.config()).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode("store = \"postgres://bb:secret@localhost/bb\"\n"), 0o600);
+        assert_eq!(mode("repository = \"/srv/heron.git\"\n"), 0o644);
+    }
 }

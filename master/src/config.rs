@@ -1,5 +1,7 @@
 //! A master's settings: `master.toml` in its basedir. Read once, at start.
 
+mod check;
+
 use ipnet::IpNet;
 use protocol::ProjectName;
 use protocol::wire::Limits;
@@ -49,6 +51,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The URL under which others reach it, for links; made from `listen` when not given.
     pub url: Option<String>,
+    /// More names under which others reach it, besides `url`'s.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// The store: a `postgres://` URL, or the embedded SQLite file of the basedir when not given.
     pub store: Option<String>,
     /// The git program; found along PATH when not given.
@@ -73,6 +78,9 @@ pub struct Config {
     /// How long things may take.
     #[serde(default)]
     pub times: Times,
+    /// How much clients may have at once.
+    #[serde(default)]
+    pub clients: Clients,
 }
 
 /// A project guarded.
@@ -211,11 +219,21 @@ pub struct Times {
     pub silence_s: u64,
     /// Seconds that a client may take for a request's head, and for each next piece of its body.
     pub request_s: u64,
+    /// Seconds that a client may take for a request's whole body.
+    pub body_s: u64,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { poll_s: 60, poll_quiet_s: 3600, lease_s: 60, reluctant_after_s: 600, silence_s: 45, request_s: 10 }
+        Self {
+            poll_s: 60,
+            poll_quiet_s: 3600,
+            lease_s: 60,
+            reluctant_after_s: 600,
+            silence_s: 45,
+            request_s: 10,
+            body_s: 60,
+        }
     }
 }
 
@@ -233,6 +251,31 @@ impl Times {
     /// How long a client may keep the master waiting for the next piece of a request; never nothing.
     pub fn request(&self) -> Duration {
         Duration::from_secs(self.request_s.max(1))
+    }
+
+    /// How long a client may take for a request's whole body; never nothing.
+    pub fn body(&self) -> Duration {
+        Duration::from_secs(self.body_s.max(1))
+    }
+}
+
+/// How much clients may have at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clients {
+    /// Connections, all together.
+    pub connections: usize,
+    /// Connections from one address; not counted for this machine's own and for `trusted_proxies`.
+    pub connections_each: usize,
+    /// Addresses of reverse proxies, which speak for many.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Fetches by git of clients that show no token, slaves' among them.
+    pub git_anonymous: usize,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { connections: 4096, connections_each: 256, trusted_proxies: Vec::new(), git_anonymous: 32 }
     }
 }
 
@@ -256,6 +299,10 @@ impl Config {
     pub fn read(basedir: &Path) -> Result<Self, ConfigError> {
         let file = basedir.join(FILE_NAME);
         let text = std::fs::read_to_string(&file).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+        if text.trim().is_empty() {
+            let text = "the file is empty: write [[project]] with `name` and `repository` into it".to_owned();
+            return Err(ConfigError::Value { file, text });
+        }
         Self::parse(&text, &file)
     }
 
@@ -271,25 +318,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        for (i, project) in self.projects.iter().enumerate() {
-            if self.projects[..i].iter().any(|other| other.name == project.name) {
-                return Err(format!("two projects have the name `{}`", project.name));
-            }
-        }
-        for (i, lock) in self.locks.iter().enumerate() {
-            if lock.shares == 0 {
-                return Err(format!("lock `{}` has no shares: give it at least 1", lock.name));
-            }
-            if self.locks[..i].iter().any(|other| other.name == lock.name) {
-                return Err(format!("two locks have the name `{}`", lock.name));
-            }
-        }
-        if let Some(url) = &self.url
-            && !(url.starts_with("http://") || url.starts_with("https://"))
-        {
-            return Err(format!("`url = \"{url}\"`: a URL that begins with http:// or https:// is expected"));
-        }
-        Ok(())
+        check::all(self)
     }
 }
 
@@ -323,7 +352,7 @@ mod tests {
           |
         2 | pole_s = 5
           | ^^^^^^
-        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`, `silence_s`, `request_s`
+        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`, `silence_s`, `request_s`, `body_s`
         ");
         insta::assert_snapshot!(error("[[lock]]\nname = \"vm\"\nshares = 0\n"), @"master.toml: lock `vm` has no shares: give it at least 1");
     }

@@ -200,7 +200,7 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let basedir = Basedir::new(root);
     let lock = basedir.lock()?;
-    let mut config = Config::read(root)?;
+    let mut config = Config::read(basedir.root())?;
     if let Some(listen) = listen {
         config.listen = listen;
     }

@@ -2,8 +2,10 @@
 
 use crate::basedir::Basedir;
 use crate::config::{self, Config};
+use crate::http::Doors;
 use crate::logs::Logs;
 use crate::pages::Pages;
+use crate::read::Diffs;
 use crate::slaves::{Parts, Sessions};
 use crate::store::{Claim, Store};
 use gate::queue::PushRefused;
@@ -34,6 +36,7 @@ pub(crate) struct Shared {
     /// The URL under which others reach this master, without a slash at its end.
     pub(crate) url: String,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) doors: Doors,
     waits: Mutex<HashMap<BuildId, Wait>>,
 }
 
@@ -44,6 +47,7 @@ pub(crate) struct Guarded {
     pub(crate) name: ProjectName,
     pub(crate) config: config::Project,
     pub(crate) mirror: Mirror,
+    pub(crate) diffs: Diffs,
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
     refused: Mutex<HashMap<CandidateId, PushRefused>>,
@@ -87,6 +91,7 @@ impl Guarded {
             name,
             config,
             mirror,
+            diffs: Diffs::default(),
             claim: Mutex::default(),
             recipe: Mutex::default(),
             refused: Mutex::default(),
@@ -151,7 +156,8 @@ impl Shared {
         let logs = Logs::new(basedir.logs());
         let sessions = Sessions::new();
         let waits = Mutex::default();
-        Self { config, basedir, store, logs, sessions, poller, policy, pages, projects, url, shutdown, waits }
+        let doors = Doors::new(&config, &url);
+        Self { config, basedir, store, logs, sessions, poller, policy, pages, projects, url, shutdown, doors, waits }
     }
 
     pub(crate) fn guarded(&self, id: ProjectId) -> Option<&Arc<Guarded>> {

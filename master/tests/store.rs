@@ -3,7 +3,8 @@
 
 use master::store::{
     Branch, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Finished, Made, NewBranch, NewCandidate,
-    NewRevision, Outcome, Project, Published, Recorded, Revision, SlaveRow, Standing, Store, StoreError, TokenKind,
+    NewRevision, Outcome, Project, Published, Recorded, Revision, Revoked, SlaveRow, Standing, Store, StoreError,
+    TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
@@ -36,6 +37,7 @@ stories! {
     a_newer_store_is_refused
     one_master_at_a_time_claims_a_project
     a_stale_claim_writes_nothing
+    a_commit_that_fails_is_a_write_that_failed
     a_build_is_asked_for_once
     a_build_is_given_out_once
     reports_count_once_and_in_order
@@ -251,9 +253,9 @@ async fn what_was_written_is_there_after_opening_again(place: Place) {
 async fn a_newer_store_is_refused(place: Place) {
     place.open().await.store.close().await;
     let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 1").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 2").execute(&pool).await.unwrap();
     pool.close().await;
-    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 1, .. })));
+    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 2, .. })));
 }
 
 async fn one_master_at_a_time_claims_a_project(place: Place) {
@@ -276,6 +278,50 @@ async fn a_stale_claim_writes_nothing(place: Place) {
     assert!(world.store.project_by_id(world.project.id).await.unwrap().tip.is_none());
     world.store.add_candidate(stale, &branch, &revision, &conflict(&commit(500))).await.unwrap();
     assert!(world.store.newest_candidate(revision.id).await.unwrap().is_none());
+}
+
+async fn a_commit_that_fails_is_a_write_that_failed(place: Place) {
+    let world = place.open().await;
+    let World { store, project, claim } = &world;
+    // What must be so when a transaction ends, and is not.
+    let late: &[&'static str] = if place.url.starts_with("sqlite:") {
+        &[
+            "CREATE TABLE late (x BIGINT REFERENCES project (id) DEFERRABLE INITIALLY DEFERRED)",
+            "CREATE TRIGGER late_landing AFTER INSERT ON landing BEGIN INSERT INTO late VALUES (4711); END",
+            "CREATE TRIGGER late_event AFTER INSERT ON event BEGIN INSERT INTO late VALUES (4711); END",
+        ]
+    } else {
+        &[
+            "ALTER TABLE landing ADD FOREIGN KEY (from_commit) REFERENCES token (hash) DEFERRABLE INITIALLY DEFERRED",
+            "ALTER TABLE event ADD FOREIGN KEY (actor) REFERENCES token (hash) DEFERRABLE INITIALLY DEFERRED",
+        ]
+    };
+    let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
+    for statement in late {
+        sqlx::query(*statement).execute(&pool).await.unwrap();
+    }
+    // An entry to land, without any event.
+    let fill = [
+        "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, trusted, state, next_look_ms, published_ms, changed_ms) VALUES (1, 'a', 'a', 'a', '', '[]', 'ann', 1, 'live', 0, 0, 0)",
+        "INSERT INTO revision (branch_id, number, commit_id, subject, author, commits, seen_ms) VALUES (1, 1, 'a', '', '', 1, 0)",
+        "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id, accepted_by, accepted_ms, state, code, says, next_who, next_what) VALUES (1, 1, 1, 'a', 'mia', 0, 'queued', '', '', '', '')",
+    ];
+    for statement in fill {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    for _ in 0..3 {
+        assert!(store.begin_landing(*claim, 1, &commit(1), &commit(2)).await.is_err());
+        assert!(store.open_landing(project.id).await.unwrap().is_none());
+        assert!(world.store.publish(&world.new_branch("/srv/b.git", None)).await.is_err());
+        let kept = store.tokens().await.unwrap().len();
+        store.add_token(TokenKind::Slave, "oak", false, &format!("hash-{kept}")).await.unwrap();
+    }
+    store.close().await;
+    let store = Store::open(&place.url).await.unwrap();
+    assert_eq!(store.tokens().await.unwrap().len(), 3, "what was answered between them stays");
+    assert!(store.open_landing(project.id).await.unwrap().is_none());
+    assert_eq!(store.branches(project.id, 0).await.unwrap().len(), 1);
 }
 
 async fn a_build_is_asked_for_once(place: Place) {
@@ -433,8 +479,14 @@ async fn tokens_and_sessions_end_when_revoked(place: Place) {
     let session = async |oldest| store.session("session-hash", UnixMs(oldest), UnixMs(0)).await.unwrap();
     assert!(session(0).await.is_some());
     assert!(session(i64::MAX).await.is_none(), "too old");
-    assert!(store.revoke_token(token.id).await.unwrap());
-    assert!(!store.revoke_token(token.id).await.unwrap());
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::LastMaintainer));
+    assert!(session(0).await.is_some(), "nothing was done");
+    store.add_token(TokenKind::Publisher, "ann", true, "publisher").await.unwrap();
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::LastMaintainer));
+    store.add_token(TokenKind::Maintainer, "mia", true, "another").await.unwrap();
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::Now(row) if row.revoked.is_some()));
+    assert!(matches!(store.revoke_token(token.id).await.unwrap(), Revoked::Before(_)));
+    assert!(matches!(store.revoke_token(protocol::TokenId(4711)).await.unwrap(), Revoked::NotThere));
     assert!(store.token_by_hash("hash").await.unwrap().is_none());
     assert!(session(0).await.is_none());
 }

@@ -66,3 +66,40 @@ fn a_master_whose_disk_is_full_of_logs_lives_and_has_the_whole_log_when_there_is
     });
     assert_eq!(world.build(build.id).attempt, 1);
 }
+
+#[test]
+fn a_master_whose_disk_was_full_for_a_moment_has_all_that_it_answered() {
+    let world = printing(1);
+    world.kill_master();
+    world.limit_files(Some(1024 * MEGABYTE));
+    world.start_master();
+    world.limit_files(None);
+    let ann = world.author("ann");
+    for branch in ["before", "while", "after"] {
+        ann.writes(branch, &[(branch, "text\n")]);
+    }
+    ann.publishes("before").ok();
+
+    world.with_master(|master| master.limit_files(Some(4096)));
+    let refused = ann.publishes("while").fails();
+    assert!(refused.contains("store") || refused.contains("disk"), "{refused}");
+    world.wait("its health says so", || {
+        let answer = world.client().get("/healthz");
+        (answer.status == 503 && answer.body.contains("store")).then_some(())
+    });
+    assert_eq!(world.client().get("/p/heron").status, 200, "what there is can be read");
+
+    world.with_master(|master| master.limit_files(None));
+    world.wait("it is well again", || (world.client().get("/healthz").status == 200).then_some(()));
+    ann.publishes("after").ok();
+    let names = |world: &World| {
+        let all: Vec<protocol::api::BranchSummary> = world.api("/projects/heron/branches");
+        let mut names: Vec<String> = all.into_iter().map(|branch| branch.name.to_string()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&world), ["after", "before"]);
+    world.kill_master();
+    world.start_master();
+    assert_eq!(names(&world), ["after", "before"]);
+}

@@ -26,6 +26,24 @@ fn a_basedir_is_not_created_twice() {
 }
 
 #[test]
+fn a_relative_basedir_is_as_good_as_a_whole_one() {
+    let world = World::without_master(BB, &Plan::default());
+    let official = world.folder().join("official.git");
+    let official = official.to_str().unwrap();
+    let made = ["master", "create", "here", "--name", "heron", "--repository", official, "--listen", "127.0.0.1:0"];
+    world.run(made).ok();
+    world.run(["master", "check", "here"]).ok();
+    let mut program = world.program("relative", ["master", "run", "here"]);
+    let address = world.folder().join("here/run/address");
+    let tip = world.mainline().resolve("main");
+    program.until("mainline is mirrored", || {
+        let Ok(url) = std::fs::read_to_string(&address) else { return false };
+        let refs = testkit::http::Client::new(url.trim()).get("/git/heron.git/info/refs?service=git-upload-pack");
+        refs.status == 200 && refs.body.contains(&tip)
+    });
+}
+
+#[test]
 fn a_folder_that_is_no_basedir_is_refused() {
     let world = World::empty(BB);
     let said = world.run(["master", "run", &basedir(&world)]).fails();

@@ -5,6 +5,8 @@ use super::{events, logs};
 use crate::actions::{self, Done, Refused};
 use crate::read::{self, Filter};
 use crate::state::{Guarded, Shared};
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -60,7 +62,7 @@ impl IntoResponse for Refused {
     }
 }
 
-async fn nothing() -> Refused {
+pub(super) async fn nothing() -> Refused {
     Refused::new(
         404,
         "no-such-path",
@@ -84,9 +86,12 @@ impl FromRequestParts<Arc<Shared>> for InProject {
         struct Named {
             project: String,
         }
-        let Path(named) = Path::<Named>::from_request_parts(parts, shared)
-            .await
-            .map_err(|e| Refused::new(404, "no-such-project", e.body_text(), ""))?;
+        let Path(named) = Path::<Named>::from_request_parts(parts, shared).await.map_err(|e| {
+            // What follows the project in the path can be wrong, too.
+            let elsewhere = matches!(&e, PathRejection::FailedToDeserializePathParams(e)
+                if matches!(e.kind(), ErrorKind::InvalidUtf8InPathParam { key } if key != "project"));
+            Refused::new(404, if elsewhere { "no-such-path" } else { "no-such-project" }, e.body_text(), "")
+        })?;
         let project = named.project.parse::<ProjectName>().ok().and_then(|name| shared.guarded_by_name(&name).cloned());
         project.map(Self).ok_or_else(|| {
             let known: Vec<&str> = shared.projects.iter().map(|p| p.name.as_str()).collect();
@@ -196,6 +201,11 @@ async fn branches(
     InProject(project): InProject,
     Asked(query): Asked<BranchQuery>,
 ) -> Done<Json<Vec<BranchSummary>>> {
+    if !matches!(query.state.as_str(), "" | "live" | "all") {
+        let shown: String = query.state.chars().take(40).collect();
+        let detail = format!("`state` is `live` or `all`, not `{shown}`");
+        return Err(Refused::new(400, "query", detail, "leave it out for those that are live"));
+    }
     Ok(Json(read::branch_summaries(&shared, &project, &query.filter()).await?))
 }
 

@@ -3,6 +3,7 @@
 use super::api::{Asked, Part};
 use crate::actions::{self, Done, Refused};
 use crate::state::Shared;
+use crate::store::Build;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -126,7 +127,7 @@ pub(super) async fn step(
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
 ) -> Done<Response> {
-    actions::build(&shared, part.id).await?;
+    has_step(&actions::build(&shared, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let left = wanted.limit.unwrap_or(u64::MAX);
     let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
@@ -140,6 +141,16 @@ pub(super) async fn step(
         Ok::<_, io::Error>(Some((Bytes::from(bytes), (reader, at + n, left - n))))
     });
     Ok(text(Body::from_stream(pieces)))
+}
+
+/// Refuses a step that a build never has; one that did not begin yet has an empty log.
+fn has_step(build: &Build, step: u32) -> Done<()> {
+    // Before the recipe's steps comes bb's own, the fetch.
+    if usize::try_from(step).is_ok_and(|step| step <= build.builder.steps.len()) {
+        return Ok(());
+    }
+    let detail = format!("build #{} has no step {step}", build.id);
+    Err(Refused::new(404, "no-such-step", detail, "the build's page lists its steps"))
 }
 
 fn start(shared: &Shared, build: BuildId, step: u32, from: i64) -> Done<u64> {
@@ -232,7 +243,7 @@ pub(super) async fn events(
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    actions::build(&shared, part.id).await?;
+    has_step(&actions::build(&shared, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let reader = Reader::new(shared, part.id, true);
     let view = crate::pages::LiveLog::new(part.step, at).numbered(wanted.line.unwrap_or(1));

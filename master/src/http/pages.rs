@@ -13,6 +13,7 @@ use crate::read;
 use crate::state::Shared;
 use axum::Router;
 use axum::extract::{Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -54,9 +55,18 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
 
 /// What is at no other path.
 pub(super) async fn nothing(State(shared): App, request: Request) -> Response {
+    let path = request.uri().path();
+    if path == "/api" || path.starts_with("/api/") {
+        return super::api::nothing().await.into_response();
+    }
     let (mut parts, _) = request.into_parts();
     let refused = Refused::new(404, "no-such-page", "there is nothing at this path", "begin at the overview");
-    visit::error_page(&shared, &mut parts, *refused.0).await
+    self::refused(&shared, &mut parts, refused).await
+}
+
+/// What is refused before any handler has it.
+pub(super) async fn refused(shared: &Arc<Shared>, parts: &mut Parts, refused: Refused) -> Response {
+    visit::error_page(shared, parts, *refused.0).await
 }
 
 async fn wrong_method() -> Refused {

@@ -10,7 +10,6 @@ use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
 use tracker::candidate::CandidateRequest;
 use tracker::mirror::{MirrorError, Relation};
-use tracker::read::DiffLimits;
 
 /// Which branches a listing shows.
 #[derive(Clone, Debug, Default)]
@@ -188,8 +187,8 @@ async fn source_views(
             Relation::Unrelated | Relation::Same | Relation::Behind => return Ok((commits, api::Diff::default())),
         },
     };
-    let diff = mirror.diff(&from, to, DiffLimits::default()).await.map_err(unreadable)?;
-    Ok((commits, diff))
+    let diff = project.diffs.get(mirror, &from, to).await.map_err(unreadable)?;
+    Ok((commits, (*diff).clone()))
 }
 
 /// The builders' rows: for each revision that has one, the latest build.

@@ -48,7 +48,7 @@ pub(super) async fn know(
         builders: Vec::new(),
         queue: verdict::Queue::None,
     };
-    facts.queue = place(shared, project, &entries).await?;
+    facts.queue = place(shared, project, &branch, &entries).await?;
     facts.builders = builders(shared, project, &builds).await?;
     Ok(Known { branch, newest, candidate, builds, entries, facts })
 }
@@ -158,8 +158,15 @@ pub(super) async fn state(shared: &Shared, build: &Build) -> Result<verdict::Bui
     })
 }
 
-async fn place(shared: &Shared, project: &Guarded, entries: &[Entry]) -> Result<verdict::Queue, ReadError> {
-    let Some(entry) = entries.first() else { return Ok(verdict::Queue::None) };
+async fn place(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    entries: &[Entry],
+) -> Result<verdict::Queue, ReadError> {
+    // What left before the branch was published again says nothing of it now.
+    let counts = |entry: &&Entry| entry.left.is_none_or(|left| left > branch.published);
+    let Some(entry) = entries.first().filter(counts) else { return Ok(verdict::Queue::None) };
     let revision = shared.store.revision_by_id(entry.revision).await?.number;
     let says = entry.standing.says.clone();
     let next = entry.standing.next.clone();

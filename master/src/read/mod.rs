@@ -5,6 +5,7 @@
 
 mod branch;
 mod build;
+mod diffs;
 mod facts;
 mod project;
 mod queue;
@@ -12,6 +13,7 @@ mod slaves;
 
 pub(crate) use branch::{Filter, branch_detail, branch_summaries, branch_summary};
 pub(crate) use build::{build_detail, build_summary};
+pub(crate) use diffs::Diffs;
 pub(crate) use project::{overview, project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
 pub(crate) use slaves::{locks, slaves};

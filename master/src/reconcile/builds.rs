@@ -1,8 +1,9 @@
 //! Asks for builds of new revisions, by mainline's recipe: a branch can't choose how it is built before it is accepted.
+//! Those that still wait when mainline or its recipe moves on go along.
 
 use super::{Again, StepError};
 use crate::state::{Guarded, RecipeState, Shared};
-use crate::store::{Branch, BuildRequest, Candidate, Outcome};
+use crate::store::{Branch, Build, BuildRequest, Candidate, Outcome};
 use protocol::wire::Isolation;
 use recipe::Recipe;
 
@@ -14,16 +15,32 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     else {
         return Ok(Again::AtTick);
     };
+    // While mainline moves on, its recipe is read before the tip is recorded.
+    if in_use.commit != tip {
+        return Ok(Again::AtTick);
+    }
     for candidate in shared.store.candidates_without_builds(project.id, &tip).await? {
         let branch = shared.store.branch_by_id(candidate.branch).await?;
         let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
         shared.store.ask_for_builds(&requests, Some(candidate.revision)).await?;
     }
+    let waiting = shared.store.waiting_for_branches(project.id).await?;
+    for (i, build) in waiting.iter().enumerate() {
+        let seen = waiting[..i].iter().any(|other| other.revision == build.revision);
+        let of_now = if seen { None } else { shared.store.newest_candidate(build.revision).await? };
+        let Some(candidate) = of_now.filter(|c| c.mainline == tip && c.made_commit().is_some()) else { continue };
+        let branch = shared.store.branch_by_id(build.branch).await?;
+        let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
+        let stale = |b: &&Build| requests.iter().all(|it| !b.is(it));
+        if waiting.iter().filter(|b| b.revision == build.revision).any(|b| stale(&b)) {
+            shared.store.move_waiting(build.revision, &requests).await?;
+        }
+    }
     Ok(Again::AtTick)
 }
 
 /// The builds of a candidate by those of a recipe's builders that are wanted; none when it is no commit.
-pub(super) fn requests(
+pub(crate) fn requests(
     project: &Guarded,
     branch: &Branch,
     candidate: &Candidate,

@@ -13,6 +13,8 @@ mod schedule;
 mod upkeep;
 mod watch;
 
+pub(crate) use builds::requests;
+
 pub(crate) use claims::claim_all;
 pub(crate) use schedule::locks;
 

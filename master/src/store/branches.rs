@@ -229,12 +229,40 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         let branch = read(&row)?;
+        if revived {
+            // What was cancelled because the branch had ended is wanted again.
+            sqlx::query(
+                "UPDATE revision SET builds_asked = 0
+                 WHERE branch_id = $1 AND number = (SELECT MAX(number) FROM revision WHERE branch_id = $1)
+                 AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id AND (result = 'cancelled' OR cancel IS NOT NULL))",
+            )
+            .bind(branch.id.0)
+            .execute(&mut *transaction)
+            .await?;
+        }
         let text = format!("Published by {}", new.publisher);
         let it = Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
         events::record(&mut transaction, &it).await?;
         transaction.commit().await?;
         self.wake();
         Ok(if revived { Published::Again(branch) } else { Published::New(branch) })
+    }
+
+    /// Gives a live branch another title and other references to bugs; what is empty stays as it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn describe_branch(&self, branch: &Branch, title: &str, bugs: &[String]) -> Result<Branch> {
+        let (title, bugs) =
+            (if title.is_empty() { &branch.title } else { title }, if bugs.is_empty() { &branch.bugs } else { bugs });
+        let query = sqlx::query("UPDATE branch SET title = $2, bugs = $3, changed_ms = $4 WHERE id = $1 RETURNING *")
+            .bind(branch.id.0)
+            .bind(title)
+            .bind(to_json(&bugs)?)
+            .bind(now().0);
+        let row = self.write.fetch_one(query).await?;
+        self.wake();
+        read(&row)
     }
 
     /// A branch by name.

@@ -140,7 +140,7 @@ pub struct Finished {
     pub says: String,
 }
 
-fn read(row: &AnyRow) -> Result<Build> {
+pub(super) fn read(row: &AnyRow) -> Result<Build> {
     let state = match (row.text("state")?.as_str(), row.parsed_or_none("result")?) {
         ("waiting", _) => BuildRowState::Waiting,
         ("running", _) => BuildRowState::Running,
@@ -181,7 +181,7 @@ pub(super) fn spec_hash(builder: &Builder) -> Result<String> {
     Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-async fn insert(connection: &mut AnyConnection, it: &BuildRequest, attempt: u32) -> Result<Build> {
+pub(super) async fn insert(connection: &mut AnyConnection, it: &BuildRequest, attempt: u32) -> Result<Build> {
     let row = sqlx::query(
         "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id, tree_id, builder, position, required, spec, spec_hash,
          for_queue, priority, isolation, attempt, state, requested_ms)
@@ -277,21 +277,6 @@ impl Store {
             self.wake();
         }
         Ok(asked)
-    }
-
-    /// Asks for a person's sake for one more build of what `old` built.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn build_again(&self, old: &Build, actor: &str) -> Result<Build> {
-        let mut transaction = self.write.begin().await?;
-        let build = insert(&mut transaction, &request_of(old), 1).await?;
-        let text = format!("{actor} asked for {} again", old.builder.name);
-        let it = Happening::of_branch(old.project, old.branch, "build-requested", Look::Waiting, text);
-        events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(build)
     }
 
     /// Builds that wait or run, oldest first.
@@ -405,13 +390,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn take_back(&self, of: BuildRef) -> Result<()> {
-        sqlx::query(
+        self.write.execute(sqlx::query(
             "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0",
         )
         .bind(of.build.0)
-        .bind(of.fence.0)
-        .execute(&self.write)
-        .await?;
+        .bind(of.fence.0)).await?;
         self.wake();
         Ok(())
     }
@@ -491,7 +474,8 @@ impl Store {
     }
 }
 
-fn request_of(build: &Build) -> BuildRequest {
+/// What asks for a build of the same once more.
+pub(crate) fn request_of(build: &Build) -> BuildRequest {
     BuildRequest {
         project: build.project,
         branch: build.branch,

@@ -44,18 +44,21 @@ impl Store {
         from: &CommitId,
         to: &CommitId,
     ) -> Result<Option<Landing>> {
-        let row = sqlx::query(
-            "INSERT INTO landing (project_id, entry_id, from_commit, to_commit, state, begun_ms)
+        let row = self
+            .write
+            .fetch_optional(
+                sqlx::query(
+                    "INSERT INTO landing (project_id, entry_id, from_commit, to_commit, state, begun_ms)
              SELECT id, $3, $4, $5, 'intent', $6 FROM project WHERE id = $1 AND fence = $2 RETURNING *",
-        )
-        .bind(claim.project.0)
-        .bind(claim.fence.0)
-        .bind(entry)
-        .bind(from.as_str())
-        .bind(to.as_str())
-        .bind(now().0)
-        .fetch_optional(&self.write)
-        .await?;
+                )
+                .bind(claim.project.0)
+                .bind(claim.fence.0)
+                .bind(entry)
+                .bind(from.as_str())
+                .bind(to.as_str())
+                .bind(now().0),
+            )
+            .await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -123,11 +126,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn landing_failed(&self, landing: &Landing, says: &str) -> Result<()> {
-        sqlx::query("UPDATE landing SET state = 'failed', says = $2, ended_ms = $3 WHERE id = $1 AND state = 'intent'")
-            .bind(landing.id)
-            .bind(says)
-            .bind(now().0)
-            .execute(&self.write)
+        self.write
+            .execute(
+                sqlx::query(
+                    "UPDATE landing SET state = 'failed', says = $2, ended_ms = $3 WHERE id = $1 AND state = 'intent'",
+                )
+                .bind(landing.id)
+                .bind(says)
+                .bind(now().0),
+            )
             .await?;
         self.wake();
         Ok(())

@@ -12,6 +12,7 @@ mod builds;
 mod candidates;
 mod events;
 mod landings;
+mod moves;
 mod projects;
 mod queue;
 mod revisions;
@@ -19,8 +20,10 @@ mod row;
 mod slaves;
 mod steps;
 mod tokens;
+mod writer;
 
 pub use branches::{Branch, BranchState, NewBranch, Published, Trouble};
+pub(crate) use builds::request_of;
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, Recorded};
 pub use candidates::{Candidate, Made, NewCandidate, Outcome};
 pub use events::{Happening, StoredEvent};
@@ -30,16 +33,17 @@ pub use queue::{Entry, EntryState, Standing};
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
 pub use steps::Step;
-pub use tokens::{TokenKind, TokenRow};
+pub use tokens::{Revoked, TokenKind, TokenRow};
 
 use protocol::UnixMs;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, Executor as _, SqlSafeStr as _};
+use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr as _};
 use std::path::Path;
 use std::str::FromStr as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use writer::Writer;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +88,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// The open store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    write: AnyPool,
+    write: Writer,
     read: AnyPool,
     changed: watch::Sender<u64>,
 }
@@ -96,7 +100,10 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 1] = [(1, "the beginning", include_str!("schema.sql"))];
+const SCHEMA: [(i64, &str, &str); 2] = [
+    (1, "the beginning", include_str!("schema.sql")),
+    (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
+];
 
 impl Store {
     /// The URL of the embedded store in a master's basedir.
@@ -114,17 +121,15 @@ impl Store {
         let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
             private(Path::new(path)).map_err(sqlx::Error::Io)?;
             let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
-            // SQLite takes one writer at a time: a pool of one makes the others wait their turn instead of failing.
-            let write = sqlite_pool(1).connect_with(options.clone()).await?;
-            (write, sqlite_pool(4).connect_lazy_with(options))
+            (Writer::sqlite(options.clone()).await?, writer::sqlite_pool(4).connect_lazy_with(options))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let pool = AnyPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(10));
-            let pool = pool.connect_with(AnyConnectOptions::from_str(url)?).await?;
-            (pool.clone(), pool)
+            let write = Writer::postgres(AnyConnectOptions::from_str(url)?).await?;
+            let read = write.pool().clone();
+            (write, read)
         } else {
             return Err(StoreError::Url(shown));
         };
-        migrate(&write, url.starts_with("sqlite:"), &shown).await?;
+        migrate(write.pool(), url.starts_with("sqlite:"), &shown).await?;
         Ok(Self { write, read, changed: watch::Sender::new(0) })
     }
 
@@ -141,16 +146,7 @@ impl Store {
     /// Closes all connections, after what is being written.
     pub async fn close(&self) {
         self.read.close().await;
-        self.write.close().await;
-    }
-
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    /// When it doesn't.
-    pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.read).await?;
-        Ok(())
+        self.write.pool().close().await;
     }
 }
 
@@ -158,24 +154,6 @@ impl Store {
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
-}
-
-fn sqlite_pool(connections: u32) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10)).after_connect(
-        |connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA busy_timeout = 5000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = FULL",
-                    "PRAGMA foreign_keys = ON",
-                ] {
-                    connection.execute(pragma).await?;
-                }
-                Ok(())
-            })
-        },
-    )
 }
 
 async fn migrate(pool: &AnyPool, sqlite: bool, shown: &str) -> Result<()> {

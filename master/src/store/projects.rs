@@ -57,16 +57,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn ensure_project(&self, name: &ProjectName, url: &str, mainline: &str) -> Result<Project> {
-        let row = sqlx::query(
-            "INSERT INTO project (name, url, mainline, made_ms) VALUES ($1, $2, $3, $4)
+        let row = self
+            .write
+            .fetch_one(
+                sqlx::query(
+                    "INSERT INTO project (name, url, mainline, made_ms) VALUES ($1, $2, $3, $4)
              ON CONFLICT (name) DO UPDATE SET url = excluded.url, mainline = excluded.mainline RETURNING *",
-        )
-        .bind(name.as_str())
-        .bind(url)
-        .bind(mainline)
-        .bind(now().0)
-        .fetch_one(&self.write)
-        .await?;
+                )
+                .bind(name.as_str())
+                .bind(url)
+                .bind(mainline)
+                .bind(now().0),
+            )
+            .await?;
         read(&row)
     }
 
@@ -101,16 +104,14 @@ impl Store {
     /// When the database fails.
     pub async fn claim_project(&self, id: ProjectId, owner: &str, for_ms: i64) -> Result<Option<Claim>> {
         let now = now().0;
-        let row = sqlx::query(
+        let row = self.write.fetch_optional(sqlx::query(
             "UPDATE project SET owned_until_ms = $3, fence = CASE WHEN owner = $2 THEN fence ELSE fence + 1 END, owner = $2
              WHERE id = $1 AND (owner IS NULL OR owner = $2 OR owned_until_ms < $4) RETURNING fence",
         )
         .bind(id.0)
         .bind(owner)
         .bind(now + for_ms)
-        .bind(now)
-        .fetch_optional(&self.write)
-        .await?;
+        .bind(now)).await?;
         row.map(|row| Ok(Claim { project: id, fence: row.num("fence")? })).transpose()
     }
 
@@ -119,10 +120,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn release_project(&self, claim: Claim) -> Result<()> {
-        sqlx::query("UPDATE project SET owner = NULL, owned_until_ms = 0 WHERE id = $1 AND fence = $2")
-            .bind(claim.project.0)
-            .bind(claim.fence.0)
-            .execute(&self.write)
+        self.write
+            .execute(
+                sqlx::query("UPDATE project SET owner = NULL, owned_until_ms = 0 WHERE id = $1 AND fence = $2")
+                    .bind(claim.project.0)
+                    .bind(claim.fence.0),
+            )
             .await?;
         Ok(())
     }
@@ -132,7 +135,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_tip(&self, claim: Claim, tip: &CommitId, recipe_from: &str) -> Result<bool> {
-        let done = sqlx::query(
+        let done = self.write.execute(sqlx::query(
             "UPDATE project SET tip_seen_ms = CASE WHEN tip = $3 THEN tip_seen_ms ELSE $4 END, tip = $3, trouble = NULL,
              recipe_from = $5 WHERE id = $1 AND fence = $2",
         )
@@ -140,9 +143,7 @@ impl Store {
         .bind(claim.fence.0)
         .bind(tip.as_str())
         .bind(now().0)
-        .bind(recipe_from)
-        .execute(&self.write)
-        .await?;
+        .bind(recipe_from)).await?;
         self.wake();
         Ok(done.rows_affected() > 0)
     }
@@ -152,12 +153,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_project_trouble(&self, id: ProjectId, trouble: Option<&str>) -> Result<()> {
-        let done =
-            sqlx::query("UPDATE project SET trouble = $2 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')")
+        let done = self
+            .write
+            .execute(
+                sqlx::query(
+                    "UPDATE project SET trouble = $2 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')",
+                )
                 .bind(id.0)
-                .bind(trouble)
-                .execute(&self.write)
-                .await?;
+                .bind(trouble),
+            )
+            .await?;
         if done.rows_affected() > 0 {
             self.wake();
         }
@@ -175,6 +180,16 @@ impl Store {
             .bind(i64::from(paused))
             .execute(&mut *transaction)
             .await?;
+        if !paused {
+            // Nobody should read that it is paused until the queue was looked at again.
+            sqlx::query(
+                "UPDATE queue_entry SET code = 'accepted', says = 'accepted', next_who = 'bb', next_what = 'tests it as it would land'
+                 WHERE project_id = $1 AND state = 'queued' AND code = 'paused'",
+            )
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await?;
+        }
         let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
         let it = super::Happening {
             project: Some(id),

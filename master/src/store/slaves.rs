@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_connected(&self, token: TokenId, hello: &Hello) -> Result<SlaveRow> {
-        let row = sqlx::query(
+        let row = self.write.fetch_one(sqlx::query(
             "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes, machine, bb, said, said_reason, admin, connected, since_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11)
              ON CONFLICT (name) DO UPDATE SET token_id = excluded.token_id, labels = excluded.labels, slots = excluded.slots,
@@ -81,9 +81,7 @@ impl Store {
         .bind(&hello.bb)
         .bind(to_json(&hello.availability)?)
         .bind(to_json(&Availability::Eager)?)
-        .bind(now().0)
-        .fetch_one(&self.write)
-        .await?;
+        .bind(now().0)).await?;
         self.wake();
         read(&row)
     }
@@ -93,10 +91,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_gone(&self, id: SlaveId) -> Result<()> {
-        sqlx::query("UPDATE slave SET connected = 0, since_ms = $2 WHERE id = $1 AND connected = 1")
-            .bind(id.0)
-            .bind(now().0)
-            .execute(&self.write)
+        self.write
+            .execute(
+                sqlx::query("UPDATE slave SET connected = 0, since_ms = $2 WHERE id = $1 AND connected = 1")
+                    .bind(id.0)
+                    .bind(now().0),
+            )
             .await?;
         self.wake();
         Ok(())
@@ -107,9 +107,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn no_slave_connected(&self) -> Result<()> {
-        sqlx::query("UPDATE slave SET connected = 0, since_ms = $1 WHERE connected = 1")
-            .bind(now().0)
-            .execute(&self.write)
+        self.write
+            .execute(sqlx::query("UPDATE slave SET connected = 0, since_ms = $1 WHERE connected = 1").bind(now().0))
             .await?;
         Ok(())
     }
@@ -119,11 +118,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_said(&self, id: SlaveId, said: Availability, reason: &str) -> Result<()> {
-        sqlx::query("UPDATE slave SET said = $2, said_reason = $3 WHERE id = $1")
-            .bind(id.0)
-            .bind(to_json(&said)?)
-            .bind(reason)
-            .execute(&self.write)
+        self.write
+            .execute(
+                sqlx::query("UPDATE slave SET said = $2, said_reason = $3 WHERE id = $1")
+                    .bind(id.0)
+                    .bind(to_json(&said)?)
+                    .bind(reason),
+            )
             .await?;
         self.wake();
         Ok(())
@@ -134,10 +135,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_admin(&self, name: &SlaveName, admin: Availability) -> Result<Option<SlaveRow>> {
-        let row = sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
-            .bind(name.as_str())
-            .bind(to_json(&admin)?)
-            .fetch_optional(&self.write)
+        let row = self
+            .write
+            .fetch_optional(
+                sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
+                    .bind(name.as_str())
+                    .bind(to_json(&admin)?),
+            )
             .await?;
         self.wake();
         row.as_ref().map(read).transpose()

@@ -56,6 +56,19 @@ pub struct TokenRow {
     pub revoked: Option<UnixMs>,
 }
 
+/// What came of revoking a token.
+#[derive(Clone, Debug)]
+pub enum Revoked {
+    /// It is.
+    Now(TokenRow),
+    /// It was before.
+    Before(TokenRow),
+    /// There is no such token.
+    NotThere,
+    /// It is the last by which tokens can be made.
+    LastMaintainer,
+}
+
 fn read(row: &AnyRow) -> Result<TokenRow> {
     Ok(TokenRow {
         id: row.num("id")?,
@@ -74,16 +87,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn add_token(&self, kind: TokenKind, name: &str, trusted: bool, hash: &str) -> Result<TokenRow> {
-        let row = sqlx::query(
-            "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3, $4, $5) RETURNING *",
-        )
-        .bind(kind.as_str())
-        .bind(name)
-        .bind(hash)
-        .bind(i64::from(trusted))
-        .bind(now().0)
-        .fetch_one(&self.write)
-        .await?;
+        let row = self
+            .write
+            .fetch_one(
+                sqlx::query(
+                    "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+                )
+                .bind(kind.as_str())
+                .bind(name)
+                .bind(hash)
+                .bind(i64::from(trusted))
+                .bind(now().0),
+            )
+            .await?;
         read(&row)
     }
 
@@ -95,22 +111,26 @@ impl Store {
         let row = sqlx::query("SELECT * FROM token WHERE hash = $1 AND revoked_ms IS NULL").bind(hash);
         let token = row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()?;
         if let Some(token) = &token {
-            self.note_use(token).await?;
+            self.note_use(token).await;
         }
         Ok(token)
     }
 
-    /// Notes that a token was used; to the minute, so that reading costs no write.
-    async fn note_use(&self, token: &TokenRow) -> Result<()> {
+    /// Notes that a token was used; to the minute, so that reading costs no write. While nothing can be written, who is
+    /// known is known all the same.
+    async fn note_use(&self, token: &TokenRow) {
         let now = now();
         if token.used.is_none_or(|used| now.0 - used.0 > 60_000) {
-            sqlx::query("UPDATE token SET used_ms = $2 WHERE id = $1")
-                .bind(token.id.0)
-                .bind(now.0)
-                .execute(&self.write)
-                .await?;
+            let query = sqlx::query("UPDATE token SET used_ms = $2 WHERE id = $1").bind(token.id.0).bind(now.0);
+            self.note(query).await;
         }
-        Ok(())
+    }
+
+    /// Writes what nobody is answered for.
+    async fn note(&self, query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>) {
+        if let Err(error) = self.write.execute(query).await {
+            tracing::warn!(%error, "the use of a token or session can't be noted");
+        }
     }
 
     /// All tokens, newest first.
@@ -121,20 +141,35 @@ impl Store {
         sqlx::query("SELECT * FROM token ORDER BY id DESC").fetch_all(&self.read).await?.iter().map(read).collect()
     }
 
-    /// Revokes a token and ends its sessions; false when there is no such token or it was revoked before.
+    /// Revokes a token and ends its sessions. The last maintainer's stays: nobody could make another one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn revoke_token(&self, id: TokenId) -> Result<bool> {
+    pub async fn revoke_token(&self, id: TokenId) -> Result<Revoked> {
         let mut transaction = self.write.begin().await?;
-        let done = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL")
+        // Touched, they are held until the end: of two who revoke one another's, the second sees what the first did.
+        sqlx::query("UPDATE token SET trusted = trusted WHERE kind = 'maintainer' AND revoked_ms IS NULL")
+            .execute(&mut *transaction)
+            .await?;
+        let row = sqlx::query("SELECT * FROM token WHERE id = $1").bind(id.0).fetch_optional(&mut *transaction).await?;
+        let Some(token) = row.as_ref().map(read).transpose()? else { return Ok(Revoked::NotThere) };
+        if token.revoked.is_some() {
+            return Ok(Revoked::Before(token));
+        }
+        if token.kind == TokenKind::Maintainer {
+            let others = "SELECT id FROM token WHERE kind = 'maintainer' AND revoked_ms IS NULL AND id <> $1 LIMIT 1";
+            if sqlx::query(others).bind(id.0).fetch_optional(&mut *transaction).await?.is_none() {
+                return Ok(Revoked::LastMaintainer);
+            }
+        }
+        let row = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 RETURNING *")
             .bind(id.0)
             .bind(now().0)
-            .execute(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await?;
         sqlx::query("DELETE FROM session WHERE token_id = $1").bind(id.0).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
+        read(&row).map(Revoked::Now)
     }
 
     /// Begins a session of a browser that showed a token.
@@ -142,11 +177,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn begin_session(&self, hash: &str, token: TokenId) -> Result<()> {
-        sqlx::query("INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ($1, $2, $3, $3)")
-            .bind(hash)
-            .bind(token.0)
-            .bind(now().0)
-            .execute(&self.write)
+        self.write
+            .execute(
+                sqlx::query("INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ($1, $2, $3, $3)")
+                    .bind(hash)
+                    .bind(token.0)
+                    .bind(now().0),
+            )
             .await?;
         Ok(())
     }
@@ -168,11 +205,8 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let used: UnixMs = row.num("session_used_ms")?;
         if now().0 - used.0 > 60_000 {
-            sqlx::query("UPDATE session SET used_ms = $2 WHERE hash = $1")
-                .bind(hash)
-                .bind(now().0)
-                .execute(&self.write)
-                .await?;
+            let query = sqlx::query("UPDATE session SET used_ms = $2 WHERE hash = $1").bind(hash).bind(now().0);
+            self.note(query).await;
         }
         read(&row).map(Some)
     }
@@ -182,7 +216,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_session(&self, hash: &str) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE hash = $1").bind(hash).execute(&self.write).await?;
+        self.write.execute(sqlx::query("DELETE FROM session WHERE hash = $1").bind(hash)).await?;
         Ok(())
     }
 }

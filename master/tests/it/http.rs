@@ -22,7 +22,11 @@ async fn whatever_is_wrong_with_a_request_is_a_problem_with_a_code() {
         (Method::GET, "/api/v1/projects/..%2fheron", 404, "no-such-project"),
         (Method::GET, "/api/v1/projects/%ff", 404, "no-such-project"),
         (Method::GET, "/api/v1/projects/heron/branches/none", 404, "no-such-branch"),
-        (Method::GET, "/api/v1/projects/heron/branches/%ff", 404, "no-such-project"),
+        (Method::GET, "/api/v1/projects/heron/branches/%ff", 404, "no-such-path"),
+        (Method::GET, "/api/v1/", 404, "no-such-path"),
+        (Method::GET, "/api", 404, "no-such-path"),
+        (Method::GET, "/api/v2/projects", 404, "no-such-path"),
+        (Method::GET, "/api/v1/projects/heron/branches?state=foo", 400, "query"),
         (Method::GET, "/api/v1/projects/heron/branches/..%2f..%2fx", 404, "no-such-path"),
         (Method::GET, "/api/v1/builds/99999", 404, "no-such-build"),
         (Method::GET, "/api/v1/builds/one", 404, "no-such-path"),
@@ -151,7 +155,8 @@ async fn a_session_s_cookie_reads_and_changes_nothing_by_the_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_do_not_follow_the_host_that_a_client_names() {
-    let world = World::start().await;
+    // A name that is not known is refused; one that is known is good for no link either.
+    let world = World::start_as("hosts = [\"evil.example\"]", "").await;
     world.publish("feature").await;
     world.asked("feature").await;
     let spoof = |path: &str| {
@@ -230,4 +235,65 @@ async fn git_reads_everything_and_writes_nothing() {
     assert_eq!(answer.status, 403);
     assert!(answer.json()["hint"].is_string(), "{}", answer.text);
     assert_eq!(world.official.log("main"), ["Begin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_maintainers_token_is_not_revoked() {
+    let world = World::start().await;
+    let revoke = async |id: i64| {
+        world.answer(world.request(Method::DELETE, &format!("/api/v1/tokens/{id}")).bearer_auth(&world.token)).await
+    };
+    let last = revoke(1).await;
+    assert_eq!((last.status, last.problem().as_str()), (409, "last-maintainer"));
+    assert!(last.text.contains("bb token new maintainer"), "{}", last.text);
+    let other = world.post("/api/v1/tokens", &json!({"kind": "maintainer", "name": "olga", "trusted": true})).await;
+    assert_eq!(other.status, 201, "{}", other.text);
+    assert_eq!(revoke(1).await.status, 200);
+    assert_eq!(revoke(1).await.status, 401, "it is good for nothing any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_a_build_never_has_is_not_here() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    world.asked("feature").await;
+    for path in ["/api/v1/builds/1/steps/2/log", "/api/v1/builds/1/steps/99/log/events"] {
+        let answer = world.get(path).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (404, "no-such-step"), "{path}");
+    }
+    assert_eq!(world.get("/api/v1/builds/1/steps/1/log").await.status, 200, "it may begin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_a_live_branch_again_says_anew_what_it_is() {
+    let world = World::start().await;
+    world.publish("feature").await;
+    let again = async |token: &str, title: &str, bugs: Value| {
+        let body = json!({"url": world.author.url(), "branch": "feature", "title": title, "bugs": bugs});
+        let answer = world.post_as(token, BRANCHES, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    };
+    let other = world.token(TokenKind::Publisher, "ann").await;
+    let said = again(&world.token, "Balance the load", json!(["412"])).await;
+    assert_eq!((said["title"].as_str(), &said["bugs"]), (Some("Balance the load"), &json!(["412"])));
+    let kept = again(&world.token, "", json!([])).await;
+    assert_eq!((kept["title"].as_str(), &kept["bugs"]), (Some("Balance the load"), &json!(["412"])));
+    let not_hers = again(&other, "Something else", json!([])).await;
+    assert_eq!(not_hers["title"], "Balance the load");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_queue_is_not_called_paused() {
+    let world = World::start().await;
+    let (mut oak, _) = crate::support::slave::FakeSlave::new(&world, "oak").await;
+    world.publish("feature").await;
+    oak.passes_next().await;
+    world.verdict("feature", "ready").await;
+    let queue = "/api/v1/projects/heron/queue";
+    world.post(&format!("{queue}/pause"), &json!({})).await;
+    world.accept("feature").await;
+    world.verdict("feature", "queue-paused").await;
+    let resumed = world.post(&format!("{queue}/resume"), &json!({})).await;
+    assert!(!resumed.text.contains("is paused"), "{}", resumed.text);
 }

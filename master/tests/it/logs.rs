@@ -38,5 +38,6 @@ async fn any_place_in_a_log_can_be_asked_for() {
         let answer = world.get(&format!("{path}{query}")).await;
         assert_eq!((answer.status, answer.problem().as_str()), (400, "query"), "{query}");
     }
-    assert_eq!(world.get(&format!("/api/v1/builds/{}/steps/4000000000/log", of.build)).await.text, "");
+    let none = world.get(&format!("/api/v1/builds/{}/steps/4000000000/log", of.build)).await;
+    assert_eq!((none.status, none.problem().as_str()), (404, "no-such-step"));
 }

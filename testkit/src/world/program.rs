@@ -1,7 +1,7 @@
 //! The program under test, run to its end or kept running.
 
 use crate::world::PATIENCE;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -131,6 +131,16 @@ impl Program {
     /// When it has ended already.
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
+    /// Lets none of its files grow beyond so many bytes from now on, as on a full disk; None lifts it again. It must have
+    /// been started under [`limit_files`](super::World::limit_files): the signal that comes first would end it else.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     /// Waits for its end.

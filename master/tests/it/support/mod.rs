@@ -163,6 +163,34 @@ impl World {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// A connection to the master.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.master().address()).await.unwrap()
+    }
+
+    /// Sends the beginning of a request, then one byte after another until the master closes.
+    pub async fn drip(&self, bytes: &[u8]) {
+        let (mut reader, mut writer) = self.connect().await.into_split();
+        writer.write_all(bytes).await.unwrap();
+        let drip = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            while writer.write_all(b"0").await.is_ok() {
+                tick.tick().await;
+            }
+        };
+        let read = async {
+            let mut answer = Vec::new();
+            let _ = reader.read_to_end(&mut answer).await;
+        };
+        let either = async {
+            tokio::select! {
+                () = drip => {}
+                () = read => {}
+            }
+        };
+        tokio::time::timeout(PATIENCE, either).await.expect("the master closes");
+    }
+
     /// The same for a client that says at once that no more will come.
     pub async fn raw_all(&self, bytes: &[u8]) -> String {
         let mut socket = TcpStream::connect(self.master().address()).await.unwrap();
