@@ -12,6 +12,7 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    slave::close_on_exec();
     let cli = commands::Cli::parse();
     match commands::run(cli) {
         Ok(code) => code,
