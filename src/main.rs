@@ -7,6 +7,7 @@ mod folders;
 mod local;
 mod print;
 mod process;
+mod terminal;
 
 use clap::Parser as _;
 use std::process::ExitCode;

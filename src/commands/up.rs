@@ -77,7 +77,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     if let Some((why, toml)) = local.guessed_recipe().await? {
         print::out(&format!(
             "\nThe project has no .bb.toml. bb guessed how to build it from {why}.\nThis .bb.toml would make it explicit:\n\n{}\n",
-            indented(&toml)
+            print::safe(&indented(&toml))
         ))?;
     }
     local.shutdown.cancelled().await;
