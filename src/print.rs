@@ -96,6 +96,16 @@ pub(crate) fn safe(text: &str) -> String {
     text.chars().map(|c| if !matches!(c, '\n' | '\t') && is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// A word as a shell takes it back whole: in quotes if it needs them.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 /// Whether a character steers a terminal, or changes how others are read.
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -105,7 +115,14 @@ pub(crate) fn is_hidden(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::safe;
+    use super::{safe, word};
+
+    #[test]
+    fn a_shell_takes_a_word_back_whole() {
+        assert_eq!(word("/home/ann/x-1.token"), "/home/ann/x-1.token");
+        assert_eq!(word("/home/ann o'x/$t"), "'/home/ann o'\\''x/$t'");
+        assert_eq!(word(""), "''");
+    }
 
     #[test]
     fn names_steer_no_terminal() {
