@@ -49,7 +49,8 @@ impl CliError {
         if let Some(hint) = &self.hint {
             let _ = write!(text, "\nhint: {hint}");
         }
-        eprintln!("{text}");
+        // It may repeat what a stranger named.
+        eprintln!("{}", crate::print::safe(&text));
         ExitCode::from(self.exit)
     }
 }

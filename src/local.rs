@@ -3,11 +3,13 @@
 use crate::client::Client;
 use crate::commands::master::{Settings, start_error};
 use crate::error::CliError;
-use crate::process;
+use crate::{print, process};
+use protocol::api::Project;
 use slave::{GitSource, Launcher, Slave};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracker::git::Git;
@@ -35,12 +37,12 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// Makes what is missing in the basedir, then starts both. `listen` goes before the settings.
+    /// Makes what is missing in the basedir, then starts both. `listen` and `slots` go before the settings.
     pub(crate) async fn start(
         basedir: &Path,
         settings: &Settings,
         listen: Option<SocketAddr>,
-        slots: u32,
+        slots: Option<u32>,
         shutdown: CancellationToken,
     ) -> Result<Self, CliError> {
         let new = !basedir.join(master::config::FILE_NAME).exists();
@@ -73,6 +75,34 @@ impl Local {
         self.master.guessed_recipe().await.map_err(start_error)
     }
 
+    /// Says what is wrong with mainline, whenever that becomes another thing, until the end is asked for.
+    pub(crate) async fn say_troubles(&self) -> Result<(), CliError> {
+        let client = self.client()?;
+        let mut changes = self.master.store().changes();
+        let mut said = None;
+        // What is wrong with a recipe is not stored but found at the start, a moment after the first look at mainline.
+        let mut first_looks = 20;
+        loop {
+            let projects: Vec<Project> = match client.get("/projects").await {
+                Err(_) if self.shutdown.is_cancelled() => return Ok(()),
+                projects => projects?,
+            };
+            let trouble = projects.into_iter().find_map(|project| project.trouble);
+            if trouble != said {
+                match &trouble {
+                    Some(trouble) => print::out(&format!("\nMainline needs care: {}\n", print::safe(trouble)))?,
+                    None => print::out("\nMainline is as it should be again.\n")?,
+                }
+                said = trouble;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(Duration::from_millis(500)), if first_looks > 0 => first_looks -= 1,
+                () = self.shutdown.cancelled() => return Ok(()),
+            }
+        }
+    }
+
     /// Ends both, the slave first.
     pub(crate) async fn stop(self) -> Result<(), CliError> {
         self.shutdown.cancel();
@@ -86,18 +116,19 @@ impl Local {
 }
 
 /// The slave of this process; its token is made once and kept beside the master's.
-async fn own_slave(basedir: &Path, master: &master::Running, slots: u32) -> Result<Slave, CliError> {
+async fn own_slave(basedir: &Path, master: &master::Running, slots: Option<u32>) -> Result<Slave, CliError> {
     let folder: PathBuf = basedir.join("slave");
     let name: protocol::SlaveName = "local".parse()?;
     let secret = folder.join("secrets/slave.token");
     let url = format!("http://{}", master.address());
     let mut config = slave::Config::new(url.parse()?, name.clone());
-    config.slots = slots.try_into()?;
+    config.slots = slots.unwrap_or(2).try_into()?;
     if !secret.exists() {
         let token = master.make_token(master::store::TokenKind::Slave, name.as_str()).await.map_err(start_error)?;
         slave::create(&folder, &config, &token.parse()?)?;
     }
     let kept = Slave::load(&folder, launcher(), source(master.git().clone(), &folder))?;
     // The port may be another each time, and a change of slave.toml by its owner counts.
-    Ok(Slave { config: slave::Config { master: config.master, ..kept.config }, ..kept })
+    let slots = if slots.is_some() { config.slots } else { kept.config.slots };
+    Ok(Slave { config: slave::Config { master: config.master, slots, ..kept.config }, ..kept })
 }

@@ -7,12 +7,18 @@ mod folders;
 mod local;
 mod print;
 mod process;
+mod terminal;
 
 use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match commands::run_at_once().unwrap_or_else(|| commands::run(commands::Cli::parse())) {
+    // The merge driver starts no program; whatever else does is to leave no file open for it.
+    let other = || {
+        slave::close_on_exec();
+        commands::run(commands::Cli::parse())
+    };
+    match commands::run_at_once().unwrap_or_else(other) {
         Ok(code) => code,
         Err(error) => error.report(),
     }

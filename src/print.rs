@@ -11,15 +11,28 @@ use std::io::{self, IsTerminal as _, Write as _};
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Format {
     /// Print JSON, as the API has it
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 impl Format {
     /// Prints a value: as JSON, or as people read it.
     pub(crate) fn print<T: Serialize>(self, value: &T, human: impl FnOnce(&T) -> String) -> Result<(), CliError> {
-        if self.json { out(&format!("{}\n", serde_json::to_string_pretty(value)?)) } else { out(&human(value)) }
+        if self.json { json(value) } else { out(&human(value)) }
     }
+}
+
+/// Prints a value as JSON. What could steer a terminal is written as JSON's own escapes, which mean the same.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), CliError> {
+    let mut text = String::new();
+    for c in serde_json::to_string_pretty(value)?.chars() {
+        if c != '\n' && is_hidden(c) {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    out(&format!("{text}\n"))
 }
 
 /// Writes to standard output. A reader that went away, as `head` does, is no error.
@@ -80,9 +93,43 @@ pub(crate) fn ago(at: UnixMs) -> String {
 
 /// A text for a terminal: what could steer it is shown as U+FFFD.
 pub(crate) fn safe(text: &str) -> String {
-    let hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if !matches!(c, '\n' | '\t') && is_hidden(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A word as a shell takes it back whole: in quotes if it needs them.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Whether a character steers a terminal, or changes how others are read.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{safe, word};
+
+    #[test]
+    fn a_shell_takes_a_word_back_whole() {
+        assert_eq!(word("/home/ann/x-1.token"), "/home/ann/x-1.token");
+        assert_eq!(word("/home/ann o'x/$t"), "'/home/ann o'\\''x/$t'");
+        assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn names_steer_no_terminal() {
+        assert_eq!(
+            safe("a\x1b[2Jb\u{9b}c\u{202e}d\u{61c}\u{2028}e\n\tf"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}\u{fffd}e\n\tf"
+        );
+        assert_eq!(safe("Grüße, 日本 \u{2764}\u{fe0f}"), "Grüße, 日本 \u{2764}\u{fe0f}");
+    }
 }

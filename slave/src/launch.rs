@@ -98,6 +98,7 @@ pub(crate) enum End {
 ///
 /// The exit code is 0 when an outcome was written, also for a command that failed.
 pub fn main(args: &[OsString]) -> ExitCode {
+    crate::close_on_exec();
     if !args.is_empty() {
         eprintln!("this command takes no arguments: a slave starts it for each step of a build");
         return ExitCode::from(2);

@@ -22,6 +22,7 @@ mod basedir;
 mod build;
 pub mod config;
 mod connection;
+mod descriptors;
 pub mod launch;
 mod sandbox;
 mod slave;
@@ -31,6 +32,7 @@ mod work;
 
 pub use basedir::{CreateError, create};
 pub use config::{Config, Token};
+pub use descriptors::close_on_exec;
 pub use sandbox::{BadBuildUser, BuildUser, Launcher, NoUsers, NotIsolated};
 pub use slave::{RunError, Slave};
 pub use source::{Boxed, GitSource, NoSource, Source};

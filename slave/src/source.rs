@@ -54,6 +54,8 @@ const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 impl GitSource {
     /// Mirrors are kept below `basedir`.
     pub fn new(git: Git, basedir: &Path) -> Self {
+        // git runs in other folders, from where a relative path would lead elsewhere.
+        let basedir = std::path::absolute(basedir).unwrap_or_else(|_| basedir.to_owned());
         Self { git, folder: basedir.join("mirrors"), fetching: std::sync::Mutex::default() }
     }
 

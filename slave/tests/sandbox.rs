@@ -108,6 +108,28 @@ async fn shared_memory_and_tmp_are_bounded_in_bubblewrap() {
     assert!(seen.log(1).contains("No space left"), "{}", seen.log(1));
 }
 
+/// Two files that only the slave's own user may touch, open in the slave when it starts, as a shell's `exec 9<file` or a
+/// service manager leaves them.
+#[tokio::test]
+async fn files_that_are_open_where_the_slave_is_started_are_out_of_reach() {
+    for isolation in ["none", "bubblewrap"] {
+        let master = Master::start().await;
+        let basedir = basedir();
+        let secret = basedir.path().join("secrets/of-the-admin");
+        std::fs::write(&secret, "an admin's secret\n").unwrap();
+        let opened = format!("exec 8<>{0} 9<{0}; exec \"$@\"", secret.display());
+        let toml = format!("master = \"{}\"\nname = \"testling\"\nisolation = \"{isolation}\"\n", master.url());
+        let words = ["/bin/sh", "-c", &opened, "sh", env!("CARGO_BIN_EXE_slave-under-test")];
+        let _slave = process::Slave::start_by(&words, basedir.path(), &toml);
+        let text = "{ (cat <&9; echo written >&8) 2>/dev/null || :; }; \
+                    for n in 3 4 5 6 7 8 9 10 11 12 13 14 15; do readlink /proc/$$/fd/$n || :; done; echo end";
+        master.give(assignment(1, vec![sh("look", text)]));
+        let seen = master.finished(build(1)).await;
+        assert_eq!((seen.log(1).as_str(), seen.step(1).0), ("end\n", Success), "{isolation}");
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), "an admin's secret\n", "{isolation}");
+    }
+}
+
 #[tokio::test]
 async fn the_token_is_out_of_reach() {
     let read = |_: &Master, basedir: &std::path::Path| {

@@ -55,7 +55,14 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         poll_s: Some(2),
     };
     let shutdown = process::shutdown_on_signal();
-    let local = Local::start(&folder.join("bb"), &settings, Some(args.listen), 2, shutdown.clone()).await?;
+    let local = match Local::start(&folder.join("bb"), &settings, Some(args.listen), Some(2), shutdown.clone()).await {
+        Ok(local) => local,
+        Err(error) => {
+            // Nothing happened that could be looked at; and the same command is to work again.
+            std::fs::remove_dir_all(&folder)?;
+            return Err(error);
+        }
+    };
     print::out(&format!("Master, slave and pages run at {}\n\n", local.url()))?;
     let told = tokio::select! {
         told = story::tell(&local, &repositories) => told,
@@ -63,9 +70,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     };
     if let (Ok(()), false) = (&told, args.exit) {
         print::out(&format!(
-            "\nThe pages: {url}\nTo take part, in another terminal:\n  export BB_MASTER={url} BB_TOKEN_FILE={folder}/bb/secrets/maintainer.token\n  bb branches\nEnd it with Ctrl-C; the folder stays.\n",
+            "\nThe pages: {url}\nTo take part, in another terminal:\n  export BB_MASTER={url} BB_TOKEN_FILE={token}\n  bb branches\nEnd it with Ctrl-C; the folder stays.\n",
             url = local.url(),
-            folder = folder.display(),
+            token = print::word(&folder.join("bb/secrets/maintainer.token").to_string_lossy()),
         ))?;
         shutdown.cancelled().await;
     }

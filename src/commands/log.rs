@@ -3,12 +3,15 @@
 use crate::client::Client;
 use crate::error::CliError;
 use crate::print;
+use crate::terminal::Harmless;
 use protocol::BuildId;
 use protocol::api::{BuildDetail, BuildState};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 /// Print a build's log; with --follow, as it grows, until the build ends
 ///
+/// On a terminal only text and colours are shown; a pipe, a file or --raw gets the bytes as the build printed them.
 /// The exit code is 0 when the build passed or still runs, 1 when it ended otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -25,12 +28,15 @@ pub(crate) struct Args {
     /// Only the step of this name
     #[arg(long)]
     step: Option<String>,
+    /// The bytes as they are, on a terminal too, which a build can steer by them
+    #[arg(long)]
+    raw: bool,
     /// Print the build and its steps as JSON instead
-    #[arg(long, conflicts_with_all = ["follow", "step"])]
+    #[arg(long, conflicts_with_all = ["follow", "step", "raw"])]
     json: bool,
 }
 
-fn build_id(text: &str) -> Result<BuildId, String> {
+pub(crate) fn build_id(text: &str) -> Result<BuildId, String> {
     text.trim_start_matches('#').parse().map_err(|_| "a build is named by its number, such as 5133".to_owned())
 }
 
@@ -38,7 +44,7 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     let path = format!("/builds/{}", args.build);
     let mut build: BuildDetail = client.get(&path).await?;
     if args.json {
-        print::out(&format!("{}\n", serde_json::to_string_pretty(&build)?))?;
+        print::json(&build)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(step) = args.step.as_ref().filter(|name| build.steps.iter().all(|s| s.name != **name)) {
@@ -57,8 +63,15 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         None => url,
     };
     let mut answer = client.stream(&url).await?;
+    let mut harmless = (!args.raw && std::io::stdout().is_terminal()).then(|| Harmless::new(print::coloured()));
     while let Some(bytes) = answer.chunk().await? {
-        print::out_bytes(&bytes)?;
+        match &mut harmless {
+            Some(log) => print::out(&log.push(&bytes))?,
+            None => print::out_bytes(&bytes)?,
+        }
+    }
+    if let Some(mut log) = harmless {
+        print::out(&log.end())?;
     }
     if args.follow {
         build = client.get(&path).await?;

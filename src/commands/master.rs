@@ -79,7 +79,7 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
                 "This is your maintainer's token; it stands in {} too.\nSettings: {}\nRun it with `bb master run {}`.",
                 basedir.join("secrets/maintainer.token").display(),
                 basedir.join(master::config::FILE_NAME).display(),
-                basedir.display()
+                print::word(&basedir.to_string_lossy())
             );
         }
         What::Run { basedir, listen } => {
@@ -163,7 +163,7 @@ pub(crate) fn project_name(repository: &str) -> Result<ProjectName, CliError> {
 }
 
 /// A path as seen from anywhere; a URL as it is.
-fn absolute(repository: &str) -> String {
+pub(crate) fn absolute(repository: &str) -> String {
     match std::fs::canonicalize(repository) {
         Ok(path) if !repository.contains("://") => path.to_string_lossy().into_owned(),
         _ => repository.to_owned(),

@@ -2,6 +2,7 @@
 
 mod accept;
 mod branches;
+mod cancel;
 mod changelog;
 mod completions;
 mod demo;
@@ -13,6 +14,7 @@ mod merge;
 mod merge_changelog;
 mod publish;
 mod queue;
+mod rebuild;
 mod show;
 mod slave;
 mod slaves;
@@ -53,6 +55,8 @@ enum Command {
     Log(log::Args),
     Accept(accept::Args),
     Withdraw(withdraw::Args),
+    Rebuild(rebuild::Args),
+    Cancel(cancel::Args),
     Queue(queue::Args),
     Slaves(slaves::Args),
     Token(token::Args),
@@ -91,6 +95,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Log(args) => wait(log::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
+        Command::Rebuild(args) => wait(rebuild::run(args, &asking()?)),
+        Command::Cancel(args) => wait(cancel::run(args, &asking()?)),
         Command::Queue(args) => wait(queue::run(args, &asking()?)),
         Command::Slaves(args) => wait(slaves::run(args, &asking()?)),
         Command::Token(args) => wait(token::run(args, &asking()?)),

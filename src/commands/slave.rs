@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
             eprintln!(
                 "Settings: {}\nRun it with `bb slave run {}`.",
                 basedir.join(slave::config::FILE_NAME).display(),
-                basedir.display()
+                crate::print::word(&basedir.to_string_lossy())
             );
         }
         What::Run { basedir } => {

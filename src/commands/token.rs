@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 fn row(token: &Token) -> Vec<String> {
     vec![
         token.id.to_string(),
-        if token.trusted { format!("{}, trusted", token.kind) } else { token.kind.clone() },
+        if token.trusted { format!("{}, trusted", safe(&token.kind)) } else { safe(&token.kind) },
         safe(&token.name),
         ago(token.made_ms),
         token.used_ms.map_or_else(|| "never".to_owned(), ago),

@@ -1,9 +1,10 @@
 //! `bb up`
 
-use super::master::{Settings, project_name};
+use super::master::{Settings, absolute, project_name, start_error};
 use crate::error::CliError;
 use crate::local::Local;
 use crate::{folders, print, process};
+use master::config::{self, Config};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use tracker::mirror::OfficialUrl;
 /// Guard a project from here: a master, a slave and its pages in one process
 ///
 /// In a git work tree it guards that repository; what is accepted lands on its mainline, and the work tree follows when it
-/// is clean.
+/// is clean. The first time it writes master.toml into the folder where state is kept, and from then on that counts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb up
@@ -22,7 +23,7 @@ pub(crate) struct Args {
     /// The official repository: a path or a URL
     #[arg(long, default_value = ".", value_name = "PATH_OR_URL")]
     repository: String,
-    /// Its mainline branch [default: main or master, else what its HEAD names]
+    /// Its mainline branch, the first time [default: main or master, else what its HEAD names]
     #[arg(long, value_name = "BRANCH")]
     mainline: Option<String>,
     /// Where state is kept [default: below the XDG data folder]
@@ -31,9 +32,9 @@ pub(crate) struct Args {
     /// Where to listen; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Builds at once
-    #[arg(long, default_value_t = 2, value_name = "N")]
-    slots: u32,
+    /// Builds at once, this time [default: what slave/slave.toml says, at first 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    slots: Option<u32>,
     /// Allow this private network to be reached, such as 127.0.0.0/8; may be given again
     #[arg(long, value_name = "NETWORK")]
     allow_private: Vec<String>,
@@ -47,16 +48,22 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let git = Git::find(None).map_err(CliError::explained)?;
     let place = tracker::official::locate(&args.repository).map_err(CliError::explained)?;
     let url = OfficialUrl::new(&place)?;
-    let mainline = match args.mainline {
-        Some(mainline) => mainline,
-        None => tracker::official::default_branch(&git, &url).await.map_err(CliError::explained)?,
-    };
     let name = project_name(&place)?;
-    let basedir = match args.basedir {
-        Some(basedir) => basedir,
+    let basedir = match &args.basedir {
+        Some(basedir) => basedir.clone(),
         None => folders::data()?.join("up").join(format!("{name}-{}", short_hash(&place))),
     };
+    let mainline = match kept(&basedir)? {
+        Some(config) => same_as_kept(&args, &place, &config, &basedir)?,
+        None => {
+            let named = args.mainline.as_deref();
+            tracker::official::mainline(&git, &url, named).await.map_err(CliError::explained)?
+        }
+    };
     let mut allow_local = args.allow_local;
+    for folder in &allow_local {
+        folder.canonicalize().map_err(|e| CliError::new(format!("--allow-local {}: {e}", folder.display())))?;
+    }
     if let Some(path) = url.local_path() {
         allow_local.extend(path.parent().map(Path::to_owned));
         allow_local.push(path);
@@ -77,21 +84,66 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     if let Some((why, toml)) = local.guessed_recipe().await? {
         print::out(&format!(
             "\nThe project has no .bb.toml. bb guessed how to build it from {why}.\nThis .bb.toml would make it explicit:\n\n{}\n",
-            indented(&toml)
+            print::safe(&indented(&toml))
         ))?;
     }
-    local.shutdown.cancelled().await;
+    local.say_troubles().await?;
     eprintln!("\nEnding; builds that run are run again next time.");
     local.stop().await?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The settings that a basedir has already.
+fn kept(basedir: &Path) -> Result<Option<Config>, CliError> {
+    if !basedir.join(config::FILE_NAME).exists() {
+        return Ok(None);
+    }
+    Config::read(basedir).map(Some).map_err(|error| start_error(error.into()))
+}
+
+/// Refuses flags that say something else than the settings of an earlier time, which count. Gives the mainline.
+fn same_as_kept(args: &Args, place: &str, config: &Config, basedir: &Path) -> Result<String, CliError> {
+    let file = basedir.join(config::FILE_NAME);
+    let place = absolute(place);
+    let Some(project) = config.projects.iter().find(|project| project.repository == place) else {
+        let guarded: Vec<&str> = config.projects.iter().map(|project| project.repository.as_str()).collect();
+        return Err(CliError::new(format!("{} guards {}, not {place}", basedir.display(), guarded.join(" and ")))
+            .hint("take another folder with --basedir, or name that repository with --repository"));
+    };
+    let mut differs = Vec::new();
+    if let Some(wanted) = args.mainline.as_ref().filter(|wanted| **wanted != project.mainline) {
+        differs.push(format!("mainline is `{}`, not `{wanted}`", project.mainline));
+    }
+    for network in &args.allow_private {
+        if !config.sources.allow_private.contains(&network.parse()?) {
+            differs.push(format!("allow_private of [sources] has no `{network}`"));
+        }
+    }
+    for folder in &args.allow_local {
+        let whole = absolute(&folder.to_string_lossy());
+        if !config.sources.allow_local.contains(&PathBuf::from(&whole)) {
+            differs.push(format!("allow_local of [sources] has no `{whole}`"));
+        }
+    }
+    if differs.is_empty() {
+        return Ok(project.mainline.clone());
+    }
+    Err(CliError::new(format!("these flags differ from {}, which counts: {}", file.display(), differs.join("; ")))
+        .hint("leave them out, or change that file; or begin anew in another folder with --basedir"))
+}
+
 fn greeting(local: &Local, basedir: &Path, place: &str, mainline: &str) -> String {
     format!(
-        "bb guards {mainline} of {place}\nPages: {url}\nState: {basedir}\n\nIn another terminal:\n  export BB_MASTER={url} BB_TOKEN_FILE={basedir}/secrets/maintainer.token\n  bb publish URL BRANCH\n  bb branches\n  bb accept NAME\n\nEnd it with Ctrl-C.\n",
+        "bb guards {mainline} of {place}\nPages: {url}\nState: {basedir}\n\nIn another terminal:\n  export BB_MASTER={url} BB_TOKEN_FILE={token}\n  bb publish URL BRANCH\n  bb branches\n  bb accept NAME\n\nEnd it with Ctrl-C.\n",
         url = local.url(),
         basedir = basedir.display(),
+        token = print::word(&whole(basedir).join("secrets/maintainer.token").to_string_lossy()),
     )
+}
+
+/// A path that means the same in another terminal.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn indented(text: &str) -> String {

@@ -44,10 +44,15 @@ fn address(basedir: &Path) -> String {
 }
 
 fn up(world: &World, repository: &Repo, basedir: &Path) -> Program {
+    up_as(world, repository, basedir, &[])
+}
+
+/// The same with more words.
+fn up_as(world: &World, repository: &Repo, basedir: &Path, more: &[&str]) -> Program {
     let _ = std::fs::remove_file(basedir.join("run/address"));
     let args =
         ["up", "--repository", repository.url(), "--listen", "127.0.0.1:0", "--basedir", basedir.to_str().unwrap()];
-    let mut up = world.program("up", args);
+    let mut up = world.program("up", args.iter().chain(more));
     up.until("it answers", || basedir.join("run/address").exists());
     up
 }
@@ -95,4 +100,100 @@ fn until_word(bb: &impl Fn(&[&str]) -> Said, code: &str) {
         assert!(std::time::Instant::now() < deadline, "waited in vain until {code}: {verdict}");
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
+}
+
+/// Runs `bb up` with these words more, which is to be refused.
+fn up_fails(world: &World, repository: &Repo, basedir: &Path, more: &[&str]) -> String {
+    let mut args = vec!["up", "--repository", repository.url(), "--listen", "127.0.0.1:0", "--basedir"];
+    args.push(basedir.to_str().unwrap());
+    args.extend(more);
+    world.run_in(world.folder(), &args).fails()
+}
+
+fn project(world: &World, name: &str) -> Repo {
+    let official = Repo::init(world.folder().join("projects").join(name));
+    official.commit(&[("Makefile", "check:\n\ttrue\n")], "Begin");
+    official
+}
+
+#[test]
+fn a_wrong_first_up_writes_nothing() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    for (wrong, words) in [
+        ("--mainline=nosuch", "has no branch `nosuch`; it has: main"),
+        ("--mainline=-x", "has no branch `-x`"),
+        ("--allow-private=nonsense", "nonsense"),
+        ("--allow-local=/no/such/folder", "--allow-local /no/such/folder: No such file"),
+        ("--slots=0", "1..=64"),
+    ] {
+        let said = up_fails(&world, &official, &basedir, &[wrong]);
+        assert!(said.contains(words), "{wrong}: {said}");
+        assert!(!basedir.exists(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_second_up_keeps_to_its_settings_and_says_so() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    official.git(&["branch", "stable"]);
+    let basedir = world.folder().join("a state");
+    drop(up_as(&world, &official, &basedir, &["--mainline", "stable", "--allow-private", "127.0.0.0/8"]));
+
+    let other = project(&world, "stork");
+    let said = up_fails(&world, &other, &basedir, &[]);
+    assert!(said.contains("crane, not ") && said.contains("stork"), "{said}");
+    let projects = world.folder().to_str().unwrap();
+    let flags = ["--mainline", "main", "--allow-private", "10.0.0.0/8", "--allow-local", projects];
+    let said = up_fails(&world, &official, &basedir, &flags);
+    for words in [
+        "mainline is `stable`, not `main`",
+        "allow_private of [sources] has no `10.0.0.0/8`",
+        "allow_local of [sources] has no `/",
+        "master.toml, which counts",
+        "hint: ",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+
+    for same in [&[][..], &["--mainline", "stable", "--allow-private", "127.0.0.0/8"][..]] {
+        let mut again = up_as(&world, &official, &basedir, same);
+        let log = again.log().to_owned();
+        again.until("it greets", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("End it with")));
+        let said = again.printed();
+        assert!(said.contains("bb guards stable of "), "{said}");
+        assert!(said.contains(&format!("BB_TOKEN_FILE='{}/secrets/", basedir.display())), "a word for a shell: {said}");
+    }
+}
+
+#[test]
+fn up_says_what_is_wrong_with_the_recipe_each_time() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    let says = |words: &str| {
+        let mut up = up(&world, &official, &basedir);
+        let log = up.log().to_owned();
+        up.until(words, || std::fs::read_to_string(&log).is_ok_and(|said| said.contains(words)));
+    };
+    official.commit(&[(".bb.toml", "[[builder]]\nname = 7\n")], "Break it");
+    for _ in 0..2 {
+        says("Mainline needs care: the recipe has an error: .bb.toml:1:1: ");
+    }
+    official.git(&["rm", "--quiet", ".bb.toml", "Makefile"]);
+    official.commit(&[("README", "nothing to build\n")], "Leave nothing to guess from");
+    says("Mainline needs care: there is no recipe and none could be guessed");
+}
+
+#[test]
+fn a_demo_that_can_not_listen_leaves_nothing_behind() {
+    let world = World::empty(BB);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = world.folder().join("demo");
+    let said = world.run(["demo", "--listen", &address, "--basedir", folder.to_str().unwrap()]).fails();
+    assert!(said.contains("in use") && said.contains("--listen"), "{said}");
+    assert!(!folder.exists());
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alone;
+mod asking;
 mod bad_input;
 mod crashes;
 mod demo;

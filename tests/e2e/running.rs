@@ -123,3 +123,15 @@ fn the_same_story_runs_on_postgresql() {
     world.start_master();
     assert_eq!(world.branch("feature").summary.verdict.code, "landed");
 }
+
+#[test]
+fn a_slave_s_basedir_may_be_a_relative_path() {
+    let world = world();
+    world.slave("oak");
+    world.kill_slave("oak");
+    let _slave = world.program("slave-oak", ["slave", "run", "slaves/oak"]);
+    let ann = world.author("ann");
+    ann.writes("feature", &[("a", "1\n")]);
+    ann.publishes("feature").ok();
+    world.until_verdict("feature", "ready");
+}

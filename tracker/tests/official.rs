@@ -2,12 +2,50 @@
 #![allow(clippy::unwrap_used)]
 
 use testkit::git::Repo;
+use tracker::Explain;
 use tracker::git::Git;
 use tracker::mirror::OfficialUrl;
-use tracker::official::{NotOfficial, default_branch, locate};
+use tracker::official::{NotOfficial, locate, mainline};
 
 async fn asked(repo: &Repo) -> Result<String, NotOfficial> {
-    default_branch(&Git::find(None).unwrap(), &OfficialUrl::new(repo.url()).unwrap()).await
+    named(repo, None).await
+}
+
+async fn named(repo: &Repo, branch: Option<&str>) -> Result<String, NotOfficial> {
+    mainline(&Git::find(None).unwrap(), &OfficialUrl::new(repo.url()).unwrap(), branch).await
+}
+
+#[tokio::test]
+async fn a_mainline_that_is_named_must_be_there() {
+    let folder = testkit::folder();
+    let repo = Repo::init(folder.path().join("r"));
+    assert!(matches!(named(&repo, Some("main")).await, Err(NotOfficial::Empty(_))));
+    repo.commit(&[("a", "1\n")], "Begin");
+    repo.git(&["branch", "stable"]);
+    assert_eq!(named(&repo, Some("stable")).await.unwrap(), "stable");
+    for wrong in ["nosuch", "-x", "", "refs/heads/main", "main\n"] {
+        let error = named(&repo, Some(wrong)).await.unwrap_err();
+        assert!(matches!(error, NotOfficial::NoSuchBranch { .. }), "{error}");
+        assert!(error.to_string().ends_with("it has: main, stable"), "{error}");
+    }
+}
+
+#[test]
+fn a_repository_of_another_user_is_said_with_git_s_own_cure() {
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root can give files away.
+    }
+    let folder = testkit::folder();
+    let repo = Repo::init(folder.path().join("r"));
+    repo.commit(&[("a", "1\n")], "Begin");
+    let top = folder.path().join("r").canonicalize().unwrap();
+    for path in [top.clone(), top.join(".git")] {
+        std::os::unix::fs::chown(path, Some(12_345), Some(12_345)).unwrap();
+    }
+    let error = locate(top.to_str().unwrap()).unwrap_err();
+    assert!(matches!(error, NotOfficial::OtherOwner(_)), "{error}");
+    let cure = format!("git config --global --add safe.directory '{}'", top.display());
+    assert!(error.hint().contains(&cure), "{}", error.hint());
 }
 
 #[tokio::test]

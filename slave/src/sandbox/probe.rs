@@ -28,6 +28,8 @@ if cat "$1" >/dev/null 2>&1; then echo secret=read; else echo secret=refused; fi
 echo "net=$(readlink /proc/self/ns/net)"
 echo "pid=$(readlink /proc/self/ns/pid)"
 echo "links=$(sed -n 's/^ *\([^:]*\):.*/\1/p' /proc/net/dev | tr '\n' ' ')"
+for f in /proc/$$/fd/*; do case ${f##*/} in 0|1|2) ;; *) readlink "$f" >/dev/null 2>&1 && echo "files=open" ;; esac; done
+echo files=none
 if unshare -U true 2>/dev/null; then echo userns=made; else echo userns=refused; fi
 echo probe=done
 "#;
@@ -117,6 +119,7 @@ fn judge(said: &str, here: &Here) -> Result<Vec<String>, Vec<String>> {
             "the machine's network can be reached",
         ),
         (other("pid", &here.pid), "other processes can't be seen", "other processes can be seen"),
+        (is("files", "none"), "no open file of the slave's is inherited", "open files of the slave are inherited"),
         (is("userns", "refused"), "no user namespace within", "another user namespace can be made within"),
     ];
     let failed: Vec<_> = checks.iter().filter(|c| !c.0).map(|c| c.2.to_owned()).collect();
@@ -133,11 +136,11 @@ mod tests {
     }
 
     const GOOD: &str = "caps=0000000000000000\nbounding=0000000000000000\nno-new-privs=1\nusr=refused\nroot=tried\nwork=written\n\
-                        secret=refused\nnet=net:[9]\npid=pid:[8]\nlinks=lo \nuserns=refused\nprobe=done\n";
+                        secret=refused\nnet=net:[9]\npid=pid:[8]\nlinks=lo \nfiles=none\nuserns=refused\nprobe=done\n";
 
     #[test]
     fn a_closed_sandbox_is_proven() {
-        assert_eq!(judge(GOOD, &here()).unwrap().len(), 9);
+        assert_eq!(judge(GOOD, &here()).unwrap().len(), 10);
     }
 
     #[test]
@@ -152,6 +155,7 @@ mod tests {
             ("net=net:[9]", "net=net:[1]", "network"),
             ("links=lo ", "links=lo eth0 ", "network"),
             ("pid=pid:[8]", "pid=pid:[2]", "processes"),
+            ("files=none", "files=open\nfiles=none", "open files"),
             ("userns=refused", "userns=made", "namespace"),
         ] {
             let notes = judge(&GOOD.replace(good, bad), &here()).unwrap_err();

@@ -1,0 +1,72 @@
+//! What can be asked of a master by command as well as on its pages, and what a terminal is shown of a stranger's words.
+
+use crate::{BB, waiting_recipe, world, world_as};
+use protocol::BuildId;
+use std::process::Command;
+use testkit::world::{Plan, Said, World};
+
+/// Publishes a branch of ann's, and gives its one build.
+fn published(world: &World) -> BuildId {
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[("a", "1\n")]);
+    ann.publishes("feature").ok();
+    world.wait("a build is asked for", || world.builds("feature").first().map(|build| build.id))
+}
+
+#[test]
+fn builds_are_cancelled_and_asked_for_again() {
+    let world = world_as(&waiting_recipe());
+    let build = published(&world);
+    world.wait("it runs", || (world.waiting_builds() == 1).then_some(()));
+    let said = world.run(["rebuild", "feature", "--builder", "linux"]).fails();
+    assert!(said.contains("has not ended yet") && said.contains(&format!("bb cancel {build}")), "{said}");
+    assert!(world.run(["rebuild", "feature"]).ok().contains("Nothing to build again"));
+
+    assert!(world.run(["cancel", &format!("#{build}")]).ok().contains(&format!("#{build} linux of feature: ")));
+    world.until_verdict("feature", "builder-cancelled");
+    world.forget_waiting_builds();
+    assert!(world.run(["cancel", &build.to_string()]).fails().contains("has ended already"));
+
+    let said = world.run(["rebuild", "feature", "--builder", "nosuch"]).fails();
+    assert!(said.contains("no builder `nosuch`") && said.contains("linux"), "{said}");
+    let asked = world.run(["rebuild", "feature", "--builder", "linux", "--json"]).json();
+    let again = world.builds("feature")[0].id;
+    assert_eq!(asked, serde_json::json!([again]));
+    world.wait("it runs again", || (world.waiting_builds() == 1).then_some(()));
+    assert_eq!(world.release_builds(), 1);
+    world.until_verdict("feature", "ready");
+    assert!(world.run(["rebuild", "feature"]).ok().contains("Asked for build #"));
+}
+
+#[test]
+fn the_master_s_word_on_a_slave_is_given_by_command() {
+    let world = world();
+    world.slave("oak");
+    for word in ["unavailable", "reluctant", "eager"] {
+        let slaves = world.run(["slaves", "set-availability", "oak", word, "--json"]).json();
+        assert_eq!((&slaves[0]["admin"], &slaves[0]["word"]), (&word.into(), &word.into()));
+    }
+    assert!(world.run(["slaves", "set-availability", "elm", "eager"]).fails().contains("no slave elm"));
+    assert!(world.run(["slaves", "set-availability", "oak", "asleep"]).fails().contains("[possible values: eager,"));
+}
+
+#[test]
+fn a_log_steers_no_terminal() {
+    let recipe = "[[builder]]\nname = \"linux\"\n[[builder.step]]\nname = \"odd\"\n\
+                  run = 'printf \"\\033[31mred\\033[0m \\033]52;c;c2VjcmV0\\007\\033[2Jgone\"'\n";
+    let world = world_as(&Plan { recipe: Some(recipe.to_owned()), ..Plan::default() });
+    let build = published(&world).to_string();
+    world.until_verdict("feature", "ready");
+    let on_a_terminal = |more: &str| {
+        let mut script = Command::new("script");
+        let bb = world.command(["log"]);
+        script.args(["-qec", &format!("{BB} log {build} --step odd {more}"), "/dev/null"]);
+        script.envs(bb.get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("NO_COLOR");
+        Said::of(&mut script).ok()
+    };
+    assert_eq!(on_a_terminal("").trim_end(), "\x1b[31mred\x1b[0m gone");
+    let raw = "\x1b[31mred\x1b[0m \x1b]52;c;c2VjcmV0\x07\x1b[2Jgone";
+    assert_eq!(on_a_terminal("--raw").trim_end(), raw);
+    assert_eq!(world.run(["log", &build, "--step", "odd"]).ok().trim_end(), raw, "a pipe gets the bytes");
+}
