@@ -96,6 +96,10 @@ impl Client {
                 CliError::new(format!("`{master}` is no master's URL")).hint("it begins with http:// or https://")
             );
         }
+        if token.as_ref().is_some_and(|token| token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err(CliError::new("what is given as the token can't be one: a token is one word of plain letters")
+                .hint("see what BB_TOKEN, BB_TOKEN_FILE or --token-file hold, or run `bb login URL` again"));
+        }
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("bb/", env!("CARGO_PKG_VERSION")))

@@ -6,7 +6,7 @@ mod notes;
 mod rules;
 mod step;
 
-use crate::config::Config;
+use crate::config::{Config, Token};
 use crate::sandbox::{Sandbox, Task, View};
 use crate::source::Source;
 use crate::spool::{LogWriter, Spooled};
@@ -27,6 +27,7 @@ pub(crate) struct Shop {
     pub(crate) sandbox: Sandbox,
     pub(crate) slots: Arc<Slots>,
     pub(crate) source: Arc<dyn Source>,
+    pub(crate) token: Token,
 }
 
 /// Why a build is to stop.
@@ -172,7 +173,7 @@ impl<'a> Build<'a> {
             slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
             let got = shop
                 .source
-                .checkout(url.as_str(), assignment, &slot.work())
+                .checkout(url.as_str(), &shop.token, assignment, &slot.work())
                 .await
                 .map_err(|error| error.to_string())?;
             slot.hand_over().await.map_err(|error| format!("the work folder can't be handed over: {error}"))?;

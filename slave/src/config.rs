@@ -244,7 +244,7 @@ impl std::fmt::Debug for Token {
 pub struct BadToken;
 
 impl Token {
-    /// The token's text, for the one header that it goes into.
+    /// The token's text, for the header that it goes into.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

@@ -163,9 +163,15 @@ impl Life {
         };
         let (order, orders) = mpsc::channel(64);
         let master = config.master.clone();
-        let connector =
-            Connector { master, token, hello, spool: Arc::clone(&spool), orders: order, connected: Arc::default() };
-        let shop = Arc::new(Shop { config, sandbox, slots, source });
+        let connector = Connector {
+            master,
+            token: token.clone(),
+            hello,
+            spool: Arc::clone(&spool),
+            orders: order,
+            connected: Arc::default(),
+        };
+        let shop = Arc::new(Shop { config, sandbox, slots, source, token });
         Ok(Self { shop, spool, connector, orders, running: Arc::default(), _users: users })
     }
 

@@ -1,5 +1,6 @@
 //! Where a candidate's files come from.
 
+use crate::config::Token;
 use crate::work::make_folder;
 use protocol::ProjectName;
 use protocol::wire::Assignment;
@@ -19,7 +20,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Puts a candidate's files into a work folder: git in earnest, files in a test.
 pub trait Source: Send + Sync + 'static {
     /// Fills `folder`, which is there and empty, with the files of the assignment's commit, which the master has at
-    /// `url`. When the future is dropped, everything that it started ends.
+    /// `url`. The token is for there. When the future is dropped, everything that it started ends.
     ///
     /// The text is for the log of step 0.
     ///
@@ -28,6 +29,7 @@ pub trait Source: Send + Sync + 'static {
     fn checkout<'a>(
         &'a self,
         url: &'a str,
+        token: &'a Token,
         assignment: &'a Assignment,
         folder: &'a Path,
     ) -> Boxed<'a, Result<String, NoSource>>;
@@ -59,7 +61,7 @@ impl GitSource {
         Self { git, folder: basedir.join("mirrors"), fetching: std::sync::Mutex::default() }
     }
 
-    async fn get(&self, url: &str, assignment: &Assignment, folder: &Path) -> Result<(), CheckoutError> {
+    async fn get(&self, url: &str, token: &Token, assignment: &Assignment, folder: &Path) -> Result<(), CheckoutError> {
         let Assignment { project, git_ref, commit, .. } = assignment;
         let limits = CheckoutLimits::default();
         let turn = {
@@ -71,7 +73,7 @@ impl GitSource {
         let io = |source| CheckoutError::Io { what: format!("making {}", self.folder.display()), source };
         make_folder(&self.folder, 0o700).map_err(io)?;
         let path = self.folder.join(format!("{project}.git"));
-        let mirror = WorkMirror::open_or_create(self.git.clone(), &path).await?;
+        let mirror = WorkMirror::open_or_create(self.git.clone(), &path).await?.showing(token.expose());
         let mut pauses = PAUSES_S.into_iter();
         while let Err(error) = mirror.fetch(url, git_ref, commit, limits).await {
             match (&error, pauses.next()) {
@@ -91,11 +93,12 @@ impl Source for GitSource {
     fn checkout<'a>(
         &'a self,
         url: &'a str,
+        token: &'a Token,
         assignment: &'a Assignment,
         folder: &'a Path,
     ) -> Boxed<'a, Result<String, NoSource>> {
         Box::pin(async move {
-            self.get(url, assignment, folder).await.map_err(|error| {
+            self.get(url, token, assignment, folder).await.map_err(|error| {
                 let hint = tracker::Explain::hint(&error);
                 NoSource(format!("{error}\n{hint}"))
             })?;

@@ -23,8 +23,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
             crate::print::out_bytes(&page)?;
         }
         Some(folder) => {
-            std::fs::create_dir_all(folder)?;
-            clap_mangen::generate_to(super::Cli::command(), folder)?;
+            let failed = |error: std::io::Error| {
+                CliError::new(format!("the pages can't be written to {}: {error}", folder.display()))
+                    .hint("name a folder that you may write to")
+            };
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            clap_mangen::generate_to(super::Cli::command(), folder).map_err(failed)?;
         }
     }
     Ok(ExitCode::SUCCESS)

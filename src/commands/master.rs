@@ -91,7 +91,11 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
         }
         What::Check { basedir } => {
             let config = master::config::Config::read(&basedir).map_err(|e| start_error(e.into()))?;
-            print::out(&format!("{}: good, {} projects\n", basedir.display(), config.projects.len()))?;
+            let projects = match config.projects.len() {
+                1 => "1 project".to_owned(),
+                many => format!("{many} projects"),
+            };
+            print::out(&format!("{}: good, {projects}\n", basedir.display()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,18 @@ use std::time::Duration;
 pub struct WorkMirror {
     git: Git,
     path: PathBuf,
+    /// Shown to the master.
+    token: Option<Shown>,
+}
+
+/// A token; it is for the master's eyes alone.
+#[derive(Clone)]
+struct Shown(String);
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shown(…)")
+    }
 }
 
 /// Stronger than every `.gitattributes`: bytes stay as they were committed.
@@ -145,9 +157,16 @@ impl WorkMirror {
             }
             std::fs::create_dir_all(path.join("info")).map_err(io)?;
             std::fs::write(path.join("info/attributes"), ATTRIBUTES).map_err(io)?;
-            Ok(Self { git, path })
+            Ok(Self { git, path, token: None })
         })
         .await
+    }
+
+    /// The same, with a token that is shown to the master, which serves those that it knows before strangers.
+    #[must_use]
+    pub fn showing(mut self, token: &str) -> Self {
+        self.token = Some(Shown(token.to_owned()));
+        self
     }
 
     /// The folder.
@@ -203,6 +222,14 @@ impl WorkMirror {
         let run = self.git.bounded().repository(&self.path).env("GIT_ALLOW_PROTOCOL", "http:https");
         // The master may be behind a slow line, and its packs were checked when they were admitted there.
         let run = run.config("transfer.fsckObjects=false").config("http.lowSpeedTime=120");
+        // In the environment, which other users can't see, and not among the arguments, which they can.
+        let run = match &self.token {
+            Some(Shown(token)) => run
+                .env("GIT_CONFIG_COUNT", "1")
+                .env("GIT_CONFIG_KEY_0", "http.extraHeader")
+                .env("GIT_CONFIG_VALUE_0", format!("Authorization: Bearer {token}")),
+            None => run,
+        };
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]);
         let run = run.args(["--no-auto-maintenance", "--", url, refspec]).limits(limits.run());
         match run.output().await {

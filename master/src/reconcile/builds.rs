@@ -24,6 +24,14 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
         shared.store.ask_for_builds(&requests, Some(candidate.revision)).await?;
     }
+    // A builder that mainline's recipe has got since is asked too.
+    for builder in gate::builders::builders_for(&in_use.recipe) {
+        for candidate in shared.store.candidates_without_build_by(project.id, &tip, &builder.name).await? {
+            let branch = shared.store.branch_by_id(candidate.branch).await?;
+            let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |name| name == builder.name);
+            shared.store.ask_for_builds(&requests, None).await?;
+        }
+    }
     let waiting = shared.store.waiting_for_branches(project.id).await?;
     for (i, build) in waiting.iter().enumerate() {
         let seen = waiting[..i].iter().any(|other| other.revision == build.revision);

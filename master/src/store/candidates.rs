@@ -290,4 +290,28 @@ impl Store {
         .await?;
         rows.iter().map(read).collect()
     }
+
+    /// Those of them for which builds were asked, but never any by this builder.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates_without_build_by(
+        &self,
+        project: ProjectId,
+        mainline: &CommitId,
+        builder: &str,
+    ) -> Result<Vec<Candidate>> {
+        let rows = sqlx::query(
+            "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
+             WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 1 AND c.mainline = $2 AND c.outcome = 'made'
+             AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
+             AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3) ORDER BY c.id LIMIT 200",
+        )
+        .bind(project.0)
+        .bind(mainline.as_str())
+        .bind(builder)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(read).collect()
+    }
 }

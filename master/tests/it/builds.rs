@@ -126,3 +126,17 @@ async fn a_branch_withdrawn_before_it_was_built_is_built_when_it_comes_back() {
     oak.passes_next().await;
     world.verdict("feature", "ready").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_builder_that_comes_later_builds_what_is_there() {
+    let world = World::start().await;
+    let (mut oak, _) = FakeSlave::new(&world, "oak").await;
+    world.publish("feature").await;
+    oak.passes_next().await;
+    world.verdict("feature", "ready").await;
+    let tip = mainline_takes(&world, &[("linux", ""), ("later", "")]);
+    let assignment = oak.given().await;
+    assert_eq!(assignment.builder.name, "later");
+    let asked = open(&world).await;
+    assert_eq!((asked.len(), base(&world, &asked[0]).await), (1, tip));
+}

@@ -1,7 +1,7 @@
 //! A source of files for tests.
 
 use protocol::wire::Assignment;
-use slave::{Boxed, NoSource, Source};
+use slave::{Boxed, NoSource, Source, Token};
 use std::path::Path;
 
 /// Writes one file, in the place of git.
@@ -11,6 +11,7 @@ impl Source for Files {
     fn checkout<'a>(
         &'a self,
         _url: &'a str,
+        _token: &'a Token,
         assignment: &'a Assignment,
         folder: &'a Path,
     ) -> Boxed<'a, Result<String, NoSource>> {

@@ -236,7 +236,7 @@ fn not_ahead(of: &Ingredients, relation: &Relation) -> Refusal {
         Relation::Behind | Relation::Ahead { .. } => (
             "already-landed",
             format!("mainline contains {label} already"),
-            "nothing: the branch has served its purpose; a new commit on it makes a new revision",
+            "withdraw the branch, which has served its purpose, or push a new commit to it",
         ),
     };
     Refusal { code: code.to_owned(), text, hint: hint.to_owned() }

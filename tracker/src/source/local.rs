@@ -2,7 +2,7 @@
 
 use super::{SourcePolicy, UrlRefused};
 use crate::text::shortened;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The repository's own place, if it and all that it takes its data from lie below an allowed folder.
 pub(super) fn allowed_repository(text: &str, path: &Path, policy: &SourcePolicy) -> Result<PathBuf, UrlRefused> {
@@ -17,7 +17,11 @@ pub(super) fn allowed_repository(text: &str, path: &Path, policy: &SourcePolicy)
     let not_found = |why: &str| UrlRefused::LocalNotFound { text: text.clone(), why: why.to_owned() };
     let real = match path.canonicalize() {
         Ok(real) if inside(&real) => real,
-        Err(_) if policy.allow_local.iter().any(|root| path.starts_with(root)) => {
+        // `..` leads anywhere, so the words of the path do not say that it would be below an allowed folder.
+        Err(_)
+            if policy.allow_local.iter().any(|root| path.starts_with(root))
+                && path.components().all(|part| part != Component::ParentDir) =>
+        {
             return Err(not_found("nothing is there"));
         }
         _ => return Err(not_allowed()),

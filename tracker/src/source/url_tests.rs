@@ -189,6 +189,7 @@ fn local_repositories_only_below_listed_folders_and_none_that_leads_out() {
     assert_eq!(code("open/../private.git"), "url-local-not-allowed");
     assert_eq!(code("open/link.git"), "url-local-not-allowed");
     assert_eq!(code("nowhere"), "url-local-not-allowed");
+    assert_eq!(code("open/../nowhere.git"), "url-local-not-allowed", "what is elsewhere can't be found out");
     assert_eq!(code("open/nowhere"), "url-local-not-found");
     assert_eq!(code("open/empty"), "url-local-not-found");
     for name in ["open/alternates.git", "open/linked.git", "open/file"] {

@@ -1,11 +1,12 @@
 //! The slave's side: from the master's git to a work folder.
 
-use crate::serving::master;
+use crate::serving::{master, serve};
 use crate::support::http::{Answer, Server, http_backend, publish, status};
 use crate::support::{World, files_below, git, plain_git};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tracker::Explain;
 use tracker::checkout::{CheckoutLimits, WorkMirror};
 
@@ -172,4 +173,21 @@ async fn upkeep_forgets_old_candidates_and_keeps_new_ones() {
     let said = plain_git().arg("-C").arg(slave.path()).arg("for-each-ref").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&said.stdout).lines().count(), 1);
     slave.checkout(&world.mainline, &world.temp.path().join("work"), limits).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_is_shown_the_token_that_the_slave_has() {
+    let world = World::new().await;
+    let (mirror, runtime) = (world.mirror.clone(), Handle::current());
+    let server = Server::start(move |request| match request.header("authorization") {
+        Some("Bearer a-token") => serve(&mirror, &runtime, request),
+        _ => status(403),
+    });
+    let (url, main, limits) = (server.url("git/p.git"), "refs/heads/main", CheckoutLimits::default());
+    let stranger = slave(&world).await;
+    let error = stranger.fetch(&url, main, &world.mainline, limits).await.unwrap_err().to_string();
+    assert!(error.contains("from the master failed"), "{error}");
+    let known = slave(&world).await.showing("a-token");
+    known.fetch(&url, main, &world.mainline, limits).await.unwrap();
+    assert!(!format!("{known:?}").contains("a-token"));
 }
