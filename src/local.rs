@@ -119,11 +119,11 @@ impl Local {
 async fn own_slave(basedir: &Path, master: &master::Running, slots: Option<u32>) -> Result<Slave, CliError> {
     let folder: PathBuf = basedir.join("slave");
     let name: protocol::SlaveName = "local".parse()?;
-    let secret = folder.join("secrets/slave.token");
     let url = format!("http://{}", master.address());
     let mut config = slave::Config::new(url.parse()?, name.clone());
     config.slots = slots.unwrap_or(2).try_into()?;
-    if !secret.exists() {
+    // Written last: without it, somebody was killed while the folder was made.
+    if !folder.join(slave::config::FILE_NAME).exists() {
         let token = master.make_token(master::store::TokenKind::Slave, name.as_str()).await.map_err(start_error)?;
         slave::create(&folder, &config, &token.parse()?)?;
     }

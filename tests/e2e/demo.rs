@@ -142,6 +142,12 @@ fn a_second_up_keeps_to_its_settings_and_says_so() {
     let basedir = world.folder().join("a state");
     drop(up_as(&world, &official, &basedir, &["--mainline", "stable", "--allow-private", "127.0.0.0/8"]));
 
+    // As if it had been killed while it made its slave: the token is there, and no settings.
+    let of_slave = basedir.join("slave");
+    std::fs::create_dir_all(of_slave.join("secrets")).unwrap();
+    std::fs::write(of_slave.join("secrets/slave.token"), "of-before\n").unwrap();
+    let _ = std::fs::remove_file(of_slave.join("slave.toml"));
+
     let other = project(&world, "stork");
     let said = up_fails(&world, &other, &basedir, &[]);
     assert!(said.contains("crane, not ") && said.contains("stork"), "{said}");
