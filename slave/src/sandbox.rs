@@ -4,7 +4,8 @@
 //! builds in ([`probe`]), and as a user of its own when the slave runs as root. The sandbox never decides whether an
 //! isolation is enough; it says what it has.
 //!
-//! Not limited yet: memory and disk space. There is no seccomp filter yet.
+//! Not limited yet: memory and disk space, which the notes of every slave say ([`UNLIMITED`]). There is no seccomp filter
+//! yet.
 
 mod bubblewrap;
 mod probe;
@@ -66,6 +67,9 @@ pub(crate) struct Task {
     pub(crate) grace: Duration,
 }
 
+/// What no build is kept from, said on the slaves' page as plainly as what it is kept from.
+const UNLIMITED: &str = "memory and disk space of a build are not limited";
+
 /// What a build sees as its folders.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -104,7 +108,7 @@ impl Sandbox {
             limits: config.limits,
         };
         if config.isolation == WantedIsolation::None {
-            sandbox.notes.push("bubblewrap is switched off in slave.toml".to_owned());
+            sandbox.notes.extend(["bubblewrap is switched off in slave.toml", UNLIMITED].map(str::to_owned));
             return Ok(sandbox);
         }
         sandbox.isolation = Isolation::Bubblewrap;
@@ -116,6 +120,7 @@ impl Sandbox {
                 sandbox.notes = notes;
             }
         }
+        sandbox.notes.push(UNLIMITED.to_owned());
         Ok(sandbox)
     }
 
