@@ -548,3 +548,20 @@ fn a_file_of_the_same_size_and_second_is_read_to_be_known() {
     let told = by_time.unwrap_err().to_string();
     assert_eq!(told, "repo.ChangeLog has changes that are not staged");
 }
+
+#[test]
+fn many_fragments_are_folded_and_gone() {
+    let repo = Repo::new();
+    let entry = |n: usize| ANN.replace("New", &format!("New {n}"));
+    for n in 0..600 {
+        repo.write(&format!("changelog-fragments/{n}.ChangeLog"), &entry(n));
+    }
+    repo.commit(&[("changelog-fragments/README", "Here.\n")], "branch");
+    let report = repo.fold(Then::Stage).unwrap();
+    assert_eq!((report.places[0].entries, report.places[0].removed.len()), (600, 600));
+    let text = repo.read("ChangeLog");
+    assert!((0..600).all(|n| text.contains(&format!("* b.c (f): New {n}.\n"))));
+    let left: Vec<_> =
+        fs::read_dir(repo.top.join("changelog-fragments")).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(left, ["README"]);
+}

@@ -1,7 +1,7 @@
 //! Which fragments a work tree has, and how they and the ChangeLogs stand to the index. One call of git lists them all.
 
 use super::git::fields;
-use super::{WorkTree, WorkTreeError};
+use super::{WorkTree, WorkTreeError, parts};
 use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, detect, taker_of};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -71,9 +71,6 @@ impl Listing {
         listed.is_left_out |= *tag == b'S';
     }
 }
-
-/// From so many files on, reading them is shared out.
-const MANY: usize = 256;
 
 /// What the fragments' places of one ChangeLog hold.
 #[derive(Default)]
@@ -194,26 +191,15 @@ impl WorkTree {
         Ok(found)
     }
 
-    /// Reads the fragments' files, on all processors where there are many.
+    /// Reads the fragments' files.
     fn read_all(&self, fragments: &mut [FoundFragment]) -> Result<(), WorkTreeError> {
-        let read = |fragments: &mut [FoundFragment]| -> Result<(), WorkTreeError> {
-            for fragment in fragments {
+        let size = parts::size(fragments.len());
+        parts::all(fragments.chunks_mut(size), |part| {
+            for fragment in part {
                 let file = self.top.join(&fragment.path);
                 fragment.bytes = fs::read(&file).map_err(WorkTreeError::file(file))?;
             }
             Ok(())
-        };
-        if fragments.len() < MANY {
-            return read(fragments);
-        }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            let parts = fragments.chunks_mut(fragments.len().div_ceil(threads));
-            let all: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
-            all.into_iter().try_for_each(|one| match one.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
         })
     }
 

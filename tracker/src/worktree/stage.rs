@@ -5,7 +5,7 @@
 //! half made, the lock keeps git away. Whoever comes next and finds a journal that nobody works on does the rest; without a journal, a lock that is a link to
 //! the new index is let go.
 
-use super::{WorkTree, WorkTreeError};
+use super::{WorkTree, WorkTreeError, parts};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -234,15 +234,23 @@ impl<'w> Change<'w> {
                 done => done.map_err(WorkTreeError::file(path))?,
             }
         }
-        for deleting in &journal.deleted {
-            let path = self.tree.top.join(&deleting.path);
-            if !goes_on(&deleting.path) {
-                return Ok(());
+        let size = parts::size(journal.deleted.len());
+        let left = journal.deleted.iter().position(|deleting| !goes_on(&deleting.path));
+        let deleted = &journal.deleted[..left.unwrap_or(journal.deleted.len())];
+        parts::all(deleted.chunks(size), |part| {
+            for deleting in part {
+                let path = self.tree.top.join(&deleting.path);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(WorkTreeError::file(path)(error));
+                    }
+                    _ => {}
+                }
             }
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(WorkTreeError::file(path)(error)),
-                _ => {}
-            }
+            Ok(())
+        })?;
+        if left.is_some() {
+            return Ok(());
         }
         if !goes_on("index") {
             return Ok(());
