@@ -126,7 +126,8 @@ impl Repository {
                 return Some(failed("update-index", &error));
             }
         }
-        for deleted in &changes.deleted {
+        // From the end, so that what stands below each is little to move.
+        for deleted in changes.deleted.iter().rev() {
             match index.remove(Path::new(&deleted.path), 0) {
                 Err(error) if error.code() != ErrorCode::NotFound => return Some(failed("update-index", &error)),
                 _ => {}
