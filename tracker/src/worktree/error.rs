@@ -68,6 +68,9 @@ pub enum WorkTreeError {
         /// The path.
         path: String,
     },
+    /// Another git process changed the index while it was being changed here.
+    #[error("another git command changed the index meanwhile")]
+    IndexChanged,
     /// The fold refused.
     #[error(transparent)]
     Fold(#[from] changelog::FoldError),
@@ -101,6 +104,7 @@ impl WorkTreeError {
                     .to_owned()
             }
             Self::Busy => "wait for it to end".to_owned(),
+            Self::IndexChanged => "nothing was changed here: run it again".to_owned(),
             Self::HalfChanged => "run it without --dry-run: it does the rest first".to_owned(),
             Self::NotCheckedOut { path } => {
                 let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);

@@ -44,6 +44,13 @@ pub(super) struct Deleted {
     pub(super) bytes: Vec<u8>,
 }
 
+/// Which file stands at a path: git never changes its index in place, so another one is another index.
+type Identity = Option<(u64, u64, u64, i64, i64)>;
+
+fn identity(path: &Path) -> Identity {
+    fs::symlink_metadata(path).ok().map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()))
+}
+
 /// What is left to do once the change is decided.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Journal {
@@ -105,8 +112,9 @@ impl WorkTree {
     pub(super) fn apply(&self, changes: &Changes<'_>) -> Result<(), WorkTreeError> {
         let change = Change::begin(self)?;
         change.finish_old()?;
+        let index = identity(&self.index);
         let journal = change.prepare(changes).inspect_err(|_| change.end())?;
-        let done = change.decide(&journal).and_then(|()| change.carry_out(&journal, &mut |_| true));
+        let done = change.decide(&journal, index).and_then(|()| change.carry_out(&journal, &mut |_| true));
         if let Err(error) = done {
             change.undo(changes, &journal);
             return Err(error);
@@ -203,12 +211,18 @@ impl<'w> Change<'w> {
     }
 
     /// Takes the index' lock, and writes down what is left to do.
-    fn decide(&self, journal: &Journal) -> Result<(), WorkTreeError> {
+    ///
+    /// # Errors
+    /// [`WorkTreeError::Locked`] when git has the lock; [`WorkTreeError::IndexChanged`] when it had it since the index was copied.
+    fn decide(&self, journal: &Journal, copied: Identity) -> Result<(), WorkTreeError> {
         let (lock, index) = (self.tree.index_lock(), self.new_index());
         match fs::hard_link(&index, &lock) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(WorkTreeError::Locked(lock)),
             Err(error) => return Err(WorkTreeError::file(lock)(error)),
+        }
+        if identity(&self.tree.index) != copied {
+            return Err(WorkTreeError::IndexChanged);
         }
         let path = self.journal();
         let text = serde_json::to_vec(journal).map_err(|error| WorkTreeError::file(&path)(error.into()))?;

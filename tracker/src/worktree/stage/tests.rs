@@ -76,7 +76,7 @@ fn killed_anywhere_it_is_as_before_or_is_brought_to_its_end() {
         if steps == 1 {
             fs::hard_link(change.new_index(), tree.index_lock()).unwrap();
         } else if steps > 1 {
-            change.decide(&journal).unwrap();
+            change.decide(&journal, identity(&tree.index)).unwrap();
             let mut left = steps - 2;
             let mut goes_on = |_: &str| {
                 left -= 1;
@@ -99,7 +99,7 @@ fn what_somebody_wrote_after_the_kill_stays() {
         let tree = WorkTree::open(&place.top).unwrap();
         let change = Change::begin(&tree).unwrap();
         let journal = change.prepare(&place.changes()).unwrap();
-        change.decide(&journal).unwrap();
+        change.decide(&journal, identity(&tree.index)).unwrap();
         let mut left = steps;
         let mut goes_on = |_: &str| {
             left -= 1;
@@ -131,6 +131,24 @@ fn another_who_is_at_work_is_not_disturbed() {
     assert!(matches!(tree.finish_killed(), Err(WorkTreeError::Busy)));
     drop(change);
     tree.apply(&place.changes()).unwrap();
+}
+
+#[test]
+fn what_git_did_to_the_index_meanwhile_is_not_lost() {
+    let place = Place::new();
+    let tree = WorkTree::open(&place.top).unwrap();
+    let change = Change::begin(&tree).unwrap();
+    let copied = identity(&tree.index);
+    let (changes, journal) = (place.changes(), change.prepare(&place.changes()).unwrap());
+    place.write("other.c", "int x;\n");
+    place.git(&["add", "other.c"]);
+    let error = change.decide(&journal, copied).unwrap_err();
+    assert!(matches!(error, WorkTreeError::IndexChanged), "{error}");
+    change.undo(&changes, &journal);
+    drop(change);
+    assert_eq!(place.state(), ("old\n".to_owned(), "A  other.c\n".to_owned(), vec![]));
+    tree.apply(&changes).unwrap();
+    assert!(place.git(&["status", "--porcelain"]).contains("A  other.c\n"));
 }
 
 #[test]
