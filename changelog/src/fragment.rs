@@ -91,19 +91,6 @@ impl FragmentRules {
         }
     }
 
-    /// The file at `path` as a fragment, if it is one.
-    pub fn fragment<'a>(&self, path: &'a [u8], bytes: &'a [u8]) -> Option<Fragment<'a>> {
-        match self.classify(path) {
-            PathKind::Fragment(kind) => Some(Fragment { path, bytes, kind, author: None }),
-            _ => None,
-        }
-    }
-
-    /// Whether the file at `path` is a fragment.
-    pub fn is_fragment(&self, path: &[u8]) -> bool {
-        matches!(self.classify(path), PathKind::Fragment(_))
-    }
-
     fn kind_of(&self, name: &[u8]) -> Option<FragmentKind> {
         if name.contains(&b'/') || name.starts_with(b".") || name.iter().any(|&b| b < b' ' || b == b'\\') {
             return None;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use changelog::{
-    BranchChangeLog, ChangeLog, Encoding, FoldOptions, Format, Fragment, FragmentRules, MergeOptions, check_changelog,
+    BranchChangeLog, ChangeLog, Encoding, FoldOptions, Format, Fragment, MergeOptions, Place, check_changelog,
     check_fragment, fold, fold_branch, merge, merge_as_text,
 };
 use jiff::civil::{Date, date};
@@ -125,10 +125,10 @@ fn survive(dice: &mut Dice) {
     assert!(merged.bytes.len() <= 4 * size + 1000, "{} of {size}", merged.bytes.len());
     merge_as_text(&base, &ours, &theirs, &options.markers);
 
-    let rules = FragmentRules::default();
+    let place = Place::new("ChangeLog");
     let fragments: Vec<Fragment<'_>> = ["repo.ChangeLog", "changelog-fragments/1.bugfix.md"]
         .into_iter()
-        .filter_map(|path| rules.fragment(path.as_bytes(), &theirs))
+        .filter_map(|path| place.fragment(path.as_bytes(), &theirs))
         .collect();
     for fragment in &fragments {
         check_fragment(fragment, Encoding::Utf8, Some(&[b"src/a.c"]));

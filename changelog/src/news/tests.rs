@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use crate::{
-    BranchChangeLog, FoldError, FoldOptions, Folded, Fragment, FragmentAuthor, FragmentRules, MergeOptions, fold,
-    fold_branch, merge,
+    BranchChangeLog, FoldError, FoldOptions, Folded, Fragment, FragmentAuthor, MergeOptions, Place, fold, fold_branch,
+    merge,
 };
 use jiff::civil::Date;
 use proptest::prelude::*;
@@ -10,11 +10,11 @@ const DAY: Date = Date::constant(2024, 3, 5);
 
 fn fragments<'a>(files: &'a [(&'a str, &'a str)]) -> Vec<Fragment<'a>> {
     let author = FragmentAuthor { name: b"Ann".to_vec(), mail: b"ann@x".to_vec(), day: Date::constant(2024, 2, 10) };
-    let rules = FragmentRules::default();
+    let place = Place::new("CHANGELOG.md");
     files
         .iter()
         .map(|(path, text)| {
-            let fragment = rules.fragment(path.as_bytes(), text.as_bytes()).unwrap();
+            let fragment = place.fragment(path.as_bytes(), text.as_bytes()).unwrap();
             Fragment { author: Some(author.clone()), ..fragment }
         })
         .collect()
@@ -179,7 +179,7 @@ fn a_typed_fragment_becomes_an_entry_of_a_gnu_changelog() {
     let want = "2024-03-05  Ann  <ann@x>\n\n\t* No more crash\n\tat start. (#12)\n";
     assert_eq!(folded("ChangeLog", "", &[FIX]), want);
     assert_eq!(folded("ChangeLog", want, &[FIX]), want);
-    let unknown = FragmentRules::default().fragment(FIX.0.as_bytes(), FIX.1.as_bytes()).unwrap();
+    let unknown = Place::new("ChangeLog").fragment(FIX.0.as_bytes(), FIX.1.as_bytes()).unwrap();
     let error = fold(b"ChangeLog", None, &[unknown], DAY, &FoldOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), "changelog-fragments/12.bugfix.md:1:1: it is not known who wrote this fragment");
 }
