@@ -14,13 +14,22 @@ use tokio_util::sync::CancellationToken;
 
 /// Waits until a build's folder is gone from the slave's disk.
 async fn until_gone(basedir: &std::path::Path, folder: &str) {
-    let folder = basedir.join("builds").join(folder);
-    let waiting = async {
-        while folder.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    let builds = basedir.join("builds");
+    let folder = builds.join(folder);
+    until(&builds, "it is gone", move || !folder.exists()).await;
+}
+
+/// Waits for what happens in a folder, while master and slave go on.
+async fn until(folder: &std::path::Path, what: &'static str, check: impl FnMut() -> bool + Send + 'static) {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || testkit::watch::until(&folder, what, check)).await.unwrap();
+}
+
+/// Waits until the reports of the first build, which nobody hears, have this in them.
+async fn until_reported(basedir: &std::path::Path, words: &'static str) {
+    let folder = basedir.join("builds/1-1");
+    let reports = folder.join("reports");
+    until(&folder, words, move || std::fs::read_to_string(&reports).unwrap().contains(words)).await;
 }
 
 #[tokio::test]
@@ -47,13 +56,7 @@ async fn a_build_goes_on_without_a_connection() {
     master.cut();
     master.until("another hello", |m| (m.hellos().len() > 1).then_some(())).await;
     std::fs::write(slave.basedir.path().join("work/0/build/go"), "").unwrap();
-    let reports = slave.basedir.path().join("builds/1-1/reports");
-    let waiting = async {
-        while !std::fs::read_to_string(&reports).unwrap().contains("build-finished") {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    until_reported(slave.basedir.path(), "build-finished").await;
     assert!(master.seen(build(1)).result.is_none());
     let basedir = slave.stop().await;
     // Its next life tells what came of it.
@@ -160,13 +163,7 @@ async fn a_token_that_is_withdrawn_lets_running_builds_end() {
     master.cut();
     master.until("a refusal", |m| (m.refused() > 0).then_some(())).await;
     std::fs::write(slave.basedir.path().join("work/0/build/go"), "").unwrap();
-    let reports = slave.basedir.path().join("builds/1-1/reports");
-    let waiting = async {
-        while !std::fs::read_to_string(&reports).unwrap().contains("\"result\":\"success\",\"reason\":\"all") {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    until_reported(slave.basedir.path(), "\"result\":\"success\",\"reason\":\"all").await;
     slave.stop().await;
 }
 

@@ -19,6 +19,7 @@ pub mod git_server;
 pub mod http;
 pub mod postgres;
 pub mod process;
+pub mod watch;
 pub mod world;
 
 /// A temporary folder that goes away with the value.
