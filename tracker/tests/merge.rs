@@ -93,6 +93,15 @@ async fn a_merge_has_both_parents_also_where_git_would_fast_forward() {
 }
 
 #[tokio::test]
+async fn a_recipe_that_only_says_how_to_fold_counts() {
+    let clone = Clone::new();
+    clone.commit(&[(".bb.toml", "[changelog]\ndate = \"author\"\n")], "Keep dates; no builder yet");
+    let report = clone.merge("topic", MergeThen::Commit, MergeStyle::Merge).await.unwrap();
+    assert!(report.notes.is_empty(), "{report:?}");
+    assert_eq!(clone.git(&["show", "HEAD:ChangeLog"]), format!("{ANN}\n{OLD}"));
+}
+
+#[tokio::test]
 async fn it_can_be_left_staged_or_be_one_commit_or_only_be_said() {
     let clone = Clone::new();
     let before = clone.state();

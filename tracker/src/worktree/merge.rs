@@ -13,7 +13,7 @@ use crate::text::shown;
 use jiff::civil::Date;
 use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
-use recipe::{FILE_NAME, Project, Recipe};
+use recipe::{FILE_NAME, Project};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -422,11 +422,11 @@ impl MergePlace<'_> {
         Ok(report)
     }
 
-    /// What HEAD's recipe says of ChangeLog; one with an error says nothing, on a master too.
+    /// What HEAD's recipe says of ChangeLogs, which needs no builder; what is wrong there says nothing, on a master too.
     fn project(&self, notes: &mut Vec<String>) -> Result<Project, WorkTreeError> {
         let Some(text) = self.tree.git.file_at(self.head.as_str(), FILE_NAME)? else { return Ok(Project::default()) };
-        Ok(match Recipe::parse(&text, FILE_NAME) {
-            Ok((recipe, _)) => recipe.project,
+        Ok(match Project::parse(&text, FILE_NAME) {
+            Ok(project) => project,
             Err(error) => {
                 notes.push(format!("{FILE_NAME} has an error and does not count: {}", shown(error.line().as_bytes())));
                 Project::default()
