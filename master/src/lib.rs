@@ -18,6 +18,7 @@ mod recipes;
 mod reconcile;
 mod slaves;
 mod state;
+pub mod stepping;
 pub mod store;
 
 use basedir::{Basedir, BasedirError, Lock};
@@ -26,6 +27,7 @@ use state::{Guarded, Shared};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use stepping::Points;
 use store::{Store, StoreError, TokenKind};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -198,6 +200,16 @@ pub async fn start(
     listen: Option<SocketAddr>,
     shutdown: CancellationToken,
 ) -> Result<Running, StartError> {
+    start_with(root, listen, shutdown, Points::default(), true).await
+}
+
+async fn start_with(
+    root: &Path,
+    listen: Option<SocketAddr>,
+    shutdown: CancellationToken,
+    points: Points,
+    loops: bool,
+) -> Result<Running, StartError> {
     let basedir = Basedir::new(root);
     let lock = basedir.lock()?;
     let mut config = Config::read(basedir.root())?;
@@ -205,7 +217,7 @@ pub async fn start(
         config.listen = listen;
     }
     let git = Git::find(config.git.as_deref())?;
-    let store = Store::open(&store_url(&config, &basedir)).await?;
+    let store = Store::open(&store_url(&config, &basedir)).await?.with_points(points);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
@@ -230,7 +242,9 @@ pub async fn start(
     let shared = Arc::new(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown));
     reconcile::claim_all(&shared).await.map_err(|e| StartError::Other(e.to_string()))?;
     let mut tasks = JoinSet::new();
-    reconcile::start(&shared, &mut tasks);
+    if loops {
+        reconcile::start(&shared, &mut tasks);
+    }
     tasks.spawn(http::serve(listener, shared.clone()));
     shared.basedir.write_address(&format!("http://{address}"))?;
     tracing::info!(url = shared.url, projects = shared.projects.len(), "the master is up");

@@ -7,6 +7,7 @@ use crate::logs::Logs;
 use crate::pages::Pages;
 use crate::read::Diffs;
 use crate::slaves::{Parts, Sessions};
+use crate::stepping::Points;
 use crate::store::{Claim, Store};
 use gate::queue::PushRefused;
 use gate::schedule::Wait;
@@ -158,6 +159,11 @@ impl Shared {
         let waits = Mutex::default();
         let doors = Doors::new(&config, &url);
         Self { config, basedir, store, logs, sessions, poller, policy, pages, projects, url, shutdown, doors, waits }
+    }
+
+    /// Where a test can stop whoever comes there.
+    pub(crate) fn points(&self) -> &Points {
+        self.store.points()
     }
 
     pub(crate) fn guarded(&self, id: ProjectId) -> Option<&Arc<Guarded>> {

@@ -50,13 +50,18 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         };
         let Ok(permit) = room.clone().try_acquire_owned() else { continue };
         let _ = socket.set_nodelay(true);
-        let (router, shutdown) = (router.clone(), shared.shutdown.clone());
+        let (router, shared, shutdown) = (router.clone(), shared.clone(), shared.shutdown.clone());
         connections.spawn(async move {
             let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
                 let bounded = |body| Bounded { body, end: Box::pin(tokio::time::sleep(whole)) };
                 let request: Request =
                     request.map(|body| axum::body::Body::new(bounded(Box::pin(TimeoutBody::new(patience, body)))));
-                router.clone().oneshot(request)
+                let (router, shared) = (router.clone(), shared.clone());
+                async move {
+                    let answer = router.oneshot(request).await;
+                    shared.points().at("http.answer").await;
+                    answer
+                }
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(patience);

@@ -24,7 +24,6 @@ pub(crate) async fn claim_all(shared: &Shared) -> Result<(), StepError> {
 }
 
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
-    tokio::time::sleep(RENEW).await;
     claim_all(shared).await?;
-    Ok(Again::Now)
+    Ok(Again::After(RENEW))
 }

@@ -35,12 +35,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
             shared.store.set_project_trouble(project.id, Some(&format!("{error}; {}", error.hint()))).await?;
         }
     }
-    tokio::select! {
-        () = tokio::time::sleep(pause) => {}
-        () = project.mainline_wanted() => {}
-        () = shared.shutdown.cancelled() => {}
-    }
-    Ok(Again::Now)
+    Ok(Again::After(pause))
 }
 
 /// The official repository and its mainline branch, as the tracker takes them; else what is wrong in the settings.

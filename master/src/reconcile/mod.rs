@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracker::candidate::CandidateError;
-use tracker::mirror::{MirrorError, OfficialError};
+use tracker::mirror::{MirrorError, OfficialError, Upkeep};
 
 /// The longest a loop waits without being woken.
 const TICK: Duration = Duration::from_secs(30);
@@ -66,41 +66,105 @@ pub(crate) enum Again {
     Now,
 }
 
+/// A loop, one for the master or one for each of its projects.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loop {
+    /// Renews claims.
+    Claims,
+    /// Gives builds out.
+    Schedule,
+    /// Looks at mainline.
+    Mainline,
+    /// Looks at the branches that are due.
+    Watch,
+    /// Makes candidates.
+    Candidates,
+    /// Asks for builds.
+    Builds,
+    /// Decides and lands.
+    Queue,
+    /// Keeps mirrors small.
+    Upkeep,
+}
+
+/// One turn of a loop, to the end of all that it begins.
+pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepError> {
+    match which {
+        Loop::Claims => claims::step(shared).await.map(drop)?,
+        Loop::Schedule => schedule::step(shared).await.map(drop)?,
+        _ => {
+            for project in &shared.projects {
+                match which {
+                    Loop::Claims | Loop::Schedule => {}
+                    Loop::Mainline => mainline::step(shared, project).await.map(drop)?,
+                    Loop::Watch => watch::turn(shared, project).await.map(drop)?,
+                    Loop::Candidates => candidates::step(shared, project).await.map(drop)?,
+                    Loop::Builds => builds::step(shared, project).await.map(drop)?,
+                    Loop::Queue => queue::step(shared, project).await.map(drop)?,
+                    Loop::Upkeep => upkeep::once(shared, project, Upkeep::Recent).await?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Starts all loops.
 pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     let all = shared.clone();
-    tasks.spawn(turns("schedule", shared.clone(), move || {
+    tasks.spawn(turns("schedule", shared.clone(), Woken::ByStore, move || {
         let shared = all.clone();
         async move { schedule::step(&shared).await }
     }));
     let all = shared.clone();
-    tasks.spawn(turns("claims", shared.clone(), move || {
+    tasks.spawn(turns("claims", shared.clone(), Woken::ByNobody, move || {
         let shared = all.clone();
         async move { claims::step(&shared).await }
     }));
     for project in &shared.projects {
-        spawn(shared, project, tasks, "mainline", |s, p| async move { mainline::step(&s, &p).await });
+        let mainline = Woken::ByWhoWantsMainline(project.clone());
+        let by_store = Woken::ByStore;
+        spawn(shared, project, tasks, "mainline", mainline, |s, p| async move { mainline::step(&s, &p).await });
         tasks.spawn(watch::run(shared.clone(), project.clone()));
-        spawn(shared, project, tasks, "candidates", |s, p| async move { candidates::step(&s, &p).await });
-        spawn(shared, project, tasks, "builds", |s, p| async move { builds::step(&s, &p).await });
+        let steps = by_store.clone();
+        spawn(shared, project, tasks, "candidates", steps, |s, p| async move { candidates::step(&s, &p).await });
+        let steps = by_store.clone();
+        spawn(shared, project, tasks, "builds", steps, |s, p| async move { builds::step(&s, &p).await });
         let (all, guarded) = (shared.clone(), project.clone());
         tasks.spawn(async move { upkeep::run(&all, &guarded).await });
-        spawn(shared, project, tasks, "queue", |s, p| async move { queue::step(&s, &p).await });
+        spawn(shared, project, tasks, "queue", by_store, |s, p| async move { queue::step(&s, &p).await });
     }
 }
 
+/// Who wakes a loop before its time.
+#[derive(Clone, Debug)]
+enum Woken {
+    /// Every write to the store; and it never rests for longer than a tick.
+    ByStore,
+    /// Whoever wants a project's mainline looked at.
+    ByWhoWantsMainline(Arc<Guarded>),
+    /// Nobody: it has a clock of its own.
+    ByNobody,
+}
+
 /// Starts a loop of one project.
-fn spawn<F, W>(shared: &Arc<Shared>, project: &Arc<Guarded>, tasks: &mut JoinSet<()>, name: &'static str, step: F)
-where
+fn spawn<F, W>(
+    shared: &Arc<Shared>,
+    project: &Arc<Guarded>,
+    tasks: &mut JoinSet<()>,
+    name: &'static str,
+    woken: Woken,
+    step: F,
+) where
     F: Fn(Arc<Shared>, Arc<Guarded>) -> W + Send + 'static,
     W: Future<Output = Result<Again, StepError>> + Send + 'static,
 {
     let (all, project) = (shared.clone(), project.clone());
-    tasks.spawn(turns(name, shared.clone(), move || step(all.clone(), project.clone())));
+    tasks.spawn(turns(name, shared.clone(), woken, move || step(all.clone(), project.clone())));
 }
 
 /// Takes turns until the master ends.
-async fn turns<F, W>(name: &'static str, shared: Arc<Shared>, step: F)
+async fn turns<F, W>(name: &'static str, shared: Arc<Shared>, woken: Woken, step: F)
 where
     F: Fn() -> W + Send,
     W: Future<Output = Result<Again, StepError>> + Send,
@@ -119,7 +183,7 @@ where
                 pause = PAUSE.0;
                 match again {
                     Again::AtTick => TICK,
-                    Again::After(time) => time.min(TICK),
+                    Again::After(time) => time,
                     Again::Now => Duration::ZERO,
                 }
             }
@@ -133,9 +197,16 @@ where
                 continue;
             }
         };
+        let rest = async {
+            match &woken {
+                Woken::ByStore => drop(timeout(wait.min(TICK), changes.changed()).await),
+                Woken::ByWhoWantsMainline(project) => drop(timeout(wait, project.mainline_wanted()).await),
+                Woken::ByNobody => sleep(wait).await,
+            }
+        };
         tokio::select! {
             () = shared.shutdown.cancelled() => return,
-            _ = timeout(wait, changes.changed()) => {}
+            () = rest => {}
         }
     }
 }

@@ -227,7 +227,10 @@ async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Resu
     let (url, mainline) = mainline::official(project).map_err(StepError::Settings)?;
     let request = serde_json::from_str(&candidate.request)?;
     let step = Step { request, commit: landing.to.clone() };
-    match project.mirror.land(&url, &mainline, &landing.from, &[step]).await {
+    shared.points().at("queue.push").await;
+    let pushed = project.mirror.land(&url, &mainline, &landing.from, &[step]).await;
+    shared.points().at("queue.pushed").await;
+    match pushed {
         Ok(_) => {
             let entry = shared.store.entry(landing.entry).await?;
             let branch = shared.store.branch_by_id(entry.branch).await?;

@@ -26,12 +26,14 @@ pub(super) async fn run(shared: &Shared, project: &Guarded) {
     }
 }
 
-async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {
+/// What is done in an hour.
+pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {
     if project.claim().is_none() {
         return Ok(());
     }
     for branch in shared.store.branches(project.id, 200).await? {
         let kept = shared.store.kept_candidates(branch.id).await?;
+        shared.points().at("upkeep.forget").await;
         project.mirror.forget_candidates(&branch.name, &kept).await?;
     }
     project.mirror.upkeep(how).await?;

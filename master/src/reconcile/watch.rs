@@ -43,6 +43,16 @@ pub(super) async fn run(shared: Arc<Shared>, project: Arc<Guarded>) {
     }
 }
 
+/// The looks that are due, to their ends.
+pub(super) async fn turn(shared: &Arc<Shared>, project: &Arc<Guarded>) -> Result<Again, StepError> {
+    let mut looks = Looks::default();
+    let again = begin(shared, project, &mut looks).await?;
+    while !looks.of.is_empty() {
+        looks.ended().await;
+    }
+    Ok(again)
+}
+
 /// The looks under way.
 #[derive(Default)]
 struct Looks {
@@ -154,6 +164,7 @@ async fn admit(
     newest: Option<&Revision>,
 ) -> Result<Result<(), Trouble>, StepError> {
     let number = newest.map_or(0, |r| r.number) + 1;
+    shared.points().at("watch.fetch").await;
     let limits = AdmissionLimits {
         wall: Duration::from_secs(shared.config.sources.fetch_s),
         pack_bytes: shared.config.sources.fetch_bytes,

@@ -35,6 +35,7 @@ pub use slaves::SlaveRow;
 pub use steps::Step;
 pub use tokens::{Revoked, TokenKind, TokenRow};
 
+use crate::stepping::Points;
 use protocol::UnixMs;
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -132,6 +133,17 @@ impl Store {
         };
         migrate(write.pool(), url.starts_with("sqlite:"), &shown).await?;
         Ok(Self { write, read, changed: watch::Sender::new(0) })
+    }
+
+    /// The same store, whose writes begin at these places.
+    pub(crate) fn with_points(mut self, points: Points) -> Self {
+        self.write.set_points(points);
+        self
+    }
+
+    /// Where a test can stop whoever comes there.
+    pub(crate) fn points(&self) -> &Points {
+        self.write.points()
     }
 
     /// A receiver that sees a new value whenever something was written.

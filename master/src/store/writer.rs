@@ -6,6 +6,7 @@
 //! closed and another one opened.
 
 use super::{Result, Store, StoreError, now};
+use crate::stepping::Points;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
@@ -13,13 +14,13 @@ use std::time::Duration;
 
 /// What writes.
 #[derive(Clone, Debug)]
-pub(super) struct Writer(AnyPool);
+pub(super) struct Writer(AnyPool, Points);
 
 impl Writer {
     /// The one connection that writes to SQLite, which takes one writer at a time: the others wait their turn.
     pub(super) async fn sqlite(options: AnyConnectOptions) -> Result<Self> {
         let pool = sqlite_pool(1).after_release(|connection, _| Box::pin(is_outside(connection)));
-        Ok(Self(pool.connect_with(options).await?))
+        Ok(Self(pool.connect_with(options).await?, Points::default()))
     }
 
     /// Connections that read and write, of PostgreSQL.
@@ -30,7 +31,17 @@ impl Writer {
             let outside = !connection.is_in_transaction();
             Box::pin(async move { Ok(outside) })
         });
-        Ok(Self(pool.connect_with(options).await?))
+        Ok(Self(pool.connect_with(options).await?, Points::default()))
+    }
+
+    /// Has writes begin at these places.
+    pub(super) fn set_points(&mut self, points: Points) {
+        self.1 = points;
+    }
+
+    /// The places at which writes begin.
+    pub(super) fn points(&self) -> &Points {
+        &self.1
     }
 
     /// The connections.
@@ -40,6 +51,8 @@ impl Writer {
 
     /// Begins a transaction; nothing of it stays unless it is committed.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        // Before a connection is taken: who is stopped here holds up nobody.
+        self.1.at("store.write").await;
         Ok(self.0.begin().await?)
     }
 

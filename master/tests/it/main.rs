@@ -8,4 +8,5 @@ mod http_raw;
 mod landing;
 mod logs;
 mod slaves;
+mod stepping;
 mod support;

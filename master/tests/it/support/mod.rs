@@ -2,13 +2,14 @@
 
 pub mod slave;
 
+use master::stepping::{Loop, Stops};
 use master::store::{Branch, Store, TokenKind};
-use master::{Running, create, start};
+use master::{Running, create, stepping};
 use protocol::ProjectId;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use testkit::git::Repo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -56,6 +57,9 @@ pub struct World {
     client: reqwest::Client,
     running: Option<Running>,
     shutdown: CancellationToken,
+    stops: Arc<Stops>,
+    /// Whether the loops of its masters run of themselves.
+    loops: bool,
     folder: tempfile::TempDir,
 }
 
@@ -66,6 +70,21 @@ impl World {
 
     /// With more lines for the settings, at their beginning and in `[times]`.
     pub async fn start_as(settings: &str, times: &str) -> Self {
+        let mut world = Self::make(settings, &format!("poll_s = 1\npoll_quiet_s = 2\n{times}"), true).await;
+        world.start_master().await;
+        world
+    }
+
+    /// A world in which only [`World::turn`] makes loops do anything, and branches are looked at only when somebody
+    /// publishes.
+    pub async fn stepped() -> Self {
+        let mut world = Self::make("", "poll_s = 3600\npoll_quiet_s = 3600\n", false).await;
+        world.start_master().await;
+        world
+    }
+
+    /// A world whose master was not started yet.
+    async fn make(settings: &str, times: &str, loops: bool) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -78,17 +97,15 @@ impl World {
         let author = Repo::clone(official.url(), folder.path().join("author"));
         let text = format!(
             "listen = \"127.0.0.1:0\"\n{settings}\n[[project]]\nname = \"heron\"\nrepository = {:?}\n\
-             [sources]\nallow_local = [{:?}]\n[times]\npoll_s = 1\npoll_quiet_s = 2\n{times}\n",
+             [sources]\nallow_local = [{:?}]\n[times]\n{times}\n",
             official.path(),
             author.path(),
         );
         let token = create(&folder.path().join("master"), &text, "mia").await.unwrap();
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         let client = client.build().unwrap();
-        let mut world =
-            Self { token, official, author, client, running: None, shutdown: CancellationToken::new(), folder };
-        world.start_master().await;
-        world
+        let (shutdown, stops) = (CancellationToken::new(), Arc::default());
+        Self { token, official, author, client, running: None, shutdown, stops, loops, folder }
     }
 
     pub fn basedir(&self) -> PathBuf {
@@ -101,16 +118,29 @@ impl World {
 
     pub async fn start_master(&mut self) {
         self.shutdown = CancellationToken::new();
-        self.running = Some(start(&self.basedir(), None, self.shutdown.clone()).await.unwrap());
+        self.stops = Arc::default();
+        let (basedir, shutdown) = (self.basedir(), self.shutdown.clone());
+        self.running = Some(stepping::start(&basedir, None, shutdown, &self.stops, self.loops).await.unwrap());
     }
 
     /// Ends the master wherever it is, without its orderly end.
     pub async fn kill_master(&mut self) {
         let running = self.running.take().unwrap();
+        self.stops.kill();
         let store = running.store().clone();
         drop(running);
         self.shutdown.cancel();
         store.close().await;
+    }
+
+    /// One turn of a loop, to its end.
+    pub async fn turn(&self, which: Loop) {
+        self.master().turn(which).await.unwrap();
+    }
+
+    /// Where whoever comes by can be stopped: in turns, in what people do, and in slaves' connections.
+    pub fn stops(&self) -> &Arc<Stops> {
+        &self.stops
     }
 
     pub fn master(&self) -> &Running {
