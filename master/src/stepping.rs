@@ -116,7 +116,7 @@ impl Stops {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -112,18 +112,18 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
 /// Starts all loops.
 pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     let all = shared.clone();
-    tasks.spawn(turns("schedule", shared.clone(), Woken::ByStore, move || {
+    tasks.spawn(turns("schedule", shared.clone(), Wake::Store, move || {
         let shared = all.clone();
         async move { schedule::step(&shared).await }
     }));
     let all = shared.clone();
-    tasks.spawn(turns("claims", shared.clone(), Woken::ByNobody, move || {
+    tasks.spawn(turns("claims", shared.clone(), Wake::Nobody, move || {
         let shared = all.clone();
         async move { claims::step(&shared).await }
     }));
     for project in &shared.projects {
-        let mainline = Woken::ByWhoWantsMainline(project.clone());
-        let by_store = Woken::ByStore;
+        let mainline = Wake::Mainline(project.clone());
+        let by_store = Wake::Store;
         spawn(shared, project, tasks, "mainline", mainline, |s, p| async move { mainline::step(&s, &p).await });
         tasks.spawn(watch::run(shared.clone(), project.clone()));
         let steps = by_store.clone();
@@ -138,13 +138,13 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
 
 /// Who wakes a loop before its time.
 #[derive(Clone, Debug)]
-enum Woken {
+enum Wake {
     /// Every write to the store; and it never rests for longer than a tick.
-    ByStore,
+    Store,
     /// Whoever wants a project's mainline looked at.
-    ByWhoWantsMainline(Arc<Guarded>),
+    Mainline(Arc<Guarded>),
     /// Nobody: it has a clock of its own.
-    ByNobody,
+    Nobody,
 }
 
 /// Starts a loop of one project.
@@ -153,7 +153,7 @@ fn spawn<F, W>(
     project: &Arc<Guarded>,
     tasks: &mut JoinSet<()>,
     name: &'static str,
-    woken: Woken,
+    woken: Wake,
     step: F,
 ) where
     F: Fn(Arc<Shared>, Arc<Guarded>) -> W + Send + 'static,
@@ -164,7 +164,7 @@ fn spawn<F, W>(
 }
 
 /// Takes turns until the master ends.
-async fn turns<F, W>(name: &'static str, shared: Arc<Shared>, woken: Woken, step: F)
+async fn turns<F, W>(name: &'static str, shared: Arc<Shared>, woken: Wake, step: F)
 where
     F: Fn() -> W + Send,
     W: Future<Output = Result<Again, StepError>> + Send,
@@ -199,9 +199,9 @@ where
         };
         let rest = async {
             match &woken {
-                Woken::ByStore => drop(timeout(wait.min(TICK), changes.changed()).await),
-                Woken::ByWhoWantsMainline(project) => drop(timeout(wait, project.mainline_wanted()).await),
-                Woken::ByNobody => sleep(wait).await,
+                Wake::Store => drop(timeout(wait.min(TICK), changes.changed()).await),
+                Wake::Mainline(project) => drop(timeout(wait, project.mainline_wanted()).await),
+                Wake::Nobody => sleep(wait).await,
             }
         };
         tokio::select! {
