@@ -95,6 +95,8 @@ codes! {
     NoRequiredBuilder = Branch "no-required-builder", "a maintainer sets `required = true` for a builder in .bb.toml";
     /// A required builder failed.
     BuilderFailed = Branch "builder-failed", "the author mends it";
+    /// A required builder failed because the slave has no program of that name.
+    ProgramMissing = Branch "program-missing", "an admin gives the slaves the program, then a maintainer asks for the build again";
     /// A required builder ended by bb's or the machine's fault.
     BuilderException = Branch "builder-exception", "an admin looks after the machine, then a maintainer asks for the build again";
     /// A build of a required builder was cancelled, and no other was asked for.

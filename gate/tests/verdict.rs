@@ -20,7 +20,7 @@ fn builder(name: &str, build: Build) -> Builder {
 
 fn ended(result: BuildResult, step: &str, says: &str) -> Build {
     let step = (!step.is_empty()).then(|| step.to_owned());
-    Build::Finished { result, step, says: says.to_owned() }
+    Build::Finished { result, step, says: says.to_owned(), lacks: None }
 }
 
 fn passed() -> Build {
@@ -129,6 +129,11 @@ fn all() -> Vec<(&'static str, Facts)> {
         ("fails", built(ended(Failure, "test", "1 failed, 48 passed"), running("test"))),
         ("both fail", built(ended(Failure, "build", ""), ended(Failure, "test", "exit code 1"))),
         ("fails, nobody knows whose", nobody),
+        ("the slave lacks a program", {
+            let says = "test: this slave has no program `cmake` (exit code 127)".to_owned();
+            let lacks = Some("cmake".to_owned());
+            built(Build::Finished { result: Failure, step: Some("test".to_owned()), says, lacks }, passed())
+        }),
         ("exception", built(ended(Exception, "", "slave birch was lost"), passed())),
         ("cancelled", built(passed(), ended(Cancelled, "", ""))),
         ("skipped", built(passed(), ended(Skipped, "", ""))),

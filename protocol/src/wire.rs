@@ -184,8 +184,11 @@ pub enum Happened {
         exit_code: Option<i32>,
         /// The log's whole length in bytes.
         log_len: u64,
-        /// Why, if not by its exit code: `ran longer than 20 min`, `ended by signal 9`.
+        /// Why, if not by its exit code: `ran longer than 20 min`, `died by SIGSEGV`.
         reason: Option<String>,
+        /// The program that the slave lacks, if the step failed for that. A plain name, at most 64 characters long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lacks: Option<String>,
         /// How long it ran by a clock that never jumps, in milliseconds.
         ran_ms: u64,
         /// Links published through `$BB_LINKS`: name and URL.

@@ -2,6 +2,7 @@
 //!
 //! It reports to the spool only, and never knows whether a master is there. Whatever goes wrong ends in a last report.
 
+mod lacking;
 mod notes;
 mod rules;
 mod step;
@@ -119,13 +120,14 @@ struct Finished {
     result: BuildResult,
     exit_code: Option<i32>,
     reason: Option<String>,
+    lacks: Option<String>,
     links: Vec<(String, String)>,
     summary: String,
 }
 
 impl Finished {
     fn bare(result: BuildResult, reason: impl Into<Option<String>>) -> Self {
-        Self { result, exit_code: None, reason: reason.into(), links: Vec::new(), summary: String::new() }
+        Self { result, exit_code: None, reason: reason.into(), lacks: None, links: Vec::new(), summary: String::new() }
     }
 }
 
@@ -244,17 +246,17 @@ impl<'a> Build<'a> {
             log_bytes: self.limits.log_bytes,
             grace,
         };
-        let ended = step::run(running, log, &bounds, &mut self.stop).await;
+        let (ended, tail) = step::run(running, log, &bounds, &mut self.stop).await;
         // The supervisor has seen to it, unless it was itself killed or held up by the build.
         let gone = Sandbox::sweep_slot(self.slot).await;
         let ended = if gone { ended } else { Ended::Unending };
         let noted = notes::read(self.slot).await;
         let started = noted.started;
-        let (result, exit_code, reason) = ended.judge(started);
+        let step::Judgement { result, exit_code, reason, lacks } = ended.judge(started, &tail);
         if let Ended::OutOfBuildTime(_) = ended {
             self.progress.stop(BuildResult::Failure, format!("{}: {}", step.name, reason.as_deref().unwrap_or("")));
         }
-        Finished { result, exit_code, reason, links: noted.links, summary: noted.summary }
+        Finished { result, exit_code, reason, lacks, links: noted.links, summary: noted.summary }
     }
 
     async fn start(&mut self, step: u32, name: &str) {
@@ -280,16 +282,20 @@ impl<'a> Build<'a> {
                 finished.reason = Some(disk(&error));
             }
         }
-        let Finished { result, exit_code, reason, links, summary } = finished;
+        let Finished { result, exit_code, reason, lacks, links, summary } = finished;
         let why = match (&reason, exit_code) {
             (Some(reason), _) if matches!(result, BuildResult::Cancelled | BuildResult::Retry) => reason.clone(),
             (Some(reason), _) => format!("{name}: {reason}"),
             (None, Some(code)) => format!("{name} failed with exit code {code}"),
             (None, None) => format!("{name}: {result}"),
         };
-        self.progress.step(result, on_failure, why);
+        if step == 0 {
+            self.progress.fetched(result, why);
+        } else {
+            self.progress.step(result, on_failure, why);
+        }
         let ran_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let what = Happened::StepFinished { step, result, exit_code, log_len, reason, ran_ms, links, summary };
+        let what = Happened::StepFinished { step, result, exit_code, log_len, reason, lacks, ran_ms, links, summary };
         if !report(self.spooled, what).await {
             self.progress.stop(BuildResult::Exception, "the slave's disk can't be written".to_owned());
         }

@@ -10,16 +10,17 @@
 
 pub(crate) mod processes;
 
-use crate::sandbox::BuildUser;
+use crate::sandbox::{BuildUser, seccomp};
 use processes::{Kill, Process};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper,
     set_dumpable_behavior, setrlimit, setsid,
 };
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub(crate) struct Spec {
     pub(crate) user: Option<BuildUser>,
     /// Whether the program is bubblewrap, which is not to be told to end while the build cleans up.
     pub(crate) wrapped: bool,
+    /// Whether bubblewrap is to put the filters of system calls in force.
+    pub(crate) filtered: bool,
     /// Resource limits.
     pub(crate) limits: Rlimits,
     /// Time between TERM and KILL, in milliseconds.
@@ -300,6 +303,19 @@ impl Supervisor {
     }
 }
 
+/// The filters of system calls as files that what is started next inherits.
+fn filters() -> Result<Vec<OwnedFd>, String> {
+    let filters = seccomp::filters().map_err(|error| error.to_string())?;
+    let file = |filter: Vec<u8>| -> std::io::Result<OwnedFd> {
+        let mut file = std::fs::File::from(memfd_create("filter", MemfdFlags::empty())?);
+        file.write_all(&filter)?;
+        file.rewind()?;
+        Ok(file.into())
+    };
+    let files: std::io::Result<Vec<_>> = filters.into_iter().map(file).collect();
+    files.map_err(|error| format!("the filters of system calls can't be handed on: {error}"))
+}
+
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -307,6 +323,11 @@ fn count(n: usize) -> u32 {
 fn start_command(spec: &Spec) -> Result<Pid, String> {
     let (program, args) = spec.argv.split_first().ok_or("it is empty")?;
     let mut command = Command::new(program);
+    // Open until bubblewrap has them; it reads each and closes it.
+    let filters = if spec.filtered { filters()? } else { Vec::new() };
+    for filter in &filters {
+        command.args(["--add-seccomp-fd", &filter.as_raw_fd().to_string()]);
+    }
     command.args(args).env_clear().envs(spec.env.iter().map(|(k, v)| (k, v))).current_dir(&spec.folder);
     command.stdin(Stdio::null()).process_group(0);
     if let Some(user) = spec.user {

@@ -4,11 +4,11 @@
 //! builds in ([`probe`]), and as a user of its own when the slave runs as root. The sandbox never decides whether an
 //! isolation is enough; it says what it has.
 //!
-//! Not limited yet: memory and disk space, which the notes of every slave say ([`UNLIMITED`]). There is no seccomp filter
-//! yet.
+//! Not limited yet: memory and disk space, which the notes of every slave say ([`unlimited`]).
 
 mod bubblewrap;
 mod probe;
+pub(crate) mod seccomp;
 mod user;
 
 use crate::config::{Config, OwnLimits, WantedIsolation};
@@ -51,6 +51,8 @@ impl Launcher {
 pub(crate) struct Sandbox {
     launcher: Launcher,
     isolation: Isolation,
+    /// Whether bubblewrap puts the filters of system calls in force.
+    filtered: bool,
     notes: Vec<String>,
     read_only: Vec<PathBuf>,
     limits: OwnLimits,
@@ -67,8 +69,16 @@ pub(crate) struct Task {
     pub(crate) grace: Duration,
 }
 
-/// What no build is kept from, said on the slaves' page as plainly as what it is kept from.
-const UNLIMITED: &str = "memory and disk space of a build are not limited";
+/// What builds in `slot` are not kept from, said on the slaves' page as plainly as what they are kept from.
+fn unlimited(slot: &Slot) -> &'static str {
+    match slot.user() {
+        Some(_) => "memory and disk space of a build are not limited",
+        // The kernel counts processes by user, and this one is the slave's own too.
+        None => {
+            "memory, disk space and the number of processes of a build are not limited: for the last, run the slave as root"
+        }
+    }
+}
 
 /// What a build sees as its folders.
 #[derive(Clone, Debug)]
@@ -103,16 +113,18 @@ impl Sandbox {
         let mut sandbox = Self {
             launcher,
             isolation: Isolation::None,
+            filtered: false,
             notes: Vec::new(),
             read_only: config.read_only.clone(),
             limits: config.limits,
         };
+        let unlimited = unlimited(slot).to_owned();
         if config.isolation == WantedIsolation::None {
-            sandbox.notes.extend(["bubblewrap is switched off in slave.toml", UNLIMITED].map(str::to_owned));
+            sandbox.notes.extend(["bubblewrap is switched off in slave.toml".to_owned(), unlimited]);
             return Ok(sandbox);
         }
         sandbox.isolation = Isolation::Bubblewrap;
-        match probe::run(&sandbox, slot, secret).await {
+        match sandbox.try_out(slot, secret).await {
             Ok(notes) => sandbox.notes = notes,
             Err(notes) if config.isolation == WantedIsolation::Bubblewrap => return Err(NotIsolated { notes }),
             Err(notes) => {
@@ -120,8 +132,21 @@ impl Sandbox {
                 sandbox.notes = notes;
             }
         }
-        sandbox.notes.push(UNLIMITED.to_owned());
+        sandbox.notes.push(unlimited);
         Ok(sandbox)
+    }
+
+    /// Runs the self-test with the filters of system calls, and without where they can't be had; which, the notes say.
+    async fn try_out(&mut self, slot: &Slot, secret: &std::path::Path) -> Result<Vec<String>, Vec<String>> {
+        self.filtered = true;
+        let filtered = match probe::run(self, slot, secret).await {
+            Ok(notes) => return Ok(notes),
+            Err(notes) => notes,
+        };
+        self.filtered = false;
+        let mut notes = probe::run(self, slot, secret).await?;
+        notes.push(format!("system calls are not filtered: {}", filtered.join("; ")));
+        Ok(notes)
     }
 
     /// The strongest isolation that was proven; every build runs in it.
@@ -167,6 +192,7 @@ impl Sandbox {
         let Task { argv, mut env, grace } = task;
         env.push((MARK.to_owned(), slot.mark().to_owned()));
         let wrapped = self.isolation == Isolation::Bubblewrap;
+        let filtered = wrapped && self.filtered;
         let (argv, env, folder) = if wrapped {
             let argv = bubblewrap::command(slot, &argv, &env, &self.read_only, self.limits.tmp_bytes);
             // bubblewrap itself is to see nothing that a recipe says; it is found as the slave's admin has it.
@@ -181,7 +207,7 @@ impl Sandbox {
             processes: self.limits.processes,
         };
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        Spec { argv, env, folder, user: slot.user(), wrapped, limits, grace_ms }
+        Spec { argv, env, folder, user: slot.user(), wrapped, filtered, limits, grace_ms }
     }
 
     /// Kills what a step whose supervisor is gone left in a slot: all of the slot's user; without such a user, what

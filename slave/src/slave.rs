@@ -307,7 +307,17 @@ fn close(build: &Spooled, result: BuildResult, reason: &str) {
     if let Some((step, log_len)) = build.open_step() {
         let reason = Some(reason.to_owned());
         let (links, summary) = (Vec::new(), String::new());
-        let what = Happened::StepFinished { step, result, exit_code: None, log_len, reason, ran_ms: 0, links, summary };
+        let what = Happened::StepFinished {
+            step,
+            result,
+            exit_code: None,
+            log_len,
+            reason,
+            lacks: None,
+            ran_ms: 0,
+            links,
+            summary,
+        };
         tell(build, what);
     }
     end(build, result, reason.to_owned());

@@ -176,9 +176,56 @@ async fn a_log_that_grows_too_long_is_cut_with_a_mark_and_the_step_ended() {
 #[tokio::test]
 async fn a_step_ended_by_a_signal_says_which() {
     let seen = run(WantedIsolation::None, |_| {}, vec![sh("crash", "kill -SEGV $$")]).await;
-    assert_eq!(seen.step(1), (Failure, None, Some("ended by signal 11".to_owned())));
-    let seen = run(WantedIsolation::Bubblewrap, |_| {}, vec![sh("crash", "kill -SEGV $$")]).await;
-    assert_eq!(seen.step(1).0, Failure);
+    assert_eq!(seen.step(1), (Failure, None, Some("died by SIGSEGV".to_owned())));
+    let seen = run(WantedIsolation::Bubblewrap, |_| {}, vec![sh("crash", "sh -c 'kill -SEGV $$'")]).await;
+    let reason = "exit code 139: its command died by SIGSEGV".to_owned();
+    assert_eq!(seen.step(1), (Failure, Some(139), Some(reason)));
+}
+
+#[tokio::test]
+async fn a_program_that_the_slave_lacks_is_named() {
+    let always = |name, text| {
+        let mut step = sh(name, text);
+        step.when = When::Always;
+        step
+    };
+    let mut argv = always("argv", "");
+    argv.run = Run::Argv(vec!["no-such-program".to_owned()]);
+    let make = "printf 'all:\\n\\tno-such-program x\\n' >Makefile; make";
+    let steps = vec![
+        always("shell", "no-such-program --version"),
+        argv,
+        always("make", make),
+        always("own", "./configure"),
+        always("fails", "echo page: not found; exit 1"),
+    ];
+    for seen in run_both(|_| {}, steps).await {
+        for step in 1..=3 {
+            let (result, code, reason) = seen.step(step);
+            let reason = reason.unwrap_or_default();
+            assert_eq!((result, seen.lacks(step).as_deref()), (Failure, Some("no-such-program")), "{code:?} {reason}");
+            assert!(reason.starts_with("this slave has no program `no-such-program`"), "{reason}");
+            assert!(reason.contains("`read_only`") && reason.contains("PATH"), "{reason}");
+        }
+        assert_eq!(
+            (seen.step(4).1, seen.lacks(4)),
+            (Some(127), None),
+            "what is the project's own is no lack of the slave"
+        );
+        assert_eq!((seen.step(5).1, seen.lacks(5)), (Some(1), None));
+    }
+}
+
+#[tokio::test]
+async fn a_build_in_which_nothing_ran_is_skipped() {
+    let mut never = sh("tidy", "true");
+    never.when = When::OnFailure;
+    let seen = run(WantedIsolation::None, |_| {}, vec![never]).await;
+    assert_eq!(result(&seen), (Skipped, "no step ran whose result counts".to_owned()));
+    let mut ignored = sh("lint", "exit 1");
+    ignored.on_failure = OnFailure::Ignore;
+    let seen = run(WantedIsolation::None, |_| {}, vec![ignored]).await;
+    assert_eq!(result(&seen).0, Skipped, "a failure that is ignored proves nothing");
 }
 
 #[tokio::test]

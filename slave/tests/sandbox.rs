@@ -109,6 +109,68 @@ async fn shared_memory_and_tmp_are_bounded_in_bubblewrap() {
     assert!(seen.log(1).contains("No space left"), "{}", seen.log(1));
 }
 
+/// Numbers of the calls stand in the kernel's table for x86-64 (`syscall_64.tbl`) and for all later machines (`unistd.h`).
+#[tokio::test]
+async fn ways_into_the_kernel_are_refused_in_bubblewrap() {
+    let numbers = if cfg!(target_arch = "x86_64") {
+        "keyctl 250 add_key 248 request_key 249 userfaultfd 323 bpf 321 perf_event_open 298 unshare 272 setns 308 mount 165"
+    } else {
+        "keyctl 219 add_key 217 request_key 218 userfaultfd 282 bpf 280 perf_event_open 241 unshare 97 setns 268 mount 40"
+    };
+    // The first argument is CLONE_NEWUSER, of which the others take no notice when they are refused. EPERM is 1, ENOSYS 38,
+    // EAFNOSUPPORT 97; 40 is AF_VSOCK, 38 AF_ALG. A call of the x32 convention is getpid.
+    let text = format!(
+        "perl -e 'my %calls = qw({numbers} io_uring_setup 425 io_uring_enter 426 io_uring_register 427 open_tree 428 clone3 435);
+         for my $name (sort keys %calls) {{ syscall($calls{{$name}}, 0x10000000, 0, 0, 0, 0); print \"$name \", $!+0, \"\\n\"; }}
+         for my $family (40, 38) {{ socket(my $s, $family, 1, 0); print \"socket $family \", $!+0, \"\\n\"; }}
+         $! = 0; print \"x32 \", (syscall(0x40000000 + 39) == -1 ? $!+0 : \"made\"), \"\\n\";
+         ioctl(STDIN, 0x5412, my $c = \"x\"); print \"TIOCSTI \", $!+0, \"\\n\";'"
+    );
+    let master = Master::start().await;
+    let basedir = basedir();
+    let slave = Running::start_in(basedir, config(&master, WantedIsolation::Bubblewrap));
+    master.give(assignment(1, vec![sh("look", &text), sh("threads", "sh -c 'true & wait'; perl -e 'fork; wait'")]));
+    let seen = master.finished(build(1)).await;
+    let log = seen.log(1);
+    let refused: Vec<_> = log.lines().filter(|line| line.ends_with(" 1")).map(|line| &line[..line.len() - 2]).collect();
+    let expected = "TIOCSTI add_key bpf io_uring_enter io_uring_register io_uring_setup keyctl mount open_tree \
+                    perf_event_open request_key setns unshare userfaultfd";
+    let mut sorted = refused.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted.join(" "), expected, "{log}");
+    for line in ["clone3 38", "socket 40 97", "socket 38 97"] {
+        assert!(log.lines().any(|l| l == line), "{line}: {log}");
+    }
+    if cfg!(target_arch = "x86_64") {
+        assert!(log.lines().any(|l| l == "x32 38"), "{log}");
+    }
+    assert_eq!(seen.step(2).0, Success, "{}", seen.log(2));
+    let notes = master.until("a hello", |m| m.hellos().pop()).await.isolation_notes;
+    assert!(notes.iter().any(|note| note.contains("seccomp")), "{notes:?}");
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_plain_users_slave_says_which_limits_it_can_not_hold() {
+    let master = Master::start().await;
+    let basedir = basedir();
+    let toml = format!("master = \"{}\"\nname = \"testling\"\n", master.url());
+    // The program itself may lie where only root can reach it.
+    let program = basedir.path().join("slave-under-test");
+    std::fs::copy(env!("CARGO_BIN_EXE_slave-under-test"), &program).unwrap();
+    let program = program.to_str().unwrap().to_owned();
+    let mut words = vec![program.as_str()];
+    if is_root() {
+        let owned = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(basedir.path()).status();
+        assert!(owned.unwrap().success());
+        words.splice(0..0, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    let _slave = process::Slave::start_by(&words, basedir.path(), &toml);
+    let hello = master.until("a hello", |m| m.hellos().pop()).await;
+    let notes = hello.isolation_notes.join("; ");
+    assert!(notes.contains("the number of processes of a build are not limited"), "{notes}");
+}
+
 /// Two files that only the slave's own user may touch, open in the slave when it starts, as a shell's `exec 9<file` or a
 /// service manager leaves them.
 #[tokio::test]

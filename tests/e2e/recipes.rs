@@ -1,7 +1,7 @@
 //! Stories of branches that change how they are built.
 
-use super::world;
-use testkit::world::RECIPE;
+use super::{world, world_as};
+use testkit::world::{Plan, RECIPE};
 
 #[test]
 fn a_branch_is_built_by_mainlines_recipe_until_accepted_and_by_its_own_in_the_queue() {
@@ -36,4 +36,36 @@ fn a_builder_that_a_branch_brings_along_must_pass_before_it_lands() {
     let landed = world.until_verdict("docs", "landed");
     let marks: Vec<_> = landed.queue[0].marks.iter().map(|mark| (mark.builder.as_str(), mark.word.as_str())).collect();
     assert_eq!(marks, [("linux", "passed"), ("docs", "passed")]);
+}
+
+#[test]
+fn a_build_in_which_nothing_ran_lands_nothing() {
+    let never =
+        "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"tidy\"\nrun = \"true\"\nwhen = \"on-failure\"\n";
+    let world = world_as(&Plan { recipe: Some(never.to_owned()), ..Plan::default() });
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[("hello.txt", "hello\n")]);
+    ann.publishes("feature").ok();
+    let branch = world.until_verdict("feature", "builder-skipped");
+    assert_eq!(branch.summary.verdict.next.who, "a maintainer");
+    let before = world.mainline().head();
+    world.maintainer().accepts("feature").ok();
+    let left = world.until("feature", |branch| branch.queue.first().is_some_and(|entry| entry.left_ms.is_some()));
+    assert_eq!(left.queue[0].code, "ejected-skipped", "{}", left.queue[0].says);
+    assert_eq!(world.mainline().head(), before);
+}
+
+#[test]
+fn a_program_that_the_slave_lacks_is_the_admins_turn() {
+    let lacking = RECIPE.replace("make check", "no-such-program");
+    let world = world_as(&Plan { recipe: Some(lacking), ..Plan::default() });
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[("hello.txt", "hello\n")]);
+    ann.publishes("feature").ok();
+    let branch = world.until_verdict("feature", "program-missing");
+    let verdict = &branch.summary.verdict;
+    assert_eq!(verdict.next.who, "an admin");
+    assert!(verdict.because.contains("`no-such-program`"), "{}", verdict.because);
 }

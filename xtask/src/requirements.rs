@@ -39,6 +39,12 @@ const REQUIREMENTS: &[Requirement] = &[
         packages: ["bubblewrap", "bubblewrap", "bubblewrap", "bubblewrap"],
     },
     Requirement {
+        name: "perl",
+        why: "system calls that the sandbox must refuse",
+        present: || on_path("perl").is_some(),
+        packages: ["perl", "perl", "perl", "perl"],
+    },
+    Requirement {
         name: "setpriv and prlimit",
         why: "to end test servers with their tests, and to bound git",
         present: || on_path("setpriv").is_some() && on_path("prlimit").is_some(),

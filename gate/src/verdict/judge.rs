@@ -201,7 +201,7 @@ fn built(facts: &Facts) -> Answer {
 fn failed(facts: &Facts, required: &[&Builder]) -> Option<Answer> {
     let failures: Vec<&Builder> = ended_with(required, BuildResult::Failure).collect();
     let first = failures.first()?;
-    let Build::Finished { step, says, .. } = &first.build else { return None };
+    let Build::Finished { step, says, lacks, .. } = &first.build else { return None };
     let mut because = format!("because {} failed", first.name);
     if let Some(step) = step {
         because.push_str(&format!(" at {step}"));
@@ -217,6 +217,13 @@ fn failed(facts: &Facts, required: &[&Builder]) -> Option<Answer> {
         None => format!("mends {}", first.name),
     };
     let state = format!("fails {}", first.name);
+    if let Some(program) = lacks {
+        let what = format!(
+            "gives the slaves `{program}`, or whoever wrote the recipe does without it; then a maintainer asks for the build again"
+        );
+        let answer = Answer::new(Code::ProgramMissing, state, Look::Failed, WouldLand::NotYet);
+        return Some(answer.because(because).next("an admin", what));
+    }
     Some(
         Answer::new(Code::BuilderFailed, state, Look::Failed, WouldLand::No)
             .because(because)

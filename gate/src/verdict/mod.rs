@@ -144,6 +144,8 @@ pub enum Build {
         step: Option<String>,
         /// What was wrong, without a full stop: `exit code 1`; may be empty.
         says: String,
+        /// The program that the slave lacks, if that is the reason.
+        lacks: Option<String>,
     },
 }
 

@@ -98,7 +98,7 @@ fn told(name: &str, build: &Build) -> (Look, String) {
         Build::Waiting(Some(wait)) => format!("{name} waits: {}", wait.text()),
         Build::Running { step: None } => format!("{name} runs"),
         Build::Running { step: Some(step) } => format!("{name} runs, step {step}"),
-        Build::Finished { result, step, says } => {
+        Build::Finished { result, step, says, .. } => {
             let at = step.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
             let why = if says.is_empty() { String::new() } else { format!(": {says}") };
             match result {

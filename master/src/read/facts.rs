@@ -146,14 +146,15 @@ pub(super) async fn state(shared: &Shared, build: &Build) -> Result<verdict::Bui
             verdict::Build::Running { step: build.says.strip_prefix("step ").map(ToOwned::to_owned) }
         }
         BuildRowState::Finished(result) => {
-            let step = match result {
+            let ended = match result {
                 BuildResult::Failure | BuildResult::Exception | BuildResult::Warnings => {
                     let steps = shared.store.steps(build.id).await?;
-                    steps.into_iter().find(|s| s.result == Some(result)).map(|s| s.name)
+                    steps.into_iter().find(|s| s.result == Some(result))
                 }
                 _ => None,
             };
-            verdict::Build::Finished { result, step, says: build.says.clone() }
+            let (step, lacks) = ended.map_or((None, None), |step| (Some(step.name), step.lacks));
+            verdict::Build::Finished { result, step, says: build.says.clone(), lacks }
         }
     })
 }

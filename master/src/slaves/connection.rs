@@ -228,7 +228,10 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
 fn clean(mut report: Report) -> Report {
     match &mut report.what {
         Happened::StepStarted { name, .. } => *name = clean_text(name),
-        Happened::StepFinished { reason, links, summary, .. } => {
+        Happened::StepFinished { reason, lacks, links, summary, .. } => {
+            // It is repeated in sentences, so it must be what a program may be called.
+            let plain = |c: char| c.is_alphanumeric() || "+-._@".contains(c);
+            *lacks = lacks.take().filter(|name| name.len() <= 256 && name.chars().all(plain));
             *summary = clean_text(summary);
             *reason = reason.as_deref().map(clean_text);
             for text in links.iter_mut().flat_map(|(name, url)| [name, url]) {

@@ -508,10 +508,10 @@ async fn apply(connection: &mut AnyConnection, build: &Build, report: &Report) -
                 .execute(connection)
                 .await?;
         }
-        Happened::StepFinished { step, result, exit_code, log_len, reason, ran_ms, links, summary } => {
+        Happened::StepFinished { step, result, exit_code, log_len, reason, lacks, ran_ms, links, summary } => {
             let bounded = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             sqlx::query(
-                "UPDATE step SET result = $3, exit_code = $4, reason = $5, summary = $6, links = $7, log_len = $8, ran_ms = $9
+                "UPDATE step SET result = $3, exit_code = $4, reason = $5, summary = $6, links = $7, log_len = $8, ran_ms = $9, lacks = $10
                  WHERE build_id = $1 AND number = $2",
             )
             .bind(build.id.0)
@@ -523,6 +523,7 @@ async fn apply(connection: &mut AnyConnection, build: &Build, report: &Report) -
             .bind(to_json(links)?)
             .bind(bounded(*log_len))
             .bind(bounded(*ran_ms))
+            .bind(lacks.as_deref())
             .execute(connection)
             .await?;
         }

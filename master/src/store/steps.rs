@@ -20,6 +20,8 @@ pub struct Step {
     pub exit_code: Option<i64>,
     /// Why it ended so.
     pub reason: String,
+    /// The program that the slave lacks, if it failed for that.
+    pub lacks: Option<String>,
     /// The summary it published.
     pub summary: String,
     /// The links it published.
@@ -40,6 +42,7 @@ fn read(row: &AnyRow) -> Result<Step> {
         result: row.parsed_or_none("result")?,
         exit_code: row.num_or_none("exit_code")?,
         reason: row.text("reason")?,
+        lacks: row.text_or_none("lacks")?,
         summary: row.text("summary")?,
         links: row.json("links")?,
         log_len: row.num_or_none("log_len")?,

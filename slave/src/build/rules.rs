@@ -12,6 +12,8 @@ pub(crate) struct Progress {
     warned: Option<String>,
     /// What ended the build before its steps did.
     stopped: Option<(BuildResult, String)>,
+    /// Whether a step ran whose word counts. Without one the build says nothing of the candidate.
+    evidence: bool,
 }
 
 impl Progress {
@@ -33,10 +35,21 @@ impl Progress {
         }
     }
 
+    /// Takes in how getting the candidate ended: no step of the recipe, so its success is no evidence.
+    pub(crate) fn fetched(&mut self, result: BuildResult, why: String) {
+        if result != BuildResult::Success {
+            self.stop(result, why);
+        }
+    }
+
     /// Takes in how a step ended; `why` says it for people: `test failed with exit code 2`.
     pub(crate) fn step(&mut self, result: BuildResult, on_failure: OnFailure, why: String) {
         let place = match result {
-            BuildResult::Success | BuildResult::Skipped => return,
+            BuildResult::Skipped => return,
+            BuildResult::Success => {
+                self.evidence = true;
+                return;
+            }
             BuildResult::Warnings => &mut self.warned,
             BuildResult::Failure => match on_failure {
                 OnFailure::Fail => &mut self.failed,
@@ -48,6 +61,7 @@ impl Progress {
                 return;
             }
         };
+        self.evidence = true;
         place.get_or_insert(why);
     }
 
@@ -67,7 +81,8 @@ impl Progress {
             Self { stopped: Some(stopped), .. } => stopped,
             Self { failed: Some(why), .. } => (BuildResult::Failure, why),
             Self { warned: Some(why), .. } => (BuildResult::Warnings, why),
-            Self { .. } => (BuildResult::Success, "all steps passed".to_owned()),
+            Self { evidence: true, .. } => (BuildResult::Success, "all steps passed".to_owned()),
+            Self { .. } => (BuildResult::Skipped, "no step ran whose result counts".to_owned()),
         }
     }
 }
@@ -113,7 +128,12 @@ mod tests {
                 let (_, on_failure, result) = steps[n];
                 result > BuildResult::Failure || result == BuildResult::Failure && counts.contains(&on_failure)
             });
-            prop_assert_eq!(result.passed(), !bad(&[OnFailure::Fail]));
+            let evidence = ran.iter().any(|&n| {
+                let (_, on_failure, result) = steps[n];
+                result.passed() || result == BuildResult::Failure && on_failure == OnFailure::Warn
+            });
+            prop_assert_eq!(result.passed(), evidence && !bad(&[OnFailure::Fail]));
+            prop_assert_eq!(result == BuildResult::Skipped, !evidence && !bad(&[OnFailure::Fail]));
             if result == BuildResult::Success {
                 prop_assert!(!bad(&[OnFailure::Fail, OnFailure::Warn]));
                 prop_assert!(ran.iter().all(|&n| steps[n].2 != BuildResult::Warnings));
@@ -142,6 +162,18 @@ mod tests {
             before.iter().for_each(|&(on_failure, result)| progress.step(result, on_failure, String::new()));
             prop_assert!(!(progress.wants(When::OnSuccess) && progress.wants(When::OnFailure)));
         }
+    }
+
+    #[test]
+    fn a_build_without_evidence_is_skipped() {
+        let mut progress = Progress::default();
+        progress.fetched(BuildResult::Success, String::new());
+        assert_eq!(progress.clone().result().0, BuildResult::Skipped, "nothing but the candidate was had");
+        progress.step(BuildResult::Failure, OnFailure::Ignore, "lint failed".to_owned());
+        progress.step(BuildResult::Skipped, OnFailure::Fail, String::new());
+        assert_eq!(progress.clone().result().0, BuildResult::Skipped, "a failure that is ignored proves nothing");
+        progress.step(BuildResult::Success, OnFailure::Fail, String::new());
+        assert_eq!(progress.result().0, BuildResult::Success);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Watches over one running step: its output, its limits, its end.
 
-use super::{Stop, Stopped, disk, stopped};
+use super::{Stop, Stopped, disk, lacking, stopped};
 use crate::launch::{End, Outcome};
 use crate::sandbox::{Next, Running};
 use crate::spool::LogWriter;
@@ -53,11 +53,17 @@ const SUPERVISOR: Duration = Duration::from_secs(30);
 /// How long output is waited for when everything that could print is gone.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
-/// Follows a step to its end. When this returns nothing of it runs any more, unless its supervisor failed.
-pub(super) async fn run(mut running: Running, log: &mut LogWriter, bounds: &Bounds, stop: &mut Stopped) -> Ended {
+/// Follows a step to its end, and gives the end of its output too. When this returns nothing of it runs any more, unless
+/// its supervisor failed.
+pub(super) async fn run(
+    mut running: Running,
+    log: &mut LogWriter,
+    bounds: &Bounds,
+    stop: &mut Stopped,
+) -> (Ended, Vec<u8>) {
     let began = Instant::now();
     let times_out = bounds.timeout.map(|timeout| began + timeout);
-    let mut watch = Watch { log, limit: bounds.log_bytes, cause: None, heard: began, muted: false };
+    let mut watch = Watch { log, limit: bounds.log_bytes, cause: None, heard: began, muted: false, tail: Vec::new() };
     let mut buffer = vec![0; 64 << 10];
     let mut open = true;
     let mut given_up = None;
@@ -101,7 +107,8 @@ pub(super) async fn run(mut running: Running, log: &mut LogWriter, bounds: &Boun
     // A process that got away with the pipe must not hold the build up.
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
     running.collect().await;
-    watch.end(outcome).await
+    let tail = std::mem::take(&mut watch.tail);
+    (watch.end(outcome).await, tail)
 }
 
 struct Watch<'a> {
@@ -112,12 +119,23 @@ struct Watch<'a> {
     heard: Instant,
     /// Nothing more is written: the log is full, or can't be written.
     muted: bool,
+    /// The end of what was printed, at least [`lacking::TAIL`] bytes of it.
+    tail: Vec<u8>,
 }
 
 impl Watch<'_> {
+    fn remember(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(lacking::TAIL)..];
+        if self.tail.len() + bytes.len() > 2 * lacking::TAIL {
+            self.tail.drain(..self.tail.len().saturating_sub(lacking::TAIL));
+        }
+        self.tail.extend_from_slice(bytes);
+    }
+
     /// Writes output to the log, up to the limit and a mark that says so. Gives the reason to end the step, if it is one.
     async fn printed(&mut self, bytes: &[u8]) -> Option<Ended> {
         self.heard = Instant::now();
+        self.remember(bytes);
         if self.muted {
             return None;
         }
@@ -162,29 +180,47 @@ impl Watch<'_> {
     }
 }
 
+/// What a step's end comes to.
+pub(super) struct Judgement {
+    pub(super) result: BuildResult,
+    pub(super) exit_code: Option<i32>,
+    /// The reason, if there is more to say than the exit code.
+    pub(super) reason: Option<String>,
+    /// The program that this slave lacks, if that is the reason.
+    pub(super) lacks: Option<String>,
+}
+
 impl Ended {
-    /// The result, the exit code, and the reason if it is not the exit code. `started` is whether the step's own command
-    /// was reached: if not, the sandbox is at fault.
-    pub(super) fn judge(&self, started: bool) -> (BuildResult, Option<i32>, Option<String>) {
+    /// Judges it. `started` is whether the step's own command was reached: if not, the sandbox is at fault. `tail` is the
+    /// end of what it printed.
+    pub(super) fn judge(&self, started: bool, tail: &[u8]) -> Judgement {
+        let judged = |result, reason| Judgement { result, exit_code: None, reason, lacks: None };
         match self {
-            Self::Itself(End::Exited(0)) if started => (BuildResult::Success, Some(0), None),
-            Self::Itself(End::Exited(code)) if started => (BuildResult::Failure, Some(*code), None),
+            Self::Itself(End::Exited(0)) if started => {
+                Judgement { exit_code: Some(0), ..judged(BuildResult::Success, None) }
+            }
+            Self::Itself(End::Exited(code)) if started => {
+                let lacks = lacking::program(*code, tail);
+                let reason = lacks.as_deref().map(|program| lacking::words(program, *code));
+                let reason = reason.or_else(|| lacking::code(*code));
+                Judgement { result: BuildResult::Failure, exit_code: Some(*code), reason, lacks }
+            }
             Self::Itself(End::Exited(code)) => {
                 let reason = format!("the sandbox did not come up (exit code {code}); its words are in the log");
-                (BuildResult::Exception, None, Some(reason))
+                judged(BuildResult::Exception, Some(reason))
             }
             Self::Itself(End::NotStarted(_)) | Self::Unwritable(_) | Self::Unending | Self::Lost => {
-                (BuildResult::Exception, None, Some(self.words()))
+                judged(BuildResult::Exception, Some(self.words()))
             }
             Self::Stopped(stop) => {
                 let (result, reason) = stop.result();
-                (result, None, Some(reason))
+                judged(result, Some(reason))
             }
             Self::Itself(End::Signalled(_))
             | Self::TooLong(_)
             | Self::OutOfBuildTime(_)
             | Self::Silent(_)
-            | Self::TooMuch(_) => (BuildResult::Failure, None, Some(self.words())),
+            | Self::TooMuch(_) => judged(BuildResult::Failure, Some(self.words())),
         }
     }
 
@@ -192,7 +228,7 @@ impl Ended {
     fn words(&self) -> String {
         match self {
             Self::Itself(End::Exited(code)) => format!("ended with exit code {code}"),
-            Self::Itself(End::Signalled(signal)) => format!("ended by signal {signal}"),
+            Self::Itself(End::Signalled(signal)) => format!("died by {}", lacking::signal(*signal)),
             Self::Itself(End::NotStarted(why)) | Self::Unwritable(why) => why.clone(),
             Self::TooLong(limit) => format!("ran longer than {}", time(limit.as_secs())),
             Self::OutOfBuildTime(limit) => format!("the build ran longer than {}", time(*limit)),

@@ -1,6 +1,6 @@
 //! The self-test: a small script, run as a build would be, tries to get out.
 
-use super::{Next, Sandbox, Task};
+use super::{Next, Sandbox, Task, seccomp};
 use crate::launch::{End, Outcome};
 use crate::work::Slot;
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ status() { sed -n "s/^$1:[[:space:]]*//p" /proc/self/status; }
 echo "caps=$(status CapEff)"
 echo "bounding=$(status CapBnd)"
 echo "no-new-privs=$(status NoNewPrivs)"
+echo "seccomp=$(status Seccomp)"
+echo "filters=$(status Seccomp_filters)"
 if (: >/usr/.bb-probe) 2>/dev/null; then echo usr=written; else echo usr=refused; fi
 for f in /.bb-probe /etc/.bb-probe /dev/.bb-probe; do (: >$f) 2>/dev/null && echo "root=written"; done; echo root=tried
 if (: >/build/.bb-probe) 2>/dev/null; then echo work=written; else echo work=refused; fi
@@ -41,13 +43,14 @@ pub(super) async fn run(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> Result
         Ok(Err(error)) => return Err(vec![format!("bubblewrap can't be run: {error}"), HINT.to_owned()]),
         Err(_) => return Err(vec![format!("bubblewrap's self-test took longer than {} s", LIMIT.as_secs())]),
     };
-    judge(&answers, &Here::look())
+    judge(&answers, &Here::look(), sandbox.filtered)
 }
 
-/// The namespaces of the slave.
+/// The namespaces of the slave, and the filters of system calls that it is itself under.
 struct Here {
     net: String,
     pid: String,
+    filters: u32,
 }
 
 impl Here {
@@ -56,7 +59,10 @@ impl Here {
             let link = std::fs::read_link(format!("/proc/self/ns/{kind}"));
             link.map_or_else(|_| String::new(), |link| link.to_string_lossy().into_owned())
         };
-        Self { net: namespace("net"), pid: namespace("pid") }
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let filters = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
+        let filters = filters.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Self { net: namespace("net"), pid: namespace("pid"), filters }
     }
 }
 
@@ -88,7 +94,7 @@ async fn ask(sandbox: &Sandbox, slot: &Slot, secret: &Path) -> io::Result<String
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-fn judge(said: &str, here: &Here) -> Result<Vec<String>, Vec<String>> {
+fn judge(said: &str, here: &Here, filtered: bool) -> Result<Vec<String>, Vec<String>> {
     let mut answers = BTreeMap::new();
     for (name, value) in said.lines().filter_map(|line| line.split_once('=')) {
         // The first answer counts.
@@ -106,7 +112,10 @@ fn judge(said: &str, here: &Here) -> Result<Vec<String>, Vec<String>> {
         !ours.is_empty() && answers.get(name).is_some_and(|there| !there.is_empty() && *there != ours)
     };
     let none = |name: &str| answers.get(name).is_some_and(|caps| !caps.is_empty() && caps.bytes().all(|b| b == b'0'));
-    let checks = [
+    // Kernels before 5.9 don't count them.
+    let count = answers.get("filters").and_then(|text| text.parse::<u32>().ok());
+    let all = count.is_none_or(|count| count >= here.filters + seccomp::COUNT);
+    let mut checks = vec![
         (none("caps") && none("bounding"), "capabilities are dropped", "a build has capabilities"),
         (is("no-new-privs", "1"), "setuid programs give nothing", "setuid programs give new rights"),
         (is("usr", "refused"), "/usr can't be written", "/usr can be written"),
@@ -122,6 +131,13 @@ fn judge(said: &str, here: &Here) -> Result<Vec<String>, Vec<String>> {
         (is("files", "none"), "no open file of the slave's is inherited", "open files of the slave are inherited"),
         (is("userns", "refused"), "no user namespace within", "another user namespace can be made within"),
     ];
+    if filtered {
+        checks.push((
+            is("seccomp", "2") && all,
+            "keys, io_uring, bpf, perf and other ways into the kernel are refused (seccomp)",
+            "the filters of system calls are not in force",
+        ));
+    }
     let failed: Vec<_> = checks.iter().filter(|c| !c.0).map(|c| c.2.to_owned()).collect();
     if failed.is_empty() { Ok(checks.iter().map(|c| c.1.to_owned()).collect()) } else { Err(failed) }
 }
@@ -132,15 +148,17 @@ mod tests {
     use super::*;
 
     fn here() -> Here {
-        Here { net: "net:[1]".to_owned(), pid: "pid:[2]".to_owned() }
+        Here { net: "net:[1]".to_owned(), pid: "pid:[2]".to_owned(), filters: 1 }
     }
 
-    const GOOD: &str = "caps=0000000000000000\nbounding=0000000000000000\nno-new-privs=1\nusr=refused\nroot=tried\nwork=written\n\
+    const GOOD: &str = "caps=0000000000000000\nbounding=0000000000000000\nno-new-privs=1\nseccomp=2\nfilters=4\nusr=refused\nroot=tried\nwork=written\n\
                         secret=refused\nnet=net:[9]\npid=pid:[8]\nlinks=lo \nfiles=none\nuserns=refused\nprobe=done\n";
 
     #[test]
     fn a_closed_sandbox_is_proven() {
-        assert_eq!(judge(GOOD, &here()).unwrap().len(), 10);
+        assert_eq!(judge(GOOD, &here(), true).unwrap().len(), 11);
+        assert_eq!(judge(&GOOD.replace("filters=4", "filters="), &here(), true).unwrap().len(), 11, "an older kernel");
+        assert_eq!(judge(&GOOD.replace("seccomp=2\nfilters=4", ""), &here(), false).unwrap().len(), 10);
     }
 
     #[test]
@@ -149,6 +167,8 @@ mod tests {
             ("caps=0000000000000000", "caps=000001ffffffffff", "capabilities"),
             ("caps=0000000000000000", "caps=", "capabilities"),
             ("no-new-privs=1", "no-new-privs=0", "setuid"),
+            ("seccomp=2", "seccomp=0", "system calls"),
+            ("filters=4", "filters=3", "system calls"),
             ("usr=refused", "usr=written", "/usr"),
             ("root=tried", "root=written\nroot=tried", "/etc"),
             ("secret=refused", "secret=read", "token"),
@@ -158,14 +178,14 @@ mod tests {
             ("files=none", "files=open\nfiles=none", "open files"),
             ("userns=refused", "userns=made", "namespace"),
         ] {
-            let notes = judge(&GOOD.replace(good, bad), &here()).unwrap_err();
+            let notes = judge(&GOOD.replace(good, bad), &here(), true).unwrap_err();
             assert!(notes.len() == 1 && notes[0].contains(word), "{bad}: {notes:?}");
         }
     }
 
     #[test]
     fn what_bubblewrap_complains_of_is_told() {
-        let notes = judge("bwrap: No permissions to create new namespace\n", &here()).unwrap_err();
+        let notes = judge("bwrap: No permissions to create new namespace\n", &here(), true).unwrap_err();
         assert!(notes[0].contains("No permissions"), "{notes:?}");
     }
 }

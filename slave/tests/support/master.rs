@@ -42,6 +42,14 @@ impl Seen {
         ended.unwrap_or_else(|| panic!("step {wanted} has not ended: {:#?}", self.reports))
     }
 
+    /// The program that a step lacked.
+    pub fn lacks(&self, wanted: u32) -> Option<String> {
+        self.reports.iter().find_map(|report| match &report.what {
+            Happened::StepFinished { step, lacks, .. } if *step == wanted => lacks.clone(),
+            _ => None,
+        })
+    }
+
     /// Everything that was reported is here in full.
     fn whole(&self) -> bool {
         let log_whole = |report: &Report| match report.what {

@@ -144,6 +144,7 @@ pub fn finished(step: u32, log_len: u64) -> Happened {
         exit_code: Some(0),
         log_len,
         reason: None,
+        lacks: None,
         ran_ms: 5,
         links: Vec::new(),
         summary: String::new(),
