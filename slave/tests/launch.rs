@@ -23,7 +23,7 @@ fn launch(words: &[&str], said: &str) -> (Output, String) {
 
 fn spec(user: &str) -> String {
     format!(
-        "{{\"argv\":[\"/bin/sh\",\"-c\",\"id -u; sleep 1000\"],\"env\":[],\"folder\":\"/\",\"user\":{user},\"wrapped\":false,\
+        "{{\"argv\":[\"/bin/sh\",\"-c\",\"id -u; sleep 1000\"],\"env\":[],\"folder\":\"/\",\"user\":{user},\"wrapped\":false,\"filtered\":false,\
          \"limits\":{{\"file_bytes\":1000,\"open_files\":64,\"processes\":64}},\"grace_ms\":0}}\n"
     )
 }
