@@ -177,6 +177,7 @@ pub(crate) async fn publish(
             }
             Ok((branch, false))
         }
+        Published::Revoked => Err(revoked()),
         Published::NameTaken(other) => Err(Refused::new(
             409,
             "name-taken",
@@ -256,6 +257,11 @@ fn ended(branch: &Branch) -> Refused {
     )
 }
 
+/// Refuses whoever's token was revoked after it was shown.
+pub(crate) fn revoked() -> Refused {
+    Refused::new(401, "token-revoked", "the token was revoked", "ask a maintainer for another one")
+}
+
 /// Withdraws a branch.
 pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, name: &BranchName) -> Done<Branch> {
     let before = branch(shared, project, name).await?;
@@ -299,7 +305,11 @@ pub(crate) async fn rebuild(
     let mut wanted: Vec<BuildRequest> =
         latest.iter().filter(|b| b.result().is_some()).filter_map(|old| anew(old, &now)).collect();
     wanted.extend(now.into_iter().filter(|it| latest.iter().all(|b| b.builder.name != it.builder.name)));
-    Ok(shared.store.ask_again(&wanted, actor.name()).await?.into_iter().map(|build| build.id).collect())
+    let asked = shared.store.ask_again(&wanted, actor.name()).await?;
+    if asked.len() < wanted.len() {
+        return Err(ended(&shared.store.branch_by_id(branch.id).await?));
+    }
+    Ok(asked.into_iter().map(|build| build.id).collect())
 }
 
 /// What mainline's recipe asks for of a revision's candidate on the mainline of now.
@@ -345,7 +355,10 @@ pub(crate) async fn build_again(shared: &Shared, actor: &Actor, old: &Build) -> 
         }
     };
     let asked = shared.store.ask_again(&[request], actor.name()).await?;
-    asked.into_iter().next().ok_or_else(|| Refused::new(500, "internal", "no build was asked for", ""))
+    match asked.into_iter().next() {
+        Some(build) => Ok(build),
+        None => Err(ended(&shared.store.branch_by_id(old.branch).await?)),
+    }
 }
 
 /// Cancels a build that waits or runs.
@@ -362,7 +375,8 @@ pub(crate) async fn cancel_build(shared: &Shared, actor: &Actor, build: &Build) 
 /// Pauses or resumes a project's queue.
 pub(crate) async fn set_paused(shared: &Shared, project: &Guarded, actor: &Actor, paused: bool) -> Done<()> {
     allow(actor, Action::SteerQueue, "steering the queue")?;
-    Ok(shared.store.set_paused(project.id, paused, actor.name()).await?)
+    shared.store.set_paused(project.id, paused, actor.name()).await?;
+    Ok(())
 }
 
 /// Says whether a slave may take builds.

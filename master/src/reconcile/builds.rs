@@ -8,9 +8,7 @@ use protocol::wire::Isolation;
 use recipe::Recipe;
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
-    if project.claim().is_none() {
-        return Ok(Again::AtTick);
-    }
+    let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
     let (Some(tip), RecipeState::Fine(in_use)) = (shared.store.project_by_id(project.id).await?.tip, project.recipe())
     else {
         return Ok(Again::AtTick);
@@ -22,14 +20,14 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     for candidate in shared.store.candidates_without_builds(project.id, &tip).await? {
         let branch = shared.store.branch_by_id(candidate.branch).await?;
         let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
-        shared.store.ask_for_builds(&requests, Some(candidate.revision)).await?;
+        shared.store.ask_for_builds(claim, &requests, Some(candidate.revision)).await?;
     }
     // A builder that mainline's recipe has got since is asked too.
     for builder in gate::builders::builders_for(&in_use.recipe) {
         for candidate in shared.store.candidates_without_build_by(project.id, &tip, &builder.name).await? {
             let branch = shared.store.branch_by_id(candidate.branch).await?;
             let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |name| name == builder.name);
-            shared.store.ask_for_builds(&requests, None).await?;
+            shared.store.ask_for_builds(claim, &requests, None).await?;
         }
     }
     let waiting = shared.store.waiting_for_branches(project.id).await?;
@@ -41,7 +39,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
         let stale = |b: &&Build| requests.iter().all(|it| !b.is(it));
         if waiting.iter().filter(|b| b.revision == build.revision).any(|b| stale(&b)) {
-            shared.store.move_waiting(build.revision, &requests).await?;
+            shared.store.move_waiting(claim, build.revision, &requests).await?;
         }
     }
     Ok(Again::AtTick)

@@ -13,7 +13,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     let (url, branch) = match official(project) {
         Ok(found) => found,
         Err(trouble) => {
-            shared.store.set_project_trouble(project.id, Some(&trouble)).await?;
+            shared.store.set_project_trouble(claim, Some(&trouble)).await?;
             return Ok(Again::AtTick);
         }
     };
@@ -32,7 +32,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         }
         Err(error) => {
             tracing::warn!(project = %project.name, %error, "mainline can't be read");
-            shared.store.set_project_trouble(project.id, Some(&format!("{error}; {}", error.hint()))).await?;
+            shared.store.set_project_trouble(claim, Some(&format!("{error}; {}", error.hint()))).await?;
         }
     }
     Ok(Again::After(pause))

@@ -192,7 +192,7 @@ async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -
             let branch = shared.store.branch_by_id(candidate.branch).await?;
             let wanted = |name: &str| name == builder;
             let requests = builds::requests(project, &branch, candidate, &recipe.recipe, true, wanted);
-            shared.store.ask_for_builds(&requests, None).await?;
+            shared.store.ask_for_builds(turn.claim, &requests, None).await?;
         }
         Action::Eject { entry, code, says, next } => {
             let Some((entry, branch)) = turn.entries.get(entry) else { return Ok(()) };

@@ -112,11 +112,12 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
 
 /// One look at a branch's source. Whatever is wrong with it is recorded; an error is only bb's own.
 async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
+    let Some(claim) = project.claim() else { return Ok(()) };
     match found(shared, project, branch).await? {
-        Ok(()) => shared.store.looked(branch, None, next_look(shared, branch, false)).await?,
+        Ok(()) => shared.store.looked(claim, branch, None, next_look(shared, branch, false)).await?,
         Err(trouble) => {
             tracing::info!(branch = %branch.name, code = trouble.code, text = trouble.text, "look failed");
-            shared.store.looked(branch, Some(&trouble), next_look(shared, branch, true)).await?;
+            shared.store.looked(claim, branch, Some(&trouble), next_look(shared, branch, true)).await?;
         }
     }
     Ok(())
@@ -190,7 +191,8 @@ async fn admit(
         // What can't get better by itself is the revision's own fault: it is recorded, and not fetched again.
         Err(error) => new.refusal = Some(error.refusal()),
     }
-    shared.store.add_revision(branch, &new).await?;
+    let Some(claim) = project.claim() else { return Ok(Ok(())) };
+    shared.store.add_revision(claim, branch, &new).await?;
     Ok(Ok(()))
 }
 

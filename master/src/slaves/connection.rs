@@ -124,16 +124,23 @@ async fn send_frame(socket: &mut WebSocket, frame: Message, patience: Duration) 
 }
 
 async fn run(mut socket: WebSocket, token: &TokenRow, hello: &Hello, parts: &Parts) -> Result<(), Ended> {
-    let slave = parts.store.slave_connected(token.id, hello).await?;
+    let slave = parts.store.slave_connected(token.id, hello).await?.ok_or(Ended::Replaced)?;
     // Before the comparison: what an older connection is given during it would be nobody's.
     let (number, outgoing, replaced) = parts.sessions.open(slave.id, token.id);
+    let talk = async {
+        // Whoever revokes the token ends the connections that he finds: this one may be younger than that.
+        if !parts.store.token_counts(token.id).await? {
+            return Err(Ended::Replaced);
+        }
+        talk(&mut socket, hello, &slave, parts, number, outgoing).await
+    };
     let result = tokio::select! {
-        result = talk(&mut socket, hello, &slave, parts, number, outgoing) => result,
+        result = talk => result,
         () = replaced.cancelled() => Err(Ended::Replaced),
         () = parts.shutdown.cancelled() => Err(Ended::Shutdown),
     };
     if parts.sessions.close(slave.id, number) {
-        parts.store.slave_gone(slave.id).await?;
+        parts.store.slave_gone(&slave).await?;
     }
     result
 }
@@ -304,7 +311,7 @@ impl Connection<'_> {
             ToMaster::Hello(_) => Err(Ended::Nonsense("a second hello".to_owned())),
             ToMaster::Availability { said, reason } => {
                 let reason: String = clean_text(&reason).chars().take(200).collect();
-                Ok(self.parts.store.slave_said(self.slave.id, said, &reason).await?)
+                Ok(self.parts.store.slave_said(self.slave, said, &reason).await?)
             }
             ToMaster::Report(report) => self.report(socket, &clean(report)).await,
         }

@@ -2,7 +2,7 @@
 
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
-use super::{Result, Store, now};
+use super::{Claim, Result, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, BranchName, ProjectId, TokenId, UnixMs};
 use sqlx::any::AnyRow;
@@ -127,6 +127,8 @@ pub enum Published {
     Again(Branch),
     /// Another branch has the name.
     NameTaken(Branch),
+    /// The token was revoked meanwhile.
+    Revoked,
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Branch> {
@@ -167,6 +169,11 @@ impl Store {
     /// When the database fails.
     pub async fn publish(&self, new: &NewBranch) -> Result<Published> {
         let mut transaction = self.write.begin().await?;
+        if let Some(token) = new.token
+            && !super::tokens::counts(&mut transaction, token).await?
+        {
+            return Ok(Published::Revoked);
+        }
         let before = sqlx::query(
             "SELECT * FROM branch WHERE project_id = $1 AND url = $2 AND source_ref = $3 ORDER BY id DESC LIMIT 1",
         )
@@ -177,12 +184,15 @@ impl Store {
         .await?;
         let before = before.as_ref().map(read).transpose()?;
         if let Some(live) = before.as_ref().filter(|b| b.state == BranchState::Live) {
-            // Publishing again is also a way to say "look now".
-            sqlx::query("UPDATE branch SET next_look_ms = $2 WHERE id = $1")
-                .bind(live.id.0)
-                .bind(now().0)
-                .execute(&mut *transaction)
-                .await?;
+            // Publishing again is also a way to say "look now". It always is another time than before: by that, a look
+            // under way sees at its end that another one was asked for.
+            sqlx::query(
+                "UPDATE branch SET next_look_ms = CASE WHEN next_look_ms > $2 THEN $2 ELSE next_look_ms - 1 END WHERE id = $1",
+            )
+            .bind(live.id.0)
+            .bind(now().0)
+            .execute(&mut *transaction)
+            .await?;
             transaction.commit().await?;
             self.wake();
             return Ok(Published::Already(live.clone()));
@@ -337,14 +347,23 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Records a look at a branch's source: what was wrong, if anything, and when to look next.
+    /// Records a look at a live branch's source, under a claim: what was wrong, if anything, and when to look next. `branch`
+    /// is as it was when the look began: if another look was asked for since, that is still due.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn looked(&self, branch: &Branch, trouble: Option<&Trouble>, next: UnixMs) -> Result<()> {
-        let mut transaction = self.write.begin().await?;
+    /// When the database fails, or the claim is another's by now.
+    pub async fn looked(&self, claim: Claim, branch: &Branch, trouble: Option<&Trouble>, next: UnixMs) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let before = sqlx::query("SELECT trouble_code, next_look_ms FROM branch WHERE id = $1 AND state = 'live'")
+            .bind(branch.id.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(before) = before else { return Ok(()) };
+        let troubled = before.text_or_none("trouble_code")?;
+        let due = before.num::<UnixMs>("next_look_ms")? != branch.next_look;
         sqlx::query(
-            "UPDATE branch SET looked_ms = $2, next_look_ms = $3, look_failures = CASE WHEN $4 IS NULL THEN 0 ELSE look_failures + 1 END,
+            "UPDATE branch SET looked_ms = $2, next_look_ms = CASE WHEN next_look_ms = $7 THEN $3 ELSE next_look_ms END,
+             look_failures = CASE WHEN $4 IS NULL THEN 0 ELSE look_failures + 1 END,
              trouble_code = $4, trouble_text = $5, trouble_hint = $6 WHERE id = $1",
         )
         .bind(branch.id.0)
@@ -353,9 +372,10 @@ impl Store {
         .bind(trouble.map(|t| t.code.clone()))
         .bind(trouble.map(|t| t.text.clone()))
         .bind(trouble.map(|t| t.hint.clone()))
+        .bind(branch.next_look.0)
         .execute(&mut *transaction)
         .await?;
-        let news = trouble.filter(|t| branch.trouble.as_ref().is_none_or(|old| old.code != t.code));
+        let news = trouble.filter(|t| troubled.as_ref() != Some(&t.code));
         if let Some(trouble) = news {
             let text = trouble.text.clone();
             let it = Happening::of_branch(branch.project, branch.id, "source-trouble", Look::Exception, text);
@@ -363,7 +383,7 @@ impl Store {
         }
         transaction.commit().await?;
         // A look that found nothing is no news: nobody is woken by it.
-        if news.is_some() || branch.trouble.is_some() {
+        if due || news.is_some() || troubled.is_some() {
             self.wake();
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Builds: asked for, given out under a fencing number, reported on, ended once.
 
+use super::asks::insert;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
 use super::{Result, Store, now};
@@ -181,104 +182,38 @@ pub(super) fn spec_hash(builder: &Builder) -> Result<String> {
     Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-pub(super) async fn insert(connection: &mut AnyConnection, it: &BuildRequest, attempt: u32) -> Result<Build> {
-    let row = sqlx::query(
-        "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id, tree_id, builder, position, required, spec, spec_hash,
-         for_queue, priority, isolation, attempt, state, requested_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting', $15) RETURNING *",
-    )
-    .bind(it.project.0)
-    .bind(it.branch.0)
-    .bind(it.revision.0)
-    .bind(it.candidate.0)
-    .bind(it.commit.as_str())
-    .bind(it.tree.as_str())
-    .bind(&it.builder.name)
-    .bind(i64::from(it.position))
-    .bind(i64::from(it.builder.required))
-    .bind(to_json(&it.builder)?)
-    .bind(spec_hash(&it.builder)?)
-    .bind(i64::from(it.for_queue))
-    .bind(to_json(&it.isolation)?)
-    .bind(i64::from(attempt))
-    .bind(now().0)
-    .fetch_one(connection)
-    .await?;
-    read(&row)
-}
-
 /// Cancels a branch's open builds: those that wait have ended, those that run are to be stopped.
 pub(super) async fn cancel_all_of(connection: &mut AnyConnection, branch: BranchId, why: &str) -> Result<()> {
-    cancel_where(connection, "branch_id = $1", branch.0, why).await
+    cancel_where(connection, "branch_id = $1", branch.0, why).await.map(drop)
 }
 
 /// The same, for builds that the queue did not ask for.
 pub(super) async fn cancel_branch_only(connection: &mut AnyConnection, branch: BranchId, why: &str) -> Result<()> {
-    cancel_where(connection, "branch_id = $1 AND for_queue = 0", branch.0, why).await
+    cancel_where(connection, "branch_id = $1 AND for_queue = 0", branch.0, why).await.map(drop)
 }
 
 /// The same, for the builds of one candidate that the queue asked for.
 pub(super) async fn cancel_queue_of(connection: &mut AnyConnection, candidate: CandidateId, why: &str) -> Result<()> {
-    cancel_where(connection, "candidate_id = $1 AND for_queue = 1", candidate.0, why).await
+    cancel_where(connection, "candidate_id = $1 AND for_queue = 1", candidate.0, why).await.map(drop)
 }
 
-async fn cancel_where(connection: &mut AnyConnection, condition: &'static str, id: i64, why: &str) -> Result<()> {
+/// Says how many builds it changed: those that have ended or are cancelled already stay as they are.
+pub(super) async fn cancel_where(
+    connection: &mut AnyConnection,
+    condition: &'static str,
+    id: i64,
+    why: &str,
+) -> Result<u64> {
     let waiting = format!(
         "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3 WHERE state = 'waiting' AND {condition}"
     );
-    sqlx::query(sqlx::AssertSqlSafe(waiting)).bind(id).bind(why).bind(now().0).execute(&mut *connection).await?;
+    let waiting = sqlx::query(sqlx::AssertSqlSafe(waiting)).bind(id).bind(why).bind(now().0);
     let running = format!("UPDATE build SET cancel = $2 WHERE state = 'running' AND cancel IS NULL AND {condition}");
-    sqlx::query(sqlx::AssertSqlSafe(running)).bind(id).bind(why).execute(&mut *connection).await?;
-    Ok(())
+    let running = sqlx::query(sqlx::AssertSqlSafe(running)).bind(id).bind(why);
+    Ok(waiting.execute(&mut *connection).await?.rows_affected() + running.execute(connection).await?.rows_affected())
 }
 
 impl Store {
-    /// Asks for builds, all or none. A builder that has a build of the candidate which waits, runs or passed is not asked
-    /// twice; one that waits is taken over by the queue. `new_revision` marks that the revision has been asked for.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn ask_for_builds(
-        &self,
-        requests: &[BuildRequest],
-        new_revision: Option<RevisionId>,
-    ) -> Result<Vec<BuildId>> {
-        let mut transaction = self.write.begin().await?;
-        let mut asked = Vec::new();
-        for it in requests {
-            let there = sqlx::query(
-                "SELECT id FROM build WHERE candidate_id = $1 AND builder = $2 AND spec_hash = $3 AND cancel IS NULL
-                 AND (state <> 'finished' OR result IN ('success', 'warnings')) LIMIT 1",
-            )
-            .bind(it.candidate.0)
-            .bind(&it.builder.name)
-            .bind(spec_hash(&it.builder)?)
-            .fetch_optional(&mut *transaction)
-            .await?;
-            if let Some(there) = there {
-                if it.for_queue {
-                    sqlx::query("UPDATE build SET for_queue = 1 WHERE id = $1 AND for_queue = 0")
-                        .bind(there.num::<i64>("id")?)
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-                continue;
-            }
-            asked.push(insert(&mut transaction, it, 1).await?.id);
-        }
-        if let Some(revision) = new_revision {
-            sqlx::query("UPDATE revision SET builds_asked = 1 WHERE id = $1")
-                .bind(revision.0)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        if !asked.is_empty() {
-            self.wake();
-        }
-        Ok(asked)
-    }
-
     /// Builds that wait or run, oldest first.
     ///
     /// # Errors
@@ -373,30 +308,39 @@ impl Store {
         .bind(now().0)
         .fetch_optional(&mut *transaction)
         .await?;
-        if row.is_some() {
-            sqlx::query("UPDATE slave SET used_ms = $2 WHERE id = $1")
-                .bind(slave.0)
-                .bind(now().0)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let Some(row) = row else { return Ok(None) };
+        sqlx::query("UPDATE slave SET used_ms = $2 WHERE id = $1")
+            .bind(slave.0)
+            .bind(now().0)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         self.wake();
-        row.as_ref().map(read).transpose()
+        read(&row).map(Some)
     }
 
-    /// Takes back a build that its slave never began: it waits again.
+    /// Takes back a build that its slave never began: it waits again, or has ended if it was cancelled meanwhile. False
+    /// when it is not the slave's any more or was begun.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take_back(&self, of: BuildRef) -> Result<()> {
-        self.write.execute(sqlx::query(
-            "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0",
+    pub async fn take_back(&self, of: BuildRef) -> Result<bool> {
+        let mut transaction = self.write.begin().await?;
+        let row = sqlx::query(
+            "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL
+             WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0 RETURNING *",
         )
         .bind(of.build.0)
-        .bind(of.fence.0)).await?;
+        .bind(of.fence.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
+        if let Some(why) = &build.cancel {
+            finish(&mut transaction, &build, BuildResult::Cancelled, why).await?;
+        }
+        transaction.commit().await?;
         self.wake();
-        Ok(())
+        Ok(true)
     }
 
     /// Records a slave's report: once, in order, and only under the fencing number that the build has now.
@@ -405,72 +349,78 @@ impl Store {
     /// When the database fails.
     pub async fn report(&self, slave: SlaveId, report: &Report) -> Result<Recorded> {
         let mut transaction = self.write.begin().await?;
-        let row = sqlx::query("SELECT * FROM build WHERE id = $1 AND fence = $2 AND slave_id = $3")
+        let of_slave = "WHERE id = $1 AND fence = $2 AND slave_id = $3";
+        let take = format!(
+            "UPDATE build SET next_report = next_report + 1 {of_slave} AND state = 'running' AND next_report = $4 RETURNING *"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(take))
+            .bind(report.of.build.0)
+            .bind(report.of.fence.0)
+            .bind(slave.0)
+            .bind(i64::from(report.number))
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(build) = row.as_ref().map(read).transpose()? {
+            apply(&mut transaction, &build, report).await?;
+            transaction.commit().await?;
+            self.wake();
+            let ended = matches!(report.what, Happened::BuildFinished { .. });
+            return Ok(if ended { Recorded::Ended(build.next_report) } else { Recorded::Next(build.next_report) });
+        }
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT * FROM build {of_slave}")))
             .bind(report.of.build.0)
             .bind(report.of.fence.0)
             .bind(slave.0)
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(Recorded::Stale) };
-        let ended = matches!(report.what, Happened::BuildFinished { .. });
-        if report.number < build.next_report {
-            let next = build.next_report;
-            return Ok(if build.result().is_some() { Recorded::Ended(next) } else { Recorded::Next(next) });
-        }
-        if build.result().is_some() {
-            return Ok(Recorded::Stale);
-        }
-        if report.number > build.next_report {
-            return Ok(Recorded::Gap(build.next_report));
-        }
-        apply(&mut transaction, &build, report).await?;
-        let next = build.next_report + 1;
-        sqlx::query("UPDATE build SET next_report = $2 WHERE id = $1")
-            .bind(build.id.0)
-            .bind(i64::from(next))
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(if ended { Recorded::Ended(next) } else { Recorded::Next(next) })
+        let (next, ended) = (build.next_report, build.result().is_some());
+        Ok(match report.number < next {
+            true if ended => Recorded::Ended(next),
+            true => Recorded::Next(next),
+            false if ended => Recorded::Stale,
+            false => Recorded::Gap(next),
+        })
     }
 
-    /// Ends a running build without its slave's word; what the slave still says of it is refused.
+    /// Ends a running build without its slave's word; what the slave still says of it is refused. False when it does not
+    /// run any more, or under another fencing number.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn give_up(&self, of: BuildRef, end: &Finished) -> Result<()> {
+    pub async fn give_up(&self, of: BuildRef, end: &Finished) -> Result<bool> {
         let mut transaction = self.write.begin().await?;
-        let row = sqlx::query("SELECT * FROM build WHERE id = $1 AND fence = $2 AND state = 'running'")
-            .bind(of.build.0)
-            .bind(of.fence.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(()) };
-        sqlx::query("UPDATE build SET fence = fence + 1 WHERE id = $1")
-            .bind(of.build.0)
-            .execute(&mut *transaction)
-            .await?;
+        let row = sqlx::query(
+            "UPDATE build SET fence = fence + 1 WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING *",
+        )
+        .bind(of.build.0)
+        .bind(of.fence.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
         finish(&mut transaction, &build, end.result, &end.says).await?;
         transaction.commit().await?;
         self.wake();
-        Ok(())
+        Ok(true)
     }
 
-    /// Cancels one build for a person's sake; false when it has ended.
+    /// Cancels one build for a person's sake; false when it has ended. One that is cancelled already stays so.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn cancel_build(&self, build: &Build, actor: &str) -> Result<bool> {
         let mut transaction = self.write.begin().await?;
         let why = format!("cancelled by {actor}");
-        cancel_where(&mut transaction, "id = $1", build.id.0, &why).await?;
+        if cancel_where(&mut transaction, "id = $1", build.id.0, &why).await? == 0 {
+            let open = sqlx::query("SELECT id FROM build WHERE id = $1 AND state <> 'finished'").bind(build.id.0);
+            return Ok(open.fetch_optional(&mut *transaction).await?.is_some());
+        }
         let text = format!("{actor} cancelled {}", build.builder.name);
         let it = Happening::of_branch(build.project, build.branch, "build-cancelled", Look::Cancelled, text);
         events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
         transaction.commit().await?;
         self.wake();
-        Ok(build.result().is_none())
+        Ok(true)
     }
 }
 
@@ -543,20 +493,23 @@ async fn finish(connection: &mut AnyConnection, build: &Build, result: BuildResu
         }
         result => (result, says.to_owned()),
     };
-    let again = match result {
-        BuildResult::Retry => Some(insert(connection, &request_of(build), build.attempt + 1).await?.id),
-        _ => None,
-    };
-    sqlx::query(
-        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4, retried_as = $5 WHERE id = $1",
+    let done = sqlx::query(
+        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4 WHERE id = $1 AND state <> 'finished'",
     )
     .bind(build.id.0)
     .bind(result.as_str())
     .bind(&says)
     .bind(now().0)
-    .bind(again.map(|b| b.0))
     .execute(&mut *connection)
     .await?;
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    if result == BuildResult::Retry {
+        let again = insert(connection, &request_of(build), build.attempt + 1).await?;
+        let query = sqlx::query("UPDATE build SET retried_as = $2 WHERE id = $1").bind(build.id.0).bind(again.id.0);
+        query.execute(&mut *connection).await?;
+    }
     sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
         .bind(build.branch.0)
         .bind(now().0)

@@ -266,6 +266,25 @@ impl Store {
         rows.iter().map(|row| row.parsed("commit_id")).collect()
     }
 
+    /// The commits of a branch's candidates that are of no use any more: those that are not kept. One that is being made,
+    /// and has no row yet, is not among them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn outdated_candidates(&self, branch: BranchId) -> Result<Vec<CommitId>> {
+        let rows = sqlx::query(
+            "SELECT c.commit_id FROM candidate c WHERE c.branch_id = $1 AND c.outcome = 'made' AND NOT EXISTS (
+                 SELECT 1 FROM candidate k WHERE k.branch_id = c.branch_id AND k.commit_id = c.commit_id
+                 AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
+                      OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
+                      OR k.id = (SELECT MAX(id) FROM candidate WHERE revision_id = k.revision_id)))",
+        )
+        .bind(branch.0)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(|row| row.parsed("commit_id")).collect()
+    }
+
     /// A candidate by number.
     ///
     /// # Errors

@@ -4,9 +4,14 @@
 //! one transaction: when it returns, what it wrote is durable. It decides nothing that `gate` decides; it only refuses
 //! what would break an invariant (a report under an old fencing number, a second place in the queue).
 //!
-//! Every write ends by waking whoever waits on [`Store::changes`]: that is how reconcilers and event streams learn of
+//! Writes take turns ([`writer`] says why), so that what a function reads in its transaction holds until its end. What
+//! its caller had read before may not: a statement names the state that it expects, and only what really changed a row
+//! records an event and wakes. What a project's owner alone may write takes its [`Claim`].
+//!
+//! Every write that changed something ends by waking whoever waits on [`Store::changes`]: that is how reconcilers and event streams learn of
 //! it at once. They also look by themselves now and then, so a lost wake-up costs time only.
 
+mod asks;
 mod branches;
 mod builds;
 mod candidates;
@@ -73,6 +78,9 @@ pub enum StoreError {
     /// The URL is for no database that bb knows.
     #[error("`{0}` is no store: use sqlite:PATH or postgres://USER@HOST/DATABASE")]
     Url(String),
+    /// What was to be written is guarded by a claim that is another's by now.
+    #[error("another master looks after the project now: nothing was written")]
+    ClaimLost,
     /// A stored value is not what this bb wrote.
     #[error("the store holds a value that can't be read, in column {column}: {what}")]
     Corrupt {
@@ -123,11 +131,10 @@ impl Store {
         let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
             private(Path::new(path)).map_err(sqlx::Error::Io)?;
             let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
-            (Writer::sqlite(options.clone()).await?, writer::sqlite_pool(4).connect_lazy_with(options))
+            (Writer::sqlite(options.clone()).await?, writer::sqlite_readers(options))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let write = Writer::postgres(AnyConnectOptions::from_str(url)?).await?;
-            let read = write.pool().clone();
-            (write, read)
+            let options = AnyConnectOptions::from_str(url)?;
+            (Writer::postgres(options.clone()).await?, writer::postgres_readers(options))
         } else {
             return Err(StoreError::Url(shown));
         };

@@ -1,12 +1,9 @@
 //! Builds that wait go along with mainline: to the candidate and the recipe of now.
 
-use super::builds::{BuildRequest, BuildRowState, insert, read, spec_hash};
-use super::events::{self, Happening};
-use super::row::to_json;
-use super::{Build, Result, Store, now};
-use protocol::api::Look;
+use super::asks::{has_passed, insert, is_newest, open_build, turn_into};
+use super::builds::{BuildRequest, BuildRowState, cancel_where, read};
+use super::{Build, Claim, Result, Store};
 use protocol::{ProjectId, RevisionId};
-use sqlx::AnyConnection;
 
 impl Build {
     /// Whether it is what a request asks for, to the letter.
@@ -34,91 +31,51 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Makes a revision's waiting builds those that are requested now; each keeps its number and its place. One whose
-    /// builder is not requested any more, or that the queue has asked for, is cancelled, and one that never was asked for
-    /// is. What the queue wants stays as it is.
+    /// Makes a revision's waiting builds those that are requested now, under a claim; each keeps its number and its place.
+    /// One whose builder is not requested any more, or whose work another build does, is cancelled, and one that never was
+    /// asked for is. What the queue wants stays as it is, and so does all of a revision that is not the newest of a live
+    /// branch any more.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn move_waiting(&self, revision: RevisionId, requests: &[BuildRequest]) -> Result<()> {
-        let mut transaction = self.write.begin().await?;
+    /// When the database fails, or the claim is another's by now.
+    pub async fn move_waiting(&self, claim: Claim, revision: RevisionId, requests: &[BuildRequest]) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        if !is_newest(&mut transaction, revision).await? {
+            return Ok(());
+        }
         let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 ORDER BY id")
             .bind(revision.0)
             .fetch_all(&mut *transaction)
             .await?;
         let builds: Vec<Build> = rows.iter().map(read).collect::<Result<_>>()?;
+        let mut changed = false;
         for build in builds.iter().filter(|b| b.state == BuildRowState::Waiting && !b.for_queue) {
-            match requests.iter().find(|it| it.builder.name == build.builder.name) {
-                None => end(&mut transaction, build, "mainline's recipe has no such builder any more").await?,
-                Some(it) if build.is(it) => {}
-                Some(it) if builds.iter().any(|other| other.id != build.id && stands_for(other, it)) => {
-                    end(&mut transaction, build, "another build does the same").await?;
-                }
-                Some(it) => turn_into(&mut transaction, build, it).await?,
+            let Some(it) = requests.iter().find(|it| it.builder.name == build.builder.name) else {
+                let why = "mainline's recipe has no such builder any more";
+                changed |= cancel_where(&mut transaction, "id = $1", build.id.0, why).await? > 0;
+                continue;
+            };
+            if build.is(it) {
+                continue;
+            }
+            // Asked of the rows as they are by now: a build before this one may have become the same.
+            let other = open_build(&mut transaction, it).await?.is_some_and(|open| open.id != build.id);
+            if other || has_passed(&mut transaction, it).await? {
+                let why = "another build does the same";
+                changed |= cancel_where(&mut transaction, "id = $1", build.id.0, why).await? > 0;
+            } else {
+                turn_into(&mut transaction, build, it).await?;
+                changed = true;
             }
         }
         for it in requests.iter().filter(|it| builds.iter().all(|b| b.builder.name != it.builder.name)) {
             insert(&mut transaction, it, 1).await?;
+            changed = true;
         }
         transaction.commit().await?;
-        self.wake();
+        if changed {
+            self.wake();
+        }
         Ok(())
     }
-
-    /// Asks for builds for a person's sake, all or none, whatever was built before.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn ask_again(&self, requests: &[BuildRequest], actor: &str) -> Result<Vec<Build>> {
-        let mut transaction = self.write.begin().await?;
-        let mut asked = Vec::with_capacity(requests.len());
-        for it in requests {
-            let build = insert(&mut transaction, it, 1).await?;
-            let text = format!("{actor} asked for {} again", it.builder.name);
-            let it = Happening::of_branch(it.project, it.branch, "build-requested", Look::Waiting, text);
-            events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
-            asked.push(build);
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(asked)
-    }
-}
-
-/// Whether a build, open or passed, says what another one of the request would.
-fn stands_for(build: &Build, it: &BuildRequest) -> bool {
-    let good = build.result().is_none_or(|result| result.passed());
-    build.candidate == it.candidate && build.builder == it.builder && build.cancel.is_none() && good
-}
-
-async fn end(connection: &mut AnyConnection, build: &Build, why: &str) -> Result<()> {
-    sqlx::query(
-        "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3
-         WHERE id = $1 AND state = 'waiting'",
-    )
-    .bind(build.id.0)
-    .bind(why)
-    .bind(now().0)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn turn_into(connection: &mut AnyConnection, build: &Build, it: &BuildRequest) -> Result<()> {
-    sqlx::query(
-        "UPDATE build SET candidate_id = $2, commit_id = $3, tree_id = $4, position = $5, required = $6, spec = $7, spec_hash = $8,
-         isolation = $9 WHERE id = $1 AND state = 'waiting'",
-    )
-    .bind(build.id.0)
-    .bind(it.candidate.0)
-    .bind(it.commit.as_str())
-    .bind(it.tree.as_str())
-    .bind(i64::from(it.position))
-    .bind(i64::from(it.builder.required))
-    .bind(to_json(&it.builder)?)
-    .bind(spec_hash(&it.builder)?)
-    .bind(to_json(&it.isolation)?)
-    .execute(connection)
-    .await?;
-    Ok(())
 }

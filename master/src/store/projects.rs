@@ -130,56 +130,62 @@ impl Store {
         Ok(())
     }
 
-    /// Records where mainline is, under a claim; false when the claim is another's by now.
+    /// Records where mainline is, under a claim.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn set_tip(&self, claim: Claim, tip: &CommitId, recipe_from: &str) -> Result<bool> {
-        let done = self.write.execute(sqlx::query(
-            "UPDATE project SET tip_seen_ms = CASE WHEN tip = $3 THEN tip_seen_ms ELSE $4 END, tip = $3, trouble = NULL,
-             recipe_from = $5 WHERE id = $1 AND fence = $2",
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_tip(&self, claim: Claim, tip: &CommitId, recipe_from: &str) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let done = sqlx::query(
+            "UPDATE project SET tip_seen_ms = CASE WHEN tip = $2 THEN tip_seen_ms ELSE $3 END, tip = $2, trouble = NULL,
+             recipe_from = $4 WHERE id = $1 AND (COALESCE(tip, '') <> $2 OR trouble IS NOT NULL OR recipe_from <> $4)",
         )
         .bind(claim.project.0)
-        .bind(claim.fence.0)
         .bind(tip.as_str())
         .bind(now().0)
-        .bind(recipe_from)).await?;
-        self.wake();
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// Records what is wrong with mainline, or that nothing is any more.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn set_project_trouble(&self, id: ProjectId, trouble: Option<&str>) -> Result<()> {
-        let done = self
-            .write
-            .execute(
-                sqlx::query(
-                    "UPDATE project SET trouble = $2 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')",
-                )
-                .bind(id.0)
-                .bind(trouble),
-            )
-            .await?;
+        .bind(recipe_from)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
         if done.rows_affected() > 0 {
             self.wake();
         }
         Ok(())
     }
 
-    /// Pauses or resumes a project's queue.
+    /// Records what is wrong with mainline, or that nothing is any more, under a claim.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_project_trouble(&self, claim: Claim, trouble: Option<&str>) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let done =
+            sqlx::query("UPDATE project SET trouble = $2 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')")
+                .bind(claim.project.0)
+                .bind(trouble)
+                .execute(&mut *transaction)
+                .await?;
+        transaction.commit().await?;
+        if done.rows_affected() > 0 {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Pauses or resumes a project's queue; false when it was so before.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_paused(&self, id: ProjectId, paused: bool, actor: &str) -> Result<()> {
+    pub async fn set_paused(&self, id: ProjectId, paused: bool, actor: &str) -> Result<bool> {
         let mut transaction = self.write.begin().await?;
-        sqlx::query("UPDATE project SET paused = $2 WHERE id = $1")
+        let done = sqlx::query("UPDATE project SET paused = $2 WHERE id = $1 AND paused <> $2")
             .bind(id.0)
             .bind(i64::from(paused))
             .execute(&mut *transaction)
             .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
         if !paused {
             // Nobody should read that it is paused until the queue was looked at again.
             sqlx::query(
@@ -203,6 +209,6 @@ impl Store {
         super::events::record(&mut transaction, &it).await?;
         transaction.commit().await?;
         self.wake();
-        Ok(())
+        Ok(true)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, Result, Store, now};
+use super::{Branch, Claim, Result, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, CommitId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
@@ -73,16 +73,19 @@ pub(super) fn read(row: &AnyRow) -> Result<Revision> {
 }
 
 impl Store {
-    /// Records a revision, the next of its branch; builds of the older ones that only the branch wanted are cancelled.
+    /// Records a revision under a claim, the next of its branch; builds of the older ones that only the branch wanted are
+    /// cancelled. None when the branch is not live any more, or has a revision of this number.
     ///
     /// # Errors
-    /// When the database fails, or the branch has a revision of this number.
-    pub async fn add_revision(&self, branch: &Branch, new: &NewRevision) -> Result<Revision> {
-        let mut transaction = self.write.begin().await?;
+    /// When the database fails, or the claim is another's by now.
+    pub async fn add_revision(&self, claim: Claim, branch: &Branch, new: &NewRevision) -> Result<Option<Revision>> {
+        let mut transaction = self.write.begin_under(claim).await?;
         let refusal = new.refusal.as_ref();
         let row = sqlx::query(
             "INSERT INTO revision (branch_id, number, commit_id, subject, author, commits, refusal_code, refusal_text, refusal_hint, seen_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
+             SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM branch
+             WHERE id = $1 AND state = 'live' AND NOT EXISTS (SELECT 1 FROM revision WHERE branch_id = $1 AND number >= $2)
+             RETURNING *",
         )
         .bind(branch.id.0)
         .bind(i64::from(new.number))
@@ -94,8 +97,9 @@ impl Store {
         .bind(refusal.map(|r| r.text.clone()))
         .bind(refusal.map(|r| r.hint.clone()))
         .bind(now().0)
-        .fetch_one(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
+        let Some(row) = row else { return Ok(None) };
         sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
             .bind(branch.id.0)
             .bind(now().0)
@@ -111,7 +115,7 @@ impl Store {
         events::record(&mut transaction, &it).await?;
         transaction.commit().await?;
         self.wake();
-        read(&row)
+        read(&row).map(Some)
     }
 
     /// All revisions of a branch, newest first.

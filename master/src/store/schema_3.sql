@@ -1,3 +1,17 @@
+-- A waiting build that was cancelled has ended; one that its slave never began could come back so.
+UPDATE build SET state = 'finished', result = 'cancelled', says = cancel, finished_ms = requested_ms
+WHERE state = 'waiting' AND cancel IS NOT NULL;
+-- One open build of a candidate by a builder: the older one stays. One that is to be cancelled counts no more.
+UPDATE build SET state = 'finished', result = 'cancelled', says = 'an older build does the same', finished_ms = requested_ms
+WHERE state = 'waiting' AND EXISTS (
+    SELECT 1 FROM build older WHERE older.candidate_id = build.candidate_id AND older.builder = build.builder
+    AND older.id < build.id AND older.state <> 'finished' AND older.cancel IS NULL);
+UPDATE build SET cancel = 'an older build does the same'
+WHERE state = 'running' AND cancel IS NULL AND EXISTS (
+    SELECT 1 FROM build older WHERE older.candidate_id = build.candidate_id AND older.builder = build.builder
+    AND older.id < build.id AND older.state <> 'finished' AND older.cancel IS NULL);
+CREATE UNIQUE INDEX build_one_open ON build (candidate_id, builder) WHERE state <> 'finished' AND cancel IS NULL;
+
 -- The number of a slave's newest connection: what an older one still says of itself counts no more.
 ALTER TABLE slave ADD COLUMN connection BIGINT NOT NULL DEFAULT 0;
 -- The program that the slave lacks, if the step failed for that.

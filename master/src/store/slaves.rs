@@ -37,6 +37,8 @@ pub struct SlaveRow {
     pub since: UnixMs,
     /// When it was last given a build; 0 for never.
     pub used: UnixMs,
+    /// The number of its newest connection.
+    pub connection: i64,
 }
 
 fn read(row: &AnyRow) -> Result<SlaveRow> {
@@ -55,21 +57,23 @@ fn read(row: &AnyRow) -> Result<SlaveRow> {
         connected: row.flag("connected")?,
         since: row.num("since_ms")?,
         used: row.num("used_ms")?,
+        connection: row.num("connection")?,
     })
 }
 
 impl Store {
-    /// Records that a slave connected, and what it said of itself.
+    /// Records that a slave connected, and what it said of itself; none when its token was revoked meanwhile.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn slave_connected(&self, token: TokenId, hello: &Hello) -> Result<SlaveRow> {
-        let row = self.write.fetch_one(sqlx::query(
-            "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes, machine, bb, said, said_reason, admin, connected, since_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11)
+    pub async fn slave_connected(&self, token: TokenId, hello: &Hello) -> Result<Option<SlaveRow>> {
+        let row = self.write.fetch_optional(sqlx::query(
+            "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes, machine, bb, said, said_reason, admin, connected, since_ms, connection)
+             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11, 1 FROM token WHERE id = $2 AND revoked_ms IS NULL
              ON CONFLICT (name) DO UPDATE SET token_id = excluded.token_id, labels = excluded.labels, slots = excluded.slots,
              isolation = excluded.isolation, isolation_notes = excluded.isolation_notes, machine = excluded.machine,
-             bb = excluded.bb, said = excluded.said, connected = 1, since_ms = excluded.since_ms RETURNING *",
+             bb = excluded.bb, said = excluded.said, connected = 1, since_ms = excluded.since_ms,
+             connection = slave.connection + 1 RETURNING *",
         )
         .bind(hello.name.as_str())
         .bind(token.0)
@@ -82,23 +86,22 @@ impl Store {
         .bind(to_json(&hello.availability)?)
         .bind(to_json(&Availability::Eager)?)
         .bind(now().0)).await?;
-        self.wake();
-        read(&row)
+        if row.is_some() {
+            self.wake();
+        }
+        row.as_ref().map(read).transpose()
     }
 
-    /// Records that a slave is no longer connected.
+    /// Records that a connection of a slave ended; nothing if it has a newer one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn slave_gone(&self, id: SlaveId) -> Result<()> {
-        self.write
-            .execute(
-                sqlx::query("UPDATE slave SET connected = 0, since_ms = $2 WHERE id = $1 AND connected = 1")
-                    .bind(id.0)
-                    .bind(now().0),
-            )
-            .await?;
-        self.wake();
+    pub async fn slave_gone(&self, slave: &SlaveRow) -> Result<()> {
+        let query = "UPDATE slave SET connected = 0, since_ms = $3 WHERE id = $1 AND connection = $2 AND connected = 1";
+        let query = sqlx::query(query).bind(slave.id.0).bind(slave.connection).bind(now().0);
+        if self.write.execute(query).await?.rows_affected() > 0 {
+            self.wake();
+        }
         Ok(())
     }
 
@@ -113,20 +116,21 @@ impl Store {
         Ok(())
     }
 
-    /// Records a slave's own word on its availability.
+    /// Records a slave's own word on its availability, said by its newest connection.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn slave_said(&self, id: SlaveId, said: Availability, reason: &str) -> Result<()> {
-        self.write
-            .execute(
-                sqlx::query("UPDATE slave SET said = $2, said_reason = $3 WHERE id = $1")
-                    .bind(id.0)
-                    .bind(to_json(&said)?)
-                    .bind(reason),
-            )
-            .await?;
-        self.wake();
+    pub async fn slave_said(&self, slave: &SlaveRow, said: Availability, reason: &str) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE slave SET said = $3, said_reason = $4 WHERE id = $1 AND connection = $2 AND (said <> $3 OR said_reason <> $4)",
+        )
+        .bind(slave.id.0)
+        .bind(slave.connection)
+        .bind(to_json(&said)?)
+        .bind(reason);
+        if self.write.execute(query).await?.rows_affected() > 0 {
+            self.wake();
+        }
         Ok(())
     }
 
@@ -135,15 +139,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_admin(&self, name: &SlaveName, admin: Availability) -> Result<Option<SlaveRow>> {
-        let row = self
-            .write
-            .fetch_optional(
-                sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
-                    .bind(name.as_str())
-                    .bind(to_json(&admin)?),
-            )
-            .await?;
-        self.wake();
+        let query = sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
+            .bind(name.as_str())
+            .bind(to_json(&admin)?);
+        let row = self.write.fetch_optional(query).await?;
+        if row.is_some() {
+            self.wake();
+        }
         row.as_ref().map(read).transpose()
     }
 

@@ -3,6 +3,7 @@
 use super::row::Columns as _;
 use super::{Result, Store, now};
 use protocol::{TokenId, UnixMs};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 /// What a token lets its bearer do.
@@ -81,7 +82,22 @@ fn read(row: &AnyRow) -> Result<TokenRow> {
     })
 }
 
+/// Whether a token still counts, asked in the transaction that does what it allows.
+pub(super) async fn counts(connection: &mut AnyConnection, token: TokenId) -> Result<bool> {
+    let query = sqlx::query("SELECT id FROM token WHERE id = $1 AND revoked_ms IS NULL").bind(token.0);
+    Ok(query.fetch_optional(connection).await?.is_some())
+}
+
 impl Store {
+    /// Whether a token still counts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn token_counts(&self, token: TokenId) -> Result<bool> {
+        let mut connection = self.read.acquire().await?;
+        counts(&mut connection, token).await
+    }
+
     /// Stores a token by its hash.
     ///
     /// # Errors
@@ -121,7 +137,9 @@ impl Store {
     async fn note_use(&self, token: &TokenRow) {
         let now = now();
         if token.used.is_none_or(|used| now.0 - used.0 > 60_000) {
-            let query = sqlx::query("UPDATE token SET used_ms = $2 WHERE id = $1").bind(token.id.0).bind(now.0);
+            // Of many who use it at once, one notes it.
+            let query = "UPDATE token SET used_ms = $2 WHERE id = $1 AND (used_ms IS NULL OR $2 - used_ms > 60000)";
+            let query = sqlx::query(query).bind(token.id.0).bind(now.0);
             self.note(query).await;
         }
     }
@@ -147,10 +165,6 @@ impl Store {
     /// When the database fails.
     pub async fn revoke_token(&self, id: TokenId) -> Result<Revoked> {
         let mut transaction = self.write.begin().await?;
-        // Touched, they are held until the end: of two who revoke one another's, the second sees what the first did.
-        sqlx::query("UPDATE token SET trusted = trusted WHERE kind = 'maintainer' AND revoked_ms IS NULL")
-            .execute(&mut *transaction)
-            .await?;
         let row = sqlx::query("SELECT * FROM token WHERE id = $1").bind(id.0).fetch_optional(&mut *transaction).await?;
         let Some(token) = row.as_ref().map(read).transpose()? else { return Ok(Revoked::NotThere) };
         if token.revoked.is_some() {
@@ -162,7 +176,7 @@ impl Store {
                 return Ok(Revoked::LastMaintainer);
             }
         }
-        let row = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 RETURNING *")
+        let row = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL RETURNING *")
             .bind(id.0)
             .bind(now().0)
             .fetch_one(&mut *transaction)
@@ -172,20 +186,19 @@ impl Store {
         read(&row).map(Revoked::Now)
     }
 
-    /// Begins a session of a browser that showed a token.
+    /// Begins a session of a browser that showed a token; false when that was revoked meanwhile.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn begin_session(&self, hash: &str, token: TokenId) -> Result<()> {
-        self.write
-            .execute(
-                sqlx::query("INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ($1, $2, $3, $3)")
-                    .bind(hash)
-                    .bind(token.0)
-                    .bind(now().0),
-            )
-            .await?;
-        Ok(())
+    pub async fn begin_session(&self, hash: &str, token: TokenId) -> Result<bool> {
+        let query = sqlx::query(
+            "INSERT INTO session (hash, token_id, made_ms, used_ms)
+             SELECT $1, id, $3, $3 FROM token WHERE id = $2 AND revoked_ms IS NULL",
+        )
+        .bind(hash)
+        .bind(token.0)
+        .bind(now().0);
+        Ok(self.write.execute(query).await?.rows_affected() > 0)
     }
 
     /// The token of a session that is neither older than `oldest` nor unused since `idle`.
@@ -205,7 +218,8 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let used: UnixMs = row.num("session_used_ms")?;
         if now().0 - used.0 > 60_000 {
-            let query = sqlx::query("UPDATE session SET used_ms = $2 WHERE hash = $1").bind(hash).bind(now().0);
+            let query = "UPDATE session SET used_ms = $2 WHERE hash = $1 AND $2 - used_ms > 60000";
+            let query = sqlx::query(query).bind(hash).bind(now().0);
             self.note(query).await;
         }
         read(&row).map(Some)

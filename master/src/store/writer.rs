@@ -1,59 +1,93 @@
-//! Writing: every write is a transaction of its own, and a connection that is still inside one is never used again.
+//! Writing: one transaction after the other, also when several processes write to one database.
 //!
-//! SQLite rolls a transaction back by itself when the disk is full or fails. sqlx, which counts how deep it is in
-//! transactions, isn't told: its next transactions would be savepoints that nobody ever commits, answered as if they
-//! were durable. So each connection shows on its way back to the pool that it is outside of any transaction, or it is
-//! closed and another one opened.
+//! A write reads what it depends on, and then writes. Were two of them at it at once, each would write by what was true
+//! before the other: at PostgreSQL's own level of isolation they could, on SQLite they can't. So on both a write begins
+//! by waiting for its turn, which lasts until it is committed: nothing that it read changes under its hands, none fails
+//! because of another and has to be tried again, and events get their numbers in the order in which they can be seen
+//! (who read number 8 will never miss a 7). Readers wait for nobody. What a caller read *before* the write is another
+//! matter: a statement says what it expects of the row, and looks at whether it was so.
+//!
+//! A connection that is still inside a transaction is never used again. SQLite rolls a transaction back by itself when
+//! the disk is full or fails. sqlx, which counts how deep it is in transactions, isn't told: its next transactions would
+//! be savepoints that nobody ever commits, answered as if they were durable. So each connection shows on its way back to
+//! the pool that it is outside of any transaction, or it is closed and another one opened.
 
-use super::{Result, Store, StoreError, now};
+use super::row::Columns as _;
+use super::{Claim, Result, Store, StoreError, now};
 use crate::stepping::Points;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 use std::time::Duration;
 
-/// What writes.
+/// How long somebody waits for a connection. With one that writes, that is for the writes before.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What writes: one connection, so that the writes of one process wait here, in the order in which they came.
 #[derive(Clone, Debug)]
-pub(super) struct Writer(AnyPool, Points);
+pub(super) struct Writer {
+    pool: AnyPool,
+    /// Begins a transaction when no other one is open.
+    begin: &'static str,
+    points: Points,
+}
 
 impl Writer {
-    /// The one connection that writes to SQLite, which takes one writer at a time: the others wait their turn.
+    /// The connection that writes to SQLite, which takes one writer at a time by itself.
     pub(super) async fn sqlite(options: AnyConnectOptions) -> Result<Self> {
-        let pool = sqlite_pool(1).after_release(|connection, _| Box::pin(is_outside(connection)));
-        Ok(Self(pool.connect_with(options).await?, Points::default()))
+        let pool = sqlite_pool(1, "PRAGMA query_only = OFF");
+        let pool = pool.after_release(|connection, _| Box::pin(is_outside(connection)));
+        Ok(Self { pool: pool.connect_with(options).await?, begin: "BEGIN IMMEDIATE", points: Points::default() })
     }
 
-    /// Connections that read and write, of PostgreSQL.
+    /// The connection that writes to PostgreSQL. The turn is a lock of the database's, given up with the transaction; its
+    /// number is bb's own.
     pub(super) async fn postgres(options: AnyConnectOptions) -> Result<Self> {
-        let pool = AnyPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(10));
+        let pool = postgres_pool(1, "SET default_transaction_read_only = off");
         // The server ends a transaction whose commit fails, and so does sqlx; what it still believes to be in one goes.
         let pool = pool.after_release(|connection, _| {
             let outside = !connection.is_in_transaction();
             Box::pin(async move { Ok(outside) })
         });
-        Ok(Self(pool.connect_with(options).await?, Points::default()))
+        let begin = "BEGIN; SELECT pg_advisory_xact_lock(7083001)";
+        Ok(Self { pool: pool.connect_with(options).await?, begin, points: Points::default() })
     }
 
     /// Has writes begin at these places.
     pub(super) fn set_points(&mut self, points: Points) {
-        self.1 = points;
+        self.points = points;
     }
 
     /// The places at which writes begin.
     pub(super) fn points(&self) -> &Points {
-        &self.1
+        &self.points
     }
 
-    /// The connections.
+    /// The connection.
     pub(super) fn pool(&self) -> &AnyPool {
-        &self.0
+        &self.pool
     }
 
     /// Begins a transaction; nothing of it stays unless it is committed.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>> {
         // Before a connection is taken: who is stopped here holds up nobody.
-        self.1.at("store.write").await;
-        Ok(self.0.begin().await?)
+        self.points.at("store.write").await;
+        Ok(self.pool.begin_with(self.begin).await?)
+    }
+
+    /// The same under a claim: whoever writes what a claim guards begins here. Nobody can take the claim over before the
+    /// transaction ends.
+    ///
+    /// # Errors
+    /// When the claim is another's by now.
+    pub(super) async fn begin_under(&self, claim: Claim) -> Result<Transaction<'static, Any>> {
+        let mut transaction = self.begin().await?;
+        let fence = sqlx::query("SELECT fence FROM project WHERE id = $1").bind(claim.project.0);
+        let fence = fence.fetch_optional(&mut *transaction).await?.map(|row| row.num("fence")).transpose()?;
+        if fence != Some(claim.fence) {
+            return Err(StoreError::ClaimLost);
+        }
+        Ok(transaction)
     }
 
     /// One statement as one transaction.
@@ -79,6 +113,16 @@ impl Writer {
     }
 }
 
+/// Connections that read SQLite and can't write.
+pub(super) fn sqlite_readers(options: AnyConnectOptions) -> AnyPool {
+    sqlite_pool(4, "PRAGMA query_only = ON").connect_lazy_with(options)
+}
+
+/// Connections that read PostgreSQL and can't write.
+pub(super) fn postgres_readers(options: AnyConnectOptions) -> AnyPool {
+    postgres_pool(12, "SET default_transaction_read_only = on").connect_lazy_with(options)
+}
+
 /// Whether a connection to SQLite is outside of any transaction, by SQLite's word (there is none within another) and by
 /// sqlx's. It costs no access to the disk.
 async fn is_outside(connection: &mut AnyConnection) -> sqlx::Result<bool> {
@@ -90,23 +134,33 @@ async fn is_outside(connection: &mut AnyConnection) -> sqlx::Result<bool> {
     Ok(outside)
 }
 
-/// Connections to SQLite.
-pub(super) fn sqlite_pool(connections: u32) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10)).after_connect(
-        |connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA busy_timeout = 5000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = FULL",
-                    "PRAGMA foreign_keys = ON",
-                ] {
-                    connection.execute(pragma).await?;
-                }
-                Ok(())
-            })
-        },
-    )
+fn sqlite_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
+    let settings = [
+        "PRAGMA busy_timeout = 5000",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+        what,
+    ];
+    pool(connections, settings)
+}
+
+/// Another process that hangs in the middle of its turn loses it.
+fn postgres_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
+    let settings = ["SET lock_timeout = '5s'", "SET idle_in_transaction_session_timeout = '5s'", what];
+    pool(connections, settings)
+}
+
+fn pool<const N: usize>(connections: u32, settings: [&'static str; N]) -> AnyPoolOptions {
+    let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+    pool.after_connect(move |connection, _| {
+        Box::pin(async move {
+            for setting in settings {
+                connection.execute(setting).await?;
+            }
+            Ok(())
+        })
+    })
 }
 
 impl Store {
@@ -168,7 +222,7 @@ mod tests {
         async fn fill_disk(&self, full: bool) {
             let pages = if full { 1 } else { 1 << 30 };
             let pragma = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-            sqlx::query(pragma).execute(&self.write.0).await.unwrap();
+            sqlx::query(pragma).execute(&self.write.pool).await.unwrap();
         }
     }
 
@@ -212,7 +266,7 @@ mod tests {
     async fn a_connection_that_is_still_inside_of_a_transaction_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Store::sqlite_url(folder.path())).await.unwrap();
-        let mut connection = store.write.0.acquire().await.unwrap();
+        let mut connection = store.write.pool.acquire().await.unwrap();
         connection.execute("BEGIN").await.unwrap();
         drop(connection);
         store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();

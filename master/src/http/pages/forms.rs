@@ -186,7 +186,9 @@ pub(super) async fn login(visit: Visit, Sent(it): Sent<LoginForm>) -> Done<Respo
             if let Some(old) = &visit.who.session {
                 shared.store.end_session(&auth::hash(old)).await?;
             }
-            shared.store.begin_session(&auth::hash(&secret), token.id).await?;
+            if !shared.store.begin_session(&auth::hash(&secret), token.id).await? {
+                return Err(actions::revoked());
+            }
             let cookie = [(header::SET_COOKIE, cookie(&secret, 7 * 24 * 3600, &shared.url))];
             return Ok((cookie, Redirect::to(&next)).into_response());
         }

@@ -130,7 +130,7 @@ impl World {
     async fn revision(&self, branch: &Branch, number: u32) -> Revision {
         let (subject, author) = ("Do it".to_owned(), "Ann".to_owned());
         let new = NewRevision { number, commit: commit(number), subject, author, commits: 1, refusal: None };
-        self.store.add_revision(branch, &new).await.unwrap()
+        self.store.add_revision(self.claim, branch, &new).await.unwrap().unwrap()
     }
 
     async fn candidate(&self, branch: &Branch, revision: &Revision) -> Candidate {
@@ -169,7 +169,7 @@ impl World {
         let revision = self.revision(&branch, 1).await;
         let candidate = self.candidate(&branch, &revision).await;
         let requests = [self.request(&candidate, "linux", false)];
-        let asked = self.store.ask_for_builds(&requests, Some(revision.id)).await.unwrap();
+        let asked = self.store.ask_for_builds(self.claim, &requests, Some(revision.id)).await.unwrap();
         let build = self.build(asked[0]).await;
         (branch, revision, candidate, build)
     }
@@ -180,7 +180,7 @@ impl World {
 
     async fn slave(&self) -> SlaveRow {
         let token = self.store.add_token(TokenKind::Slave, "oak", false, "hash-of-oak").await.unwrap();
-        self.store.slave_connected(token.id, &hello()).await.unwrap()
+        self.store.slave_connected(token.id, &hello()).await.unwrap().unwrap()
     }
 }
 
@@ -274,7 +274,7 @@ async fn a_stale_claim_writes_nothing(place: Place) {
     let branch = world.branch().await;
     let revision = world.revision(&branch, 1).await;
     let stale = Claim { project: world.project.id, fence: Fence(world.claim.fence.0 - 1) };
-    assert!(!world.store.set_tip(stale, &commit(9), "").await.unwrap());
+    assert!(matches!(world.store.set_tip(stale, &commit(9), "").await, Err(StoreError::ClaimLost)));
     assert!(world.store.project_by_id(world.project.id).await.unwrap().tip.is_none());
     world.store.add_candidate(stale, &branch, &revision, &conflict(&commit(500))).await.unwrap();
     assert!(world.store.newest_candidate(revision.id).await.unwrap().is_none());
@@ -326,9 +326,10 @@ async fn a_commit_that_fails_is_a_write_that_failed(place: Place) {
 
 async fn a_build_is_asked_for_once(place: Place) {
     let world = place.open().await;
-    let (branch, _, candidate, build) = world.waiting().await;
+    let (branch, revision, candidate, build) = world.waiting().await;
+    world.store.accept(&branch, &revision, "olga").await.unwrap().unwrap();
     let both = [world.request(&candidate, "linux", true), world.request(&candidate, "asan", true)];
-    let asked = world.store.ask_for_builds(&both, None).await.unwrap();
+    let asked = world.store.ask_for_builds(world.claim, &both, None).await.unwrap();
     assert_eq!(asked.len(), 1, "the builder that has a build waiting is not asked twice");
     assert!(world.build(build.id).await.for_queue, "the queue takes over what waits");
     assert!(world.store.newest_revision(branch.id).await.unwrap().unwrap().builds_asked);
@@ -344,11 +345,11 @@ async fn a_build_is_given_out_once(place: Place) {
     let served = world.store.served().await.unwrap();
     assert_eq!(served.into_values().collect::<Vec<_>>(), [given.started.unwrap()]);
     assert!(world.store.give_out(build.id, slave.id).await.unwrap().is_none());
-    world.store.take_back(given.reference()).await.unwrap();
+    assert!(world.store.take_back(given.reference()).await.unwrap());
     let again = world.store.give_out(build.id, slave.id).await.unwrap().unwrap();
     assert!(again.fence > given.fence);
     // Taking back under an old number does nothing.
-    world.store.take_back(given.reference()).await.unwrap();
+    assert!(!world.store.take_back(given.reference()).await.unwrap());
     assert_eq!(world.build(build.id).await.state, BuildRowState::Running);
 }
 
@@ -398,7 +399,8 @@ async fn a_build_given_up_takes_no_more_reports(place: Place) {
     let slave = world.slave().await;
     let of = world.store.give_out(build.id, slave.id).await.unwrap().unwrap().reference();
     let lost = Finished { result: BuildResult::Retry, says: "slave oak was away".to_owned() };
-    world.store.give_up(of, &lost).await.unwrap();
+    assert!(world.store.give_up(of, &lost).await.unwrap());
+    assert!(!world.store.give_up(of, &lost).await.unwrap(), "once");
     let late = world.store.report(slave.id, &finished(of, 0, BuildResult::Success)).await.unwrap();
     assert_eq!(late, Recorded::Stale);
     assert_eq!(world.build(build.id).await.result(), Some(BuildResult::Retry));
@@ -407,9 +409,10 @@ async fn a_build_given_up_takes_no_more_reports(place: Place) {
 
 async fn a_new_revision_cancels_what_only_the_branch_wanted(place: Place) {
     let world = place.open().await;
-    let (branch, _, candidate, build) = world.waiting().await;
+    let (branch, revision, candidate, build) = world.waiting().await;
+    world.store.accept(&branch, &revision, "olga").await.unwrap().unwrap();
     let queued = [world.request(&candidate, "asan", true)];
-    let wanted = world.store.ask_for_builds(&queued, None).await.unwrap()[0];
+    let wanted = world.store.ask_for_builds(world.claim, &queued, None).await.unwrap()[0];
     world.revision(&branch, 2).await;
     assert_eq!(world.build(build.id).await.result(), Some(BuildResult::Cancelled));
     assert_eq!(world.build(wanted).await.state, BuildRowState::Waiting);
@@ -495,9 +498,9 @@ async fn a_slave_is_the_same_when_it_comes_back(place: Place) {
     let world = place.open().await;
     let slave = world.slave().await;
     world.store.slave_admin(&slave.name, Availability::Unavailable).await.unwrap().unwrap();
-    world.store.slave_gone(slave.id).await.unwrap();
+    world.store.slave_gone(&slave).await.unwrap();
     assert!(!world.store.slaves().await.unwrap()[0].connected);
     let token = world.store.add_token(TokenKind::Slave, "oak", false, "another").await.unwrap();
-    let back = world.store.slave_connected(token.id, &hello()).await.unwrap();
+    let back = world.store.slave_connected(token.id, &hello()).await.unwrap().unwrap();
     assert_eq!((back.id, back.admin), (slave.id, Availability::Unavailable), "the admin's word holds");
 }
