@@ -18,17 +18,20 @@ macro_rules! stories {
             $(#[tokio::test]
             async fn $name() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$name(super::Place { url: super::Store::sqlite_url(folder.path()) }).await;
+                super::$name(crate::Place { url: crate::Store::sqlite_url(folder.path()) }).await;
             })*
         }
         mod postgresql {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(super::Place { url: testkit::postgres::fresh_database() }).await;
+                super::$name(crate::Place { url: testkit::postgres::fresh_database() }).await;
             })*
         }
     };
 }
+
+mod conditions;
+mod races;
 
 stories! {
     a_source_is_one_branch
