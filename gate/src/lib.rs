@@ -9,6 +9,7 @@
 //! - [`queue::decide`]: which candidates to make and to build, what lands, who is ejected and why;
 //! - [`verdict::judge`]: would this branch land, if not why, and whose turn is it;
 //! - [`availability::effective`]: the stricter of a slave's word and an admin's;
+//! - [`looks::begin`]: which branches are looked at now; [`places`]: who may hold how many of what there is only so much of;
 //! - [`builders::builders_for`]: which builders judge a branch, alone or in a stack;
 //! - [`code`]: every stable code that these answers carry, with its meaning.
 //!
@@ -57,7 +58,10 @@
 pub mod availability;
 pub mod builders;
 pub mod code;
+pub mod looks;
+pub mod places;
 pub mod queue;
+pub mod registrations;
 pub mod schedule;
 pub mod verdict;
 mod words;

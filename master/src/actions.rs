@@ -40,6 +40,7 @@ impl Refused {
             409 => "Not possible as things stand",
             421 => "Not known by this name",
             422 => "Refused",
+            429 => "Too often, or too many at once",
             503 => "Not able to at the moment",
             _ => "Something went wrong here",
         };
@@ -51,7 +52,14 @@ impl Refused {
             detail: detail.into(),
             code: code.to_owned(),
             hint,
+            retry_after_s: None,
         }))
+    }
+
+    /// The same, which may be asked for again after so many seconds.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
     }
 
     fn explained(error: &impl Explain) -> Self {

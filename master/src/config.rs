@@ -221,6 +221,10 @@ pub struct Times {
     pub request_s: u64,
     /// Seconds that a client may take for a request's whole body.
     pub body_s: u64,
+    /// Seconds that a client may take for each next piece of an answer that it does not read as fast as it comes.
+    pub answer_s: u64,
+    /// Seconds that an event stream or a followed log of a client without a token stays open.
+    pub stream_s: u64,
 }
 
 impl Default for Times {
@@ -233,6 +237,8 @@ impl Default for Times {
             silence_s: 45,
             request_s: 10,
             body_s: 60,
+            answer_s: 30,
+            stream_s: 3600,
         }
     }
 }
@@ -257,6 +263,16 @@ impl Times {
     pub fn body(&self) -> Duration {
         Duration::from_secs(self.body_s.max(1))
     }
+
+    /// How long a client may keep the master from writing the next piece of an answer; never nothing.
+    pub fn answer(&self) -> Duration {
+        Duration::from_secs(self.answer_s.max(1))
+    }
+
+    /// How long a stream without a token stays open; never nothing.
+    pub fn stream(&self) -> Duration {
+        Duration::from_secs(self.stream_s.max(1))
+    }
 }
 
 /// How much clients may have at once.
@@ -267,15 +283,35 @@ pub struct Clients {
     pub connections: usize,
     /// Connections from one address; not counted for this machine's own and for `trusted_proxies`.
     pub connections_each: usize,
-    /// Addresses of reverse proxies, which speak for many.
+    /// Addresses of reverse proxies, which speak for many, and are believed when they say for whom.
     pub trusted_proxies: Vec<IpNet>,
-    /// Fetches by git of clients that show no token, slaves' among them.
+    /// Fetches by git of clients that show no token.
     pub git_anonymous: usize,
+    /// Those of one address.
+    pub git_anonymous_each: usize,
+    /// Event streams, and logs that are followed, of clients that show no token.
+    pub streams_anonymous: usize,
+    /// Those of one address.
+    pub streams_anonymous_each: usize,
+    /// Requests that bring something, forms above all, of clients that show no token.
+    pub forms_anonymous: usize,
+    /// Those of one address.
+    pub forms_anonymous_each: usize,
 }
 
 impl Default for Clients {
     fn default() -> Self {
-        Self { connections: 4096, connections_each: 256, trusted_proxies: Vec::new(), git_anonymous: 32 }
+        Self {
+            connections: 4096,
+            connections_each: 256,
+            trusted_proxies: Vec::new(),
+            git_anonymous: 32,
+            git_anonymous_each: 8,
+            streams_anonymous: 1024,
+            streams_anonymous_each: 32,
+            forms_anonymous: 64,
+            forms_anonymous_each: 8,
+        }
     }
 }
 
@@ -352,7 +388,7 @@ mod tests {
           |
         2 | pole_s = 5
           | ^^^^^^
-        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`, `silence_s`, `request_s`, `body_s`
+        unknown field `pole_s`, expected one of `poll_s`, `poll_quiet_s`, `lease_s`, `reluctant_after_s`, `silence_s`, `request_s`, `body_s`, `answer_s`, `stream_s`
         ");
         insta::assert_snapshot!(error("[[lock]]\nname = \"vm\"\nshares = 0\n"), @"master.toml: lock `vm` has no shares: give it at least 1");
     }

@@ -90,6 +90,11 @@ fn counts(config: &Config) -> Result<(), String> {
         ("[clients] connections", count(clients.connections), "connections"),
         ("[clients] connections_each", count(clients.connections_each), "connections"),
         ("[clients] git_anonymous", count(clients.git_anonymous), "fetches"),
+        ("[clients] git_anonymous_each", count(clients.git_anonymous_each), "fetches"),
+        ("[clients] streams_anonymous", count(clients.streams_anonymous), "streams"),
+        ("[clients] streams_anonymous_each", count(clients.streams_anonymous_each), "streams"),
+        ("[clients] forms_anonymous", count(clients.forms_anonymous), "requests"),
+        ("[clients] forms_anonymous_each", count(clients.forms_anonymous_each), "requests"),
     ];
     match all.iter().find(|(_, n, _)| *n == 0) {
         Some((key, _, what)) => Err(format!("{key} = 0 would let nothing through: write how many {what}, 1 or more")),

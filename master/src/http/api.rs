@@ -54,10 +54,14 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json::<&Problem>(&self.0)).into_response();
+        let after = self.0.retry_after_s;
         // A page's router makes a page of it.
         response.extensions_mut().insert(*self.0);
         let kind = axum::http::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
+        if let Some(seconds) = after {
+            response.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }

@@ -1,7 +1,6 @@
 //! git over HTTP, read only: mainline, revisions and candidates, for slaves and for anybody's plain git.
 
 use super::api::{Asked, Part, wrong_method};
-use super::who;
 use crate::actions::{Done, Refused};
 use crate::state::{Guarded, Shared};
 use axum::Router;
@@ -10,12 +9,9 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::StreamExt as _;
 use protocol::ProjectName;
 use serde::Deserialize;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 use tracker::Explain as _;
 use tracker::mirror::Mirror;
 use tracker::serve::{ADVERTISEMENT, GitStream, Packing, RESULT, ServeError};
@@ -49,29 +45,8 @@ fn protocol(headers: &HeaderMap) -> Option<&str> {
     headers.get("git-protocol").and_then(|v| v.to_str().ok())
 }
 
-/// A place among the fetches at once; none is needed for whoever shows a token.
-async fn place(shared: &Shared, headers: &HeaderMap) -> Result<Option<OwnedSemaphorePermit>, Response> {
-    if matches!(who::bearer(shared, headers).await, Ok(Some(_))) {
-        return Ok(None);
-    }
-    let place = shared.doors.fetches.clone().acquire_owned();
-    match timeout(shared.config.times.request(), place).await {
-        Ok(Ok(place)) => Ok(Some(place)),
-        _ => {
-            let refused = Refused::new(
-                503,
-                "too-many-fetches",
-                "as many git fetches run here as may at once",
-                "try again in a moment; an admin allows more with git_anonymous under [clients]",
-            );
-            Err(([(header::RETRY_AFTER, "10")], refused).into_response())
-        }
-    }
-}
-
-/// What git says; the place is free again when that has ended, or its reader has gone.
-fn answer(kind: &'static str, stream: GitStream, place: Option<OwnedSemaphorePermit>) -> Response {
-    let stream = stream.inspect(move |_| _ = &place);
+/// What git says, until that has ended or its reader has gone.
+fn answer(kind: &'static str, stream: GitStream) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], Body::from_stream(stream)).into_response()
 }
 
@@ -89,12 +64,8 @@ async fn refs(
 ) -> Done<Response> {
     let project = project(&shared, &repository)?;
     Mirror::check_service(&query.service).map_err(|e| refused(&e))?;
-    let place = match place(&shared, &headers).await {
-        Ok(place) => place,
-        Err(full) => return Ok(full),
-    };
     let stream = project.mirror.advertise(protocol(&headers)).map_err(|e| refused(&e))?;
-    Ok(answer(ADVERTISEMENT, stream, place))
+    Ok(answer(ADVERTISEMENT, stream))
 }
 
 async fn upload_pack(
@@ -109,13 +80,9 @@ async fn upload_pack(
         Some(b"gzip" | b"x-gzip") => Packing::Gzip,
         Some(_) => return Err(Refused::new(415, "encoding", "only gzip is understood", "")),
     };
-    let place = match place(&shared, &headers).await {
-        Ok(place) => place,
-        Err(full) => return Ok(full),
-    };
     let stream =
         project.mirror.upload_pack(protocol(&headers), packing, body.into_data_stream()).map_err(|e| refused(&e))?;
-    Ok(answer(RESULT, stream, place))
+    Ok(answer(RESULT, stream))
 }
 
 async fn receive_pack() -> Refused {

@@ -1,20 +1,24 @@
 //! The one listener: pages, API, event streams, slaves' connections and git, read only.
 
 mod api;
+mod caller;
+mod connections;
+mod doors;
 mod events;
 mod git;
 mod health;
 mod hosts;
 mod logs;
 mod pages;
+mod patient;
 mod serve;
 mod who;
 
+pub(crate) use doors::Doors;
 pub(crate) use serve::serve;
 
 use crate::actions::Refused;
 use crate::auth::{Action, Actor, can};
-use crate::config::Config;
 use crate::slaves;
 use crate::state::Shared;
 use axum::Router;
@@ -27,32 +31,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use protocol::wire::{MAX_CHUNK, MAX_TEXT};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
-
-/// What stands before all handlers, and what it knows.
-#[derive(Debug)]
-pub(crate) struct Doors {
-    health: health::Health,
-    hosts: hosts::Hosts,
-    /// Fetches by git of clients that showed no token.
-    fetches: Arc<Semaphore>,
-}
-
-impl Doors {
-    /// As the settings have it; `url` is where others reach this master.
-    pub(crate) fn new(config: &Config, url: &str) -> Self {
-        Self {
-            health: health::Health::default(),
-            hosts: hosts::Hosts::new(config, url),
-            fetches: Arc::new(Semaphore::new(config.clients.git_anonymous)),
-        }
-    }
-}
 
 /// What pages may load: nothing but what this master serves.
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -76,6 +59,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(header(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(middleware::from_fn_with_state(shared.clone(), doors::admitted))
         .layer(middleware::from_fn_with_state(shared.clone(), hosts::known))
         .with_state(shared)
 }

@@ -1,19 +1,20 @@
 //! The listener and its connections: HTTP/1 only, each bounded in time, all bounded in number.
 
+use super::caller::Peer;
+use super::connections::Connections;
+use super::doors::Held;
+use super::patient::Patient;
 use super::router;
-use crate::config::Clients;
 use crate::state::Shared;
 use axum::extract::Request;
+use gate::places::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tower::ServiceExt as _;
@@ -25,9 +26,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Serves until the master ends.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = router(shared.clone());
-    let (patience, whole) = (shared.config.times.request(), shared.config.times.body());
-    let room = Arc::new(Semaphore::new(shared.config.clients.connections));
-    let peers = Peers::default();
+    let times = shared.config.times;
+    let (patience, whole) = (times.request(), times.body());
+    let all = Connections::new(&shared.config.clients);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -38,21 +39,28 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, mostly: it passes.
+                // Out of file descriptors, mostly: one that only waits makes room, and else it passes.
                 tracing::warn!(%error, "a connection can't be accepted");
+                all.close_one();
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let Some(place) = peers.place(peer.ip(), &shared.config.clients) else {
-            tracing::debug!(%peer, "this address has too many connections: another one is closed");
-            continue;
+        let connection = match all.enter(peer.ip()) {
+            Ok(connection) => connection,
+            Err(full) => {
+                tracing::debug!(%peer, ?full, "there is no place for another connection");
+                turn_away(&socket, full);
+                continue;
+            }
         };
-        let Ok(permit) = room.clone().try_acquire_owned() else { continue };
         let _ = socket.set_nodelay(true);
         let (router, shared, shutdown) = (router.clone(), shared.clone(), shared.shutdown.clone());
         connections.spawn(async move {
-            let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let of_requests = connection.clone();
+            let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+                let busy = of_requests.busy();
+                request.extensions_mut().insert(Peer(peer.ip()));
                 let bounded = |body| Bounded { body, end: Box::pin(tokio::time::sleep(whole)) };
                 let request: Request =
                     request.map(|body| axum::body::Body::new(bounded(Box::pin(TimeoutBody::new(patience, body)))));
@@ -60,67 +68,46 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 async move {
                     let answer = router.oneshot(request).await;
                     shared.points().at("http.answer").await;
-                    answer
+                    answer.map(|answer| answer.map(|body| Held::new(body, busy)))
                 }
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(patience);
-            let connection = builder.serve_connection(TokioIo::new(socket), service).with_upgrades();
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => {}
-                () = shutdown.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = tokio::time::timeout(GRACE, connection).await;
-                }
+            let socket = TokioIo::new(Patient::new(socket, times.answer()));
+            let served = builder.serve_connection(socket, service).with_upgrades();
+            let mut served = std::pin::pin!(served);
+            let ends = tokio::select! {
+                _ = served.as_mut() => false,
+                () = shutdown.cancelled() => true,
+                // A request that came just now is answered all the same.
+                () = connection.closed() => connection.is_busy(),
+            };
+            if ends {
+                served.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(GRACE, served).await;
             }
-            drop((permit, place));
+            drop(connection);
         });
     }
     while connections.join_next().await.is_some() {}
 }
 
-/// How many connections each address has. A network of IPv6 that one subscriber gets, a /64, counts as one address.
-#[derive(Clone, Debug, Default)]
-struct Peers(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// A connection's place among those of its address; it is free again when this goes.
-#[derive(Debug)]
-struct Place(Option<(Peers, IpAddr)>);
-
-impl Peers {
-    /// A place for one more connection; none when the address has as many as it may. This machine's own and trusted
-    /// proxies', who speak for many, are not counted.
-    fn place(&self, peer: IpAddr, clients: &Clients) -> Option<Place> {
-        let peer = peer.to_canonical();
-        if peer.is_loopback() || clients.trusted_proxies.iter().any(|net| net.contains(&peer)) {
-            return Some(Place(None));
-        }
-        let counted = match peer {
-            IpAddr::V4(_) => peer,
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = all.entry(counted).or_default();
-        if *count >= clients.connections_each {
-            return None;
-        }
-        *count += 1;
-        Some(Place(Some((self.clone(), counted))))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some((peers, counted)) = self.0.take() else { return };
-        let mut all = peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&counted) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&counted);
-            }
-        }
-    }
+/// Says that there is no place, as far as that can be said to one who is not listened to.
+fn turn_away(socket: &TcpStream, full: Full) {
+    let (status, title, of_whom) = match full {
+        Full::All => (503, "Service Unavailable", "all together"),
+        Full::Share(_) => (429, "Too Many Requests", "of your address"),
+    };
+    let problem = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\"code\":\"too-many-connections\",\
+         \"detail\":\"as many connections, {of_whom}, are open as may be at once\",\"retry_after_s\":10}}\n"
+    );
+    let answer = format!(
+        "HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nretry-after: 10\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{problem}",
+        problem.len()
+    );
+    let _ = socket.try_write(answer.as_bytes());
 }
 
 /// A request's body that must have come whole by a time, however steadily it drips.
@@ -152,50 +139,5 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn place(peers: &Peers, peer: &str) -> Option<Place> {
-        let clients = Clients {
-            connections_each: 2,
-            trusted_proxies: vec!["192.0.2.128/25".parse().unwrap()],
-            ..Clients::default()
-        };
-        peers.place(peer.parse().unwrap(), &clients)
-    }
-
-    #[test]
-    fn an_address_has_so_many_connections_at_once() {
-        let peers = Peers::default();
-        let first = place(&peers, "192.0.2.1").unwrap();
-        let mapped = place(&peers, "::ffff:192.0.2.1").unwrap();
-        assert!(place(&peers, "192.0.2.1").is_none());
-        let other = place(&peers, "192.0.2.2").unwrap();
-        drop(first);
-        let again = place(&peers, "192.0.2.1").unwrap();
-        drop((mapped, other, again));
-        assert!(peers.0.lock().unwrap().is_empty(), "nothing is kept of those who went");
-    }
-
-    #[test]
-    fn a_network_of_ipv6_counts_as_one() {
-        let peers = Peers::default();
-        let _held = (place(&peers, "2001:db8::1").unwrap(), place(&peers, "2001:db8::2").unwrap());
-        assert!(place(&peers, "2001:db8::3").is_none());
-        assert!(place(&peers, "2001:db8:0:1::3").is_some());
-    }
-
-    #[test]
-    fn this_machine_and_trusted_proxies_are_not_counted() {
-        let peers = Peers::default();
-        for peer in ["127.0.0.1", "::1", "192.0.2.200"] {
-            let held: Vec<_> = (0..5).map(|_| place(&peers, peer).unwrap()).collect();
-            drop(held);
-        }
     }
 }

@@ -80,11 +80,18 @@ impl FromRequestParts<Arc<Shared>> for Who {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
+        Self::of(shared, &parts.headers).await
+    }
+}
+
+impl Who {
+    /// Whoever sent these headers.
+    pub(super) async fn of(shared: &Shared, headers: &HeaderMap) -> Result<Self, Refused> {
         // A bearer's token stands alone: cookies of the same request count for nothing.
-        if let Some(token) = bearer(shared, &parts.headers).await? {
+        if let Some(token) = bearer(shared, headers).await? {
             return Ok(Self { actor: token.into(), session: None });
         }
-        if let Some(secret) = cookie(&parts.headers) {
+        if let Some(secret) = cookie(headers) {
             let now = now().0;
             let (oldest, idle) = (UnixMs(now - WHOLE_MS), UnixMs(now - IDLE_MS));
             if let Some(token) = shared.store.session(&auth::hash(&secret), oldest, idle).await? {

@@ -3,6 +3,7 @@
 
 mod authority;
 mod builds;
+mod crowds;
 mod http;
 mod http_raw;
 mod landing;

@@ -124,7 +124,13 @@ pub(super) async fn error_page(shared: &Arc<Shared>, parts: &mut Parts, problem:
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match shared.pages.error(&context, &problem, &asked, &request) {
-        Ok(html) => (status, Html(html)).into_response(),
+        Ok(html) => {
+            let mut answer = (status, Html(html)).into_response();
+            if let Some(seconds) = problem.retry_after_s {
+                answer.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds.into());
+            }
+            answer
+        }
         Err(error) => {
             tracing::error!(%error, "an error's page can't be made");
             (status, format!("{}: {}\n", problem.title, problem.detail)).into_response()

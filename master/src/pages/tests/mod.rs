@@ -134,6 +134,7 @@ fn forms_and_refusals() {
         detail: "the URL holds a password".to_owned(),
         code: "url-password".to_owned(),
         hint: Some("try `https://git.ines.example/heron.git`".to_owned()),
+        retry_after_s: None,
     };
     let filled = Filled { url: "https://ines:x@git.ines.example/heron.git".to_owned(), ..Filled::default() };
     shown("publish-refused", &pages().publish(&context(), true, &filled, Some(&problem)).unwrap());

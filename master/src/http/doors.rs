@@ -1,0 +1,428 @@
+//! What stands before all handlers: how many requests of each sort there may be at once, and whose.
+//!
+//! Whoever shows no token has a share of the places only, by its address; and all of those together leave the last
+//! connections to whoever shows one, to slaves, and to health checks. So no crowd of strangers closes the door.
+
+use super::caller::{Caller, Peer};
+use super::who::Who;
+use super::{health, hosts, pages};
+use crate::actions::Refused;
+use crate::config::{Clients, Config};
+use crate::state::Shared;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{Method, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use gate::places::{Full, Places, Rank};
+use hyper::body::{Frame, SizeHint};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, timeout_at};
+
+/// Seconds after which one who found no place may well find one.
+const AGAIN_S: u64 = 10;
+
+/// What stands before all handlers, and what it knows.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(super) health: health::Health,
+    pub(super) hosts: hosts::Hosts,
+    clients: Clients,
+    /// All that is asked, until it is answered.
+    requests: Door,
+    /// Event streams and logs that are followed, of those who show no token.
+    streams: Door,
+    /// Fetches by git of those who show no token.
+    fetches: Door,
+    /// What they send: forms, and what the API takes.
+    forms: Door,
+}
+
+/// Whom places are counted for.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Key {
+    Address(IpAddr),
+    Token(i64),
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// Whether the master is well: always answered.
+    Health,
+    /// What stays open for as long as the reader likes.
+    Stream,
+    /// A fetch by git.
+    Fetch,
+    /// What brings something.
+    Form,
+    /// Anything else.
+    Page,
+}
+
+impl Kind {
+    fn of(method: &Method, uri: &Uri) -> Self {
+        let path = uri.path();
+        let follows = || uri.query().is_some_and(|query| query.split('&').any(|it| it.starts_with("follow")));
+        if path == "/healthz" {
+            Self::Health
+        } else if path.starts_with("/git/") {
+            Self::Fetch
+        } else if !method.is_safe() {
+            Self::Form
+        } else if path == "/api/v1/events" || path.ends_with("/log/events") || (path.ends_with("/log") && follows()) {
+            Self::Stream
+        } else {
+            Self::Page
+        }
+    }
+}
+
+impl Doors {
+    /// As the settings have it; `url` is where others reach this master.
+    pub(crate) fn new(config: &Config, url: &str) -> Self {
+        let clients = config.clients.clone();
+        Self {
+            health: health::Health::default(),
+            hosts: hosts::Hosts::new(config, url),
+            requests: Door::new(clients.connections, clients.connections / 8),
+            streams: Door::new(clients.streams_anonymous, 0),
+            fetches: Door::new(clients.git_anonymous, 0),
+            forms: Door::new(clients.forms_anonymous, 0),
+            clients,
+        }
+    }
+
+    /// The places that a request needs, or why it is not let in.
+    async fn enter(
+        &self,
+        kind: Kind,
+        caller: Caller,
+        who: Option<&Who>,
+        patience: Duration,
+    ) -> Result<Vec<Place>, Refused> {
+        let Clients { connections_each, .. } = self.clients;
+        if let Some(token) = who.and_then(|who| who.actor.token()) {
+            // One token alone can't close the door either.
+            let most = connections_each.max(self.clients.connections / 16);
+            let place = self.requests.enter(Rank::Preferred, &[(Key::Token(token.0), most)]);
+            return Ok(vec![place.map_err(|full| refused(Kind::Page, full))?]);
+        }
+        let share = |each: usize, all: usize| {
+            // One proxy may speak for many: half of the places, so that it still is not all.
+            let most = if caller.many { each.max(all.div_ceil(2)) } else { each };
+            vec![(Key::Address(caller.address), most)]
+        };
+        let each = (Key::Address(caller.address), connections_each);
+        let each: &[(Key, usize)] = if caller.many { &[] } else { &[each] };
+        let whole = self.requests.enter(Rank::Ordinary, each).map_err(|full| refused(Kind::Page, full))?;
+        let clients = &self.clients;
+        let (door, shares) = match kind {
+            Kind::Health | Kind::Page => return Ok(vec![whole]),
+            Kind::Stream => (&self.streams, share(clients.streams_anonymous_each, clients.streams_anonymous)),
+            Kind::Fetch => (&self.fetches, share(clients.git_anonymous_each, clients.git_anonymous)),
+            Kind::Form => (&self.forms, share(clients.forms_anonymous_each, clients.forms_anonymous)),
+        };
+        // Fetches and forms are soon over.
+        let until = Instant::now() + if kind == Kind::Stream { Duration::ZERO } else { patience };
+        let place = door.wait(Rank::Ordinary, &shares, until).await.map_err(|full| refused(kind, full))?;
+        Ok(vec![whole, place])
+    }
+}
+
+fn refused(kind: Kind, full: Full) -> Refused {
+    let (code, what, setting) = match kind {
+        Kind::Stream => ("too-many-streams", "event streams and followed logs", "streams_anonymous"),
+        Kind::Fetch => ("too-many-fetches", "git fetches", "git_anonymous"),
+        Kind::Form => ("too-many-forms", "requests that bring something", "forms_anonymous"),
+        Kind::Health | Kind::Page => ("too-many-requests", "requests", "connections"),
+    };
+    let refused = match full {
+        Full::Share(_) => Refused::new(
+            429,
+            code,
+            format!("as many {what} of your address are open as may be at once"),
+            format!(
+                "try again when some have ended, or show a token; an admin allows more with {setting}_each under [clients]"
+            ),
+        ),
+        Full::All => Refused::new(
+            503,
+            code,
+            format!("as many {what} are open as may be at once"),
+            format!("try again in a moment, or show a token; an admin allows more with {setting} under [clients]"),
+        ),
+    };
+    refused.retry_after(AGAIN_S)
+}
+
+/// Before every request: it gets its places, or the answer that there are none; and everything behind knows the caller.
+pub(super) async fn admitted(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let kind = Kind::of(request.method(), request.uri());
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+    let caller = Caller::of(peer, request.headers(), request.uri(), &shared.config.clients);
+    request.extensions_mut().insert(caller);
+    if kind == Kind::Health {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let shows = |name| parts.headers.contains_key(name);
+    let who = if shows(header::AUTHORIZATION) || shows(header::COOKIE) {
+        // One who shows what is no good is nobody here; it is told so where it matters.
+        Who::of(&shared, &parts.headers).await.ok()
+    } else {
+        None
+    };
+    let request = Request::from_parts(parts, body);
+    match shared.doors.enter(kind, caller, who.as_ref(), shared.config.times.request()).await {
+        Ok(places) => {
+            let ends = (kind == Kind::Stream && who.as_ref().is_none_or(|who| who.actor.token().is_none()))
+                .then(|| Box::pin(tokio::time::sleep(shared.config.times.stream())));
+            let answer = next.run(request).await;
+            answer.map(|body| Body::new(Held { body, ends, _held: places }))
+        }
+        Err(refused) if request.uri().path().starts_with("/api/") || kind == Kind::Fetch => refused.into_response(),
+        Err(refused) => {
+            let (mut parts, _) = request.into_parts();
+            pages::refused(&shared, &mut parts, refused).await
+        }
+    }
+}
+
+/// Places of one sort. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Door(Arc<Inside>);
+
+#[derive(Debug)]
+struct Inside {
+    places: Mutex<Places<Key>>,
+    freed: Notify,
+}
+
+/// A place that is held; free again when this goes.
+#[derive(Debug)]
+pub(super) struct Place {
+    door: Door,
+    keys: Vec<Key>,
+}
+
+impl Door {
+    pub(super) fn new(all: usize, kept: usize) -> Self {
+        Self(Arc::new(Inside { places: Mutex::new(Places::new(all, kept)), freed: Notify::new() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places<Key>> {
+        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, shares: &[(Key, usize)]) -> Place {
+        Place { door: self.clone(), keys: shares.iter().map(|(key, _)| key.clone()).collect() }
+    }
+
+    /// A place, if there is one now.
+    pub(super) fn enter(&self, rank: Rank, shares: &[(Key, usize)]) -> Result<Place, Full> {
+        self.lock().take(rank, shares)?;
+        Ok(self.place(shares))
+    }
+
+    /// A place as soon as there is one; why there was none until then.
+    async fn wait(&self, rank: Rank, shares: &[(Key, usize)], until: Instant) -> Result<Place, Full> {
+        loop {
+            // Asked for before the look, so that no place becomes free unnoticed in between.
+            let mut freed = std::pin::pin!(self.0.freed.notified());
+            freed.as_mut().enable();
+            match self.enter(rank, shares) {
+                Err(full) if timeout_at(until, freed).await.is_err() => return Err(full),
+                Err(_) => {}
+                Ok(place) => return Ok(place),
+            }
+        }
+    }
+
+    /// How many are inside, and of how many shares.
+    #[cfg(test)]
+    pub(super) fn inside(&self) -> (usize, usize) {
+        let places = self.lock();
+        (places.held(), places.shares())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.door.lock().give_back(&self.keys);
+        self.door.0.freed.notify_waiters();
+    }
+}
+
+/// An answer's body, which holds what it needs until it has been sent.
+pub(super) struct Held<T> {
+    body: Body,
+    /// When it is cut, however well it goes: its reader can ask again.
+    ends: Option<Pin<Box<Sleep>>>,
+    _held: T,
+}
+
+impl<T> Held<T> {
+    pub(super) fn new(body: Body, held: T) -> Self {
+        Self { body, ends: None, _held: held }
+    }
+}
+
+impl<T: Unpin> HttpBody for Held<T> {
+    type Data = axum::body::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(Some(Err(axum::Error::new("the stream was open for as long as one may be"))));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::auth::Actor;
+    use crate::store::TokenKind;
+    use protocol::TokenId;
+    use std::path::Path;
+
+    fn doors(clients: &str) -> Doors {
+        let config = Config::parse(&format!("[clients]\n{clients}"), Path::new("master.toml")).unwrap();
+        Doors::new(&config, "http://bb.example.org")
+    }
+
+    fn caller(address: &str, many: bool) -> Caller {
+        Caller { address: address.parse().unwrap(), many, passed_on: false }
+    }
+
+    fn mia() -> Who {
+        let actor =
+            Actor::Bearer { token: TokenId(1), kind: TokenKind::Maintainer, name: "mia".to_owned(), trusted: true };
+        Who { actor, session: None }
+    }
+
+    /// Who finds no place is told so at once.
+    const PATIENCE: Duration = Duration::ZERO;
+
+    async fn enter(doors: &Doors, kind: Kind, caller: Caller) -> Result<Vec<Place>, (u16, String)> {
+        doors.enter(kind, caller, None, PATIENCE).await.map_err(|refused| (refused.0.status, refused.0.code))
+    }
+
+    /// As many as get in, and the answer to the first who does not.
+    async fn crowd(doors: &Doors, kind: Kind, who: impl Fn(usize) -> Caller) -> (Vec<Vec<Place>>, (u16, String)) {
+        let mut inside = Vec::new();
+        loop {
+            match enter(doors, kind, who(inside.len())).await {
+                Ok(places) => inside.push(places),
+                Err(refused) => return (inside, refused),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_share_of_each_sort() {
+        let doors = doors(
+            "streams_anonymous = 6\nstreams_anonymous_each = 2\ngit_anonymous = 6\ngit_anonymous_each = 3\n\
+             forms_anonymous = 6\nforms_anonymous_each = 4",
+        );
+        let all = [
+            (Kind::Stream, 2, "too-many-streams"),
+            (Kind::Fetch, 3, "too-many-fetches"),
+            (Kind::Form, 4, "too-many-forms"),
+        ];
+        for (kind, most, code) in all {
+            let (inside, refused) = crowd(&doors, kind, |_| caller("192.0.2.1", false)).await;
+            assert_eq!((inside.len(), refused), (most, (429, code.to_owned())), "{kind:?}");
+            let other = enter(&doors, kind, caller("192.0.2.2", false)).await;
+            assert!(other.is_ok(), "another address is let in");
+            drop(other);
+            // One that may speak for many has half of them.
+            let (many, _) = crowd(&doors, kind, |_| caller("127.0.0.1", true)).await;
+            assert_eq!(many.len(), (6 - most).min(most.max(3)), "{kind:?}");
+        }
+        assert_eq!(doors.streams.inside(), (0, 0), "nothing is kept of those who went");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_strangers_leaves_the_door_open_to_whoever_shows_a_token() {
+        let doors =
+            doors("connections = 16\nconnections_each = 16\nstreams_anonymous = 100\nstreams_anonymous_each = 100");
+        for behind in [true, false] {
+            for kind in [Kind::Page, Kind::Stream] {
+                let from = |n: usize| caller(&format!("192.0.2.{n}"), behind);
+                let (strangers, refused) = crowd(&doors, kind, from).await;
+                assert_eq!((strangers.len(), refused), (14, (503, "too-many-requests".to_owned())), "{kind:?}");
+                let known = doors.enter(kind, from(200), Some(&mia()), PATIENCE).await;
+                assert!(known.is_ok(), "{kind:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_token_can_not_take_all() {
+        let doors = doors("connections = 64\nconnections_each = 8");
+        let who = mia();
+        let mut held = Vec::new();
+        let refused = loop {
+            match doors.enter(Kind::Stream, caller("192.0.2.1", false), Some(&who), PATIENCE).await {
+                Ok(places) => held.push(places),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!((held.len(), refused.0.status), (8, 429));
+        assert_eq!(refused.0.retry_after_s, Some(AGAIN_S));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_waits_for_a_place_for_a_while() {
+        let doors = Arc::new(doors("git_anonymous = 1\ngit_anonymous_each = 1"));
+        let first = enter(&doors, Kind::Fetch, caller("192.0.2.1", false)).await.unwrap();
+        let refused = enter(&doors, Kind::Fetch, caller("192.0.2.2", false)).await.unwrap_err();
+        assert_eq!(refused.0, 503);
+        let waits = tokio::spawn({
+            let doors = doors.clone();
+            async move { doors.enter(Kind::Fetch, caller("192.0.2.2", false), None, Duration::MAX / 4).await.is_ok() }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(waits.await.unwrap());
+    }
+
+    #[test]
+    fn what_is_asked_is_known_by_method_and_path() {
+        let kind = |method: Method, uri: &'static str| Kind::of(&method, &Uri::from_static(uri));
+        assert_eq!(kind(Method::GET, "/healthz"), Kind::Health);
+        for stream in
+            ["/api/v1/events", "/api/v1/builds/1/steps/2/log/events?from=0", "/api/v1/builds/1/log?headers=1&follow=1"]
+        {
+            assert_eq!(kind(Method::GET, stream), Kind::Stream, "{stream}");
+        }
+        assert_eq!(kind(Method::POST, "/git/heron.git/git-upload-pack"), Kind::Fetch);
+        assert_eq!(kind(Method::GET, "/git/heron.git/info/refs"), Kind::Fetch);
+        for form in ["/login", "/api/v1/projects/heron/branches", "/healthzz"] {
+            assert_eq!(kind(Method::POST, form), Kind::Form, "{form}");
+        }
+        for page in ["/", "/static/x/bb.css", "/api/v1/builds/1/log", "/p/events"] {
+            assert_eq!(kind(Method::GET, page), Kind::Page, "{page}");
+        }
+    }
+}
