@@ -84,10 +84,15 @@ impl Client {
     /// # Panics
     /// When no answer comes.
     pub fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.request(method, path, body.to_string())
-            .and_then(|request| self.agent.run(request))
-            .and_then(read)
-            .unwrap_or_else(|error| panic!("{method} {}{path}: {error}", self.base))
+        self.try_send(method, path, body).unwrap_or_else(|error| panic!("{method} {}{path}: {error}", self.base))
+    }
+
+    /// Any method, with a body of JSON.
+    ///
+    /// # Errors
+    /// When no answer comes: nobody knows then whether it was done.
+    pub fn try_send(&self, method: &str, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        self.request(method, path, body.to_string()).and_then(|request| self.agent.run(request)).and_then(read)
     }
 
     /// The lines of an answer that may never end, such as an event stream, for at most `patience` in all.

@@ -26,12 +26,14 @@ enum Part {
     Unit,
     /// Whole stories with the built program
     E2e,
+    /// Short crash histories on both databases
+    Crash,
 }
 
 /// Runs the parts that `args` asks for; fails if any phase did.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let wanted = |part| args.only.is_none_or(|only| only == part);
-    if wanted(Part::Unit) || wanted(Part::E2e) {
+    if wanted(Part::Unit) || wanted(Part::E2e) || wanted(Part::Crash) {
         println!("== requirements");
         if let Err(missing) = requirements::meet() {
             eprintln!("{missing}");
@@ -53,6 +55,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         if wanted(Part::E2e) {
             outcomes.push(phase("e2e", serving(&postgres, runner.command(Tests::Stories))));
         }
+    }
+    if wanted(Part::Crash) {
+        outcomes.push(phase("crash", cargo(&["xtask", "bench", "crash", "--dev"])));
     }
     conclude(&outcomes)
 }

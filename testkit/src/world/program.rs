@@ -133,6 +133,26 @@ impl Program {
         rustix::process::kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
+    /// Stops it where it is, as a machine that sleeps, or lets it go on.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn freeze(&self, frozen: bool) {
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// Kills those of its children that run this program, by its name; gives how many.
+    #[must_use]
+    pub fn kill_children(&self, program: &str) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
+        let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let pids = children.flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let named =
+            |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == program);
+        let kill = |pid: String| rustix::process::kill_process(Pid::from_raw(pid.parse().ok()?)?, Signal::KILL).ok();
+        pids.filter(named).filter_map(kill).count()
+    }
+
     /// Lets none of its files grow beyond so many bytes from now on, as on a full disk; None lifts it again. It must have
     /// been started under [`limit_files`](super::World::limit_files): the signal that comes first would end it else.
     ///

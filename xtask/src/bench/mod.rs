@@ -5,6 +5,7 @@
 
 mod build;
 mod changelog;
+mod crash;
 mod log;
 mod machine;
 mod throughput;
@@ -23,6 +24,12 @@ pub(crate) struct Args {
     /// Measure the program as `cargo build` makes it, not as `cargo build --release` does
     #[arg(long)]
     dev: bool,
+    /// For `crash`: so many histories on each database
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    histories: u64,
+    /// For `crash`: the first seed; a history is the same for the same seed, but for the machine's own speed
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
     /// Write the numbers into this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -39,11 +46,13 @@ enum Name {
     Log,
     /// Merging ChangeLogs and folding fragments, beside git-merge-changelog and towncrier
     Changelog,
+    /// Kills, pauses, full disks and lost networks at random moments, and what must hold afterwards (slow)
+    Crash,
 }
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Build)
+        matches!(self, Name::Build | Name::Crash)
     }
 
     fn word(self) -> String {
@@ -90,6 +99,7 @@ fn measure(name: Name, args: &Args) -> Numbers {
         Name::Throughput => throughput::measure(&bb(args.dev)?),
         Name::Log => log::measure(&bb(args.dev)?),
         Name::Changelog => changelog::measure(&bb(args.dev)?),
+        Name::Crash => crash::measure(&bb(args.dev)?, args.seed..args.seed + args.histories),
     }
 }
 

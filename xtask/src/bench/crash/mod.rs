@@ -1,0 +1,110 @@
+//! Crash histories: a real master, two slaves and their authors, beset at random moments; then everything is healed, and
+//! what bb promises is checked from outside.
+//!
+//! A history is made of a seed: what people do and which faults come, in which order. When exactly they hit depends on
+//! the machine too, so a seed that found something is a strong hint and no proof. It never looks into the store: only at
+//! the API, the official repository, and what lies on the disks of master and slaves.
+#![allow(clippy::expect_used, reason = "as in any test: a history that can't be played has failed")]
+
+mod check;
+mod faults;
+mod history;
+mod people;
+
+use super::Numbers;
+use history::{Database, History};
+use serde_json::json;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+/// Histories played at once: as many as use a small machine well, and slow one another down now and then.
+const AT_ONCE: usize = 2;
+
+/// Plays the histories of these seeds on each database.
+pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Numbers {
+    let began = Instant::now();
+    let cluster = testkit::postgres::Cluster::start().map_err(|error| error.to_string())?;
+    let wanted: Vec<(u64, Database)> =
+        seeds.flat_map(|seed| [(seed, Database::Sqlite), (seed, Database::Postgres)]).collect();
+    let (todo, done) = (Mutex::new(wanted.into_iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((seed, database)) = next(&todo) {
+                    let found = play(bb, seed, database, &cluster.url());
+                    print!("{}", found.report());
+                    if let Ok(mut done) = done.lock() {
+                        done.push(found);
+                    }
+                }
+            });
+        }
+    });
+    let done = done.into_inner().map_err(|_| "a history's thread failed".to_owned())?;
+    let failed = done.iter().filter(|found| !found.violations.is_empty()).count();
+    let sum = |of: fn(&Found) -> usize| done.iter().map(of).sum::<usize>();
+    // In the form that `cargo xtask test` counts.
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {word}. {} passed; {failed} failed", done.len() - failed);
+    let numbers = json!({
+        "histories": done.len(),
+        "violated": failed,
+        "faults": sum(|found| found.faults),
+        "acknowledged": sum(|found| found.acknowledged),
+        "landed": sum(|found| found.landed),
+        "took_s": super::in_seconds(began.elapsed()),
+    });
+    if failed == 0 {
+        Ok(numbers)
+    } else {
+        Err(format!("{failed} of {} histories break a promise: {numbers}", done.len()))
+    }
+}
+
+fn next<T>(todo: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+    todo.lock().ok()?.next()
+}
+
+/// What came of one history.
+struct Found {
+    seed: u64,
+    database: Database,
+    /// What does not hold, in words.
+    violations: Vec<String>,
+    /// What happened, a line each.
+    story: Vec<String>,
+    faults: usize,
+    acknowledged: usize,
+    landed: usize,
+}
+
+impl Found {
+    fn report(&self) -> String {
+        let Self { seed, database, faults, acknowledged, landed, .. } = self;
+        let word = if self.violations.is_empty() { "ok" } else { "BROKEN" };
+        let mut text = format!(
+            "history {seed} on {database:?}: {word}; {faults} faults, {acknowledged} acknowledged, {landed} landed\n"
+        );
+        if !self.violations.is_empty() {
+            let lines = self.story.iter().map(|line| format!("   {line}\n"));
+            text.extend(lines.chain(self.violations.iter().map(|line| format!("   !! {line}\n"))));
+        }
+        text
+    }
+}
+
+fn play(bb: &Path, seed: u64, database: Database, admin: &str) -> Found {
+    // A story's own helpers panic when what must come does not.
+    let mut story = Vec::new();
+    let played = catch_unwind(AssertUnwindSafe(|| History::play(bb, seed, database, admin, &mut story)));
+    played.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let violations = vec![words.unwrap_or_else(|| "it panicked".to_owned())];
+        Found { seed, database, violations, story, faults: 0, acknowledged: 0, landed: 0 }
+    })
+}
