@@ -9,7 +9,7 @@
 //!
 //! ```no_run
 //! # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
-//! let git = tracker::git::Git::find(None)?;
+//! let git = tracker::git::Git::find_to_fetch(None)?;
 //! let source = std::sync::Arc::new(slave::GitSource::new(git, "/srv/bb-slave".as_ref()));
 //! let launcher = slave::Launcher::this_program(["slave-launch"]); // there, `slave::launch::main` is called
 //! let slave = slave::Slave::load("/srv/bb-slave".as_ref(), launcher, source)?;

@@ -75,7 +75,7 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
         What::Run { basedir } => {
             process::log("info");
             let config = slave::Config::load(&basedir)?;
-            let git = tracker::git::Git::find(config.git.as_deref()).map_err(CliError::explained)?;
+            let git = tracker::git::Git::find_to_fetch(config.git.as_deref()).map_err(CliError::explained)?;
             let slave = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
             slave.run(process::shutdown_on_signal()).await?;
         }

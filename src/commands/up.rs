@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Allow this private network to be reached, such as 127.0.0.0/8; may be given again
     #[arg(long, value_name = "NETWORK")]
     allow_private: Vec<String>,
-    /// Allow repositories below this folder to be published by path, beside this one's own folder and its siblings
+    /// Allow repositories below this folder to be published by path, beside this one and those that stand next to it
     #[arg(long, value_name = "DIR")]
     allow_local: Vec<PathBuf>,
 }
@@ -65,7 +65,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         folder.canonicalize().map_err(|e| CliError::new(format!("--allow-local {}: {e}", folder.display())))?;
     }
     if let Some(path) = url.local_path() {
-        allow_local.extend(path.parent().map(Path::to_owned));
+        // Repositories beside it, and nothing else that is there.
+        allow_local.extend(path.parent().map(|parent| parent.join("*")));
         allow_local.push(path);
     }
     let settings = Settings {

@@ -148,6 +148,7 @@ impl WorkMirror {
     /// # Errors
     /// When the folder can't be made.
     pub async fn open_or_create(git: Git, path: &Path) -> Result<Self, CheckoutError> {
+        crate::git::ignore_user_settings();
         let path = path.to_owned();
         blocking(move || {
             let io = |source| CheckoutError::Io { what: format!("making the mirror {}", path.display()), source };
@@ -224,10 +225,7 @@ impl WorkMirror {
         let run = run.config("transfer.fsckObjects=false").config("http.lowSpeedTime=120");
         // In the environment, which other users can't see, and not among the arguments, which they can.
         let run = match &self.token {
-            Some(Shown(token)) => run
-                .env("GIT_CONFIG_COUNT", "1")
-                .env("GIT_CONFIG_KEY_0", "http.extraHeader")
-                .env("GIT_CONFIG_VALUE_0", format!("Authorization: Bearer {token}")),
+            Some(Shown(token)) => run.secret_config("http.extraHeader", &format!("Authorization: Bearer {token}")),
             None => run,
         };
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]);

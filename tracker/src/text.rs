@@ -1,53 +1,147 @@
 //! How bytes from git and from strangers are shown: the one way, so that none forgets it.
 //!
-//! What is not UTF-8 becomes U+FFFD; control, bidirectional, zero-width and other characters that can't be seen become
+//! What is not UTF-8 becomes U+FFFD; what can't be seen, looks like a blank, or is taken for another letter becomes
 //! `<U+202E>`. Escaping for HTML is the pages' own.
+//!
+//! Everything has a length before it is made, in what is shown and not in what was given: an escape has eight times the bytes
+//! of what it stands for. Whatever is made of many parts gets a [`Budget`] and hands it down.
 
-/// The text of `bytes`, one line: hidden characters made visible, tabs kept.
+mod look_alikes;
+
+use look_alikes::marked;
+
+/// Most characters of a name, path or other text of one line.
+const MAX_LINE: usize = 4096;
+/// Most characters of a text of several lines.
+const MAX_LINES: usize = 64 << 10;
+
+/// The text of `bytes`, one line: hidden characters made visible, tabs kept; cut at 4096 characters.
 pub fn shown(bytes: &[u8]) -> String {
-    visible(&String::from_utf8_lossy(bytes), false)
+    visible(bytes, false, MAX_LINE)
 }
 
-/// The text of `bytes` that may have several lines: as [`shown`], but line feeds are kept and a CR before one is not said.
+/// The text of `bytes` that may have several lines: as [`shown`], but line feeds are kept and a CR before one is not
+/// said; cut at 64 Ki characters.
 pub fn shown_lines(bytes: &[u8]) -> String {
-    visible(&String::from_utf8_lossy(bytes).replace("\r\n", "\n"), true)
+    visible(bytes, true, MAX_LINES)
 }
 
-/// As [`shown`], cut to at most `max` characters, with `…` where something was left out.
+/// As [`shown`], cut to at most `max` characters of what is shown, with `…` where something was left out.
 pub fn shortened(text: &str, max: usize) -> String {
-    let mut front: String = text.chars().take(max).collect();
-    if front.len() < text.len() {
-        front.push('…');
-    }
-    visible(&front, false)
+    visible(text.as_bytes(), false, max)
 }
 
 /// The last `max` bytes of what a program said, as text of several lines.
 pub(crate) fn tail(bytes: &[u8], max: usize) -> String {
     let from = bytes.len().saturating_sub(max);
-    let text = shown_lines(&bytes[from..]);
-    if from == 0 { text.trim().to_owned() } else { format!("…{}", text.trim()) }
+    let text = visible(&bytes[from..], true, MAX_LINES);
+    let text = text.trim();
+    let mut start = text.len().saturating_sub(max);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    if from == 0 && start == 0 { text.to_owned() } else { format!("…{}", &text[start..]) }
 }
 
-fn visible(text: &str, lines: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == '\t' || (lines && c == '\n') || !is_hidden(c) {
+/// How many bytes a page's list, diff or message may still get. Whoever makes a part of it takes that from here.
+///
+/// ```
+/// let mut budget = tracker::text::Budget::of(200);
+/// assert_eq!(budget.line(b"a\0b", 100), "a<U+0000>b");
+/// let rest = budget.line(&[b'x'; 1000], 1000);
+/// assert!(rest.len() < 200 && rest.ends_with('…') && budget.is_spent());
+/// assert_eq!(budget.line(b"more", 100), "…");
+/// ```
+#[derive(Debug)]
+pub struct Budget {
+    left: usize,
+}
+
+/// What a part costs beside its text.
+const PART: usize = 32;
+
+impl Budget {
+    /// So many bytes.
+    pub fn of(bytes: usize) -> Self {
+        Self { left: bytes }
+    }
+
+    /// Whether nothing more can be had: what comes now is left out, and counted.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Text of one line, as [`shown`] and of at most `max` characters.
+    pub fn line(&mut self, bytes: &[u8], max: usize) -> String {
+        self.take(bytes, false, max)
+    }
+
+    /// Text of several lines, as [`shown_lines`] and of at most `max` characters.
+    pub fn lines(&mut self, bytes: &[u8], max: usize) -> String {
+        self.take(bytes, true, max)
+    }
+
+    fn take(&mut self, bytes: &[u8], lines: bool, max: usize) -> String {
+        // A character may have four bytes, so the last part may take a little more.
+        let left = self.left.saturating_sub(PART);
+        let (text, is_cut) = cut(bytes, lines, max.min(left));
+        self.left = if is_cut && left < max { 0 } else { left.saturating_sub(text.len()) };
+        text
+    }
+}
+
+fn visible(bytes: &[u8], lines: bool, max: usize) -> String {
+    cut(bytes, lines, max).0
+}
+
+/// At most `max` characters of the text, and `…` if there is more, and whether there is. No more of the bytes is looked
+/// at than can be shown.
+fn cut(bytes: &[u8], lines: bool, max: usize) -> (String, bool) {
+    let front = &bytes[..bytes.len().min(max.saturating_mul(4).saturating_add(8))];
+    let mut text = String::from_utf8_lossy(front);
+    if lines && text.contains("\r\n") {
+        text = text.replace("\r\n", "\n").into();
+    }
+    let mut out = String::with_capacity(text.len().min(max));
+    let mut count = 0;
+    let mut is_cut = front.len() < bytes.len();
+    let marks = marked(&text);
+    for (at, c) in text.char_indices() {
+        let is_plain = c == '\t' || (lines && c == '\n') || !(is_hidden(c) || marks.contains(&at));
+        let width = if is_plain { 1 } else { escape_width(c) };
+        if count + width > max {
+            is_cut = true;
+            break;
+        }
+        count += width;
+        if is_plain {
             out.push(c);
         } else {
             out.push_str(&format!("<U+{:04X}>", u32::from(c)));
         }
     }
-    out
+    if is_cut {
+        out.push('…');
+    }
+    (out, is_cut)
 }
 
-/// Whether a character can't be seen, or changes how others are seen.
+fn escape_width(c: char) -> usize {
+    match u32::from(c) {
+        0..=0xFFFF => 8,
+        0x1_0000..=0xF_FFFF => 9,
+        _ => 10,
+    }
+}
+
+/// Whether a character can't be seen, looks like a blank that it is not, or changes how others are seen.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
-            0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
-            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
-            | 0xFFF0..=0xFFFB | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+            0xA0 | 0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x1680 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
+            | 0x2000..=0x200F | 0x2028..=0x202F | 0x205F..=0x206F | 0x2800 | 0x3000 | 0x3164 | 0xFE00..=0xFE0F
+            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x110BD | 0x110CD | 0x13430..=0x1345F | 0x16FE4
+            | 0x1BCA0..=0x1BCA3 | 0x1D159 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
 #[cfg(test)]
@@ -67,11 +161,49 @@ mod tests {
         assert_eq!(shown("Übel, שלום, 日本".as_bytes()), "Übel, שלום, 日本");
     }
 
+    #[test]
+    fn blanks_that_are_none_are_said_and_all_else_that_hides() {
+        let kinds = [
+            ("no-break blanks", "\u{a0}\u{202f}\u{2007}"),
+            ("blanks of other widths", "\u{1680}\u{2000}\u{2003}\u{2009}\u{200a}\u{205f}\u{3000}"),
+            ("letters without ink", "\u{2800}\u{115f}\u{1160}\u{3164}\u{ffa0}\u{1d159}\u{16fe4}"),
+            ("no width", "\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{180e}\u{34f}\u{17b4}"),
+            ("direction", "\u{200e}\u{200f}\u{61c}\u{202a}\u{202e}\u{2066}\u{2069}"),
+            ("tags and variations", "\u{e0001}\u{e0041}\u{e007f}\u{fe00}\u{fe0f}\u{e0100}\u{180b}"),
+            ("hyphens and ends of lines", "\u{ad}\u{2028}\u{2029}\u{85}"),
+            ("invisible operators", "\u{2061}\u{2062}\u{2063}\u{2064}"),
+        ];
+        for (kind, characters) in kinds {
+            for c in characters.chars() {
+                let text = format!("a{c}b");
+                assert_eq!(shown(text.as_bytes()), format!("a<U+{:04X}>b", u32::from(c)), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn escapes_count_for_what_they_are() {
+        assert_eq!(shortened(&"\u{1}".repeat(100), 20), "<U+0001><U+0001>…");
+        assert_eq!(shown(&[1; 10_000]).chars().count(), MAX_LINE + 1);
+        assert!(tail(&[1; 10_000], 4096).len() <= 4096 + 3);
+        let mut budget = Budget::of(1000);
+        let all: usize = (0..100).map(|_| budget.line(&[1; 500], 400).len()).sum();
+        assert!(all <= 1000 + 100 * 3 && budget.is_spent(), "{all}");
+        let mut budget = Budget::of(1000);
+        (0..40).for_each(|_| _ = budget.line(b"", 10));
+        assert!(budget.is_spent(), "nothing costs something too");
+    }
+
     proptest! {
         #[test]
         fn nothing_hidden_is_left(bytes: Vec<u8>) {
             prop_assert!(!shown(&bytes).chars().any(|c| c != '\t' && is_hidden(c)));
             prop_assert!(!tail(&bytes, 20).chars().any(|c| !matches!(c, '\t' | '\n') && is_hidden(c)));
+        }
+
+        #[test]
+        fn no_text_is_longer_than_it_may_be(text: String, max in 0usize..60) {
+            prop_assert!(shortened(&text, max).chars().count() <= max + 1);
         }
     }
 }

@@ -7,8 +7,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The oldest git that can make candidates: it has `merge-tree --attr-source`.
-const GIT_AT_LEAST: (u32, u32) = (2, 41);
+/// The oldest git that can make candidates: it has `merge-tree --write-tree`.
+const GIT_AT_LEAST: (u32, u32) = (2, 38);
+
+/// The oldest git that is told by `--attr-source` whose attributes count; those before are asked in another way.
+const GIT_ATTR_SOURCE: (u32, u32) = (2, 41);
 
 /// A program that the tests use.
 struct Requirement {
@@ -171,20 +174,33 @@ fn list(requirements: &[&Requirement]) -> String {
 fn git_is_new_enough() -> Result<(), Missing> {
     let mut too_old = Vec::new();
     for git in all_on_path("git") {
-        let said = Command::new(&git).arg("--version").output().map(|out| out.stdout).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
+        let said = says(&git);
         if git_version(&said).is_some_and(|version| version >= GIT_AT_LEAST) {
             return Ok(());
         }
         too_old.push(format!("   {} says `{}`\n", git.display(), said.trim()));
     }
     Err(Missing(format!(
-        "every git on PATH is too old, and candidates need git {}.{} (merge-tree with --attr-source):\n{}\
+        "every git on PATH is too old, and candidates need git {}.{} (merge-tree with --write-tree):\n{}\
          hint: install a newer git, in a folder of PATH",
         GIT_AT_LEAST.0,
         GIT_AT_LEAST.1,
         too_old.concat()
     )))
+}
+
+/// The oldest git of this machine that is promised to do and is asked in the older way, with its version.
+pub(crate) fn older_git() -> Option<(PathBuf, String)> {
+    let gits = all_on_path("git").into_iter().chain([PathBuf::from("/usr/bin/git")]);
+    let known = gits.filter(|git| git.is_file()).filter_map(|git| Some((git_version(&says(&git))?, git)));
+    let older = known.filter(|(version, _)| (GIT_AT_LEAST..GIT_ATTR_SOURCE).contains(version)).min()?;
+    Some((older.1, format!("{}.{}", older.0.0, older.0.1)))
+}
+
+/// What `git --version` says.
+fn says(git: &Path) -> String {
+    let said = Command::new(git).arg("--version").output().map(|out| out.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// The major and minor version in what `git --version` says.

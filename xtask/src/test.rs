@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let runner = Runner::of_this_machine();
         if wanted(Part::Unit) {
             outcomes.push(phase("unit", serving(&postgres, runner.command(Tests::AllButStories))));
+            older_git(&runner, &mut outcomes);
             outcomes.push(phase("doc", serving(&postgres, cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]))));
         }
         if wanted(Part::E2e) {
@@ -73,6 +74,30 @@ fn lint(outcomes: &mut Vec<Outcome>) {
     }
 }
 
+/// What makes candidates, lands and admits, once more with the oldest git that is promised to do, where there is one.
+fn older_git(runner: &Runner, outcomes: &mut Vec<Outcome>) {
+    let Some((git, version)) = requirements::older_git() else {
+        println!(
+            "\n== older git: not run: there is no git of 2.38 to 2.40 here, of which `merge-tree` is asked in another way"
+        );
+        return;
+    };
+    println!("\n== older git: {} is {version}", git.display());
+    // A folder of its own, so that nothing else is taken from where that git is.
+    let folder = testkit::folder();
+    if let Err(error) = std::os::unix::fs::symlink(&git, folder.path().join("git")) {
+        println!("   not run: {error}");
+        return;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(folder.path().to_owned()).chain(std::env::split_paths(&path));
+    let mut command = runner.command(Tests::OfTracker);
+    if let Ok(path) = std::env::join_paths(path) {
+        command.env("PATH", path);
+    }
+    outcomes.push(phase("older git", command));
+}
+
 fn conclude(outcomes: &[Outcome]) -> ExitCode {
     let mut count = Count::default();
     println!();
@@ -90,6 +115,7 @@ fn conclude(outcomes: &[Outcome]) -> ExitCode {
 enum Tests {
     Stories,
     AllButStories,
+    OfTracker,
 }
 
 /// What runs tests.
@@ -110,11 +136,15 @@ impl Runner {
                 let filter = match tests {
                     Tests::Stories => format!("binary_id(bb::{E2E})"),
                     Tests::AllButStories => format!("not binary_id(bb::{E2E})"),
+                    Tests::OfTracker => "package(tracker)".to_owned(),
                 };
                 cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", &filter])
             }
             (Runner::CargoTest, Tests::Stories) => {
                 cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--test", E2E])
+            }
+            (Runner::CargoTest, Tests::OfTracker) => {
+                cargo(&["test", "--package", "tracker", "--locked", "--no-fail-fast", "--lib", "--tests"])
             }
             (Runner::CargoTest, Tests::AllButStories) => {
                 let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);

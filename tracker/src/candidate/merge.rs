@@ -1,6 +1,7 @@
 //! git's own merge, in a bare repository, and what it says of conflicts.
 
 use super::MAX_CONFLICTS;
+use super::attributes::Attributes;
 use crate::git::{Git, RunLimits};
 use crate::mirror::{Kept, MirrorError, kept_at};
 use crate::text::{shown, shown_lines};
@@ -33,12 +34,19 @@ const CONTEXT: usize = 3;
 pub(super) async fn merge_tree(
     git: &Git,
     mirror: &Path,
+    attributes: &Attributes,
     mainline: &CommitId,
     revision: &CommitId,
 ) -> Result<MergedTree, MirrorError> {
     let limits = RunLimits { wall: Duration::from_secs(120), cpu: Duration::from_secs(120), ..RunLimits::default() };
-    let run = git.bounded().repository(mirror).arg(format!("--attr-source={mainline}"));
-    let run = run.args(["merge-tree", "--write-tree", "-z", "--messages", mainline.as_str(), revision.as_str()]);
+    let run = attributes.give(git.bounded(), mirror).args([
+        "merge-tree",
+        "--write-tree",
+        "-z",
+        "--messages",
+        mainline.as_str(),
+        revision.as_str(),
+    ]);
     let said = run.limits(limits).output_if(|exit| exit == 0 || exit == 1).await?;
     parse(&said.stdout).ok_or(MirrorError::Answer { what: "git merge-tree" })
 }

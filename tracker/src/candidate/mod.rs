@@ -4,6 +4,7 @@
 //! the same commit id at any time and on any machine with the same git, so that a candidate can be made again to see
 //! that nothing else was tested.
 
+mod attributes;
 mod fold;
 mod merge;
 mod message;
@@ -14,6 +15,7 @@ pub use message::Message;
 use crate::Explain;
 use crate::git::RunError;
 use crate::mirror::{Mirror, MirrorError, Relation, commit_id, find_commit, kept_at};
+use attributes::Attributes;
 use fold::{Folding, NotFolded};
 use merge::MergedTree;
 use protocol::api::{ConflictFile, Refusal};
@@ -149,7 +151,11 @@ impl Mirror {
             Relation::Ahead { merge_base, .. } => merge_base,
             other => return Ok(Combined::Refused(not_ahead(of, &other))),
         };
-        let merged = match merge::merge_tree(self.git(), self.path(), &of.mainline, &of.commit).await {
+        let attributes = {
+            let (git, mainline) = (self.git().clone(), of.mainline.clone());
+            self.with_repository(move |repository| Attributes::of(&git, repository, &mainline)).await?
+        };
+        let merged = match merge::merge_tree(self.git(), self.path(), &attributes, &of.mainline, &of.commit).await {
             Err(MirrorError::Run(RunError::TimedOut { after, .. })) => {
                 return Ok(Combined::Refused(too_slow(of, after)));
             }

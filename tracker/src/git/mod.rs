@@ -1,9 +1,15 @@
-//! The git program: finding one that is new enough, and the only place that starts it.
+//! The git program: finding one that is new enough, and the only place that starts it; and libgit2, which reads no
+//! settings but a repository's own.
 
+mod library;
 mod run;
+mod view;
+
+pub(crate) use library::ignore_user_settings;
 
 pub(crate) use run::{Run, Running};
 pub use run::{RunError, RunLimits};
+pub(crate) use view::View;
 
 use crate::Explain;
 use std::ffi::OsString;
@@ -53,15 +59,27 @@ impl fmt::Display for Version {
     }
 }
 
-/// The oldest git that has `merge-tree --write-tree` and `--attr-source`.
-pub const OLDEST: Version = Version { major: 2, minor: 41 };
+/// The oldest git that can make candidates: the first with `merge-tree --write-tree`. A master needs it, and whoever merges.
+pub const OLDEST_TO_MERGE: Version = Version { major: 2, minor: 38 };
+
+/// The oldest git that is promised to do all the rest: to fetch and check out on a slave, and to serve the ChangeLog tools.
+pub const OLDEST: Version = Version { major: 2, minor: 30 };
+
+/// From this version on `merge-tree` is told by `--attr-source` whose attributes count.
+pub(crate) const ATTR_SOURCE: Version = Version { major: 2, minor: 41 };
+
+/// From this version on settings can be given by `GIT_CONFIG_COUNT`.
+pub(crate) const CONFIG_COUNT: Version = Version { major: 2, minor: 31 };
 
 /// No git can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GitNotUsable {
     /// There is none.
-    #[error("no git program was found on PATH; bb needs git {OLDEST} or newer")]
-    Missing,
+    #[error("no git program was found on PATH; git {needed} or newer is needed")]
+    Missing {
+        /// The oldest that would do.
+        needed: Version,
+    },
     /// The configured one can't be started.
     #[error("the configured git `{}` can't be started: {source}", program.display())]
     NotStarted {
@@ -79,11 +97,18 @@ pub enum GitNotUsable {
         said: String,
     },
     /// Those there are, are too old.
-    #[error("git {OLDEST} or newer is needed, and found was only {}", list(found))]
+    #[error("git {needed} or newer is needed{}, and found was only {}", purpose(*needed), list(found))]
     TooOld {
+        /// The oldest that would do.
+        needed: Version,
         /// Each with its version.
         found: Vec<(PathBuf, Version)>,
     },
+}
+
+/// What the older ones, which do for a slave, can't do.
+fn purpose(needed: Version) -> &'static str {
+    if needed == OLDEST_TO_MERGE { " to merge without a work tree" } else { "" }
 }
 
 fn list(found: &[(PathBuf, Version)]) -> String {
@@ -94,7 +119,7 @@ fn list(found: &[(PathBuf, Version)]) -> String {
 impl Explain for GitNotUsable {
     fn code(&self) -> &'static str {
         match self {
-            Self::Missing => "git-missing",
+            Self::Missing { .. } => "git-missing",
             Self::NotStarted { .. } => "git-not-started",
             Self::NotGit { .. } => "git-not-git",
             Self::TooOld { .. } => "git-too-old",
@@ -103,8 +128,8 @@ impl Explain for GitNotUsable {
 
     fn hint(&self) -> String {
         match self {
-            Self::Missing | Self::TooOld { .. } => format!(
-                "install git {OLDEST} or newer (from your system's backports, or from source), or name one that stands elsewhere by `git = \"/path/to/git\"` in master.toml or slave.toml"
+            Self::Missing { needed } | Self::TooOld { needed, .. } => format!(
+                "install git {needed} or newer (from your system's backports, or from source), or name one that stands elsewhere by `git = \"/path/to/git\"` in master.toml or slave.toml"
             ),
             Self::NotStarted { .. } | Self::NotGit { .. } => {
                 "mend `git` in the configuration, or leave it out to use the newest on PATH".to_owned()
@@ -114,29 +139,39 @@ impl Explain for GitNotUsable {
 }
 
 impl Git {
-    /// Finds a git that is new enough: the configured one, else the first on PATH that is; older ones before it are
-    /// passed over. Its helpers are found on the same PATH.
+    /// Finds a git that can make candidates, [`OLDEST_TO_MERGE`] or newer: the configured one, else the first on PATH that
+    /// is; older ones before it are passed over. Its helpers are found on the same PATH.
     ///
     /// # Errors
     /// When there is none, or the configured one is no git or too old.
     pub fn find(configured: Option<&Path>) -> Result<Self, GitNotUsable> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Self::find_in(configured, std::env::split_paths(&path))
+        Self::find_in(configured, OLDEST_TO_MERGE, std::env::split_paths(&path))
     }
 
-    /// As [`Git::find`], along the given folders.
+    /// As [`Git::find`], for whoever never merges, such as a slave: [`OLDEST`] will do.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn find_to_fetch(configured: Option<&Path>) -> Result<Self, GitNotUsable> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Self::find_in(configured, OLDEST, std::env::split_paths(&path))
+    }
+
+    /// As [`Git::find`], for the version `needed`, along the given folders.
     ///
     /// # Errors
     /// As there.
     pub fn find_in(
         configured: Option<&Path>,
+        needed: Version,
         folders: impl IntoIterator<Item = PathBuf>,
     ) -> Result<Self, GitNotUsable> {
         let folders: Vec<PathBuf> = folders.into_iter().filter(|folder| folder.is_absolute()).collect();
         if let Some(program) = configured {
             let version = ask_version(program)?;
-            if version < OLDEST {
-                return Err(GitNotUsable::TooOld { found: vec![(program.to_owned(), version)] });
+            if version < needed {
+                return Err(GitNotUsable::TooOld { needed, found: vec![(program.to_owned(), version)] });
             }
             return Ok(Self::with(program.to_owned(), version, &folders));
         }
@@ -144,15 +179,15 @@ impl Git {
         let mut odd = None;
         for program in folders.iter().map(|folder| folder.join("git")).filter(|program| program.is_file()) {
             match ask_version(&program) {
-                Ok(version) if version >= OLDEST => return Ok(Self::with(program, version, &folders)),
+                Ok(version) if version >= needed => return Ok(Self::with(program, version, &folders)),
                 Ok(version) => old.push((program, version)),
                 Err(error) => odd = Some(error),
             }
         }
         match (old.is_empty(), odd) {
-            (false, _) => Err(GitNotUsable::TooOld { found: old }),
+            (false, _) => Err(GitNotUsable::TooOld { needed, found: old }),
             (true, Some(error)) => Err(error),
-            (true, None) => Err(GitNotUsable::Missing),
+            (true, None) => Err(GitNotUsable::Missing { needed }),
         }
     }
 
@@ -168,6 +203,14 @@ impl Git {
     pub fn with_ssh(self, ssh: SshSettings) -> Self {
         let Inner { program, version, prlimit, path, .. } = &*self.inner;
         let (program, version, prlimit, path) = (program.clone(), *version, prlimit.clone(), path.clone());
+        Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh }) }
+    }
+
+    /// The same program, taken for one of an older version: so tests compare how older ones are asked with how newer ones are.
+    #[must_use]
+    pub fn taken_for(self, version: Version) -> Self {
+        let Inner { program, prlimit, path, ssh, .. } = &*self.inner;
+        let (program, prlimit, path, ssh) = (program.clone(), prlimit.clone(), path.clone(), ssh.clone());
         Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh }) }
     }
 
@@ -287,7 +330,7 @@ mod tests {
     #[test]
     fn versions_are_read() {
         assert_eq!(read_version("git version 2.47.3\n"), Some(Version { major: 2, minor: 47 }));
-        assert_eq!(read_version("git version 2.41.0.windows.1"), Some(OLDEST));
+        assert_eq!(read_version("git version 2.41.0.windows.1"), Some(ATTR_SOURCE));
         assert_eq!(read_version("git version 2.39.5 (Apple Git-154)"), Some(Version { major: 2, minor: 39 }));
         assert_eq!(read_version("hg 6.1"), None);
     }
@@ -296,27 +339,46 @@ mod tests {
     fn an_older_git_is_passed_over_and_refused_alone_by_name() {
         let temp = tempfile::tempdir().unwrap();
         let (old, new) = (temp.path().join("old"), temp.path().join("new"));
-        let old_git = fake(&old, "git version 2.39.5");
-        let new_git = fake(&new, "git version 2.50.1");
-        assert_eq!(Git::find_in(None, [old.clone(), new]).unwrap().program(), new_git);
+        let old_git = fake(&old, "git version 2.37.9");
+        let new_git = fake(&new, "git version 2.38.0");
+        let to_merge = |configured: Option<&Path>, folders: &[&PathBuf]| {
+            Git::find_in(configured, OLDEST_TO_MERGE, folders.iter().map(|folder| (*folder).clone()))
+        };
+        assert_eq!(to_merge(None, &[&old, &new]).unwrap().program(), new_git);
 
-        let refused = Git::find_in(None, [old]).unwrap_err();
+        let refused = to_merge(None, &[&old]).unwrap_err();
         assert_eq!(refused.code(), "git-too-old");
         let words = refused.to_string();
-        assert!(words.contains("2.39") && words.contains(&*old_git.to_string_lossy()), "{words}");
-        assert!(refused.hint().contains("master.toml"));
-        assert_eq!(Git::find_in(Some(&old_git), []).unwrap_err().code(), "git-too-old");
-        assert_eq!(Git::find_in(None, [temp.path().to_owned()]).unwrap_err().code(), "git-missing");
+        assert!(words.contains("2.38 or newer") && words.contains("2.37"), "{words}");
+        assert!(words.contains(&*old_git.to_string_lossy()), "{words}");
+        assert!(refused.hint().contains("master.toml") && refused.hint().contains("2.38"));
+        assert_eq!(to_merge(Some(&old_git), &[]).unwrap_err().code(), "git-too-old");
+        assert_eq!(to_merge(None, &[&temp.path().to_owned()]).unwrap_err().code(), "git-missing");
         let odd = fake(&temp.path().join("odd"), "not git");
-        assert_eq!(Git::find_in(Some(&odd), []).unwrap_err().code(), "git-not-git");
-        assert_eq!(Git::find_in(Some(&temp.path().join("x")), []).unwrap_err().code(), "git-not-started");
+        assert_eq!(to_merge(Some(&odd), &[]).unwrap_err().code(), "git-not-git");
+        assert_eq!(to_merge(Some(&temp.path().join("x")), &[]).unwrap_err().code(), "git-not-started");
+    }
+
+    #[test]
+    fn whoever_never_merges_takes_an_older_git() {
+        let temp = tempfile::tempdir().unwrap();
+        for (version, is_taken) in [("2.29.3", false), ("2.30.2", true), ("2.37.1", true), ("2.50.1", true)] {
+            let folder = temp.path().join(version);
+            fake(&folder, &format!("git version {version}"));
+            let found = Git::find_in(None, OLDEST, [folder]);
+            assert_eq!(found.is_ok(), is_taken, "{version}: {found:?}");
+            if let Err(refused) = found {
+                let words = refused.to_string();
+                assert!(words.contains("git 2.30 or newer is needed, and"), "{words}");
+            }
+        }
     }
 
     #[test]
     fn ssh_asks_nobody_trusts_nobody_and_calls_the_vetted_address() {
         let temp = tempfile::tempdir().unwrap();
         fake(temp.path(), "git version 2.50.1");
-        let git = Git::find_in(None, [temp.path().to_owned()]).unwrap();
+        let git = Git::find_in(None, OLDEST, [temp.path().to_owned()]).unwrap();
         let known_hosts = Some(PathBuf::from("/etc/bb/it's known"));
         let git = git.with_ssh(SshSettings { known_hosts, identity: None });
         let command = git.ssh_command(Some(("192.0.2.1", "git.example.org"))).into_string().unwrap();

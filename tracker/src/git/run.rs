@@ -3,13 +3,15 @@
 //! A run is a process group of its own. When it takes too long, says too much, or nobody waits for it any more, the
 //! whole group is killed: git's helpers (`git-remote-https`, `ssh`, `index-pack`) would live on if only git were.
 
-use super::Git;
+use super::view::{Needs, Parent, View};
+use super::{CONFIG_COUNT, Git, quoted};
 use crate::Explain;
 use crate::text::{shortened, tail};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -165,6 +167,7 @@ pub(crate) struct Run {
     folder: Option<PathBuf>,
     limits: RunLimits,
     grows: Option<(PathBuf, u64)>,
+    view: Option<Arc<View>>,
 }
 
 /// What a run finds of our own environment.
@@ -255,6 +258,7 @@ impl Run {
             folder: None,
             limits: RunLimits::default(),
             grows: None,
+            view: None,
         };
         let run = env.iter().fold(run, |run, (name, value)| run.env(name, value));
         config.iter().fold(run, Self::config)
@@ -267,6 +271,16 @@ impl Run {
         self.args.push(arg);
         self.folder = Some(path.to_owned());
         self
+    }
+
+    /// Works on a bare repository as if it had this work tree, in which it starts.
+    pub(crate) fn repository_with_work_tree(self, path: &Path, work_tree: &Path) -> Self {
+        let mut run = self.repository(path);
+        let mut arg = OsString::from("--work-tree=");
+        arg.push(work_tree);
+        run.args.push(arg);
+        run.folder = Some(work_tree.to_owned());
+        run
     }
 
     /// Sets a configuration variable for this run.
@@ -299,6 +313,16 @@ impl Run {
         self
     }
 
+    /// A configuration variable whose value only this user may see: it goes by the environment. One for each run.
+    pub(crate) fn secret_config(self, name: &str, value: &str) -> Self {
+        if self.git.version() >= CONFIG_COUNT {
+            let run = self.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", name);
+            return run.env("GIT_CONFIG_VALUE_0", value);
+        }
+        // How `-c` itself is passed on to git's own children; git adds those of the arguments to it.
+        self.env("GIT_CONFIG_PARAMETERS", quoted(format!("{name}={value}").as_ref()))
+    }
+
     pub(crate) fn limits(mut self, limits: RunLimits) -> Self {
         self.limits = limits;
         self
@@ -307,6 +331,12 @@ impl Run {
     /// Ends the run as if a file were too long when all files below `folder` together exceed `bytes`.
     pub(crate) fn grows(mut self, folder: PathBuf, bytes: u64) -> Self {
         self.grows = Some((folder, bytes));
+        self
+    }
+
+    /// Lets it see nothing but this, its repository and the object stores that it is told of.
+    pub(crate) fn sees_only(mut self, view: Arc<View>) -> Self {
+        self.view = Some(view);
         self
     }
 
@@ -359,7 +389,11 @@ impl Run {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|source| RunError::NotStarted { what: what.clone(), source })?;
+        let started = match &self.view {
+            None => command.spawn().map(|child| (child, None)),
+            Some(view) => view.spawn(command, &self.needs()).map(|(child, parent)| (child, Some(parent))),
+        };
+        let (mut child, parent) = started.map_err(|source| RunError::NotStarted { what: what.clone(), source })?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let (None, Some(pid)) = (self.git.prlimit(), group) {
             limit_running(pid, self.limits);
@@ -367,7 +401,18 @@ impl Run {
         let stdout = child.stdout.take();
         let stdin = child.stdin.take();
         let stderr = child.stderr.take().map(|pipe| tokio::spawn(read_tail(pipe)));
-        Ok(Running { what, group: Group(group), child, stdin, stdout, stderr })
+        Ok(Running { what, group: Group(group), child, stdin, stdout, stderr, _parent: parent })
+    }
+
+    /// What a run with a view works on besides.
+    fn needs(&self) -> Needs {
+        let programs = std::iter::once(self.git.program()).chain(self.git.prlimit());
+        let stores = self.env.iter().filter(|(name, _)| name == "GIT_ALTERNATE_OBJECT_DIRECTORIES");
+        Needs {
+            programs: programs.map(Path::to_owned).collect(),
+            reads: stores.flat_map(|(_, value)| std::env::split_paths(value)).collect(),
+            writes: self.folder.iter().cloned().collect(),
+        }
     }
 
     /// The command; started by `prlimit` where there is one, so that its limits hold from its first instruction on.
@@ -395,8 +440,11 @@ impl Run {
             }
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value))).args(&self.args);
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
+        match &self.folder {
+            Some(folder) => _ = command.current_dir(folder),
+            // Where git looks for a repository around it, it would meet what it may not see.
+            None if self.view.is_some() => _ = command.current_dir("/"),
+            None => {}
         }
         command
     }
@@ -446,6 +494,7 @@ pub(crate) struct Running {
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) stdout: Option<ChildStdout>,
     stderr: Option<tokio::task::JoinHandle<Vec<u8>>>,
+    _parent: Option<Parent>,
 }
 
 impl Running {

@@ -70,6 +70,12 @@ impl Mirror {
     /// # Errors
     /// When the folder can't be made or holds something else.
     pub async fn open_or_create(git: Git, path: &Path) -> Result<Self, MirrorError> {
+        crate::git::ignore_user_settings();
+        Self::open_beside_a_user(git, path).await
+    }
+
+    /// As [`Mirror::open_or_create`], in a process that works on a user's own clone too, where the user's settings count.
+    pub(crate) async fn open_beside_a_user(git: Git, path: &Path) -> Result<Self, MirrorError> {
         let path = path.to_owned();
         blocking(move || {
             let mirror = Self { git, path };

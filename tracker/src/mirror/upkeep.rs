@@ -1,7 +1,7 @@
 //! Keeping a mirror fast: many small fetches and candidates leave many small packs and loose objects.
 
 use super::{Mirror, MirrorError};
-use crate::git::{Git, RunError, RunLimits};
+use crate::git::{Git, RunError, RunLimits, Version};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ pub enum Upkeep {
     /// Everything is packed anew, and what no ref has held for two weeks is deleted. Once in a while.
     Whole,
 }
+
+/// From this version on what no ref holds is kept in a pack of its own, and not as one file for each object.
+const CRUFT: Version = Version { major: 2, minor: 37 };
 
 impl Mirror {
     /// Packs refs and objects. It may run beside everything else, and be killed at any point. Candidates that were
@@ -31,7 +34,10 @@ pub(crate) async fn pack(git: &Git, path: &Path, upkeep: Upkeep) -> Result<(), R
         RunLimits { wall: hours, cpu: hours, file_bytes: 64 << 30, memory_bytes: 16 << 30, ..RunLimits::default() };
     let objects = match upkeep {
         Upkeep::Recent => &["repack", "-d", "-q"][..],
-        Upkeep::Whole => &["repack", "-a", "-d", "-q", "--cruft", "--cruft-expiration=2.weeks.ago"],
+        Upkeep::Whole if git.version() >= CRUFT => {
+            &["repack", "-a", "-d", "-q", "--cruft", "--cruft-expiration=2.weeks.ago"]
+        }
+        Upkeep::Whole => &["repack", "-A", "-d", "-q", "--unpack-unreachable=2.weeks.ago"],
     };
     for args in [
         &["pack-refs", "--all"][..],

@@ -2,6 +2,7 @@
 
 use super::{SourcePolicy, local};
 use crate::Explain;
+use crate::git::View;
 use crate::text::{is_hidden, shortened, shown};
 use std::fmt;
 use std::net::IpAddr;
@@ -116,6 +117,10 @@ pub enum UrlRefused {
         "the repository at `{text}` takes data from `{leads_to}`, which is outside the folders that the admin allows"
     )]
     LocalLeadsOut { text: String, leads_to: String },
+    #[error(
+        "the repository at `{text}` is another user's, and this system can't hold git to that folder while it reads it"
+    )]
+    LocalNotHeld { text: String },
 }
 
 impl Explain for UrlRefused {
@@ -133,6 +138,7 @@ impl Explain for UrlRefused {
             Self::LocalNotAllowed { .. } => "url-local-not-allowed",
             Self::LocalNotFound { .. } => "url-local-not-found",
             Self::LocalLeadsOut { .. } => "url-local-leads-out",
+            Self::LocalNotHeld { .. } => "url-local-not-held",
         }
     }
 
@@ -152,6 +158,9 @@ impl Explain for UrlRefused {
             }
             Self::LocalNotAllowed { .. } | Self::LocalLeadsOut { .. } => {
                 "publish over https, or an admin lists the folder in `allow_local`".to_owned()
+            }
+            Self::LocalNotHeld { .. } => {
+                "publish over https, or an admin runs the master on Linux 5.13 or newer with Landlock enabled".to_owned()
             }
             Self::LocalNotFound { .. } => "give the absolute path of the repository".to_owned(),
         }
@@ -215,6 +224,14 @@ impl SourceUrl {
         match &self.place {
             Place::Remote { host, port } => Some((host, *port)),
             Place::Local(_) => None,
+        }
+    }
+
+    /// What a git may see that reads this repository of this machine, checked and opened now.
+    pub(crate) fn view(&self, policy: &SourcePolicy) -> Result<View, UrlRefused> {
+        match &self.place {
+            Place::Local(path) => local::view(&self.text, path, policy),
+            Place::Remote { .. } => Ok(View::default()),
         }
     }
 

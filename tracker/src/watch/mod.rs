@@ -16,6 +16,7 @@ use crate::Explain;
 use crate::git::{Git, RunLimits};
 use crate::source::{BranchRef, Scheme, SourcePolicy, SourceUrl, UncheckedUrl, UrlRefused};
 use protocol::CommitId;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a branch is.
@@ -51,6 +52,17 @@ pub struct Poller {
     policy: SourcePolicy,
     limits: PollLimits,
     http: http::Client,
+    between: Between,
+}
+
+/// What a test does between the check of a way and its use.
+#[derive(Clone, Default)]
+struct Between(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl std::fmt::Debug for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Between")
+    }
 }
 
 /// A look at a branch failed, or a way to it could not be found.
@@ -173,7 +185,15 @@ impl Poller {
     /// When the machine's certificates can't be read.
     pub fn new(git: Git, policy: SourcePolicy, limits: PollLimits) -> Result<Self, NoPoller> {
         let http = http::Client::new(&policy, limits)?;
-        Ok(Self { git, policy, limits, http })
+        Ok(Self { git, policy, limits, http, between: Between::default() })
+    }
+
+    /// The same, calling this each time between the check of a way to a repository and its use by git: so tests step
+    /// through what somebody else may do at that moment.
+    #[must_use]
+    pub fn calling_between(mut self, step: impl Fn() + Send + Sync + 'static) -> Self {
+        self.between = Between(Some(Arc::new(step)));
+        self
     }
 
     /// The policy.
@@ -204,7 +224,7 @@ impl Poller {
                 Scheme::Http | Scheme::Https => self.http.after_redirects(&self.policy, url).await?,
                 Scheme::Git | Scheme::Ssh | Scheme::File => url.clone(),
             };
-            Route::to(&self.git, &self.policy, &url).await
+            self.way(&url).await
         })
         .await
     }
@@ -213,6 +233,14 @@ impl Poller {
     fn allowed(&self, url: &SourceUrl) -> Result<(), PollError> {
         SourceUrl::check(&UncheckedUrl::new(url.as_str()), &self.policy)?;
         Ok(())
+    }
+
+    async fn way(&self, url: &SourceUrl) -> Result<Route, PollError> {
+        let route = Route::to(&self.git, &self.policy, url).await?;
+        if let Between(Some(step)) = &self.between {
+            step();
+        }
+        Ok(route)
     }
 
     async fn within<T>(
@@ -228,7 +256,7 @@ impl Poller {
     }
 
     async fn ls_remote(&self, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
-        let route = Route::to(&self.git, &self.policy, url).await?;
+        let route = self.way(url).await?;
         let limits =
             RunLimits { wall: self.limits.whole, output_bytes: self.limits.answer_bytes, ..RunLimits::default() };
         let name = branch.full();

@@ -1,10 +1,11 @@
 //! How git itself is brought to a repository: which URL, which address, over which protocol and no other.
 
 use super::PollError;
-use crate::git::{Git, Run, Version, quoted};
+use crate::git::{Git, Run, Version, View, quoted};
 use crate::source::{Scheme, SourcePolicy, SourceUrl};
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::sync::Arc;
 use url::Host;
 
 /// The way to a repository, with its addresses vetted and pinned, so that a name that changes can't lead elsewhere.
@@ -16,6 +17,8 @@ pub(crate) struct Route {
     protocol: &'static str,
     config: Vec<String>,
     env: Vec<(&'static str, OsString)>,
+    /// Of a repository on this machine: the folders that git may read, as they were when they were checked.
+    view: Option<Arc<View>>,
 }
 
 /// From this version on `upload-pack` never fetches by itself, so that a repository's configuration can't make it run something.
@@ -29,8 +32,11 @@ impl Route {
             protocol: url.scheme().as_str(),
             config: Vec::new(),
             env: Vec::new(),
+            view: None,
         };
         let Some((host, port)) = url.host_and_port() else {
+            let view = url.view(policy)?;
+            route.view = View::can_be_held().then(|| Arc::new(view));
             if let Some(path) = url.local_path().filter(|_| git.version() >= SERVES_ANYBODY) {
                 let mut option = OsString::from("--upload-pack=");
                 option.push(quoted(git.program().as_os_str()));
@@ -78,6 +84,7 @@ impl Route {
     pub(crate) fn prepare(&self, run: Run) -> Run {
         let run = run.env("GIT_ALLOW_PROTOCOL", self.protocol);
         let run = self.env.iter().fold(run, |run, (name, value)| run.env(name, value));
+        let run = self.view.iter().fold(run, |run, view| run.sees_only(view.clone()));
         self.config.iter().fold(run, |run, setting| run.config(setting))
     }
 }

@@ -215,7 +215,7 @@ impl MergeError {
     pub fn hint(&self) -> String {
         match self {
             Self::Tree(error) => error.hint(),
-            Self::Git(_) => format!("install git {} or newer, and see that it is on PATH", crate::git::OLDEST),
+            Self::Git(_) => format!("install git {} or newer, and see that it is on PATH", crate::git::OLDEST_TO_MERGE),
             Self::Objects { .. } => {
                 "`git fsck` says whether an object is missing here (a partial clone lacks some: `git fetch --refetch`)"
                     .to_owned()
@@ -440,7 +440,7 @@ impl MergePlace<'_> {
         let what = || "making a folder for the merge".to_owned();
         let io = |source| failed(MirrorError::Io { what: what(), source });
         let folder = tempfile::tempdir().map_err(io)?;
-        let mirror = Mirror::open_or_create(Git::find(None)?, &folder.path().join("merge.git")).await;
+        let mirror = Mirror::open_beside_a_user(Git::find(None)?, &folder.path().join("merge.git")).await;
         let mirror = mirror.map_err(failed)?;
         let (objects, shallow) = (self.tree.git_path("objects")?, self.tree.git_path("shallow")?);
         let share = || -> std::io::Result<()> {

@@ -66,15 +66,8 @@ impl WorkTree {
     /// As [`WorkTree::open`].
     pub fn open_by_git(dir: &Path) -> Result<Self, WorkTreeError> {
         let git = Git::in_folder(dir);
-        let asked = [
-            "rev-parse",
-            "--path-format=absolute",
-            "--show-toplevel",
-            "--git-path",
-            "index",
-            "--git-path",
-            "MERGE_HEAD",
-        ];
+        // Whole paths would have to be asked for by an option that git 2.30 does not know.
+        let asked = ["rev-parse", "--show-toplevel", "--git-path", "index", "--git-path", "MERGE_HEAD"];
         let answer = git.run(&asked).map_err(|error| match error {
             WorkTreeError::Git { said, .. } => WorkTreeError::NoWorkTree { dir: dir.to_owned(), said },
             other => other,
@@ -85,6 +78,11 @@ impl WorkTree {
                 dir: dir.to_owned(),
                 said: "git did not say where it is".to_owned(),
             });
+        };
+        let whole = |path: PathBuf| std::path::absolute(dir.join(path));
+        let (Ok(index), Ok(merge_head)) = (whole(index), whole(merge_head)) else {
+            let said = "there is no current folder any more".to_owned();
+            return Err(WorkTreeError::NoWorkTree { dir: dir.to_owned(), said });
         };
         Ok(Self { git: Git::in_folder(&top), top, index, merge_head, repository: None })
     }

@@ -4,7 +4,8 @@ use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World, plain_git};
 use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
 use tracker::candidate::{CandidateOutcome, CandidateRequest, Message};
-use tracker::mirror::Upkeep;
+use tracker::git::{Git, OLDEST_TO_MERGE};
+use tracker::mirror::{Mirror, Upkeep};
 
 const FOLDED: &str = "2024-03-05  Ann  <ann@example.org>\n\n\t* b.c: Say hello.\n\n2023-01-01  Bob  <bob@example.org>\n\n\t* a.c: Start.\n";
 
@@ -276,6 +277,103 @@ async fn random_merges_are_what_git_merge_gives() {
         }
     }
     assert!(clean > 2 && conflicting > 0, "{clean} clean, {conflicting} in conflict: choose another seed");
+}
+
+/// Every git on this machine that may make candidates, and the newest taken for one that knows no `--attr-source`.
+fn gits() -> Vec<(String, Git)> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/bin".into(), "/usr/local/bin".into()]);
+    let mut gits: Vec<(String, Git)> = Vec::new();
+    for program in folders.map(|folder| folder.join("git")).filter(|program| program.is_file()) {
+        if let Ok(git) = Git::find(Some(&program))
+            && !gits.iter().any(|(_, known)| known.version() == git.version())
+        {
+            gits.push((format!("git {}", git.version()), git));
+        }
+    }
+    gits.sort_by_key(|(_, git)| git.version());
+    let newest = gits.last().unwrap().1.clone();
+    gits.push(("the newest, asked as an older one".to_owned(), newest.taken_for(OLDEST_TO_MERGE)));
+    gits
+}
+
+/// Attributes at every level, some of which take back what one above says, in a file's form or as a link.
+fn attributes(dice: &mut Dice, of: &str) -> String {
+    let patterns = ["*", "*.list", "f0", "f1.list", "/f2.list", "sub/*.list", "**/f3.list", "!f4"];
+    let values =
+        ["merge=union", "merge=binary", "-merge", "!merge", "merge", "binary", "conflict-marker-size=11", "text"];
+    let mut lines = format!("# {of}\n[attr]both merge=union conflict-marker-size=9\n");
+    for _ in 0..3 {
+        let pattern = patterns[dice.below(patterns.len())];
+        let value = if dice.below(8) == 0 { "both" } else { values[dice.below(values.len())] };
+        lines.push_str(&format!("{pattern} {value}\n"));
+    }
+    lines
+}
+
+#[tokio::test]
+async fn nested_attributes_of_mainline_count_the_same_with_every_git() {
+    let mut dice = Dice(11);
+    let mut world = World::new().await;
+    let folders = ["", "dir/", "dir/sub/", "other/"];
+    let files: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| (0..5).map(move |n| format!("{folder}f{n}{}", if n == 0 { "" } else { ".list" })))
+        .collect();
+    for file in &files {
+        world.official.write(file, "1\n2\n3\n");
+    }
+    world.official.commit("Lists");
+    let mut mirrors = Vec::new();
+    for (what, git) in gits() {
+        mirrors.push((what, Mirror::open_or_create(git, world.mirror.path()).await.unwrap()));
+    }
+    let (mut clean, mut conflicting) = (0, 0);
+    for n in 0..12 {
+        for folder in folders {
+            let path = format!("{folder}.gitattributes");
+            let _ = std::fs::remove_file(world.official.path.join(&path));
+            if dice.below(3) > 0 {
+                world.official.write(&path, attributes(&mut dice, folder));
+            }
+        }
+        world.official.commit("Attributes");
+        world.update().await;
+        let name = format!("author-{n}");
+        let author = world.author(&name);
+        // Each side's lines meet in some files, so that attributes decide; the branch's own attributes must not.
+        for (repo, word) in [(&author, "theirs"), (&world.official, "ours")] {
+            for _ in 0..4 {
+                let file = &files[dice.below(files.len())];
+                let text = std::fs::read_to_string(repo.path.join(file)).unwrap();
+                repo.write(file, format!("{text}{word} {n}\n"));
+            }
+        }
+        author.write("other/new/.gitattributes", "* merge=union\n");
+        author.commit("Edit");
+        world.official.commit("Edit");
+        let head = world.admit(&author, &name, 1).await;
+        world.update().await;
+        let request = world.request(&name, &head);
+        let mut said = Vec::new();
+        for (what, mirror) in &mirrors {
+            said.push((what, mirror.candidate(&request).await.unwrap()));
+        }
+        for (what, outcome) in &said[1..] {
+            assert_eq!(*outcome, said[0].1, "{what} against {}, merge {n}", said[0].0);
+        }
+        match &said[0].1 {
+            CandidateOutcome::Made(made) => {
+                let by_hand = Repo::clone_of(&world.official, world.temp.path().join(format!("by-hand-{n}")));
+                by_hand.git(&["pull", "-q", "--no-rebase", "--no-edit", author.path.to_str().unwrap(), &name]);
+                assert_eq!(made.tree, by_hand.git(&["rev-parse", "HEAD^{tree}"]), "merge {n}");
+                clean += 1;
+            }
+            CandidateOutcome::Conflict { .. } => conflicting += 1,
+            CandidateOutcome::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+    assert!(clean > 2 && conflicting > 2, "{clean} clean, {conflicting} in conflict: choose another seed");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tracker::source::{BranchRef, SourcePolicy, SourceUrl, UncheckedUrl};
 use tracker::watch::{PollLimits, Poller};
 
 pub(crate) fn git() -> Git {
-    Git::find(None).expect("git 2.41 or newer is needed on PATH for these tests; install it")
+    Git::find(None).expect("git 2.38 or newer is needed on PATH for these tests; install it")
 }
 
 /// A command that sees nothing of the tester's own configuration.

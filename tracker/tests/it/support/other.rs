@@ -34,7 +34,12 @@ pub(crate) fn git_with_ssh(folder: &Path, then: &str) -> (Git, PathBuf) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
     let known_hosts = Some(folder.join("known_hosts"));
-    (Git::find_in(None, folders).unwrap().with_ssh(SshSettings { known_hosts, identity: None }), called)
+    (
+        Git::find_in(None, tracker::git::OLDEST, folders)
+            .unwrap()
+            .with_ssh(SshSettings { known_hosts, identity: None }),
+        called,
+    )
 }
 
 /// Does what the server's shell does with the command that ssh brings.
