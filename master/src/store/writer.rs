@@ -72,7 +72,11 @@ impl Writer {
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>> {
         // Before a connection is taken: who is stopped here holds up nobody.
         self.points.at("store.write").await;
-        Ok(self.pool.begin_with(self.begin).await?)
+        // Whoever asked may go away while it waits: begun all the same, it is rolled back. Of a beginning that is dropped
+        // on its way nobody would know, and the database would hold the turn for it.
+        let (pool, begin) = (self.pool.clone(), self.begin);
+        let begun = tokio::spawn(async move { pool.begin_with(begin).await }).await;
+        Ok(begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 
     /// The same under a claim: whoever writes what a claim guards begins here. Nobody can take the claim over before the
@@ -147,7 +151,7 @@ fn sqlite_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
 
 /// Another process that hangs in the middle of its turn loses it.
 fn postgres_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
-    let settings = ["SET lock_timeout = '5s'", "SET idle_in_transaction_session_timeout = '5s'", what];
+    let settings = ["SET lock_timeout = '10s'", "SET idle_in_transaction_session_timeout = '5s'", what];
     pool(connections, settings)
 }
 
@@ -260,6 +264,33 @@ mod tests {
         assert_eq!(names, ["kept-0", "kept-1", "kept-2"]);
         assert_eq!(store.tokens().await.unwrap().len(), 3);
         assert_eq!(store.events_after(protocol::EventId(0), 100).await.unwrap().len(), 3, "one for each branch");
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_while_waiting_for_a_turn_does_not_keep_it() {
+        let url = testkit::postgres::fresh_database();
+        let (first, second) = (Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap());
+        let number = async |sql: &'static str, of: &mut AnyConnection| -> i64 {
+            sqlx::query(sql).fetch_one(of).await.unwrap().num("n").unwrap()
+        };
+        let pid = "SELECT pg_backend_pid()::bigint AS n";
+        let waiting = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let before = number(pid, &mut second.write.begin().await.unwrap()).await;
+
+        let mut held = first.write.begin().await.unwrap();
+        let writer = second.write.clone();
+        let gone = tokio::spawn(async move { drop(writer.begin().await) });
+        while number(waiting, &mut held).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        drop(held);
+
+        drop(first.write.begin().await.unwrap());
+        let after = number(pid, &mut second.write.begin().await.unwrap()).await;
+        assert_eq!(after, before, "the database need not end a connection that keeps the turn");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 mod authority;
 mod builds;
 mod crowds;
+mod clients;
 mod http;
 mod http_raw;
 mod landing;
