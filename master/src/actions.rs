@@ -69,6 +69,9 @@ impl Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Revoked) {
+            return revoked();
+        }
         tracing::error!(%error, "the store failed");
         if error.is_disk_full() {
             return Self::new(
@@ -175,17 +178,19 @@ pub(crate) async fn publish(
         token: actor.token(),
         trusted: actor.is_trusted(),
     };
-    match shared.store.publish(&new).await? {
+    match shared.store.by(actor.token()).publish(&new).await? {
         Published::New(branch) | Published::Again(branch) => Ok((branch, true)),
         Published::Already(branch) => {
             // Whoever may withdraw it may also say anew what it is; for anybody else it stays as it was.
             let says_more = !(new.title.is_empty() && new.bugs.is_empty());
             if says_more && can(actor, Action::Withdraw(&branch)) {
-                return Ok((shared.store.describe_branch(&branch, &new.title, &new.bugs).await?, false));
+                return Ok((
+                    shared.store.by(actor.token()).describe_branch(&branch, &new.title, &new.bugs).await?,
+                    false,
+                ));
             }
             Ok((branch, false))
         }
-        Published::Revoked => Err(revoked()),
         Published::NameTaken(other) => Err(Refused::new(
             409,
             "name-taken",
@@ -233,7 +238,7 @@ pub(crate) async fn accept(
     {
         acceptable(&branch, &candidate)?;
     }
-    match shared.store.accept(&branch, &revision, actor.name()).await? {
+    match shared.store.by(actor.token()).accept(&branch, &revision, actor.name()).await? {
         Some(entry) => Ok(read::queue_entry(shared, project, &entry, None).await?),
         None => Err(ended(&branch)),
     }
@@ -275,7 +280,7 @@ pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, 
     let before = branch(shared, project, name).await?;
     allow(actor, Action::Withdraw(&before), "withdrawing another's branch")?;
     let why = format!("withdrawn by {}", actor.name());
-    if !shared.store.end_branch(&before, BranchState::Withdrawn, &why, actor.name()).await? {
+    if !shared.store.by(actor.token()).end_branch(&before, BranchState::Withdrawn, &why, actor.name()).await? {
         return Err(ended(&branch(shared, project, name).await?));
     }
     branch(shared, project, name).await
@@ -313,7 +318,7 @@ pub(crate) async fn rebuild(
     let mut wanted: Vec<BuildRequest> =
         latest.iter().filter(|b| b.result().is_some()).filter_map(|old| anew(old, &now)).collect();
     wanted.extend(now.into_iter().filter(|it| latest.iter().all(|b| b.builder.name != it.builder.name)));
-    let asked = shared.store.ask_again(&wanted, actor.name()).await?;
+    let asked = shared.store.by(actor.token()).ask_again(&wanted, actor.name()).await?;
     if asked.len() < wanted.len() {
         return Err(ended(&shared.store.branch_by_id(branch.id).await?));
     }
@@ -362,7 +367,7 @@ pub(crate) async fn build_again(shared: &Shared, actor: &Actor, old: &Build) -> 
             })?
         }
     };
-    let asked = shared.store.ask_again(&[request], actor.name()).await?;
+    let asked = shared.store.by(actor.token()).ask_again(&[request], actor.name()).await?;
     match asked.into_iter().next() {
         Some(build) => Ok(build),
         None => Err(ended(&shared.store.branch_by_id(old.branch).await?)),
@@ -373,7 +378,7 @@ pub(crate) async fn build_again(shared: &Shared, actor: &Actor, old: &Build) -> 
 pub(crate) async fn cancel_build(shared: &Shared, actor: &Actor, build: &Build) -> Done<()> {
     let branch = shared.store.branch_by_id(build.branch).await?;
     allow(actor, Action::Rebuild(&branch), "cancelling a build")?;
-    if !shared.store.cancel_build(build, actor.name()).await? {
+    if !shared.store.by(actor.token()).cancel_build(build, actor.name()).await? {
         let detail = format!("build #{} has ended already", build.id);
         return Err(Refused::new(409, "build-ended", detail, ""));
     }
@@ -383,7 +388,7 @@ pub(crate) async fn cancel_build(shared: &Shared, actor: &Actor, build: &Build) 
 /// Pauses or resumes a project's queue.
 pub(crate) async fn set_paused(shared: &Shared, project: &Guarded, actor: &Actor, paused: bool) -> Done<()> {
     allow(actor, Action::SteerQueue, "steering the queue")?;
-    shared.store.set_paused(project.id, paused, actor.name()).await?;
+    shared.store.by(actor.token()).set_paused(project.id, paused, actor.name()).await?;
     Ok(())
 }
 
@@ -395,7 +400,7 @@ pub(crate) async fn set_availability(
     admin: Availability,
 ) -> Done<()> {
     allow(actor, Action::ManageSlaves, "steering slaves")?;
-    match shared.store.slave_admin(name, admin).await? {
+    match shared.store.by(actor.token()).slave_admin(name, admin).await? {
         Some(slave) => {
             shared.sessions.tell(slave.id, ToSlave::Availability { admin });
             Ok(())
@@ -422,7 +427,7 @@ pub(crate) async fn new_token(shared: &Shared, actor: &Actor, it: &api::NewToken
     {
         return Err(Refused::new(422, "bad-name", error.to_string(), ""));
     }
-    let (row, secret) = make_token(&shared.store, kind, &name, it.trusted).await?;
+    let (row, secret) = make_token(&shared.store.by(actor.token()), kind, &name, it.trusted).await?;
     Ok(api::MadeToken { token: token_line(row), secret })
 }
 
@@ -447,7 +452,7 @@ pub(crate) async fn tokens(shared: &Shared, actor: &Actor) -> Done<Vec<api::Toke
 /// Revokes a token.
 pub(crate) async fn revoke_token(shared: &Shared, actor: &Actor, id: TokenId) -> Done<api::Token> {
     allow(actor, Action::ManageTokens, "revoking tokens")?;
-    match shared.store.revoke_token(id).await? {
+    match shared.store.by(actor.token()).revoke_token(id).await? {
         Revoked::Now(row) | Revoked::Before(row) => {
             shared.sessions.revoke(id);
             Ok(token_line(row))

@@ -41,7 +41,7 @@ pub use steps::Step;
 pub use tokens::{Revoked, TokenKind, TokenRow};
 
 use crate::stepping::Points;
-use protocol::UnixMs;
+use protocol::{TokenId, UnixMs};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr as _};
@@ -81,6 +81,9 @@ pub enum StoreError {
     /// What was to be written is guarded by a claim that is another's by now.
     #[error("another master looks after the project now: nothing was written")]
     ClaimLost,
+    /// The token of whoever it was to be written for was revoked meanwhile.
+    #[error("the token was revoked: nothing was written")]
+    Revoked,
     /// A stored value is not what this bb wrote.
     #[error("the store holds a value that can't be read, in column {column}: {what}")]
     Corrupt {
@@ -140,6 +143,14 @@ impl Store {
         };
         migrate(write.pool(), url.starts_with("sqlite:"), &shown).await?;
         Ok(Self { write, read, changed: watch::Sender::new(0) })
+    }
+
+    /// The same store, as somebody writes to it who showed a token: what was allowed by that is done only while it counts,
+    /// asked in the transaction that does it.
+    pub fn by(&self, token: Option<TokenId>) -> Self {
+        let mut store = self.clone();
+        store.write.set_by(token);
+        store
     }
 
     /// The same store, whose writes begin at these places.

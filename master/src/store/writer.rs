@@ -13,8 +13,9 @@
 //! the pool that it is outside of any transaction, or it is closed and another one opened.
 
 use super::row::Columns as _;
-use super::{Claim, Result, Store, StoreError, now};
+use super::{Claim, Result, Store, StoreError, now, tokens};
 use crate::stepping::Points;
+use protocol::TokenId;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
@@ -30,6 +31,8 @@ pub(super) struct Writer {
     /// Begins a transaction when no other one is open.
     begin: &'static str,
     points: Points,
+    /// The token of whoever it writes for: revoked, it writes no more.
+    by: Option<TokenId>,
 }
 
 impl Writer {
@@ -37,7 +40,12 @@ impl Writer {
     pub(super) async fn sqlite(options: AnyConnectOptions) -> Result<Self> {
         let pool = sqlite_pool(1, "PRAGMA query_only = OFF");
         let pool = pool.after_release(|connection, _| Box::pin(is_outside(connection)));
-        Ok(Self { pool: pool.connect_with(options).await?, begin: "BEGIN IMMEDIATE", points: Points::default() })
+        Ok(Self {
+            pool: pool.connect_with(options).await?,
+            begin: "BEGIN IMMEDIATE",
+            points: Points::default(),
+            by: None,
+        })
     }
 
     /// The connection that writes to PostgreSQL. The turn is a lock of the database's, given up with the transaction; its
@@ -50,7 +58,12 @@ impl Writer {
             Box::pin(async move { Ok(outside) })
         });
         let begin = "BEGIN; SELECT pg_advisory_xact_lock(7083001)";
-        Ok(Self { pool: pool.connect_with(options).await?, begin, points: Points::default() })
+        Ok(Self { pool: pool.connect_with(options).await?, begin, points: Points::default(), by: None })
+    }
+
+    /// Has writes begin only while a token counts.
+    pub(super) fn set_by(&mut self, token: Option<TokenId>) {
+        self.by = token;
     }
 
     /// Has writes begin at these places.
@@ -69,6 +82,9 @@ impl Writer {
     }
 
     /// Begins a transaction; nothing of it stays unless it is committed.
+    ///
+    /// # Errors
+    /// When the database fails, or the token of whoever it is for was revoked.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>> {
         // Before a connection is taken: who is stopped here holds up nobody.
         self.points.at("store.write").await;
@@ -76,7 +92,13 @@ impl Writer {
         // on its way nobody would know, and the database would hold the turn for it.
         let (pool, begin) = (self.pool.clone(), self.begin);
         let begun = tokio::spawn(async move { pool.begin_with(begin).await }).await;
-        Ok(begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
+        let mut transaction = begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?;
+        if let Some(token) = self.by
+            && !tokens::counts(&mut transaction, token).await?
+        {
+            return Err(StoreError::Revoked);
+        }
+        Ok(transaction)
     }
 
     /// The same under a claim: whoever writes what a claim guards begins here. Nobody can take the claim over before the

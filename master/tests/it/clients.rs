@@ -1,6 +1,10 @@
 //! Many clients at once, on both databases: nobody is told that the store does not answer, and what is one stays one.
 
+use crate::support::slave::FakeSlave;
 use crate::support::{Answer, World};
+use master::stepping::Loop;
+use master::store::{BranchState, Revoked, TokenKind};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -66,4 +70,58 @@ async fn many_clients_at_once_on_sqlite() {
 async fn many_clients_at_once_on_postgresql() {
     let url = tokio::task::spawn_blocking(testkit::postgres::fresh_database).await.unwrap();
     crowd(&format!("store = {url:?}\n")).await;
+}
+
+/// Whoever revokes a token is sure of it: what its bearer had asked for before, and was not done yet, is not done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_token_allowed_is_done_only_while_it_counts() {
+    let world = World::stepped().await;
+    world.turn(Loop::Mainline).await;
+    world.publish("feature").await;
+    for which in [Loop::Watch, Loop::Candidates, Loop::Builds] {
+        world.turn(which).await;
+    }
+    FakeSlave::new(&world, "oak").await;
+    let build = world.store().open_builds().await.unwrap().remove(0).id;
+    let commit = world.branch("feature").await["summary"]["commit"].clone();
+    let other = world.store().tokens().await.unwrap()[0].id;
+    let acts = [
+        ("/api/v1/projects/heron/branches".to_owned(), json!({"url": world.author.url(), "branch": "another"})),
+        (format!("{BRANCH}/accept"), json!({"commit": commit})),
+        (format!("{BRANCH}/withdraw"), json!({})),
+        (format!("{BRANCH}/rebuild"), json!({})),
+        (format!("/api/v1/builds/{build}/rebuild"), json!({})),
+        (format!("/api/v1/builds/{build}/cancel"), json!({})),
+        ("/api/v1/projects/heron/queue/pause".to_owned(), json!({})),
+        ("/api/v1/slaves/oak/availability".to_owned(), json!({"availability": "unavailable"})),
+        ("/api/v1/tokens".to_owned(), json!({"kind": "maintainer", "name": "eve", "trusted": true})),
+        (format!("DELETE /api/v1/tokens/{other}"), json!({})),
+    ];
+    for (path, body) in acts {
+        let token = world.token(TokenKind::Maintainer, "olga").await;
+        let id = world.store().tokens().await.unwrap()[0].id;
+        // Its use is noted now, so that the next write is what it asks for.
+        let seen = world.answer(world.request(Method::GET, "/api/v1/tokens").bearer_auth(&token)).await;
+        assert_eq!(seen.status, 200);
+        let before = world.store().newest_event().await.unwrap();
+        let request = match path.strip_prefix("DELETE ") {
+            Some(path) => world.request(Method::DELETE, path),
+            None => world.request(Method::POST, &path),
+        };
+        world.stops().stop_at(&["store.write"]);
+        let asked = tokio::spawn(request.bearer_auth(&token).json(&body).send());
+        let held = world.stops().held().await;
+        world.stops().stop_at(&[]);
+        assert!(matches!(world.store().revoke_token(id).await.unwrap(), Revoked::Now(_)));
+        held.go();
+        let answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.status().as_u16(), 401, "{path}");
+        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        assert_eq!(answer["code"], "token-revoked", "{path}: {answer}");
+        assert_eq!(world.store().newest_event().await.unwrap(), before, "{path}");
+    }
+    let tokens = world.store().tokens().await.unwrap();
+    assert!(tokens.iter().all(|t| t.name != "eve") && tokens.iter().any(|t| t.id == other && t.revoked.is_none()));
+    assert_eq!(world.branch_row("feature").await.state, BranchState::Live);
+    assert!(world.store().build(build).await.unwrap().unwrap().result().is_none());
 }

@@ -3,8 +3,8 @@
 
 mod authority;
 mod builds;
-mod crowds;
 mod clients;
+mod crowds;
 mod http;
 mod http_raw;
 mod landing;

@@ -202,14 +202,14 @@ async fn a_revoked_token_counts_no_more(place: Place) {
     let store = &world.store;
     let publisher = store.add_token(TokenKind::Publisher, "ann", true, "publisher").await.unwrap();
     let slave = store.add_token(TokenKind::Slave, "oak", false, "slave").await.unwrap();
-    let new = NewBranch { token: Some(publisher.id), ..world.new_branch("https://ann.example/r.git", None) };
+    let new = world.new_branch("https://ann.example/r.git", None);
     for token in [publisher.id, slave.id] {
         assert!(store.token_counts(token).await.unwrap());
         assert!(matches!(store.revoke_token(token).await.unwrap(), Revoked::Now(_)));
         assert!(!store.token_counts(token).await.unwrap());
         assert!(!store.begin_session("session", token).await.unwrap());
     }
-    assert!(matches!(store.publish(&new).await.unwrap(), Published::Revoked));
+    assert!(matches!(store.by(Some(publisher.id)).publish(&new).await, Err(StoreError::Revoked)));
     assert!(store.slave_connected(slave.id, &hello()).await.unwrap().is_none());
     assert!(store.branches(world.project.id, 10).await.unwrap().is_empty());
     assert!(store.slaves().await.unwrap().is_empty());

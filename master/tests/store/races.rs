@@ -20,6 +20,7 @@ stories! {
     claiming_at_once_is_one_owner
     pausing_at_once_is_one_event
     of_maintainers_who_revoke_one_another_one_stays
+    of_two_who_revoke_each_other_the_first_does
     a_follower_sees_each_event_once
 }
 
@@ -395,6 +396,24 @@ async fn of_maintainers_who_revoke_one_another_one_stays(place: Place) {
     let came = place.at_once(revoke).await;
     assert_eq!(count(&came, |it| matches!(it, Revoked::LastMaintainer)), 1);
     assert_eq!(count(&came, |it| matches!(it, Revoked::Now(_))), MANY - 1);
+}
+
+async fn of_two_who_revoke_each_other_the_first_does(place: Place) {
+    let world = place.open().await;
+    let mut all = Vec::new();
+    for i in 0..MANY {
+        let (name, hash) = (format!("person-{i}"), format!("hash-{i}"));
+        all.push(world.store.add_token(TokenKind::Maintainer, &name, false, &hash).await.unwrap().id);
+    }
+    let revoke = |store: Store, i: usize| {
+        let (own, other) = (all[i], all[i ^ 1]);
+        async move { store.by(Some(own)).revoke_token(other).await }
+    };
+    let came = place.at_once(revoke).await;
+    for pair in came.chunks(2) {
+        let refused = count(pair, |it| matches!(it, Err(StoreError::Revoked)));
+        assert_eq!((count(pair, |it| matches!(it, Ok(Revoked::Now(_)))), refused), (1, 1), "{pair:?}");
+    }
 }
 
 /// Events are read while they are written: what is read after number 8 must never have been a 7.
