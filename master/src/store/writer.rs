@@ -21,8 +21,8 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 use std::time::Duration;
 
-/// How long somebody waits for a connection. With one that writes, that is for the writes before.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long somebody waits for a connection: on a busy machine, to be answered late is better than not to be.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What writes: one connection, so that the writes of one process wait here, in the order in which they came.
 #[derive(Clone, Debug)]
@@ -171,9 +171,9 @@ fn sqlite_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
     pool(connections, settings)
 }
 
-/// Another process that hangs in the middle of its turn loses it.
+/// A process that hangs in the middle of its turn loses it, as a master its claims.
 fn postgres_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
-    let settings = ["SET lock_timeout = '10s'", "SET idle_in_transaction_session_timeout = '5s'", what];
+    let settings = ["SET lock_timeout = '10s'", "SET idle_in_transaction_session_timeout = '30s'", what];
     pool(connections, settings)
 }
 
