@@ -24,6 +24,10 @@ use std::time::Duration;
 /// How long somebody waits for a connection: on a busy machine, to be answered late is better than not to be.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Has a commit answered when it is on the disk, also by a server that was told to be quicker than that.
+const DURABLE: &str =
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
 /// What writes: one connection, so that the writes of one process wait here, in the order in which they came.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
@@ -49,15 +53,16 @@ impl Writer {
     }
 
     /// The connection that writes to PostgreSQL. The turn is a lock of the database's, given up with the transaction; its
-    /// number is bb's own.
+    /// number is bb's own. Each statement after it sees what was committed before the turn came: at the other levels of
+    /// isolation it would see what was so when the wait began.
     pub(super) async fn postgres(options: AnyConnectOptions) -> Result<Self> {
-        let pool = postgres_pool(1, "SET default_transaction_read_only = off");
+        let pool = postgres_pool(1, DURABLE);
         // The server ends a transaction whose commit fails, and so does sqlx; what it still believes to be in one goes.
         let pool = pool.after_release(|connection, _| {
             let outside = !connection.is_in_transaction();
             Box::pin(async move { Ok(outside) })
         });
-        let begin = "BEGIN; SELECT pg_advisory_xact_lock(7083001)";
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7083001)";
         Ok(Self { pool: pool.connect_with(options).await?, begin, points: Points::default(), by: None })
     }
 
@@ -286,6 +291,23 @@ mod tests {
         assert_eq!(names, ["kept-0", "kept-1", "kept-2"]);
         assert_eq!(store.tokens().await.unwrap().len(), 3);
         assert_eq!(store.events_after(protocol::EventId(0), 100).await.unwrap().len(), 3, "one for each branch");
+    }
+
+    #[tokio::test]
+    async fn a_write_is_what_it_is_whatever_the_server_was_told() {
+        let url = testkit::postgres::fresh_database();
+        let name = url.split(['?', '/']).find(|part| part.starts_with("bb_")).unwrap();
+        for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off"] {
+            testkit::postgres::execute(&url, &format!("ALTER DATABASE {name} SET {setting}")).unwrap();
+        }
+        let store = Store::open(&url).await.unwrap();
+        let mut transaction = store.write.begin().await.unwrap();
+        for (setting, wanted) in [("transaction_isolation", "read committed"), ("synchronous_commit", "on")] {
+            let query = sqlx::query("SELECT current_setting($1) AS now").bind(setting);
+            assert_eq!(query.fetch_one(&mut *transaction).await.unwrap().text("now").unwrap(), wanted);
+        }
+        drop(transaction);
+        store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();
     }
 
     #[tokio::test]
