@@ -9,14 +9,13 @@ mod print;
 mod process;
 mod terminal;
 
-use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // The merge driver starts no program; whatever else does is to leave no file open for it.
     let other = || {
         slave::close_on_exec();
-        commands::run(commands::Cli::parse())
+        commands::run(commands::cli())
     };
     match commands::run_at_once().unwrap_or_else(other) {
         Ok(code) => code,

@@ -76,7 +76,6 @@ struct Planned {
 struct PlannedStep {
     name: &'static str,
     run: String,
-    junit: Option<&'static str>,
 }
 
 impl PlannedStep {
@@ -88,7 +87,7 @@ impl PlannedStep {
             when: When::default(),
             on_failure: OnFailure::default(),
             env: BTreeMap::new(),
-            junit: self.junit.map(str::to_owned).into_iter().collect(),
+            junit: vec![],
             artifacts: vec![],
         }
     }
@@ -100,15 +99,7 @@ impl Planned {
     }
 
     fn step(mut self, name: &'static str, run: impl Into<String>) -> Self {
-        self.steps.push(PlannedStep { name, run: run.into(), junit: None });
-        self
-    }
-
-    /// The last step leaves JUnit files behind.
-    fn junit(mut self, glob: &'static str) -> Self {
-        if let Some(last) = self.steps.last_mut() {
-            last.junit = Some(glob);
-        }
+        self.steps.push(PlannedStep { name, run: run.into() });
         self
     }
 }

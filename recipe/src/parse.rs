@@ -240,6 +240,19 @@ fn step<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Op
     let env = fields.get("env").map_or_else(BTreeMap::new, |v| env(reader, v));
     let junit = fields.get("junit").map_or_else(Vec::new, |v| globs(reader, "`junit`", v));
     let artifacts = fields.get("artifacts").map_or_else(Vec::new, |v| globs(reader, "`artifacts`", v));
+    // What is promised and not there yet must not look as if it were.
+    for (key, what) in [
+        ("junit", "no JUnit file is read yet: a step fails by its exit code alone"),
+        ("artifacts", "no file is kept yet"),
+    ] {
+        if let Some(value) = fields.get(key) {
+            reader.warn(
+                &value.span(),
+                format!("`{key}` has no effect: {what}"),
+                "it does no harm; it counts from the version on that can",
+            );
+        }
+    }
     Some(Step {
         name: name?,
         run: run?,

@@ -236,12 +236,18 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// A text that is no token.
+/// A text that is no slave's token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "that is no token: it must be one line of visible ASCII characters, at most 1024; `bb token` on the master makes one"
-)]
-pub struct BadToken;
+pub enum BadToken {
+    /// It is no token at all.
+    #[error(
+        "that is no token: it must be one line of visible ASCII characters, at most 1024; `bb token new slave NAME` makes one"
+    )]
+    Text,
+    /// It is a person's, with which everybody on this machine's disk could do what that person may.
+    #[error("that is a {0}'s token, and a slave needs one of its own: `bb token new slave NAME > NAME.token` makes it")]
+    Kind(&'static str),
+}
 
 impl Token {
     /// The token's text, for the header that it goes into.
@@ -254,8 +260,14 @@ impl std::str::FromStr for Token {
     type Err = BadToken;
     fn from_str(text: &str) -> Result<Self, BadToken> {
         let text = text.trim();
-        let fits = (1..=1024).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if fits { Ok(Self(text.to_owned())) } else { Err(BadToken) }
+        if !(1..=1024).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(BadToken::Text);
+        }
+        // A token says what it is for: `bb_KIND_…`.
+        match ["maintainer", "publisher"].into_iter().find(|kind| text.starts_with(&format!("bb_{kind}_"))) {
+            Some(kind) => Err(BadToken::Kind(kind)),
+            None => Ok(Self(text.to_owned())),
+        }
     }
 }
 

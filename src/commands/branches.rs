@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Format, ago, look, safe};
+use crate::print::{self, Cell, Format, ago, safe};
 use protocol::api::BranchSummary;
 use std::process::ExitCode;
 
@@ -42,13 +42,13 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(branch: &BranchSummary) -> Vec<String> {
+fn row(branch: &BranchSummary) -> Vec<Cell> {
     vec![
-        branch.name.to_string(),
-        look(branch.verdict.look, &safe(&branch.verdict.state)),
-        safe(&format!("{} {}", branch.verdict.next.who, branch.verdict.next.what)),
-        branch.revision.map_or_else(|| "-".to_owned(), |n| format!("r{n}")),
-        safe(&branch.publisher),
-        ago(branch.changed_ms),
+        branch.name.to_string().into(),
+        Cell::of(branch.verdict.look, safe(&branch.verdict.state)),
+        safe(&format!("{} {}", branch.verdict.next.who, branch.verdict.next.what)).into(),
+        branch.revision.map_or_else(|| "-".to_owned(), |n| format!("r{n}")).into(),
+        safe(&branch.publisher).into(),
+        ago(branch.changed_ms).into(),
     ]
 }

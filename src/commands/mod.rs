@@ -24,7 +24,8 @@ mod withdraw;
 
 use crate::client::{Client, MasterArgs};
 use crate::error::CliError;
-use clap::{Parser, Subcommand};
+use clap::builder::{OsStr, Resettable};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
@@ -79,6 +80,20 @@ enum Command {
 
 /// The hidden subcommand that supervises a step.
 pub(crate) const LAUNCH: &str = "slave-launch";
+
+/// What the command line says. A variable that is set to nothing counts as unset, as usual where one is "taken away" in
+/// a continuous integration's settings.
+pub(crate) fn cli() -> Cli {
+    let unless_empty = |arg: clap::Arg| match arg.get_env() {
+        Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => {
+            arg.env(Resettable::<OsStr>::Reset)
+        }
+        _ => arg,
+    };
+    let mut command = Cli::command().mut_args(unless_empty);
+    let matches = command.get_matches_mut();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
 
 /// Runs the subcommand.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {

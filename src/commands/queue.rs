@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Format, ago, look, safe};
+use crate::print::{self, Cell, Format, ago, safe};
 use protocol::api::{Queue, QueueEntry};
 use std::process::ExitCode;
 
@@ -58,22 +58,22 @@ fn human(queue: &Queue) -> String {
     text
 }
 
-fn row(entry: &QueueEntry) -> Vec<String> {
+fn row(entry: &QueueEntry) -> Vec<Cell> {
     vec![
-        entry.place.map_or_else(String::new, |n| n.to_string()),
-        entry.branch.to_string(),
-        format!("r{}", entry.revision),
-        look(entry.look, &safe(&entry.says)),
-        safe(&format!("{} {}", entry.next.who, entry.next.what)),
-        format!("{} by {}", ago(entry.accepted_ms), safe(&entry.accepted_by)),
+        entry.place.map_or_else(String::new, |n| n.to_string()).into(),
+        entry.branch.to_string().into(),
+        format!("r{}", entry.revision).into(),
+        Cell::of(entry.look, safe(&entry.says)),
+        safe(&format!("{} {}", entry.next.who, entry.next.what)).into(),
+        format!("{} by {}", ago(entry.accepted_ms), safe(&entry.accepted_by)).into(),
     ]
 }
 
-fn left(entry: &QueueEntry) -> Vec<String> {
+fn left(entry: &QueueEntry) -> Vec<Cell> {
     vec![
-        entry.left_ms.map_or_else(String::new, ago),
-        entry.branch.to_string(),
-        format!("r{}", entry.revision),
-        look(entry.look, &safe(&entry.says)),
+        entry.left_ms.map_or_else(String::new, ago).into(),
+        entry.branch.to_string().into(),
+        format!("r{}", entry.revision).into(),
+        Cell::of(entry.look, safe(&entry.says)),
     ]
 }

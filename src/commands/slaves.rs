@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Format, ago, look, safe};
+use crate::print::{self, Cell, Format, ago, safe};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use protocol::SlaveName;
 use protocol::api::Slave;
@@ -64,15 +64,15 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(slave: &Slave) -> Vec<String> {
+fn row(slave: &Slave) -> Vec<Cell> {
     let builds: Vec<String> = slave.builds.iter().map(|b| format!("#{}", b.id)).collect();
     vec![
-        slave.name.to_string(),
-        look(slave.look, &slave.word),
-        slave.since_ms.map_or_else(String::new, ago),
-        format!("{} of {}", slave.builds.len(), slave.slots),
-        slave.isolation.as_str().to_owned(),
-        safe(&slave.labels.join(", ")),
-        builds.join(" "),
+        slave.name.to_string().into(),
+        Cell::of(slave.look, slave.word.as_str()),
+        slave.since_ms.map_or_else(String::new, ago).into(),
+        format!("{} of {}", slave.builds.len(), slave.slots).into(),
+        slave.isolation.as_str().into(),
+        safe(&slave.labels.join(", ")).into(),
+        builds.join(" ").into(),
     ]
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Format, ago, safe};
+use crate::print::{self, Cell, Format, ago, safe};
 use protocol::api::{MadeToken, NewToken, Token};
 use std::process::ExitCode;
 
@@ -66,13 +66,13 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(token: &Token) -> Vec<String> {
+fn row(token: &Token) -> Vec<Cell> {
     vec![
-        token.id.to_string(),
-        if token.trusted { format!("{}, trusted", safe(&token.kind)) } else { safe(&token.kind) },
-        safe(&token.name),
-        ago(token.made_ms),
-        token.used_ms.map_or_else(|| "never".to_owned(), ago),
-        token.revoked_ms.map_or_else(String::new, ago),
+        token.id.to_string().into(),
+        if token.trusted { format!("{}, trusted", safe(&token.kind)) } else { safe(&token.kind) }.into(),
+        safe(&token.name).into(),
+        ago(token.made_ms).into(),
+        token.used_ms.map_or_else(|| "never".to_owned(), ago).into(),
+        token.revoked_ms.map_or_else(String::new, ago).into(),
     ]
 }

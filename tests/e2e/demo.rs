@@ -26,6 +26,29 @@ fn the_demo_tells_its_story_and_ends() {
     insta::with_settings!({ filters => FILTERS }, { insta::assert_snapshot!(told) });
 }
 
+/// The README promises that a Rust toolchain, a C compiler and git are all it takes.
+#[test]
+fn the_demos_project_is_built_by_a_shell_and_nothing_that_a_machine_may_lack() {
+    let world = World::empty(BB);
+    let folder = world.folder().join("demo");
+    world.run(["demo", "--exit", "--listen", "127.0.0.1:0", "--basedir", folder.to_str().unwrap()]).ok();
+    let clone = Repo::clone(folder.join("heron.git").to_str().unwrap(), world.folder().join("clone"));
+    let programs = world.folder().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    for program in ["sh", "cp", "chmod"] {
+        let found = testkit::process::on_path(program).unwrap();
+        std::os::unix::fs::symlink(found, programs.join(program)).unwrap();
+    }
+    let recipe: toml::Table = clone.show("HEAD", ".bb.toml").parse().unwrap();
+    let steps = recipe["builder"][0]["step"].as_array().unwrap();
+    for step in steps {
+        let mut sh = std::process::Command::new(programs.join("sh"));
+        sh.args(["-euc", step["run"].as_str().unwrap()]).current_dir(clone.path()).env_clear().env("PATH", &programs);
+        Said::of(&mut sh).ok();
+    }
+    assert_eq!(steps.len(), 2);
+}
+
 #[test]
 fn the_demo_stays_up_until_ctrl_c() {
     let world = World::empty(BB);

@@ -112,6 +112,10 @@ impl fmt::Display for Missing {
 
 /// Sees to it that everything is there that the tests need.
 pub(crate) fn meet() -> Result<(), Missing> {
+    // What no package manager mends is looked at before anything is installed.
+    if on_path("git").is_some() {
+        git_is_new_enough()?;
+    }
     let missing = missing();
     if !missing.is_empty() {
         install(&missing)?;

@@ -178,3 +178,35 @@ fn serving(postgres: &Result<testkit::postgres::Cluster, testkit::postgres::Erro
     }
     command
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::cargo;
+
+    fn version(text: &str) -> Vec<u32> {
+        text.split('.').map(|part| part.parse().unwrap()).collect()
+    }
+
+    /// What Cargo.toml and the README promise is what the locked dependencies need.
+    #[test]
+    fn the_rust_that_is_said_is_the_rust_that_is_needed() {
+        let out = cargo(&["metadata", "--format-version=1", "--locked"]).output().unwrap();
+        let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap();
+        let (own, others): (Vec<_>, Vec<_>) = packages.iter().partition(|package| package["source"].is_null());
+        let said = own.iter().map(|package| package["rust_version"].as_str().unwrap()).collect::<Vec<_>>();
+        assert!(said.iter().all(|version| *version == said[0]), "{said:?}");
+        let needs = |package: &&&serde_json::Value| package["rust_version"].as_str().map(version);
+        let most = others.iter().max_by_key(needs).unwrap();
+        let needed = version(most["rust_version"].as_str().unwrap());
+        assert!(
+            version(said[0]) >= needed[..2].to_vec(),
+            "{} needs {needed:?}, Cargo.toml says {}",
+            most["name"],
+            said[0]
+        );
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+        assert!(readme.contains(&format!("Rust toolchain ({} or newer)", said[0])), "the README says another version");
+    }
+}

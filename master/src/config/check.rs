@@ -46,7 +46,25 @@ pub(super) fn all(config: &Config) -> Result<(), String> {
             return Err(format!("`schemes`: `{scheme}` is none that bb can fetch by: use https, http, git and ssh"));
         }
     }
+    committer(&config.committer)?;
     counts(config)
+}
+
+/// What git takes as a committer: it leaves out what surrounds a name, and refuses one of which nothing is left.
+fn committer(it: &super::Committer) -> Result<(), String> {
+    for (key, value) in [("name", &it.name), ("email", &it.email)] {
+        let crud = |c: char| c.is_control() || " .,:;<>\"\\'".contains(c);
+        let why = if value.trim_matches(crud).is_empty() {
+            "has nothing in it that git takes as one"
+        } else if value.contains(['<', '>']) || value.chars().any(char::is_control) {
+            "has `<`, `>` or a control character in it"
+        } else {
+            continue;
+        };
+        let example = if key == "name" { "bb" } else { "bb@heron.example" };
+        return Err(format!("`[committer] {key} = {value:?}` {why}: write it as in \"{example}\""));
+    }
+    Ok(())
 }
 
 fn project(it: &Project) -> Result<(), String> {
@@ -131,6 +149,11 @@ mod tests {
             error("[clients]\ngit_anonymous = 0"),
             error("hosts = [\"https://bb.example.org\"]"),
             error("[sources]\nschemes = [\"ext\"]"),
+            error("[committer]\nname = \"\"\nemail = \"bb@heron.example\""),
+            error("[committer]\nname = \" . \"\nemail = \"bb@heron.example\""),
+            error("[committer]\nname = \"bb\"\nemail = \"\""),
+            error("[committer]\nname = \"b<b\"\nemail = \"bb@heron.example\""),
+            error("[committer]\nname = \"b\\nb\"\nemail = \"bb@heron.example\""),
         ];
         insta::assert_snapshot!(all.join("\n"));
     }

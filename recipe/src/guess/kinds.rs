@@ -94,26 +94,24 @@ fn deno(root: &Root<'_>) -> Option<Planned> {
 
 fn python(root: &Root<'_>) -> Option<Planned> {
     let file = root.first(&["pyproject.toml", "setup.py", "setup.cfg"])?;
-    let pytest = "pytest --junitxml=junit.xml";
-    let (why, run, leaves_junit) = match root.first(&["tox.ini", "noxfile.py", "uv.lock", "poetry.lock"]) {
-        Some("tox.ini") => (format!("{file} and tox.ini"), "tox".to_owned(), false),
-        Some("noxfile.py") => (format!("{file} and noxfile.py"), "nox".to_owned(), false),
-        Some("uv.lock") => (format!("{file} and uv.lock"), format!("uv run {pytest}"), true),
+    let (why, run) = match root.first(&["tox.ini", "noxfile.py", "uv.lock", "poetry.lock"]) {
+        Some("tox.ini") => (format!("{file} and tox.ini"), "tox".to_owned()),
+        Some("noxfile.py") => (format!("{file} and noxfile.py"), "nox".to_owned()),
+        Some("uv.lock") => (format!("{file} and uv.lock"), "uv run pytest".to_owned()),
         Some(_) => {
             let plan = Planned::new(format!("{file} and poetry.lock")).step("install", "poetry install");
-            return Some(plan.step("test", format!("poetry run {pytest}")).junit("junit.xml"));
+            return Some(plan.step("test", "poetry run pytest"));
         }
-        None => (file.to_owned(), format!("python3 -m {pytest}"), true),
+        None => (file.to_owned(), "python3 -m pytest".to_owned()),
     };
-    let plan = Planned::new(why).step("test", run);
-    Some(if leaves_junit { plan.junit("junit.xml") } else { plan })
+    Some(Planned::new(why).step("test", run))
 }
 
 fn meson(root: &Root<'_>) -> Option<Planned> {
     root.first(&["meson.build"])?;
     let plan =
         Planned::new("meson.build").step("configure", "meson setup build").step("build", "meson compile -C build");
-    Some(plan.step("test", "meson test -C build").junit("build/meson-logs/testlog.junit.xml"))
+    Some(plan.step("test", "meson test -C build"))
 }
 
 fn cmake(root: &Root<'_>) -> Option<Planned> {
@@ -125,8 +123,8 @@ fn cmake(root: &Root<'_>) -> Option<Planned> {
     if !tests {
         return Some(plan);
     }
-    let run = "ctest --test-dir build --output-on-failure --no-tests=error --output-junit junit.xml";
-    Some(plan.step("test", run).junit("build/junit.xml"))
+    let run = "ctest --test-dir build --output-on-failure --no-tests=error";
+    Some(plan.step("test", run))
 }
 
 fn go(root: &Root<'_>) -> Option<Planned> {
@@ -137,15 +135,13 @@ fn go(root: &Root<'_>) -> Option<Planned> {
 fn gradle(root: &Root<'_>) -> Option<Planned> {
     let file = root.first(&["build.gradle", "build.gradle.kts"])?;
     let tool = if root.has("gradlew") { "./gradlew" } else { "gradle" };
-    let plan = Planned::new(file).step("test", format!("{tool} --no-daemon check"));
-    Some(plan.junit("**/build/test-results/test/*.xml"))
+    Some(Planned::new(file).step("test", format!("{tool} --no-daemon check")))
 }
 
 fn maven(root: &Root<'_>) -> Option<Planned> {
     root.first(&["pom.xml"])?;
     let tool = if root.has("mvnw") { "./mvnw" } else { "mvn" };
-    let plan = Planned::new("pom.xml").step("test", format!("{tool} --batch-mode verify"));
-    Some(plan.junit("**/target/surefire-reports/*.xml"))
+    Some(Planned::new("pom.xml").step("test", format!("{tool} --batch-mode verify")))
 }
 
 fn dune(root: &Root<'_>) -> Option<Planned> {
@@ -187,7 +183,7 @@ fn composer(root: &Root<'_>) -> Option<Planned> {
     root.first(&["composer.json"])?;
     let file = root.first(&["phpunit.xml.dist", "phpunit.xml", "phpunit.dist.xml"])?;
     let plan = Planned::new(format!("composer.json and {file}")).step("install", "composer install --no-interaction");
-    Some(plan.step("test", "vendor/bin/phpunit --log-junit junit.xml").junit("junit.xml"))
+    Some(plan.step("test", "vendor/bin/phpunit"))
 }
 
 fn dotnet(root: &Root<'_>) -> Option<Planned> {

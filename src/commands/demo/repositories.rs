@@ -37,10 +37,11 @@ impl Repositories {
     }
 }
 
-const MAKEFILE: &str = "check: greet\n\tsh tests/greet.sh\n\ngreet: greet.sh\n\tcp greet.sh greet\n\tchmod +x greet\n";
+/// Built and tested by a shell alone: a demo asks for nothing that a machine may lack.
+const BUILD: &str = "set -e\ncp greet.sh greet\nchmod +x greet\n";
 const GREET: &str = "#!/bin/sh\n# Greets whoever is named.\nname=${1:-world}\necho \"Hello, $name.\"\n";
 const TEST: &str = "set -e\ntest \"$(./greet heron)\" = \"Hello, heron.\"\ntest \"$(./greet)\" = \"Hello, world.\"\necho all tests passed\n";
-const RECIPE: &str = "[project]\nchangelog = \"ChangeLog\"\n\n[[builder]]\nname = \"check\"\n\n[[builder.step]]\nname = \"build\"\nrun = \"make greet\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"make check\"\ntimeout = \"5m\"\n";
+const RECIPE: &str = "[project]\nchangelog = \"ChangeLog\"\n\n[[builder]]\nname = \"check\"\n\n[[builder.step]]\nname = \"build\"\nrun = \"sh build.sh\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"for test in tests/*.sh; do sh $test; done\"\ntimeout = \"5m\"\n";
 const CHANGELOG: &str = "2026-10-05  Olga Reed  <olga@heron.example>\n\n\t* greet.sh: Greet the world when nobody is named.\n\n2026-10-01  Olga Reed  <olga@heron.example>\n\n\t* greet.sh: New.\n\t* tests/greet.sh: New.\n";
 
 const fn author(name: &'static str, email: &'static str, when: i64) -> Author<'static> {
@@ -58,7 +59,7 @@ pub(super) fn make(folder: &Path) -> Result<Repositories, CliError> {
     let olga = author("Olga Reed", "olga@heron.example", 1_790_000_000);
     let main = Sample::create(&official)?;
     let files = [
-        ("Makefile", Some(MAKEFILE)),
+        ("build.sh", Some(BUILD)),
         ("greet.sh", Some(GREET)),
         ("tests/greet.sh", Some(TEST)),
         (".bb.toml", Some(RECIPE)),
@@ -91,10 +92,7 @@ pub(super) fn make(folder: &Path) -> Result<Repositories, CliError> {
         "loud-greeting",
         author("Samir Naik", "samir@samir.example", 1_790_110_000),
         "Ask for a loud greeting",
-        &[
-            ("tests/loud.sh", Some(broken)),
-            ("Makefile", Some(&MAKEFILE.replace("tests/greet.sh\n", "tests/greet.sh\n\tsh tests/loud.sh\n"))),
-        ],
+        &[("tests/loud.sh", Some(broken))],
     )?;
     let french = GREET.replace("Hello", "Bonjour");
     jun.commit(
