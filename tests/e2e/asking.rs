@@ -70,3 +70,23 @@ fn a_log_steers_no_terminal() {
     assert_eq!(on_a_terminal("--raw").trim_end(), raw);
     assert_eq!(world.run(["log", &build, "--step", "odd"]).ok().trim_end(), raw, "a pipe gets the bytes");
 }
+
+#[test]
+fn a_variable_that_is_empty_counts_as_unset() {
+    let world = World::empty(BB);
+    let mut command = world.command(["branches"]);
+    command.env("BB_MASTER", "").env("BB_TOKEN_FILE", "").env("BB_TOKEN", "").env("BB_PROJECT", "");
+    let said = Said::of(&mut command).fails();
+    assert!(said.contains("no master is named"), "{said}");
+}
+
+#[test]
+fn a_slave_is_not_made_with_a_persons_token() {
+    let world = world();
+    let token = world.basedir().join("secrets/maintainer.token");
+    let basedir = world.folder().join("slaves/oak");
+    let mut command = world.command(["slave", "create", basedir.to_str().unwrap(), "--name", "oak"]);
+    let said = Said::of(command.env("BB_TOKEN_FILE", token)).fails();
+    assert!(said.contains("a maintainer's token") && said.contains("bb token new slave"), "{said}");
+    assert!(!basedir.join("slave.toml").exists());
+}

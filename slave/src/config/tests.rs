@@ -66,7 +66,12 @@ fn a_token_is_never_shown() {
     assert_eq!(token.expose(), "bb_slave_1_secret");
     assert_eq!(format!("{token:?}"), "Token(…)");
     for bad in ["", "two words", "line\nline", "ü"] {
-        assert_eq!(bad.parse::<Token>().unwrap_err(), BadToken, "{bad}");
+        assert_eq!(bad.parse::<Token>().unwrap_err(), BadToken::Text, "{bad}");
+    }
+    for kind in ["maintainer", "publisher"] {
+        let error = format!("bb_{kind}_0123abcd").parse::<Token>().unwrap_err();
+        assert_eq!(error, BadToken::Kind(kind));
+        assert!(error.to_string().contains("bb token new slave"), "{error}");
     }
 }
 
