@@ -4,13 +4,15 @@
 //! acknowledged only after [`Writer::sync`].
 
 use protocol::BuildId;
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// Logs that one connection keeps open, at most: a slave chooses how many it writes to.
+const MAX_OPEN: usize = 16;
 
 /// All logs of a master. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -96,7 +98,7 @@ impl Logs {
 
     /// A writer for one slave's connection.
     pub fn writer(&self) -> Writer {
-        Writer { logs: self.clone(), files: HashMap::new(), unsynced: Vec::new() }
+        Writer { logs: self.clone(), files: Vec::new(), unsynced: Vec::new(), synced: Vec::new() }
     }
 }
 
@@ -104,8 +106,11 @@ impl Logs {
 #[derive(Debug)]
 pub struct Writer {
     logs: Logs,
-    files: HashMap<(BuildId, u32), File>,
+    /// The one that was written to last is the last.
+    files: Vec<((BuildId, u32), File)>,
     unsynced: Vec<(BuildId, u32)>,
+    /// Logs that were closed to make room, and their durable lengths.
+    synced: Vec<(BuildId, u32, u64)>,
 }
 
 impl Writer {
@@ -115,16 +120,7 @@ impl Writer {
     /// # Errors
     /// When the file can't be written, as on a full disk; what was there stays.
     pub fn append(&mut self, build: BuildId, step: u32, offset: u64, bytes: &[u8]) -> io::Result<u64> {
-        let file = match self.files.entry((build, step)) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let path = self.logs.path(build, step);
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
-                entry.insert(OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?)
-            }
-        };
+        let file = self.open(build, step)?;
         let len = file.metadata()?.len();
         let skip = len.saturating_sub(offset);
         if offset > len || skip >= bytes.len() as u64 {
@@ -142,15 +138,50 @@ impl Writer {
         Ok(len + new.len() as u64)
     }
 
+    /// The open log; another one is closed for it where there are too many.
+    fn open(&mut self, build: BuildId, step: u32) -> io::Result<&File> {
+        let of = (build, step);
+        let there = match self.files.iter().position(|(other, _)| *other == of) {
+            Some(at) => self.files.remove(at),
+            None => {
+                if self.files.len() >= MAX_OPEN {
+                    self.close_oldest()?;
+                }
+                let path = self.logs.path(build, step);
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder)?;
+                }
+                (of, OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?)
+            }
+        };
+        self.files.push(there);
+        self.files.last().map(|(_, file)| file).ok_or_else(|| io::Error::other("no log is open"))
+    }
+
+    /// Closes the log that was not written to for the longest time; what was appended to it is durable then.
+    fn close_oldest(&mut self) -> io::Result<()> {
+        let Some(((build, step), file)) = self.files.first() else { return Ok(()) };
+        let of = (*build, *step);
+        if self.unsynced.contains(&of) {
+            file.sync_data()?;
+            self.synced.retain(|(build, step, _)| (*build, *step) != of);
+            self.synced.push((of.0, of.1, file.metadata()?.len()));
+            self.unsynced.retain(|other| *other != of);
+        }
+        self.files.remove(0);
+        Ok(())
+    }
+
     /// Makes everything appended durable, and returns which logs that were and their lengths now.
     ///
     /// # Errors
     /// When a file can't be synced.
     pub fn sync(&mut self) -> io::Result<Vec<(BuildId, u32, u64)>> {
-        let mut synced = Vec::with_capacity(self.unsynced.len());
+        let mut synced = std::mem::take(&mut self.synced);
         while let Some((build, step)) = self.unsynced.last().copied() {
-            if let Some(file) = self.files.get(&(build, step)) {
+            if let Some((_, file)) = self.files.iter().find(|(of, _)| *of == (build, step)) {
                 file.sync_data()?;
+                synced.retain(|(of, number, _)| (*of, *number) != (build, step));
                 synced.push((build, step, file.metadata()?.len()));
             }
             self.unsynced.pop();
@@ -163,7 +194,7 @@ impl Writer {
 
     /// Closes the files of a build.
     pub fn close(&mut self, build: BuildId) {
-        self.files.retain(|(of, _), _| *of != build);
+        self.files.retain(|((of, _), _)| *of != build);
     }
 }
 
@@ -171,6 +202,27 @@ impl Writer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn however_many_logs_are_written_to_few_are_open_and_all_are_made_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        let open = || {
+            let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            all.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(folder.path()))).count()
+        };
+        let mut writer = logs.writer();
+        for round in 0..3u64 {
+            for step in 0..100 {
+                assert_eq!(writer.append(BuildId(1), step, 4 * round, b"text").unwrap(), 4 * (round + 1));
+                assert!(open() <= MAX_OPEN);
+            }
+        }
+        let mut synced = writer.sync().unwrap();
+        synced.sort_unstable();
+        assert_eq!(synced, (0..100).map(|step| (BuildId(1), step, 12)).collect::<Vec<_>>());
+        assert_eq!(writer.sync().unwrap(), []);
+    }
 
     #[test]
     fn a_log_has_each_byte_once() {

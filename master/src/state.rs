@@ -14,7 +14,7 @@ use gate::schedule::Wait;
 use gate::verdict::Trouble;
 use protocol::{BuildId, CandidateId, CommitId, ProjectId, ProjectName};
 use recipe::Recipe;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
     pub(crate) doors: Doors,
     waits: Mutex<HashMap<BuildId, Wait>>,
+    kept: Mutex<HashSet<BuildId>>,
 }
 
 /// A project that this master guards.
@@ -156,9 +157,24 @@ impl Shared {
     ) -> Self {
         let logs = Logs::new(basedir.logs());
         let sessions = Sessions::new();
-        let waits = Mutex::default();
+        let (waits, kept) = (Mutex::default(), Mutex::default());
         let doors = Doors::new(&config, &url);
-        Self { config, basedir, store, logs, sessions, poller, policy, pages, projects, url, shutdown, doors, waits }
+        Self {
+            config,
+            basedir,
+            store,
+            logs,
+            sessions,
+            poller,
+            policy,
+            pages,
+            projects,
+            url,
+            shutdown,
+            doors,
+            waits,
+            kept,
+        }
     }
 
     /// Where a test can stop whoever comes there.
@@ -181,6 +197,15 @@ impl Shared {
 
     pub(crate) fn set_waits(&self, waits: HashMap<BuildId, Wait>) {
         *lock(&self.waits) = waits;
+    }
+
+    /// Whether a build is left to a slave that is away, by the last plan.
+    pub(crate) fn is_kept(&self, build: BuildId) -> bool {
+        lock(&self.kept).contains(&build)
+    }
+
+    pub(crate) fn set_kept(&self, kept: HashSet<BuildId>) {
+        *lock(&self.kept) = kept;
     }
 
     pub(crate) fn slave_parts(&self) -> Parts {

@@ -21,6 +21,18 @@ pub const MAX_TEXT: usize = 1 << 20;
 /// The greatest length of the log bytes in one binary frame.
 pub const MAX_CHUNK: usize = 64 << 10;
 
+/// The most links of one step.
+pub const MAX_LINKS: usize = 32;
+
+/// The longest name or URL of a link, in characters.
+pub const MAX_LINK: usize = 1000;
+
+/// The longest summary of a step, in bytes.
+pub const MAX_SUMMARY: usize = 16 << 10;
+
+/// The most builds that a slave may have on its disk when it says hello.
+pub const MAX_HELD: usize = 4096;
+
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Version {

@@ -27,3 +27,13 @@ pub mod world;
 pub fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bb-test-").tempdir().expect("a temporary folder can be made")
 }
+
+/// The same in memory, where there is room for it: for tests that play hundreds of worlds, in which nothing outlives the
+/// machine anyway.
+///
+/// # Panics
+/// When no folder can be made.
+#[must_use]
+pub fn quick_folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("bb-test-").tempdir_in("/dev/shm").unwrap_or_else(|_| folder())
+}

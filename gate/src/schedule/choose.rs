@@ -329,8 +329,7 @@ fn able_slaves(situation: &Situation, build: &Waiting) -> Result<Vec<usize>, Wai
         return Err(Wait::NoSlave);
     }
     let has = |s: &Slave, label: &String| s.labels.contains(label);
-    let labelled: Vec<usize> =
-        (0..slaves.len()).filter(|&s| build.labels.iter().all(|label| has(&slaves[s], label))).collect();
+    let labelled: Vec<usize> = (0..slaves.len()).filter(|&s| slaves[s].has_labels(&build.labels)).collect();
     if labelled.is_empty() {
         let nobody_has = |label: &&String| !slaves.iter().any(|s| has(s, label));
         let missing: Vec<String> = build.labels.iter().filter(nobody_has).cloned().collect();
@@ -345,8 +344,8 @@ fn able_slaves(situation: &Situation, build: &Waiting) -> Result<Vec<usize>, Wai
         let slaves = names(situation, labelled.into_iter());
         return Err(Wait::Isolation { needed: build.isolation, slaves });
     }
-    let takes = |s: &Slave| s.availability != Availability::Unavailable && s.slots > 0;
-    let ready: Vec<usize> = isolated.iter().copied().filter(|&s| slaves[s].connected && takes(&slaves[s])).collect();
+    let ready: Vec<usize> =
+        isolated.iter().copied().filter(|&s| slaves[s].connected && slaves[s].takes_builds()).collect();
     if ready.is_empty() {
         let (online, offline): (Vec<usize>, Vec<usize>) = isolated.into_iter().partition(|&s| slaves[s].connected);
         return Err(Wait::Away {

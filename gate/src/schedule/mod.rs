@@ -14,9 +14,11 @@
 //! nobody holds a share while waiting for another, so that there is no deadlock. A build whose slaves are all away
 //! stands in no line: what can't run holds nobody up.
 
+mod away;
 mod choose;
 mod wait;
 
+pub use away::{Fate, Lost, fate};
 pub use choose::schedule;
 use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, ProjectId, SlaveId, SlaveName, UnixMs};

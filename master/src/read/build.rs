@@ -20,14 +20,18 @@ pub(crate) async fn build_summary(
 ) -> Result<BuildSummary, ReadError> {
     let state = facts::state(shared, build).await?;
     let (look, word) = state.mark();
-    let says = match &state {
-        verdict::Build::Waiting(Some(wait)) => wait.text(),
-        verdict::Build::Waiting(None) => "to be given to a slave".to_owned(),
-        _ => build.says.clone(),
-    };
     let slave = match build.slave {
         Some(id) => shared.store.slaves().await?.into_iter().find(|s| s.id == id).map(|s| s.name),
         None => None,
+    };
+    let says = match &state {
+        verdict::Build::Running { .. } if shared.is_kept(build.id) => {
+            let name = slave.as_ref().map_or("?", |name| name.as_str());
+            format!("slave {name} is away, and no other could run it: it goes on when {name} is back")
+        }
+        verdict::Build::Waiting(Some(wait)) => wait.text(),
+        verdict::Build::Waiting(None) => "to be given to a slave".to_owned(),
+        _ => build.says.clone(),
     };
     Ok(BuildSummary {
         id: build.id,

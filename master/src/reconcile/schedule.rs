@@ -4,34 +4,42 @@ use super::{Again, StepError};
 use crate::config::LockScope;
 use crate::state::Shared;
 use crate::store::{Build, BuildRowState, Finished, SlaveRow, now};
-use gate::schedule::{Class, Lock, Running, Scope, Situation, Slave, Waiting, schedule};
-use protocol::wire::{Assignment, ToSlave};
+use gate::schedule::{Class, Fate, Lock, Lost, Running, Scope, Situation, Slave, Waiting, fate, schedule};
+use protocol::wire::Assignment;
 use protocol::{BranchId, BuildId, BuildResult, SlaveId, UnixMs};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use tracker::mirror::Mirror;
 
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
-    let slaves = shared.store.slaves().await?;
-    let mut builds = Vec::new();
-    let mut next_loss = None;
-    for build in shared.store.open_builds().await? {
-        match mind(shared, &build, &slaves).await? {
-            Minded::Kept => builds.push(build),
-            Minded::Until(left) => {
-                next_loss = next_loss.min(Some(left)).or(Some(left));
-                builds.push(build);
+    let rows = shared.store.slaves().await?;
+    let open = shared.store.open_builds().await?;
+    let publishers = publishers(shared, &open).await?;
+    let slaves = slaves(shared, &rows);
+    let waiting: Vec<Waiting> = open.iter().filter_map(|build| waiting(shared, build, &publishers)).collect();
+    forget_strangers(shared, &open).await?;
+    let (mut builds, mut kept, mut next_loss) = (Vec::new(), HashSet::new(), None);
+    for build in open {
+        match mind(shared, &build, &rows, &slaves, &waiting).await? {
+            Minded::GoesOn => {}
+            Minded::Until(left) => next_loss = next_loss.min(Some(left)).or(Some(left)),
+            Minded::Kept => {
+                kept.insert(build.id);
             }
-            Minded::GivenUp => {}
+            Minded::Ended => continue,
         }
+        builds.push(build);
     }
-    let publishers = publishers(shared, &builds).await?;
+    shared.set_kept(kept);
     let served = shared.store.served().await?;
-    let situation = situation(shared, &builds, &slaves, &publishers, served);
-    let plan = schedule(&situation);
+    let running = builds.iter().filter_map(|build| running(build, &publishers)).collect();
+    let plan = schedule(&situation(shared, waiting, running, slaves, served));
     shared.set_waits(plan.waits.into_iter().collect());
     for assigned in plan.assigned {
-        give(shared, assigned.build, assigned.slave).await?;
+        // What one build lacks is no reason for the others to wait.
+        if let Err(error) = give(shared, assigned.build, assigned.slave).await {
+            tracing::warn!(build = %assigned.build, %error, "a build can't be given out");
+        }
     }
     let look = plan.look_again.map(|at| Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0)));
     Ok(match [look, next_loss].into_iter().flatten().min() {
@@ -42,36 +50,87 @@ pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
 
 /// What came of minding a build.
 enum Minded {
-    Kept,
+    /// It waits, or its slave is here and has it.
+    GoesOn,
     /// Its slave is away and has this long to come back.
     Until(Duration),
-    GivenUp,
+    /// Its slave is away, and nobody else could run it.
+    Kept,
+    /// Its slave has it no more.
+    Ended,
 }
 
-/// Passes on that a running build is cancelled, and gives it up when its slave was away too long.
-async fn mind(shared: &Shared, build: &Build, slaves: &[SlaveRow]) -> Result<Minded, StepError> {
-    let (BuildRowState::Running, Some(slave)) = (build.state, build.slave) else { return Ok(Minded::Kept) };
+/// Passes on that a running build is cancelled, and ends one whose slave has lost it or was away too long.
+async fn mind(
+    shared: &Shared,
+    build: &Build,
+    rows: &[SlaveRow],
+    slaves: &[Slave],
+    waiting: &[Waiting],
+) -> Result<Minded, StepError> {
+    let (BuildRowState::Running, Some(slave)) = (build.state, build.slave) else { return Ok(Minded::GoesOn) };
     let of = build.reference();
+    let name = || rows.iter().find(|s| s.id == slave).map_or_else(|| "?".to_owned(), |s| s.name.to_string());
     let Some(away) = shared.sessions.away(slave) else {
+        if shared.sessions.holds(slave, of) == Some(false) {
+            lost(shared, build, &name()).await?;
+            return Ok(Minded::Ended);
+        }
         if let Some(reason) = &build.cancel {
             shared.sessions.cancel(slave, of, reason);
         }
-        return Ok(Minded::Kept);
+        return Ok(Minded::GoesOn);
     };
+    let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     let lease = shared.config.times.lease();
-    if away < lease {
-        return Ok(Minded::Until(lease - away));
-    }
-    let name = slaves.iter().find(|s| s.id == slave).map_or_else(|| "?".to_owned(), |s| s.name.to_string());
-    let end = match &build.cancel {
-        Some(reason) => Finished { result: BuildResult::Cancelled, says: reason.clone() },
-        None => Finished {
-            result: BuildResult::Retry,
-            says: format!("slave {name} was away for more than {} s", lease.as_secs()),
-        },
+    let it = Lost {
+        slave,
+        away_ms: ms(away),
+        cancelled: build.cancel.is_some(),
+        labels: &build.builder.slaves,
+        locks: &build.builder.locks,
+        isolation: build.isolation,
     };
-    shared.store.give_up(of, &end).await?;
-    Ok(Minded::GivenUp)
+    match fate(&it, ms(lease), slaves, waiting, &locks(shared)) {
+        Fate::Wait { ms } => Ok(Minded::Until(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))),
+        Fate::Keep => Ok(Minded::Kept),
+        Fate::GiveUp => {
+            let end = match &build.cancel {
+                Some(reason) => Finished { result: BuildResult::Cancelled, says: reason.clone() },
+                None => Finished {
+                    result: BuildResult::Retry,
+                    says: format!("slave {} was away for more than {} s", name(), lease.as_secs()),
+                },
+            };
+            shared.store.give_up(of, &end).await?;
+            Ok(Minded::Ended)
+        }
+    }
+}
+
+/// A build that the store says is at a slave which is here and does not have it: it never got there, or is lost.
+async fn lost(shared: &Shared, build: &Build, slave: &str) -> Result<(), StepError> {
+    if build.next_report == 0 {
+        shared.store.take_back(build.reference()).await?;
+        return Ok(());
+    }
+    let says = format!("slave {slave} has lost it");
+    shared.store.give_up(build.reference(), &Finished { result: BuildResult::Retry, says }).await?;
+    Ok(())
+}
+
+/// Has slaves forget builds that they have and the store gives to nobody or to others. One that ended by its slave's own
+/// word stays until its logs are here.
+async fn forget_strangers(shared: &Shared, open: &[Build]) -> Result<(), StepError> {
+    for (slave, of) in shared.sessions.held() {
+        let is_it = |b: &Build| b.reference() == of && b.slave == Some(slave);
+        if open.iter().any(is_it) || shared.store.build(of.build).await?.as_ref().is_some_and(is_it) {
+            continue;
+        }
+        tracing::warn!(build = %of.build, "a slave has a build that is not its any more: it is told to forget it");
+        shared.sessions.forget(slave, of);
+    }
+    Ok(())
 }
 
 async fn publishers(shared: &Shared, builds: &[Build]) -> Result<HashMap<BranchId, String>, StepError> {
@@ -84,30 +143,35 @@ async fn publishers(shared: &Shared, builds: &[Build]) -> Result<HashMap<BranchI
     Ok(names)
 }
 
-fn situation(
-    shared: &Shared,
-    builds: &[Build],
-    slaves: &[SlaveRow],
-    publishers: &HashMap<BranchId, String>,
-    served: BTreeMap<String, UnixMs>,
-) -> Situation {
-    let publisher = |build: &Build| publishers.get(&build.branch).cloned().unwrap_or_default();
-    let waiting = builds.iter().filter(|b| b.state == BuildRowState::Waiting).map(|build| Waiting {
+fn publisher(build: &Build, publishers: &HashMap<BranchId, String>) -> String {
+    publishers.get(&build.branch).cloned().unwrap_or_default()
+}
+
+/// A build that waits; none of a project that this master does not guard (any more): nobody could give it out.
+fn waiting(shared: &Shared, build: &Build, publishers: &HashMap<BranchId, String>) -> Option<Waiting> {
+    if build.state != BuildRowState::Waiting || shared.guarded(build.project).is_none() {
+        return None;
+    }
+    Some(Waiting {
         id: build.id,
         project: build.project,
         class: if build.for_queue { Class::Queue } else { Class::Other },
         priority: i32::try_from(build.priority).unwrap_or(0),
-        publisher: publisher(build),
+        publisher: publisher(build, publishers),
         since: build.requested,
         labels: build.builder.slaves.clone(),
         locks: build.builder.locks.clone(),
         isolation: build.isolation,
-    });
-    let running = builds.iter().filter(|b| b.state == BuildRowState::Running).filter_map(|build| {
-        let slave = build.slave?;
-        Some(Running { id: build.id, slave, publisher: publisher(build), locks: build.builder.locks.clone() })
-    });
-    let slaves = slaves.iter().map(|slave| Slave {
+    })
+}
+
+fn running(build: &Build, publishers: &HashMap<BranchId, String>) -> Option<Running> {
+    let slave = build.slave.filter(|_| build.state == BuildRowState::Running)?;
+    Some(Running { id: build.id, slave, publisher: publisher(build, publishers), locks: build.builder.locks.clone() })
+}
+
+fn slaves(shared: &Shared, rows: &[SlaveRow]) -> Vec<Slave> {
+    let slave = |slave: &SlaveRow| Slave {
         id: slave.id,
         name: slave.name.clone(),
         connected: shared.sessions.connected(slave.id),
@@ -117,16 +181,26 @@ fn situation(
         isolation: slave.isolation,
         warm: shared.sessions.warm(slave.id),
         last_used: (slave.used.0 > 0).then_some(slave.used),
-    });
+    };
+    rows.iter().map(slave).collect()
+}
+
+fn situation(
+    shared: &Shared,
+    waiting: Vec<Waiting>,
+    running: Vec<Running>,
+    slaves: Vec<Slave>,
+    served: BTreeMap<String, UnixMs>,
+) -> Situation {
     Situation {
         now: now(),
         reluctant_after_ms: i64::try_from(shared.config.times.reluctant_after_s)
             .unwrap_or(i64::MAX)
             .saturating_mul(1000),
-        waiting: waiting.collect(),
-        running: running.collect(),
+        waiting,
+        running,
         served,
-        slaves: slaves.collect(),
+        slaves,
         locks: locks(shared),
     }
 }
@@ -141,17 +215,17 @@ pub(crate) fn locks(shared: &Shared) -> Vec<Lock> {
     shared.config.locks.iter().map(lock).collect()
 }
 
-/// Gives a build to a slave: durable first, then told. A message that is lost is found missing at the next hello.
+/// Gives a build to a slave: everything about it is known and can be said before the row says that the slave has it, and
+/// the row is durable before the slave hears of it. A message that is lost is found missing at the next hello, or tick.
 async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepError> {
-    // What an earlier, interrupted run left must not be taken for this one's.
-    shared.logs.forget(id)?;
-    let Some(build) = shared.store.give_out(id, slave).await? else { return Ok(()) };
+    let Some(build) = shared.store.build(id).await? else { return Ok(()) };
+    let Some(project) = shared.guarded(build.project) else { return Ok(()) };
     let branch = shared.store.branch_by_id(build.branch).await?;
     let revision = shared.store.revision_by_id(build.revision).await?;
-    let Some(project) = shared.guarded(build.project) else { return Ok(()) };
-    let of = build.reference();
-    let assignment = Assignment {
-        of,
+    // What nobody could fetch is given to nobody.
+    project.mirror.commit(&build.commit).await?;
+    let mut assignment = Assignment {
+        of: build.reference(),
         project: project.name.clone(),
         git_path: format!("/git/{}.git", project.name),
         git_ref: Mirror::kept_candidate_ref(&branch.name, revision.number, &build.commit),
@@ -165,7 +239,17 @@ async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepEr
             ("BB_BRANCH".to_owned(), branch.name.to_string()),
         ],
     };
-    if !shared.sessions.start(slave, of, project.id, ToSlave::Start(Box::new(assignment))) {
+    // What an earlier, interrupted run left must not be taken for this one's.
+    shared.logs.forget(id)?;
+    let Some(given) = shared.store.give_out(id, slave).await? else { return Ok(()) };
+    assignment.of = given.reference();
+    if given.commit != build.commit || given.builder != build.builder {
+        // It moved on with mainline in between: it is given out as it is now, in the next turn.
+        shared.store.take_back(assignment.of).await?;
+        return Ok(());
+    }
+    let of = assignment.of;
+    if !shared.sessions.start(slave, project.id, assignment) {
         shared.store.take_back(of).await?;
     }
     Ok(())

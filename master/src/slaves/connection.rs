@@ -3,13 +3,17 @@
 //! A slave is trusted only with the builds that were given to it. What it says of others is answered with `Forget`.
 
 use super::Sessions;
+use super::assigned::{Assigned, cut};
 use crate::logs::{Logs, Writer};
-use crate::store::{BuildRowState, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow};
+use crate::store::{BuildRowState, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow, now};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::FutureExt as _;
-use protocol::wire::{BadChunk, BuildRef, Happened, Have, Hello, LogChunk, Report, ToMaster, ToSlave, VERSION};
+use protocol::wire::{
+    BadChunk, BuildRef, Happened, Have, Hello, LogChunk, MAX_HELD, Report, ToMaster, ToSlave, VERSION,
+};
 use protocol::{BuildResult, SlaveName};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, timeout};
@@ -20,8 +24,13 @@ const HELLO: Duration = Duration::from_secs(10);
 const PINGS: u32 = 3;
 /// Log bytes after which a sync is made though more are there to be read.
 const SYNC_AFTER: usize = 1 << 20;
-/// What a log may be longer than its limit by: the mark that it was cut.
-const LOG_SLACK: u64 = 64 << 10;
+/// Builds that ended and whose logs are still on their way, of one slave.
+const MAX_ENDED: usize = MAX_HELD;
+/// The longest label of a slave, in characters, and the most lines that its self-test says.
+const MAX_LABEL: usize = 100;
+const MAX_NOTES: usize = 64;
+/// The longest of what a slave says of itself, in characters.
+const MAX_SAID: usize = 200;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +47,8 @@ enum Ended {
     Replaced,
     #[error("it sent something that can't be understood: {0}")]
     Nonsense(String),
+    #[error("it said what it may not: {0}")]
+    Forbidden(String),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("a log can't be written: {0}")]
@@ -71,6 +82,7 @@ pub(crate) async fn serve(mut socket: WebSocket, token: TokenRow, parts: Parts) 
         Ok(Err(error)) => return tracing::info!(slave = token.name, %error, "no hello"),
         Err(_) => return tracing::info!(slave = token.name, "no hello in time"),
     };
+    let hello = tidy(hello);
     if let Err(reason) = acceptable(&hello, &token) {
         tracing::warn!(slave = %hello.name, reason, "slave refused");
         let _ = send(&mut socket, &ToSlave::Refused { reason }, parts.silence).await;
@@ -78,7 +90,7 @@ pub(crate) async fn serve(mut socket: WebSocket, token: TokenRow, parts: Parts) 
     }
     let name = hello.name.clone();
     match run(socket, &token, &hello, &parts).await {
-        Err(error @ (Ended::Store(_) | Ended::Log(_) | Ended::Nonsense(_))) => {
+        Err(error @ (Ended::Store(_) | Ended::Log(_) | Ended::Nonsense(_) | Ended::Forbidden(_))) => {
             tracing::warn!(slave = %name, %error, "connection ended");
         }
         Err(error) => tracing::info!(slave = %name, %error, "connection ended"),
@@ -110,7 +122,26 @@ fn acceptable(hello: &Hello, token: &TokenRow) -> Result<(), String> {
     if hello.slots == 0 || hello.slots > 1024 || hello.labels.len() > 256 {
         return Err("a slave has 1 to 1024 slots and at most 256 labels: mend slave.toml".to_owned());
     }
+    if hello.labels.iter().any(|label| label.chars().nth(MAX_LABEL).is_some() || label.contains('\0')) {
+        return Err(format!("a label has at most {MAX_LABEL} characters: mend slave.toml"));
+    }
+    if hello.builds.len() > MAX_HELD {
+        return Err(format!(
+            "a slave has at most {MAX_HELD} builds on its disk, and this one says it has {}: empty its spool",
+            hello.builds.len()
+        ));
+    }
     Ok(())
+}
+
+/// A hello whose words for people are no longer than anybody reads.
+fn tidy(mut hello: Hello) -> Hello {
+    let short = |text: &str| cut(&clean_text(text), MAX_SAID);
+    hello.bb = short(&hello.bb);
+    hello.machine = short(&hello.machine);
+    hello.isolation_notes.truncate(MAX_NOTES);
+    hello.isolation_notes = hello.isolation_notes.iter().map(|note| short(note)).collect();
+    hello
 }
 
 async fn send(socket: &mut WebSocket, message: &ToSlave, patience: Duration) -> Result<(), Ended> {
@@ -139,6 +170,10 @@ async fn run(mut socket: WebSocket, token: &TokenRow, hello: &Hello, parts: &Par
         () = replaced.cancelled() => Err(Ended::Replaced),
         () = parts.shutdown.cancelled() => Err(Ended::Shutdown),
     };
+    if let Err(error @ (Ended::Nonsense(_) | Ended::Forbidden(_))) = &result {
+        let reason = format!("the connection is ended: {error}");
+        let _ = send(&mut socket, &ToSlave::Refused { reason }, parts.silence).await;
+    }
     if parts.sessions.close(slave.id, number) {
         parts.store.slave_gone(&slave).await?;
     }
@@ -154,8 +189,8 @@ async fn talk(
     number: u64,
     mut outgoing: mpsc::Receiver<ToSlave>,
 ) -> Result<(), Ended> {
-    let Agreed { have, ended } = agree(hello, slave, parts).await?;
-    if !parts.sessions.ready(slave.id, number, have.iter().map(|h| h.of).collect()) {
+    let Agreed { have, ended, owned } = agree(hello, slave, parts).await?;
+    if !parts.sessions.ready(slave.id, number, owned) {
         return Err(Ended::Replaced);
     }
     tracing::info!(slave = %slave.name, builds = have.len(), isolation = slave.isolation.as_str(), "slave connected");
@@ -186,22 +221,26 @@ struct Agreed {
     have: Vec<Have>,
     /// Those of them that have ended and whose logs are still on their way.
     ended: HashSet<BuildRef>,
+    /// What the slave may say of each.
+    owned: HashMap<BuildRef, Arc<Assigned>>,
 }
 
 /// Compares what the slave has with what the store says it should have, and says how far the master is.
 async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed, Ended> {
-    let (mut have, mut ended) = (Vec::new(), HashSet::new());
+    let (mut have, mut ended, mut owned) = (Vec::new(), HashSet::new(), HashMap::new());
+    let held: HashSet<BuildRef> = hello.builds.iter().copied().collect();
     for build in parts.store.open_builds().await? {
         if build.slave != Some(slave.id) || build.state != BuildRowState::Running {
             continue;
         }
         let of = build.reference();
-        if hello.builds.contains(&of) {
+        if held.contains(&of) {
             let mut logs = Vec::new();
             for step in parts.store.steps(build.id).await? {
                 logs.push((step.number, parts.logs.durable_len(build.id, step.number)?));
             }
             have.push(Have { of, next_report: build.next_report, logs, cancel: build.cancel.is_some() });
+            owned.insert(of, Arc::new(Assigned::of(&build.builder)));
         } else if build.next_report == 0 {
             // It was given out and never reached the slave.
             parts.logs.forget(build.id)?;
@@ -212,8 +251,8 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
         }
     }
     // Ended builds whose logs are still on their way.
-    for of in &hello.builds {
-        if have.iter().any(|h| h.of == *of) {
+    for of in &held {
+        if owned.contains_key(of) {
             continue;
         }
         let Some(build) = parts.store.build(of.build).await? else { continue };
@@ -224,10 +263,11 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
                 logs.push((step.number, parts.logs.durable_len(build.id, step.number)?));
             }
             have.push(Have { of: *of, next_report: build.next_report, logs, cancel: false });
+            owned.insert(*of, Arc::new(Assigned::of(&build.builder)));
             ended.insert(*of);
         }
     }
-    Ok(Agreed { have, ended })
+    Ok(Agreed { have, ended, owned })
 }
 
 /// A report without NUL characters: a step can write them into what it publishes, and not every database takes them. One
@@ -313,19 +353,47 @@ impl Connection<'_> {
                 let reason: String = clean_text(&reason).chars().take(200).collect();
                 Ok(self.parts.store.slave_said(self.slave, said, &reason).await?)
             }
-            ToMaster::Report(report) => self.report(socket, &clean(report)).await,
+            ToMaster::Report(report) => self.report(socket, report).await,
         }
     }
 
-    async fn report(&mut self, socket: &mut WebSocket, report: &Report) -> Result<(), Ended> {
+    /// What the slave may say of a build; else it is told to forget it.
+    async fn assigned(&self, socket: &mut WebSocket, of: BuildRef) -> Result<Option<Arc<Assigned>>, Ended> {
+        let assigned = self.parts.sessions.assigned(self.slave.id, of);
+        if assigned.is_none() {
+            self.say(socket, ToSlave::Forget { of }).await?;
+        }
+        Ok(assigned)
+    }
+
+    /// Something was said that the assignment does not allow: the connection ends. A slave that can't but say so again
+    /// loses the build, so that it does not keep a slot for ever.
+    async fn forbidden(&self, of: BuildRef, why: String) -> Result<Ended, Ended> {
+        let why = format!("of build #{}: {why}", of.build);
+        if self.parts.sessions.strike(of) {
+            let says = format!("slave {} said what it may not {why}", self.slave.name);
+            self.parts.store.give_up(of, &Finished { result: BuildResult::Retry, says }).await?;
+        }
+        Ok(Ended::Forbidden(why))
+    }
+
+    async fn report(&mut self, socket: &mut WebSocket, mut report: Report) -> Result<(), Ended> {
         let of = report.of;
-        match self.parts.store.report(self.slave.id, report).await? {
+        let Some(assigned) = self.assigned(socket, of).await? else { return Ok(()) };
+        if let Err(why) = assigned.check(&mut report, self.parts.log_limit, now().0) {
+            return Err(self.forbidden(of, why).await?);
+        }
+        match self.parts.store.report(self.slave.id, &clean(report)).await? {
             Recorded::Next(next) | Recorded::Gap(next) => {
                 self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await
             }
             Recorded::Ended(next) => {
                 // It is forgotten, if everything is here, after the logs that came with it were made durable.
                 self.ended.insert(of);
+                if self.ended.len() > MAX_ENDED {
+                    let why = format!("{MAX_ENDED} builds have ended whose logs never came");
+                    return Err(Ended::Forbidden(why));
+                }
                 self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await
             }
             Recorded::Stale => {
@@ -337,15 +405,10 @@ impl Connection<'_> {
 
     async fn chunk(&mut self, socket: &mut WebSocket, frame: &[u8]) -> Result<(), Ended> {
         let (LogChunk { of, step, offset }, bytes) = LogChunk::decode(frame)?;
-        if !self.parts.sessions.owns(self.slave.id, of) {
-            return self.say(socket, ToSlave::Forget { of }).await;
-        }
+        let Some(assigned) = self.assigned(socket, of).await? else { return Ok(()) };
         let end = offset.saturating_add(bytes.len() as u64);
-        if end > self.parts.log_limit.saturating_add(LOG_SLACK) {
-            return Err(Ended::Nonsense(format!(
-                "the log of build #{}, step {step}, is longer than allowed",
-                of.build
-            )));
+        if let Err(why) = assigned.check_chunk(step, end, self.parts.log_limit) {
+            return Err(self.forbidden(of, why).await?);
         }
         let next = tokio::task::block_in_place(|| self.writer.append(of.build, step, offset, bytes))?;
         if next == end {
@@ -372,7 +435,7 @@ impl Connection<'_> {
 
     fn owned_reference(&self, build: protocol::BuildId) -> Option<BuildRef> {
         let inner = self.parts.sessions.lock();
-        inner.open.get(&self.slave.id)?.owned.iter().find(|of| of.build == build).copied()
+        inner.open.get(&self.slave.id)?.owned.keys().find(|of| of.build == build).copied()
     }
 
     /// Tells the slave to forget the builds that ended and of which everything is here.

@@ -2,11 +2,13 @@
 //!
 //! What matters stands in the store; here are only the open sockets and what follows from them.
 
+mod assigned;
 mod connection;
 
+pub(crate) use assigned::Assigned;
 pub(crate) use connection::{Parts, serve};
 
-use protocol::wire::{BuildRef, ToSlave};
+use protocol::wire::{Assignment, BuildRef, ToSlave};
 use protocol::{ProjectId, SlaveId, TokenId};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Messages to one slave that may wait before it counts as stuck.
 const OUTGOING: usize = 256;
+/// So often a slave may say of one build what its assignment does not allow, before the build is taken from it.
+const STRIKES: u32 = 8;
 
 /// The slaves that are connected to this master. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ struct Inner {
     open: HashMap<SlaveId, Session>,
     lost: HashMap<SlaveId, Instant>,
     warm: HashMap<SlaveId, HashSet<ProjectId>>,
+    /// How often something was said of a build, over all connections, that its assignment does not allow.
+    strikes: HashMap<BuildRef, u32>,
     next: u64,
 }
 
@@ -40,8 +46,8 @@ struct Session {
     ready: bool,
     to: mpsc::Sender<ToSlave>,
     ended: CancellationToken,
-    /// Builds that this connection may report on.
-    owned: HashSet<BuildRef>,
+    /// Builds that this connection may report on: those that the slave said it has and those it was given since.
+    owned: HashMap<BuildRef, Arc<Assigned>>,
     /// Builds of which the slave was told that they are cancelled.
     cancelled: HashSet<BuildRef>,
 }
@@ -63,7 +69,7 @@ impl Sessions {
         let mut inner = self.lock();
         inner.next += 1;
         let number = inner.next;
-        let (owned, cancelled) = (HashSet::new(), HashSet::new());
+        let (owned, cancelled) = (HashMap::new(), HashSet::new());
         let session = Session { number, token, ready: false, to, ended: ended.clone(), owned, cancelled };
         if let Some(older) = inner.open.insert(slave, session) {
             older.ended.cancel();
@@ -73,7 +79,7 @@ impl Sessions {
     }
 
     /// A connected slave has these builds in its hands, and may be given others; false when a newer connection of it is open.
-    fn ready(&self, slave: SlaveId, number: u64, owned: HashSet<BuildRef>) -> bool {
+    fn ready(&self, slave: SlaveId, number: u64, owned: HashMap<BuildRef, Arc<Assigned>>) -> bool {
         let mut inner = self.lock();
         let Some(session) = inner.open.get_mut(&slave).filter(|s| s.number == number) else { return false };
         session.owned = owned;
@@ -116,13 +122,15 @@ impl Sessions {
     }
 
     /// Sends a build to a slave; false when it is not connected or does not read.
-    pub(crate) fn start(&self, slave: SlaveId, of: BuildRef, project: ProjectId, message: ToSlave) -> bool {
+    pub(crate) fn start(&self, slave: SlaveId, project: ProjectId, assignment: Assignment) -> bool {
+        let (of, assigned) = (assignment.of, Assigned::of(&assignment.builder));
+        let message = ToSlave::Start(Box::new(assignment));
         let mut inner = self.lock();
         let Some(session) = inner.open.get_mut(&slave).filter(|s| s.ready) else { return false };
         if session.to.try_send(message).is_err() {
             return false;
         }
-        session.owned.insert(of);
+        session.owned.insert(of, Arc::new(assigned));
         inner.warm.entry(slave).or_default().insert(project);
         true
     }
@@ -145,12 +153,48 @@ impl Sessions {
         }
     }
 
-    fn owns(&self, slave: SlaveId, of: BuildRef) -> bool {
-        self.lock().open.get(&slave).is_some_and(|s| s.owned.contains(&of))
+    /// Whether a slave that is connected, and agreed on its builds, has this one in its hands; none when it is not.
+    pub(crate) fn holds(&self, slave: SlaveId, of: BuildRef) -> Option<bool> {
+        self.lock().open.get(&slave).filter(|s| s.ready).map(|s| s.owned.contains_key(&of))
+    }
+
+    /// The builds that connected slaves have in their hands.
+    pub(crate) fn held(&self) -> Vec<(SlaveId, BuildRef)> {
+        let inner = self.lock();
+        inner.open.iter().flat_map(|(slave, session)| session.owned.keys().map(|of| (*slave, *of))).collect()
+    }
+
+    /// Has a slave forget a build that nobody waits for; one that does not read now hears it at the next tick.
+    pub(crate) fn forget(&self, slave: SlaveId, of: BuildRef) {
+        let mut inner = self.lock();
+        let Some(session) = inner.open.get_mut(&slave) else { return };
+        if session.to.try_send(ToSlave::Forget { of }).is_ok() {
+            session.owned.remove(&of);
+            session.cancelled.remove(&of);
+        }
+    }
+
+    /// What a slave may say of a build; none when the build is not its.
+    fn assigned(&self, slave: SlaveId, of: BuildRef) -> Option<Arc<Assigned>> {
+        self.lock().open.get(&slave)?.owned.get(&of).cloned()
+    }
+
+    /// Counts that something was said of a build that its assignment does not allow; true when that was too often.
+    fn strike(&self, of: BuildRef) -> bool {
+        let mut inner = self.lock();
+        let strikes = inner.strikes.entry(of).or_default();
+        *strikes += 1;
+        let enough = *strikes > STRIKES;
+        if enough {
+            inner.strikes.remove(&of);
+        }
+        enough
     }
 
     fn disown(&self, slave: SlaveId, of: BuildRef) {
-        if let Some(session) = self.lock().open.get_mut(&slave) {
+        let mut inner = self.lock();
+        inner.strikes.remove(&of);
+        if let Some(session) = inner.open.get_mut(&slave) {
             session.owned.remove(&of);
             session.cancelled.remove(&of);
         }

@@ -1,10 +1,12 @@
 //! A running master, as those outside see it: by plain HTTP, by raw sockets, by git, and by slaves that misbehave.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod assignments;
 mod authority;
 mod builds;
 mod clients;
 mod crowds;
+mod histories;
 mod http;
 mod http_raw;
 mod landing;

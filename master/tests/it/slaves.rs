@@ -264,6 +264,9 @@ async fn a_silent_slave_counts_as_lost() {
     let world = World::start_as("", "silence_s = 1\nlease_s = 1").await;
     // Who doesn't read doesn't answer pings either.
     let (_oak, _, of) = building(&world).await;
+    // Another one could run the build: without it, it would stay where it is.
+    let (mut elm, _) = FakeSlave::new(&world, "elm").await;
+    tokio::spawn(async move { while elm.next().await.is_some() {} });
     world
         .until("its build is given up", async || {
             let build = world.store().build(of.build).await.unwrap().unwrap();
@@ -303,17 +306,17 @@ async fn a_log_that_can_t_be_written_is_not_acknowledged_and_goes_on_when_it_can
     let (mut oak, token, of) = building(&world).await;
     oak.chunk(of, 1, 0, b"begun ").await;
     assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 6 });
-    // A folder where the next step's file should be fails for everybody, root too.
-    let blocked = log_file(&world, of.build, 2);
+    // A folder where the first step's file should be fails for everybody, root too.
+    let blocked = log_file(&world, of.build, 0);
     std::fs::create_dir(&blocked).unwrap();
-    oak.chunk(of, 2, 0, b"more").await;
+    oak.chunk(of, 0, 0, b"more").await;
     assert_eq!(oak.next().await, None, "no acknowledgement, and the connection ends");
     std::fs::remove_dir(&blocked).unwrap();
 
     let (mut oak, have) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
     assert_eq!(have, [Have { of, next_report: 1, logs: vec![(1, 6)], cancel: false }]);
-    oak.chunk(of, 2, 0, b"more").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 2, next: 4 });
+    oak.chunk(of, 0, 0, b"more").await;
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 0, next: 4 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

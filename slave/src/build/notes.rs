@@ -1,6 +1,7 @@
 //! What a step publishes by appending lines to `$BB_LINKS` and `$BB_SUMMARY`: a build's own words, so all is bounded.
 
 use crate::work::Slot;
+use protocol::wire::{MAX_LINK, MAX_LINKS, MAX_SUMMARY};
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
@@ -13,13 +14,6 @@ pub(super) const SUMMARY: &str = "summary";
 pub(super) const STARTED: &str = "started";
 /// The variable that names it; a step never sees it.
 pub(super) const STARTED_VARIABLE: &str = "BB_STARTED";
-
-/// Most links of one step.
-const MAX_LINKS: usize = 32;
-/// Longest name or URL of a link, in characters.
-const MAX_LINK: usize = 1000;
-/// Longest summary, in bytes.
-const MAX_SUMMARY: usize = 16 << 10;
 
 /// What a step published.
 #[derive(Debug, Default)]

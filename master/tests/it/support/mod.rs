@@ -78,7 +78,7 @@ impl World {
     /// A world in which only [`World::turn`] makes loops do anything, and branches are looked at only when somebody
     /// publishes.
     pub async fn stepped() -> Self {
-        let mut world = Self::make("", "poll_s = 3600\npoll_quiet_s = 3600\n", false).await;
+        let mut world = Self::make("", "poll_s = 3600\npoll_quiet_s = 3600\nlease_s = 0\n", false).await;
         world.start_master().await;
         world
     }
@@ -89,7 +89,7 @@ impl World {
         PROVIDER.call_once(|| {
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
-        let folder = testkit::folder();
+        let folder = if loops { testkit::folder() } else { testkit::quick_folder() };
         let official = Repo::init_bare(folder.path().join("official.git"));
         let first = Repo::init(folder.path().join("first"));
         first.commit(&[(".bb.toml", RECIPE), ("README", "heron\n")], "Begin");
@@ -141,6 +141,11 @@ impl World {
     /// Where whoever comes by can be stopped: in turns, in what people do, and in slaves' connections.
     pub fn stops(&self) -> &Arc<Stops> {
         &self.stops
+    }
+
+    /// Whether a master runs.
+    pub fn runs(&self) -> bool {
+        self.running.is_some()
     }
 
     pub fn master(&self) -> &Running {

@@ -35,7 +35,11 @@ pub struct FakeSlave {
 impl FakeSlave {
     /// Opens a connection and says nothing yet.
     pub async fn open(world: &World, token: &str) -> Result<Self, Error> {
-        let mut request = world.at("/api/v1/slave").replace("http:", "ws:").into_client_request().unwrap();
+        Self::open_at(&world.at("/api/v1/slave"), token).await
+    }
+
+    async fn open_at(url: &str, token: &str) -> Result<Self, Error> {
+        let mut request = url.replace("http:", "ws:").into_client_request().unwrap();
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         let (socket, _) = connect_async(request).await?;
         Ok(Self { socket })
@@ -51,11 +55,22 @@ impl FakeSlave {
 
     /// Connects with these builds on its disk; gives what the master has of them.
     pub async fn connect(world: &World, token: &str, name: &str, builds: &[BuildRef]) -> (Self, Vec<Have>) {
-        let mut slave = Self::open(world, token).await.unwrap();
+        Self::connect_at(&world.at("/api/v1/slave"), token, name, builds).await.unwrap()
+    }
+
+    /// The same at a URL, where the master may be gone.
+    pub async fn connect_at(
+        url: &str,
+        token: &str,
+        name: &str,
+        builds: &[BuildRef],
+    ) -> Result<(Self, Vec<Have>), Error> {
+        let mut slave = Self::open_at(url, token).await?;
         slave.say(&ToMaster::Hello(hello(name, builds))).await;
-        match slave.next().await.expect("an answer to the hello") {
-            ToSlave::Welcome { builds, .. } => (slave, builds),
-            other => panic!("{other:?}"),
+        match slave.next().await {
+            Some(ToSlave::Welcome { builds, .. }) => Ok((slave, builds)),
+            None => Err(Error::ConnectionClosed),
+            Some(other) => panic!("{other:?}"),
         }
     }
 

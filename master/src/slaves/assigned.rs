@@ -1,0 +1,160 @@
+//! What a slave may say of a build that was given to it. A slave's token can be stolen: whatever comes by it stays within
+//! what the build's assignment allows, so that nothing said here grows without bound.
+
+use protocol::wire::{Happened, MAX_LINK, MAX_LINKS, MAX_SUMMARY, Report};
+use recipe::Builder;
+
+/// What a log may be longer than its limit by: the mark that it was cut.
+const LOG_SLACK: u64 = 64 << 10;
+/// The longest name of a program, in characters.
+const MAX_PROGRAM: usize = 64;
+/// The longest reason that is kept, in characters.
+const MAX_REASON: usize = 1000;
+/// By how much a slave's clock may be before this one's, in milliseconds: a day.
+const MAX_AHEAD_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A build as it was given to a slave.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    /// The names of its steps; the first is bb's own.
+    steps: Vec<String>,
+}
+
+impl Assigned {
+    /// What an assignment of this builder allows.
+    pub(crate) fn of(builder: &Builder) -> Self {
+        let own = std::iter::once("fetch".to_owned());
+        Self { steps: own.chain(builder.steps.iter().map(|step| step.name.clone())).collect() }
+    }
+
+    fn name(&self, step: u32) -> Result<&str, String> {
+        let name = usize::try_from(step).ok().and_then(|n| self.steps.get(n));
+        name.map(String::as_str)
+            .ok_or_else(|| format!("the build has no step {step}, its last one is {}", self.steps.len() - 1))
+    }
+
+    /// Checks a report; what is free text in it is cut to a length.
+    pub(super) fn check(&self, report: &mut Report, log_limit: u64, now_ms: i64) -> Result<(), String> {
+        // Two for each step and one for the end.
+        let most = 2 * self.steps.len();
+        if usize::try_from(report.number).is_ok_and(|number| number > most) {
+            return Err(format!("report {} of a build that has {} at most", report.number, most + 1));
+        }
+        report.at.0 = report.at.0.clamp(0, now_ms.saturating_add(MAX_AHEAD_MS));
+        match &mut report.what {
+            Happened::StepStarted { step, name } => {
+                let known = self.name(*step)?;
+                if name != known {
+                    return Err(format!("step {step} is `{known}`, not `{}`", cut(name, 100)));
+                }
+            }
+            Happened::StepFinished { step, log_len, reason, lacks, links, summary, .. } => {
+                self.name(*step)?;
+                check_end(*log_len, log_limit, *step)?;
+                if links.len() > MAX_LINKS {
+                    return Err(format!("{} links of step {step}, where {MAX_LINKS} are allowed", links.len()));
+                }
+                let long = |text: &str| text.chars().nth(MAX_LINK).is_some();
+                if links.iter().any(|(name, url)| long(name) || long(url)) {
+                    return Err(format!("a link of step {step} has more than {MAX_LINK} characters"));
+                }
+                let plain = |name: &str| {
+                    name.chars().nth(MAX_PROGRAM).is_none()
+                        && !name.chars().any(|c| c.is_control() || c.is_whitespace())
+                };
+                if lacks.as_deref().is_some_and(|name| !plain(name)) {
+                    return Err(format!("what step {step} lacks is no program's name"));
+                }
+                if summary.len() > MAX_SUMMARY {
+                    return Err(format!("the summary of step {step} has more than {MAX_SUMMARY} bytes"));
+                }
+                *reason = reason.take().map(|text| cut(&text, MAX_REASON));
+            }
+            Happened::BuildFinished { reason, .. } => *reason = cut(reason, MAX_REASON),
+        }
+        Ok(())
+    }
+
+    /// Checks where a piece of a log ends.
+    pub(super) fn check_chunk(&self, step: u32, end: u64, log_limit: u64) -> Result<(), String> {
+        self.name(step)?;
+        check_end(end, log_limit, step)
+    }
+}
+
+fn check_end(end: u64, log_limit: u64, step: u32) -> Result<(), String> {
+    if end > log_limit.saturating_add(LOG_SLACK) {
+        return Err(format!("the log of step {step} is longer than the {log_limit} bytes that are allowed"));
+    }
+    Ok(())
+}
+
+/// The beginning of a text.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use protocol::wire::BuildRef;
+    use protocol::{BuildId, BuildResult, Fence, UnixMs};
+
+    fn assigned() -> Assigned {
+        let text = "[[builder]]\nname = \"linux\"\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n";
+        let (recipe, _) = recipe::Recipe::parse(text.as_bytes(), ".bb.toml").unwrap();
+        Assigned::of(&recipe.builders[0])
+    }
+
+    fn report(number: u32, what: Happened) -> Report {
+        Report { of: BuildRef { build: BuildId(1), fence: Fence(1) }, number, at: UnixMs(1), what }
+    }
+
+    fn finished(step: u32, log_len: u64, links: usize, link: usize, summary: usize) -> Happened {
+        let link = ("n".repeat(link), "https://x/".to_owned());
+        Happened::StepFinished {
+            step,
+            result: BuildResult::Success,
+            exit_code: Some(0),
+            log_len,
+            reason: Some("r".repeat(5000)),
+            lacks: Some("l".repeat(MAX_PROGRAM)),
+            ran_ms: u64::MAX,
+            links: vec![link; links],
+            summary: "s".repeat(summary),
+        }
+    }
+
+    #[test]
+    fn what_an_honest_slave_says_is_taken_and_everything_beyond_is_not() {
+        let check = |report: &mut Report| assigned().check(report, 100, 1000);
+        let started = |step, name: &str| report(0, Happened::StepStarted { step, name: name.to_owned() });
+        for (step, name, fine) in
+            [(0, "fetch", true), (1, "test", true), (1, "fetch", false), (2, "test", false), (u32::MAX, "", false)]
+        {
+            assert_eq!(check(&mut started(step, name)).is_ok(), fine, "{step} {name}");
+        }
+        let full = 100 + LOG_SLACK;
+        for (what, fine) in [
+            (finished(1, full, MAX_LINKS, MAX_LINK, MAX_SUMMARY), true),
+            (finished(2, 0, 0, 0, 0), false),
+            (finished(1, full + 1, 0, 0, 0), false),
+            (finished(1, 0, MAX_LINKS + 1, 1, 0), false),
+            (finished(1, 0, 1, MAX_LINK + 1, 0), false),
+            (finished(1, 0, 0, 0, MAX_SUMMARY + 1), false),
+        ] {
+            assert_eq!(check(&mut report(3, what)).is_ok(), fine);
+        }
+        let end = || Happened::BuildFinished { result: BuildResult::Failure, reason: "r".repeat(5000) };
+        assert!(check(&mut report(5, end())).is_err(), "two steps are four reports and the end");
+        let mut last = Report { at: UnixMs(i64::MAX), ..report(4, end()) };
+        check(&mut last).unwrap();
+        assert_eq!(last.at, UnixMs(1000 + MAX_AHEAD_MS));
+        let Happened::BuildFinished { reason, .. } = last.what else { panic!() };
+        assert_eq!(reason.len(), MAX_REASON);
+        assert!(assigned().check_chunk(1, full, 100).is_ok());
+        assert!(assigned().check_chunk(1, full + 1, 100).is_err());
+        assert!(assigned().check_chunk(2, 1, 100).is_err());
+    }
+}

@@ -1,0 +1,232 @@
+//! What must always hold, looked at from outside.
+
+use super::actors::{Actor, HERON, Said};
+use super::play::{Part, Played};
+use super::stage::{From, Stage};
+use master::store::{BranchState, BuildRowState, Entry, EntryState, StoredEvent};
+use protocol::BuildResult;
+use std::collections::HashMap;
+
+/// A builder of which two builds of one candidate are open.
+pub async fn open_twice(stage: &Stage) -> Option<String> {
+    let mut open = HashMap::new();
+    for build in stage.world.store().open_builds().await.unwrap() {
+        if build.cancel.is_some() {
+            continue;
+        }
+        if let Some(other) = open.insert((build.candidate, build.builder.name.clone()), build.id) {
+            return Some(format!("builds {other} and {} of one candidate and builder are open", build.id));
+        }
+    }
+    None
+}
+
+/// A move of mainline that bb made.
+struct Landing {
+    from: String,
+    to: String,
+    /// The segment in which it was made; the number of all segments for those that came later.
+    step: usize,
+}
+
+/// Looks at a history that was played, has everything come to rest, and looks again.
+pub async fn check(stage: &mut Stage, it: &mut Played) {
+    let mut bad = std::mem::take(&mut it.bad);
+    let paused = stage.world.store().project_by_id(HERON).await.unwrap().paused;
+    let settled = stage.settle().await;
+    let at_rest = stage.world.official.head();
+    if paused {
+        stage.world.store().set_paused(HERON, false, "mia").await.unwrap();
+        bad.extend(stage.settle().await);
+    } else {
+        bad.extend(settled);
+    }
+    let landings = landings(stage, it);
+    let entries = entries(stage).await;
+    let events = stage.world.store().events_after(protocol::EventId(0), 10_000).await.unwrap();
+    mainline(stage, &landings, &entries, &mut bad).await;
+    promises(it, &landings, &entries, (paused, &at_rest), &mut bad);
+    queue(stage, it, &entries, &mut bad).await;
+    builds(stage, it, &events, &mut bad).await;
+    it.bad = bad;
+}
+
+fn answered(it: &Played, actor: Actor, status: u16) -> Option<&Part> {
+    it.parts.iter().find(|p| p.actor == actor && matches!(&p.said, Said::Answer(said, _) if *said == status))
+}
+
+async fn entries(stage: &Stage) -> Vec<Entry> {
+    let branch = stage.world.branch_row("feature").await;
+    stage.world.store().entries_of(branch.id).await.unwrap()
+}
+
+/// Mainline's moves by bb, oldest first.
+fn landings(stage: &Stage, it: &Played) -> Vec<Landing> {
+    let official = &stage.world.official;
+    let first = format!("{}..main", it.before);
+    let line = official.git(&["log", "--first-parent", "--reverse", "--format=%H %P %s", &first]);
+    let mut all = Vec::new();
+    for line in line.lines() {
+        let (to, rest) = line.split_once(' ').unwrap();
+        let (from, rest) = rest.split_once(' ').unwrap();
+        if rest.contains("Push past bb") {
+            continue;
+        }
+        let seen = it.steps.iter().position(|step| {
+            step.head == to || official.try_git(&["merge-base", "--is-ancestor", to, &step.head]).is_ok()
+        });
+        all.push(Landing { from: from.to_owned(), to: to.to_owned(), step: seen.unwrap_or(it.steps.len()) });
+    }
+    all
+}
+
+/// Mainline only moves to commits that were built as those very commits and passed, and each move is an entry's.
+async fn mainline(stage: &Stage, landings: &[Landing], entries: &[Entry], bad: &mut Vec<String>) {
+    let store = stage.world.store();
+    let moves = stage.world.official.git(&["reflog", "show", "--format=%H", "main"]);
+    for landing in landings {
+        if moves.lines().filter(|to| *to == landing.to).count() > 1 {
+            bad.push(format!("{} was pushed twice", landing.to));
+        }
+        let mut passed = false;
+        for revision in store.revisions(stage.world.branch_row("feature").await.id).await.unwrap() {
+            let builds = store.builds_of_revision(revision.id).await.unwrap();
+            passed |=
+                builds.iter().any(|b| b.commit.as_str() == landing.to && b.result().is_some_and(BuildResult::passed));
+        }
+        if !passed {
+            bad.push(format!("{} landed and was not built and green", landing.to));
+        }
+        let of: Vec<_> =
+            entries.iter().filter(|e| e.landed.as_ref().is_some_and(|c| c.as_str() == landing.to)).collect();
+        let [entry] = of.as_slice() else {
+            bad.push(format!("{} on {} is the landing of {} entries", landing.to, landing.from, of.len()));
+            continue;
+        };
+        let landed = stage.world.official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), &landing.to]);
+        if entry.state != EntryState::Landed || landed.is_err() {
+            bad.push(format!("entry {} is {:?}; it was accepted for {}", entry.id, entry.state, entry.commit));
+        }
+    }
+    for entry in entries.iter().filter(|e| e.state == EntryState::Landed) {
+        if !landings.iter().any(|l| entry.landed.as_ref().is_some_and(|c| c.as_str() == l.to)) {
+            bad.push(format!(
+                "entry {} says that it landed as {:?}: mainline has no such move",
+                entry.id, entry.landed
+            ));
+        }
+    }
+}
+
+/// What was answered is so.
+fn promises(it: &Played, landings: &[Landing], entries: &[Entry], paused: (bool, &str), bad: &mut Vec<String>) {
+    let accepted_after =
+        |step: usize| it.parts.iter().any(|p| is_accept(p.actor) && p.began > step && !matches!(p.said, Said::Unknown));
+    for landing in landings {
+        // What had landed and was published again can be withdrawn again.
+        let again = |before: usize| {
+            let published = |p: &&Part| matches!(p.actor, Actor::PublishAgain | Actor::ForcePush | Actor::Describe);
+            it.parts.iter().filter(published).any(|p| landing.step < p.ended && p.began < before)
+        };
+        if let Some(part) = answered(it, Actor::Withdraw, 200)
+            && !accepted_after(part.ended)
+            && !again(part.ended)
+        {
+            bad.push(format!("it was answered that it is withdrawn, and it landed in segment {}", landing.step));
+        }
+        let at_once = |part: &Part| !it.steps[part.ended].intent && landing.step > part.ended;
+        let by_max = entries
+            .iter()
+            .any(|e| e.accepted_by == "max" && e.landed.as_ref().is_some_and(|c| c.as_str() == landing.to));
+        if let Some(part) = answered(it, Actor::Revoke, 200)
+            && at_once(part)
+            && by_max
+        {
+            bad.push("the token of who accepted it was revoked, and it landed".to_owned());
+        }
+        if let Some(part) = answered(it, Actor::Pause, 200)
+            && at_once(part)
+            && (landing.step < it.steps.len() || (paused.0 && paused.1 == landing.to))
+        {
+            bad.push(format!("the queue was paused, and it landed in segment {}", landing.step));
+        }
+    }
+}
+
+fn is_accept(actor: Actor) -> bool {
+    matches!(actor, Actor::Accept | Actor::AcceptAgain | Actor::AcceptNewest)
+}
+
+/// The queue is empty, and each entry left it for a reason that is one.
+async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<String>) {
+    let store = stage.world.store();
+    if let Some(landing) = store.open_landing(HERON).await.unwrap() {
+        bad.push(format!("the intent to push {} is left over", landing.to));
+    }
+    for entry in entries {
+        let standing = &entry.standing;
+        if entry.state == EntryState::Queued {
+            bad.push(format!("entry {} is stuck: {standing:?}", entry.id));
+        }
+        if entry.state == EntryState::Ejected {
+            let official = &stage.world.official;
+            if official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), "main"]).is_ok() {
+                bad.push(format!("entry {} is in mainline, and it is said that it left: {standing:?}", entry.id));
+            } else if standing.code == "ejected-refused" {
+                bad.push(format!("entry {} left by no fault of its own: {standing:?}", entry.id));
+            }
+            if standing.next.who != "nobody" && standing.next.what.is_empty() && standing.code != "superseded" {
+                bad.push(format!("entry {} left, and nobody knows what to do: {standing:?}", entry.id));
+            }
+        }
+    }
+    // Whom nothing stood against has landed.
+    let against = |actor: &Actor| {
+        use Actor::*;
+        matches!(actor, Withdraw | ForcePush | Revoke | Cancel | Rebuild | Describe)
+    };
+    let accepted = stage.from == From::Accepted
+        || it.parts.iter().any(|p| is_accept(p.actor) && answered(it, p.actor, 200).is_some());
+    let state = stage.world.branch_row("feature").await.state;
+    if accepted && !it.parts.iter().any(|p| against(&p.actor)) && state != BranchState::Landed {
+        bad.push(format!("nothing stood against it, and it is {state:?}"));
+    }
+    if accepted && entries.is_empty() {
+        bad.push("an acceptance was answered and is nowhere".to_owned());
+    }
+}
+
+/// No slot is lost, no build ends twice, and what is kept is there.
+async fn builds(stage: &Stage, it: &Played, events: &[StoredEvent], bad: &mut Vec<String>) {
+    let store = stage.world.store();
+    for build in store.open_builds().await.unwrap() {
+        bad.push(format!("build {} is left over: {:?} {:?}", build.id, build.state, build.cancel));
+    }
+    let mut ends = HashMap::new();
+    for event in events.iter().filter(|e| e.kind == "build-finished") {
+        *ends.entry(event.build).or_insert(0) += 1;
+    }
+    for (build, ends) in ends.iter().filter(|(_, ends)| **ends > 1) {
+        bad.push(format!("build {build:?} ended {ends} times"));
+    }
+    let acknowledged = it.parts.iter().any(|p| p.actor == Actor::Report && matches!(p.said, Said::Done));
+    if acknowledged {
+        let build = store.build(protocol::BuildId(1)).await.unwrap().unwrap();
+        if build.state != BuildRowState::Finished(BuildResult::Success) {
+            bad.push(format!("the slave's last report was acknowledged, and its build is {:?}", build.state));
+        }
+    }
+    let branch = stage.world.branch_row("feature").await;
+    if branch.state == BranchState::Live {
+        let Some(newest) = store.newest_revision(branch.id).await.unwrap() else { return };
+        let Some(candidate) = store.newest_candidate(newest.id).await.unwrap() else {
+            bad.push("its newest revision has no candidate".to_owned());
+            return;
+        };
+        let Some(commit) = candidate.made_commit() else { return };
+        let mirror = testkit::git::Repo::at(stage.world.basedir().join("mirrors/heron.git"));
+        if mirror.git(&["for-each-ref", "--points-at", commit.as_str()]).is_empty() {
+            bad.push(format!("no ref holds the candidate {commit}"));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What happens at once, in every order: two or three actors, each from one write, push or answer to the next, from a small
+//! state of a real master with real repositories. After each history what must always hold is looked at from outside.
+//!
+//! A history is written as the order of its actors' segments, `land+withdraw:aababb`. `HISTORY=land+withdraw:aababb` plays
+//! that one again; `HISTORIES=all` plays all orders of each set, `HISTORIES=NUMBER` so many of each (with `cargo test`, which
+//! waits as long as that takes), and without it those with the fewest changes from one actor to another are played.
+
+mod actors;
+mod checks;
+mod play;
+mod stage;
+
+use actors::Actor::{self, *};
+use play::explore;
+use stage::From;
+
+/// Histories of each set that are played where nobody asked for more.
+const FEW: usize = 7;
+
+async fn all(from: From, sets: &[&[Actor]]) {
+    let mut stage = stage::Stage::prepare(from).await;
+    let mut bad = Vec::new();
+    for set in sets {
+        bad.extend(explore(&mut stage, set, FEW).await);
+    }
+    assert!(bad.is_empty(), "{} histories broke what must hold:\n{}", bad.len(), bad.join("\n"));
+}
+
+#[ignore = "what it finds is being mended"]
+#[tokio::test(flavor = "multi_thread")]
+async fn landing_while_people_say_something() {
+    all(
+        From::Accepted,
+        &[
+            &[Land, Withdraw],
+            &[Land, Pause],
+            &[Land, Revoke],
+            &[Land, ForcePush],
+            &[Land, Describe],
+            &[Land, AcceptAgain],
+            &[Land, Cancel],
+            &[Land, Rebuild],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn landing_while_the_world_moves() {
+    all(
+        From::Accepted,
+        &[
+            &[Land, Restart],
+            &[Land, Outside],
+            &[Land, Candidates],
+            &[Land, Upkeep],
+            &[Land, Builds],
+            &[Land, SeeMainline],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_while_something_else_happens() {
+    all(
+        From::Ready,
+        &[
+            &[Accept, Withdraw],
+            &[Accept, ForcePush],
+            &[Accept, Revoke],
+            &[Accept, Pause],
+            &[Accept, Describe],
+            &[Accept, Outside],
+            &[Accept, Restart],
+            &[Accept, AcceptAgain],
+            &[Accept, Candidates],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reporting_while_others_decide_about_the_build() {
+    all(
+        From::Away,
+        &[
+            &[Report, Schedule],
+            &[Report, Cancel],
+            &[Report, Withdraw],
+            &[Report, ForcePush],
+            &[Report, Restart],
+            &[Report, Accept],
+            &[Report, Outside],
+            &[Schedule, Cancel],
+            &[Schedule, Withdraw],
+            &[Schedule, ForcePush],
+            &[Schedule, Restart],
+        ],
+    )
+    .await;
+}
+
+#[ignore = "what it finds is being mended"]
+#[tokio::test(flavor = "multi_thread")]
+async fn three_at_once() {
+    all(
+        From::Accepted,
+        &[
+            &[Land, ForcePush, AcceptNewest],
+            &[Land, Withdraw, Restart],
+            &[Land, Outside, Restart],
+            &[Land, Pause, Restart],
+            &[Land, Withdraw, PublishAgain],
+            &[Land, Outside, Withdraw],
+            &[Land, Revoke, Restart],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn making_candidates_while_something_else_happens() {
+    all(
+        From::Published,
+        &[
+            &[Candidates, ForcePush],
+            &[Candidates, Outside],
+            &[Candidates, Upkeep],
+            &[Candidates, Withdraw],
+            &[Candidates, Accept],
+            &[Candidates, Restart],
+            &[Candidates, Builds],
+            &[ForcePush, Withdraw],
+            &[ForcePush, Upkeep],
+            &[ForcePush, Restart],
+        ],
+    )
+    .await;
+}

@@ -1,0 +1,218 @@
+//! The state from which histories are played: made once, copied back for each.
+
+use super::actors::{HERON, Said};
+use crate::support::World;
+use crate::support::slave::{FakeSlave, ended};
+use master::stepping::Loop;
+use master::store::{BuildRowState, TokenKind};
+use protocol::wire::{BuildRef, ToSlave};
+use protocol::{BuildResult, TokenId};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use testkit::git::Repo;
+use tokio::sync::Mutex;
+
+/// What has happened before a history begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum From {
+    /// `feature` was published and looked at; it has no candidate.
+    Published,
+    /// It passed.
+    Ready,
+    /// Max accepted it; the queue has not looked yet.
+    Accepted,
+    /// It is being built by a slave that is away, longer than the lease; another slave is here.
+    Away,
+}
+
+/// Where histories are played.
+pub struct Stage {
+    pub world: World,
+    pub from: From,
+    /// The first revision.
+    pub first: String,
+    /// The token of Max, a maintainer beside Mia.
+    pub max: TokenId,
+    /// The secret of slave oak.
+    pub oak: String,
+    pub elm: String,
+    /// Slave oak, while it is connected.
+    pub slave: Arc<Mutex<Option<FakeSlave>>>,
+    other: Option<FakeSlave>,
+    saved: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Plays what comes before all histories, and keeps a copy.
+    pub async fn prepare(from: From) -> Self {
+        let world = World::stepped().await;
+        world.official.git(&["config", "core.logAllRefUpdates", "always"]);
+        let max = world.token(TokenKind::Maintainer, "max").await;
+        let (oak, elm) = (world.token(TokenKind::Slave, "oak").await, world.token(TokenKind::Slave, "elm").await);
+        let slave = Arc::new(Mutex::new(None));
+        let max_id = world.store().tokens().await.unwrap().into_iter().find(|t| t.name == "max").unwrap().id;
+        world.publish("feature").await;
+        let first = world.author.resolve("feature");
+        let saved = testkit::quick_folder();
+        let mut stage = Self { world, from, first, max: max_id, oak, elm, slave, other: None, saved };
+        stage.world.turn(Loop::Mainline).await;
+        stage.world.turn(Loop::Watch).await;
+        if from != From::Published {
+            stage.world.turn(Loop::Candidates).await;
+            stage.world.turn(Loop::Builds).await;
+            let (mut slave, _) = FakeSlave::connect(&stage.world, &stage.oak, "oak", &[]).await;
+            stage.world.turn(Loop::Schedule).await;
+            let of = slave.given().await.of;
+            match from {
+                From::Away => slave.begins(of).await,
+                _ => slave.ends(of, 0, BuildResult::Success).await,
+            }
+        }
+        if from == From::Accepted {
+            let path = "/api/v1/projects/heron/branches/feature/accept";
+            let answer = stage.world.post_as(&max, path, &json!({"commit": stage.first})).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+        stage.world.kill_master().await;
+        copy(stage.world.folder(), stage.saved.path());
+        stage
+    }
+
+    /// Everything as it was, and a master.
+    pub async fn begin(&mut self) {
+        *self.slave.lock().await = None;
+        self.other = None;
+        if self.world.runs() {
+            self.world.kill_master().await;
+        }
+        for entry in std::fs::read_dir(self.world.folder()).unwrap() {
+            std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
+        }
+        copy(self.saved.path(), self.world.folder());
+        self.world.start_master().await;
+        self.slaves().await;
+    }
+
+    /// Kills the master and starts it again.
+    pub async fn restart(&mut self) {
+        self.world.kill_master().await;
+        *self.slave.lock().await = None;
+        self.other = None;
+        self.world.start_master().await;
+        self.slaves().await;
+    }
+
+    /// The slave that is there from the beginning.
+    async fn slaves(&mut self) {
+        match self.from {
+            From::Away => self.other = Some(FakeSlave::connect(&self.world, &self.elm, "elm", &[]).await.0),
+            _ => *self.slave.lock().await = Some(FakeSlave::connect(&self.world, &self.oak, "oak", &[]).await.0),
+        }
+    }
+
+    /// The author's repository, for others than this stage.
+    pub fn author(&self) -> Repo {
+        Repo::at(self.world.author.path())
+    }
+
+    /// Takes turns until nothing changes any more; slaves pass everything that they are given. Gives what went wrong at last.
+    pub async fn settle(&mut self) -> Vec<String> {
+        let mut before = String::new();
+        let mut errors = Vec::new();
+        for _ in 0..40 {
+            errors.clear();
+            for which in
+                [Loop::Claims, Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule, Loop::Queue]
+            {
+                if let Err(error) = self.world.master().turn(which).await {
+                    errors.push(format!("{which:?}: {error}"));
+                }
+            }
+            self.serve().await;
+            let now = self.digest().await;
+            if now == before {
+                return errors;
+            }
+            before = now;
+        }
+        errors.push(format!("it does not come to rest: {before}"));
+        errors
+    }
+
+    /// Slaves do what they were given.
+    async fn serve(&mut self) {
+        let rows = self.world.store().slaves().await.unwrap();
+        let mut oak = self.slave.lock().await;
+        for build in self.world.store().open_builds().await.unwrap() {
+            let (BuildRowState::Running, Some(id)) = (build.state, build.slave) else { continue };
+            let name = rows.iter().find(|s| s.id == id).unwrap().name.to_string();
+            let (seat, token) = if name == "oak" { (&mut *oak, &self.oak) } else { (&mut self.other, &self.elm) };
+            let of = build.reference();
+            let said = match seat {
+                Some(slave) => ended_and_answered(slave, of, build.next_report).await,
+                None => Said::Unknown,
+            };
+            // Whoever was away, or was sent away, comes back with what it has.
+            if matches!(said, Said::Unknown) {
+                *seat = Some(FakeSlave::connect(&self.world, token, &name, &[of]).await.0);
+            }
+        }
+        if oak.is_none() {
+            *oak = Some(FakeSlave::connect(&self.world, &self.oak, "oak", &[]).await.0);
+        }
+    }
+
+    /// What counts of the state: two that are alike mean that nothing more happens.
+    async fn digest(&self) -> String {
+        let store = self.world.store();
+        let project = store.project_by_id(HERON).await.unwrap();
+        let queue: Vec<_> =
+            store.queue(HERON).await.unwrap().into_iter().map(|e| (e.id, e.standing.code, e.candidate)).collect();
+        let builds: Vec<_> =
+            store.open_builds().await.unwrap().into_iter().map(|b| (b.id, b.state, b.fence, b.next_report)).collect();
+        let landing = store.open_landing(HERON).await.unwrap().map(|l| l.id);
+        let branch = self.world.branch_row("feature").await;
+        let newest = store.newest_revision(branch.id).await.unwrap();
+        let candidate = match &newest {
+            Some(revision) => store.newest_candidate(revision.id).await.unwrap().map(|c| c.id),
+            None => None,
+        };
+        format!(
+            "{:?} {queue:?} {builds:?} {landing:?} {:?} {:?} {candidate:?}",
+            project.tip,
+            branch.state,
+            newest.map(|r| r.number)
+        )
+    }
+}
+
+/// Says that a build passed, and waits for the answer; unknown when none came.
+pub async fn ended_and_answered(slave: &mut FakeSlave, of: BuildRef, number: u32) -> Said {
+    slave.report(of, number, ended(BuildResult::Success)).await;
+    loop {
+        match slave.next().await {
+            Some(ToSlave::ReportsAcknowledged { of: it, .. }) if it == of => return Said::Done,
+            Some(ToSlave::Forget { of: it }) if it == of => return Said::Failed("it is not wanted".to_owned()),
+            Some(_) => {}
+            None => return Said::Unknown,
+        }
+    }
+}
+
+/// Copies a folder. Objects of git are never changed, so they are linked.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target);
+        } else if kind.is_file() {
+            let object = entry.path().components().any(|c| c.as_os_str() == "objects");
+            if !object || std::fs::hard_link(entry.path(), &target).is_err() {
+                std::fs::copy(entry.path(), &target).unwrap();
+            }
+        }
+    }
+}
