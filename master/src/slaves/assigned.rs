@@ -96,7 +96,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use protocol::wire::BuildRef;
     use protocol::{BuildId, BuildResult, Fence, UnixMs};

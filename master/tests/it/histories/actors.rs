@@ -85,25 +85,25 @@ impl Actor {
         let branch = "/api/v1/projects/heron/branches";
         match self {
             Self::Accept | Self::AcceptAgain => {
-                post(stage, &format!("{branch}/feature/accept"), json!({"commit": stage.first}))
+                post(stage, &format!("{branch}/feature/accept"), &json!({"commit": stage.first}))
             }
             Self::AcceptNewest => post(
                 stage,
                 &format!("{branch}/feature/accept"),
-                json!({"commit": stage.world.author.resolve("feature")}),
+                &json!({"commit": stage.world.author.resolve("feature")}),
             ),
-            Self::Withdraw => post(stage, &format!("{branch}/feature/withdraw"), json!({})),
-            Self::PublishAgain => post(stage, branch, publication(stage, None)),
-            Self::Describe => post(stage, branch, publication(stage, Some("Another title"))),
-            Self::Pause => post(stage, "/api/v1/projects/heron/queue/pause", json!({})),
-            Self::Cancel => post(stage, "/api/v1/builds/1/cancel", json!({})),
-            Self::Rebuild => post(stage, &format!("{branch}/feature/rebuild"), json!({})),
+            Self::Withdraw => post(stage, &format!("{branch}/feature/withdraw"), &json!({})),
+            Self::PublishAgain => post(stage, branch, &publication(stage, None)),
+            Self::Describe => post(stage, branch, &publication(stage, Some("Another title"))),
+            Self::Pause => post(stage, "/api/v1/projects/heron/queue/pause", &json!({})),
+            Self::Cancel => post(stage, "/api/v1/builds/1/cancel", &json!({})),
+            Self::Rebuild => post(stage, &format!("{branch}/feature/rebuild"), &json!({})),
             Self::Revoke => {
                 let path = format!("/api/v1/tokens/{}", stage.max);
                 answer(stage.world.request(Method::DELETE, &path).bearer_auth(&stage.world.token))
             }
             Self::ForcePush => {
-                let look = post(stage, branch, publication(stage, None));
+                let look = post(stage, branch, &publication(stage, None));
                 let (author, turn) = (stage.author(), stage.world.master().turn(Loop::Watch));
                 Box::pin(async move {
                     author.branch("feature", "origin/main");
@@ -157,8 +157,8 @@ fn publication(stage: &Stage, title: Option<&str>) -> Value {
     json!({"url": stage.world.author.url(), "branch": "feature", "name": "feature", "title": title})
 }
 
-fn post(stage: &Stage, path: &str, body: Value) -> BoxFuture<'static, Said> {
-    answer(stage.world.request(Method::POST, path).bearer_auth(&stage.world.token).json(&body))
+fn post(stage: &Stage, path: &str, body: &Value) -> BoxFuture<'static, Said> {
+    answer(stage.world.request(Method::POST, path).bearer_auth(&stage.world.token).json(body))
 }
 
 fn answer(request: reqwest::RequestBuilder) -> BoxFuture<'static, Said> {

@@ -18,10 +18,10 @@ use stage::From;
 const FEW: usize = 7;
 
 async fn all(from: From, sets: &[&[Actor]]) {
-    let mut stage = stage::Stage::prepare(from).await;
+    let mut stage = Box::pin(stage::Stage::prepare(from)).await;
     let mut bad = Vec::new();
     for set in sets {
-        bad.extend(explore(&mut stage, set, FEW).await);
+        bad.extend(Box::pin(explore(&mut stage, set, FEW)).await);
     }
     assert!(bad.is_empty(), "{} histories broke what must hold:\n{}", bad.len(), bad.join("\n"));
 }
