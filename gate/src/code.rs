@@ -77,6 +77,8 @@ codes! {
     SourceGone = Branch "source-gone", "the author publishes it again or withdraws it";
     /// The newest revision was fetched but not admitted.
     RevisionRefused = Branch "revision-refused", "the author pushes a revision without what was refused";
+    /// Its newest revision was admitted, and the mirror lost its commit; bb did not find it where it came from either, so far.
+    CommitMissing = Branch "commit-missing", "the author pushes the commit again or publishes the branch again; bb goes on by itself then";
     /// The project has no recipe, and none could be guessed.
     NoRecipe = Branch "no-recipe", "a maintainer adds .bb.toml to mainline";
     /// Mainline's recipe has an error, so that nothing can be built.

@@ -38,7 +38,7 @@ fn green() -> Facts {
         author: "Ines".to_owned(),
         life: Life::Live,
         source: Source::Fine,
-        revision: Some(Revision { number: 4, refused: None }),
+        revision: Some(Revision { number: 4, refused: None, lost: None }),
         recipe: Recipe::Fine,
         candidate: Candidate::Made,
         builders: vec![builder("linux", passed()), builder("asan", passed()), docs],
@@ -99,7 +99,18 @@ fn all() -> Vec<(&'static str, Facts)> {
         ("just published", unfetched(Source::Fine)),
         ("never readable", unfetched(Source::Trouble(trouble("git.ines.example does not answer", "")))),
         ("never there", unfetched(Source::Gone(trouble("there is no branch `x`", "publish a branch that is there")))),
-        ("refused", Facts { revision: Some(Revision { number: 4, refused }), ..green() }),
+        ("refused", Facts { revision: Some(Revision { number: 4, refused, lost: None }), ..green() }),
+        (
+            "its commit lost",
+            Facts {
+                revision: Some(Revision {
+                    number: 4,
+                    refused: None,
+                    lost: Some(trouble("nobody has it any more", "push it again")),
+                }),
+                ..green()
+            },
+        ),
         ("source gone", Facts { source: Source::Gone(trouble("there is no branch `x` any more", "")), ..green() }),
         ("source not readable now", Facts { source: Source::Trouble(trouble("timed out", "")), ..green() }),
         ("no recipe", Facts { recipe: Recipe::Missing, ..green() }),

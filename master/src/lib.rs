@@ -7,9 +7,11 @@
 
 mod actions;
 pub mod auth;
+pub mod backup;
 pub mod basedir;
 pub mod config;
 mod http;
+pub mod inspect;
 pub mod logs;
 mod names;
 pub mod pages;
@@ -225,21 +227,8 @@ async fn start_with(
     let url =
         config.url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
 
-    let policy = policy(&config)?;
-    let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
-        .map_err(|e| StartError::Other(format!("no client for HTTP: {e}")))?;
-    let pages = pages::Pages::new(config.templates.as_deref()).map_err(|e| StartError::Pages(e.to_string()))?;
-    store.no_slave_connected().await?;
-    let mut projects = Vec::with_capacity(config.projects.len());
-    for project in &config.projects {
-        let row = store.ensure_project(&project.name, &project.repository, &project.mainline).await?;
-        let path = basedir.mirrors().join(format!("{}.git", project.name));
-        let mirror = Mirror::open_or_create(git.clone(), &path)
-            .await
-            .map_err(|source| StartError::Mirror { project: project.name.clone(), source })?;
-        projects.push(Arc::new(Guarded::new(row.id, project.clone(), mirror)));
-    }
-    let shared = Arc::new(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown));
+    let shared = Arc::new(assemble(config, basedir, git.clone(), store, url, shutdown).await?);
+    shared.store.no_slave_connected().await?;
     reconcile::claim_all(&shared).await.map_err(|e| StartError::Other(e.to_string()))?;
     let mut tasks = JoinSet::new();
     if loops {
@@ -249,6 +238,31 @@ async fn start_with(
     shared.basedir.write_address(&format!("http://{address}"))?;
     tracing::info!(url = shared.url, projects = shared.projects.len(), "the master is up");
     Ok(Running { shared, address, git, tasks, _lock: lock })
+}
+
+/// The parts of a master, at rest.
+async fn assemble(
+    config: Config,
+    basedir: Basedir,
+    git: Git,
+    store: Store,
+    url: String,
+    shutdown: CancellationToken,
+) -> Result<Shared, StartError> {
+    let policy = policy(&config)?;
+    let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
+        .map_err(|e| StartError::Other(format!("no client for HTTP: {e}")))?;
+    let pages = pages::Pages::new(config.templates.as_deref()).map_err(|e| StartError::Pages(e.to_string()))?;
+    let mut projects = Vec::with_capacity(config.projects.len());
+    for project in &config.projects {
+        let row = store.ensure_project(&project.name, &project.repository, &project.mainline).await?;
+        let path = basedir.mirrors().join(format!("{}.git", project.name));
+        let mirror = Mirror::open_or_create(git.clone(), &path)
+            .await
+            .map_err(|source| StartError::Mirror { project: project.name.clone(), source })?;
+        projects.push(Arc::new(Guarded::new(row.id, project.clone(), mirror)));
+    }
+    Ok(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown))
 }
 
 fn policy(config: &Config) -> Result<SourcePolicy, StartError> {

@@ -6,13 +6,14 @@ use crate::http::Doors;
 use crate::logs::Logs;
 use crate::pages::Pages;
 use crate::read::Diffs;
+use crate::reconcile::Troubles;
 use crate::slaves::{Parts, Sessions};
 use crate::stepping::Points;
 use crate::store::{Claim, Store};
 use gate::queue::PushRefused;
 use gate::schedule::Wait;
 use gate::verdict::Trouble;
-use protocol::{BuildId, CandidateId, CommitId, ProjectId, ProjectName};
+use protocol::{BranchId, BuildId, CandidateId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,8 +54,13 @@ pub(crate) struct Guarded {
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
     refused: Mutex<HashMap<CandidateId, PushRefused>>,
+    pub(crate) planned_looks: PlannedLooks,
+    /// What failed lately, so that it is not tried at every turn.
+    pub(crate) troubles: Troubles,
     /// Wakes the look at mainline before it is due.
     mainline_due: Notify,
+    /// Wakes the comparison of rows and mirror before it is due.
+    mirror_due: Notify,
 }
 
 /// Mainline's recipe, as far as it is known.
@@ -81,6 +87,21 @@ pub(crate) struct RecipeInUse {
     pub(crate) commit: CommitId,
 }
 
+/// When each branch's next look was planned. One that is due at another time was asked for by somebody; so is the first
+/// after a master's start.
+#[derive(Debug, Default)]
+pub(crate) struct PlannedLooks(Mutex<HashMap<BranchId, UnixMs>>);
+
+impl PlannedLooks {
+    pub(crate) fn is_other(&self, branch: BranchId, at: UnixMs) -> bool {
+        lock(&self.0).get(&branch) != Some(&at)
+    }
+
+    pub(crate) fn set(&self, branch: BranchId, at: UnixMs) {
+        lock(&self.0).insert(branch, at);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -97,7 +118,10 @@ impl Guarded {
             claim: Mutex::default(),
             recipe: Mutex::default(),
             refused: Mutex::default(),
+            planned_looks: PlannedLooks::default(),
+            troubles: Troubles::default(),
             mainline_due: Notify::new(),
+            mirror_due: Notify::new(),
         }
     }
 
@@ -126,6 +150,16 @@ impl Guarded {
     /// Waits until somebody wants mainline looked at.
     pub(crate) async fn mainline_wanted(&self) {
         self.mainline_due.notified().await;
+    }
+
+    /// Has what rows name compared with what the mirror holds: something was not there.
+    pub(crate) fn look_after_mirror(&self) {
+        self.mirror_due.notify_one();
+    }
+
+    /// Waits until somebody missed something in the mirror.
+    pub(crate) async fn mirror_wanted(&self) {
+        self.mirror_due.notified().await;
     }
 
     pub(crate) fn push_refused(&self, candidate: CandidateId) -> Option<PushRefused> {

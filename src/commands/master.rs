@@ -1,4 +1,4 @@
-//! `bb master create | run`
+//! `bb master create | run | check | backup | restore`
 
 use crate::error::CliError;
 use crate::print;
@@ -13,7 +13,10 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb master create /srv/bb --project heron --repository https://git.example.org/heron.git
-  bb master run /srv/bb")]
+  bb master run /srv/bb
+  bb master backup /mnt/backup/monday /srv/bb
+  bb master restore /mnt/backup/monday /srv/bb
+  bb master check /srv/bb --deep")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -55,9 +58,36 @@ enum What {
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<SocketAddr>,
     },
-    /// Read a master's settings and say what is wrong with them
+    /// Read a master's settings and say what is wrong with them; with --deep, compare all that it keeps
     Check {
         /// Its basedir
+        basedir: PathBuf,
+        /// Compare rows, refs, objects and logs, and mend what can be mended, unless a master runs
+        #[arg(long)]
+        deep: bool,
+        /// With --deep, change nothing
+        #[arg(long, requires = "deep", conflicts_with = "repair")]
+        dry_run: bool,
+        /// What --deep does anyway
+        #[arg(long, requires = "deep", hide = true)]
+        repair: bool,
+        /// Print JSON
+        #[arg(long, requires = "deep")]
+        json: bool,
+    },
+    /// Copy all that a master keeps into an empty folder, also while it runs
+    Backup {
+        /// The folder of the backup, made if it is not there
+        dir: PathBuf,
+        /// The master's basedir
+        #[arg(default_value = ".")]
+        basedir: PathBuf,
+    },
+    /// Make a basedir of a backup
+    Restore {
+        /// The folder of the backup
+        dir: PathBuf,
+        /// The new basedir: not there yet, or empty
         basedir: PathBuf,
     },
 }
@@ -89,16 +119,95 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
             eprintln!("bb master: {} (end it with Ctrl-C)", running.url());
             running.wait().await;
         }
-        What::Check { basedir } => {
+        What::Check { basedir, deep, dry_run, json, .. } => {
             let config = master::config::Config::read(&basedir).map_err(|e| start_error(e.into()))?;
-            let projects = match config.projects.len() {
-                1 => "1 project".to_owned(),
-                many => format!("{many} projects"),
-            };
+            if deep {
+                return check_deep(&basedir, !dry_run, json).await;
+            }
+            let projects = counted(config.projects.len(), "project");
             print::out(&format!("{}: good, {projects}\n", basedir.display()))?;
+        }
+        What::Backup { dir, basedir } => {
+            // One is a basedir and the other is empty, so that the order can't be mistaken.
+            let (dir, basedir) =
+                if is_basedir(&dir) && !is_basedir(&basedir) { (basedir, dir) } else { (dir, basedir) };
+            let made = master::backup::backup(&basedir, &dir).await.map_err(backup_error)?;
+            print::out(&format!(
+                "{}: whole, as of {}: {}, {} refs, {} bytes of objects\n",
+                dir.display(),
+                made.begun,
+                counted(made.projects.len(), "project"),
+                made.refs,
+                made.bytes
+            ))?;
+            if !made.holds_store {
+                eprintln!(
+                    "The store is a PostgreSQL and is not in it: dump it with `pg_dump` before each `bb master backup`, so that \
+                     all that its rows name is in the backup, and keep both together."
+                );
+            }
+        }
+        What::Restore { dir, basedir } => {
+            let of = master::backup::restore(&dir, &basedir).await.map_err(backup_error)?;
+            print::out(&format!("{}: restored as of {}\n", basedir.display(), of.begun))?;
+            let basedir = print::word(&basedir.to_string_lossy());
+            if !of.holds_store {
+                eprintln!("Load the dump of its PostgreSQL with `pg_restore` before you start it.");
+            }
+            eprintln!(
+                "See whether all is there with `bb master check {basedir} --deep`; run it with `bb master run {basedir}`."
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn check_deep(basedir: &std::path::Path, mend: bool, json: bool) -> Result<ExitCode, CliError> {
+    let found = master::inspect::inspect(basedir, mend).await.map_err(start_error)?;
+    if json {
+        let good = found.is_good();
+        let mut value = serde_json::to_value(&found)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("good".to_owned(), good.into());
+        }
+        print::out(&format!("{value:#}\n"))?;
+    } else {
+        let mut lines = String::new();
+        for it in &found.findings {
+            let of = it.project.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            let (how, next) = match it.mended {
+                true => ("mended", String::new()),
+                false => ("wrong", format!("; next: {}", it.next)),
+            };
+            lines += &format!("{how}: {of}{}: {}{next}\n", it.kind, it.what);
+        }
+        let left = found.findings.iter().filter(|it| !it.mended).count();
+        let (commits, logs) = (counted(found.commits, "commit"), counted(found.logs, "log"));
+        let end = match left {
+            0 => "good".to_owned(),
+            left => format!("{} wrong", counted(left, "thing")),
+        };
+        print::out(&format!("{lines}{}: {end}; {commits} and {logs} that rows name\n", basedir.display()))?;
+        if left > 0 && mend && found.running {
+            eprintln!(
+                "A master runs on it, so nothing was mended here; it brings back by itself what it finds missing."
+            );
+        }
+    }
+    Ok(if found.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_basedir(path: &std::path::Path) -> bool {
+    path.join(master::config::FILE_NAME).exists()
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn backup_error(error: master::backup::BackupError) -> CliError {
+    let hint = error.hint();
+    CliError::from(error).hint(hint)
 }
 
 /// A master's error for the user.

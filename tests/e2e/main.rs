@@ -8,6 +8,7 @@ mod bad_input;
 mod crashes;
 mod demo;
 mod disks;
+mod keeping;
 mod landing;
 mod listings;
 mod merging;

@@ -117,6 +117,13 @@ fn unfetched(facts: &Facts) -> Option<Answer> {
             }
         });
     };
+    if let Some(lost) = &revision.lost {
+        return Some(
+            Answer::new(Code::CommitMissing, "missing", Look::Exception, WouldLand::NotYet)
+                .because(format!("because the commit of r{} is missing: {}", revision.number, lost.text))
+                .next(facts.author(), mends(lost, "the source")),
+        );
+    }
     let refused = revision.refused.as_ref()?;
     Some(
         Answer::new(Code::RevisionRefused, "refused", Look::Failed, WouldLand::No)

@@ -81,6 +81,8 @@ pub struct Revision {
     pub number: u32,
     /// Why it was not admitted, if it was not.
     pub refused: Option<Trouble>,
+    /// Why its commit is not at hand any more, if it was admitted and is not.
+    pub lost: Option<Trouble>,
 }
 
 /// The recipe that a branch is built by.

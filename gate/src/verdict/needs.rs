@@ -45,6 +45,10 @@ fn source(facts: &Facts) -> Option<Need> {
 
 fn revision(facts: &Facts) -> Option<Need> {
     let revision = facts.revision.as_ref()?;
+    if let Some(lost) = &revision.lost {
+        let text = format!("The commit of r{} is missing: {}", revision.number, lost.text);
+        return Some(need(Look::Exception, text, Some("#revisions")));
+    }
     let refused = revision.refused.as_ref()?;
     let text = format!("r{} was not admitted: {}", revision.number, refused.text);
     Some(need(Look::Failed, text, Some("#revisions")))

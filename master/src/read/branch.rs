@@ -116,13 +116,24 @@ pub(crate) async fn branch_detail(
         }
         _ => None,
     };
-    let (commits, diff) = source_views(project, &known, tip.as_ref()).await?;
+    // What the mirror can't show now is no reason to show nothing: it is said, and brought back.
+    let (commits, diff, unreadable) = match source_views(project, &known, tip.as_ref()).await {
+        Ok((commits, diff)) => (commits, diff, None),
+        Err(ReadError::Mirror(text)) => {
+            if known.newest.as_ref().is_some_and(|revision| revision.lost.is_none()) {
+                project.look_after_mirror();
+            }
+            let text = format!("its commits can't be read from the mirror: {text}; bb looks after it");
+            (Vec::new(), api::Diff::default(), Some(text))
+        }
+        Err(error) => return Err(error),
+    };
     let live = branch.state == BranchState::Live;
     Ok(BranchDetail {
         summary: summary(project, &known),
         watch: api::Watch {
             looked_ms: branch.looked,
-            trouble: branch.trouble.as_ref().map(|t| format!("{}; {}", t.text, t.hint)),
+            trouble: branch.trouble.as_ref().map(|t| format!("{}; {}", t.text, t.hint)).or(unreadable),
             next_ms: live.then_some(branch.next_look),
         },
         candidate,

@@ -40,9 +40,11 @@ pub(super) async fn know(
         author: author(&branch, newest.as_ref()),
         life: life(&branch, &entries),
         source: source(&branch, newest.is_some()),
-        revision: newest
-            .as_ref()
-            .map(|r| verdict::Revision { number: r.number, refused: r.refusal.clone().map(trouble) }),
+        revision: newest.as_ref().map(|r| verdict::Revision {
+            number: r.number,
+            refused: r.refusal.clone().map(trouble),
+            lost: lost(r),
+        }),
         recipe: recipe(&project.recipe(), candidate.as_ref()),
         candidate: on_tip(candidate.as_ref(), tip),
         builders: Vec::new(),
@@ -80,6 +82,11 @@ fn source(branch: &Branch, fetched: bool) -> Source {
     let gone = fetched && GONE.contains(&code.as_str());
     let trouble = Trouble { code, text, hint };
     if gone { Source::Gone(trouble) } else { Source::Trouble(trouble) }
+}
+
+fn lost(revision: &Revision) -> Option<Trouble> {
+    let store::Trouble { code, text, hint } = revision.lost.clone()?;
+    Some(Trouble { code, text, hint })
 }
 
 fn trouble(refusal: Refusal) -> Trouble {

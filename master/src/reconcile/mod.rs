@@ -7,7 +7,9 @@
 mod builds;
 mod candidates;
 mod claims;
+mod each;
 mod mainline;
+mod mend;
 mod queue;
 mod schedule;
 mod upkeep;
@@ -16,7 +18,11 @@ mod watch;
 pub(crate) use builds::requests;
 
 pub(crate) use claims::claim_all;
+pub(crate) use each::Troubles;
+pub(crate) use mainline::official;
+pub(crate) use mend::{mend_candidate, named};
 pub(crate) use schedule::locks;
+pub(crate) use watch::bring_branch_back;
 
 use crate::state::{Guarded, Shared};
 use crate::store::StoreError;
@@ -31,6 +37,9 @@ use tracker::mirror::{MirrorError, OfficialError, Upkeep};
 const TICK: Duration = Duration::from_secs(30);
 /// The first pause after an error, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// The shortest time between two comparisons of rows and mirror.
+const MIRROR_REST: Duration = Duration::from_secs(2);
 
 /// Why a step of a loop was not done.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +92,8 @@ pub enum Loop {
     Builds,
     /// Decides and lands.
     Queue,
+    /// Compares rows and mirror.
+    Mend,
     /// Keeps mirrors small.
     Upkeep,
 }
@@ -101,6 +112,7 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
                     Loop::Candidates => candidates::step(shared, project).await.map(drop)?,
                     Loop::Builds => builds::step(shared, project).await.map(drop)?,
                     Loop::Queue => queue::step(shared, project).await.map(drop)?,
+                    Loop::Mend => mend::step(shared, project).await.map(drop)?,
                     Loop::Upkeep => upkeep::once(shared, project, Upkeep::Recent).await?,
                 }
             }
@@ -128,6 +140,8 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
         tasks.spawn(watch::run(shared.clone(), project.clone()));
         let steps = by_store.clone();
         spawn(shared, project, tasks, "candidates", steps, |s, p| async move { candidates::step(&s, &p).await });
+        let mirror = Wake::Mirror(project.clone());
+        spawn(shared, project, tasks, "mend", mirror, |s, p| async move { mend::step(&s, &p).await });
         let steps = by_store.clone();
         spawn(shared, project, tasks, "builds", steps, |s, p| async move { builds::step(&s, &p).await });
         let (all, guarded) = (shared.clone(), project.clone());
@@ -143,6 +157,8 @@ enum Wake {
     Store,
     /// Whoever wants a project's mainline looked at.
     Mainline(Arc<Guarded>),
+    /// Whoever missed something in a project's mirror.
+    Mirror(Arc<Guarded>),
     /// Nobody: it has a clock of its own.
     Nobody,
 }
@@ -201,6 +217,11 @@ where
             match &woken {
                 Wake::Store => drop(timeout(wait.min(TICK), changes.changed()).await),
                 Wake::Mainline(project) => drop(timeout(wait, project.mainline_wanted()).await),
+                // Whoever looks at a page can wish for it: so not at once again.
+                Wake::Mirror(project) => {
+                    sleep(wait.min(MIRROR_REST)).await;
+                    drop(timeout(wait.saturating_sub(MIRROR_REST), project.mirror_wanted()).await);
+                }
                 Wake::Nobody => sleep(wait).await,
             }
         };

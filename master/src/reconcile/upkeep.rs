@@ -1,6 +1,7 @@
 //! Keeps mirrors small and fast: lets go of candidates that were never built, and has git pack what came in.
 
-use super::StepError;
+use super::each::each;
+use super::{StepError, mend};
 use crate::state::{Guarded, Shared};
 use std::time::Duration;
 use tracker::mirror::Upkeep;
@@ -26,16 +27,31 @@ pub(super) async fn run(shared: &Shared, project: &Guarded) {
     }
 }
 
-/// What is done in an hour.
 pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {
     if project.claim().is_none() {
         return Ok(());
     }
-    for branch in shared.store.branches(project.id, 200).await? {
-        let kept = shared.store.kept_candidates(branch.id).await?;
-        shared.points().at("upkeep.forget").await;
-        project.mirror.forget_candidates(&branch.name, &kept).await?;
+    // A backup copies what is here.
+    let Some(_held) = project.mirror.begin_upkeep().await? else { return Ok(()) };
+    // What no ref holds is deleted in the end: so the refs come first.
+    if mend::compare(shared, project).await?.is_none() {
+        return Ok(());
     }
+    let branches = shared.store.branches(project.id, 200).await?;
+    each(
+        project,
+        "upkeep",
+        branches,
+        |branch| branch.id.0,
+        |branch| async move {
+            // Only those that a row says are outdated: a candidate that is being made has its ref before its row.
+            let outdated = shared.store.outdated_candidates(branch.id).await?;
+            let mut refs = project.mirror.candidates_of(&branch.name).await?;
+            refs.retain(|named| outdated.contains(&named.commit));
+            Ok(project.mirror.forget(refs).await?)
+        },
+    )
+    .await?;
     project.mirror.upkeep(how).await?;
     Ok(())
 }

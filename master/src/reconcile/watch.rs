@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::{self, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracker::Explain;
-use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Relation};
+use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Named, Relation};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 use tracker::watch::Head;
 
@@ -113,13 +113,14 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
 /// One look at a branch's source. Whatever is wrong with it is recorded; an error is only bb's own.
 async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
     let Some(claim) = project.claim() else { return Ok(()) };
-    match found(shared, project, branch).await? {
-        Ok(()) => shared.store.looked(claim, branch, None, next_look(shared, branch, false)).await?,
-        Err(trouble) => {
-            tracing::info!(branch = %branch.name, code = trouble.code, text = trouble.text, "look failed");
-            shared.store.looked(claim, branch, Some(&trouble), next_look(shared, branch, true)).await?;
-        }
+    let asked = project.planned_looks.is_other(branch.id, branch.next_look);
+    let found = found(shared, project, branch, asked).await?;
+    if let Err(trouble) = &found {
+        tracing::info!(branch = %branch.name, code = trouble.code, text = trouble.text, "look failed");
     }
+    let next = next_look(shared, branch, found.is_err());
+    project.planned_looks.set(branch.id, next);
+    shared.store.looked(claim, branch, found.err().as_ref(), next).await?;
     Ok(())
 }
 
@@ -127,15 +128,18 @@ fn trouble(error: &impl Explain) -> Trouble {
     Trouble { code: error.code().to_owned(), text: error.to_string(), hint: error.hint() }
 }
 
-async fn found(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<Result<(), Trouble>, StepError> {
-    // Checked again each time: the admin may have changed what is allowed.
-    let source = match SourceUrl::check(&UncheckedUrl::new(&branch.url), &shared.policy) {
-        Ok(source) => source,
-        Err(refused) => return Ok(Err(trouble(&refused))),
-    };
-    let reference = match BranchRef::check(&RawRefName::new(&branch.source_ref)) {
-        Ok(reference) => reference,
-        Err(refused) => return Ok(Err(trouble(&refused))),
+/// `asked`: somebody wants it now, so that what was given up is tried again, too.
+async fn found(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    asked: bool,
+) -> Result<Result<(), Trouble>, StepError> {
+    let from = source_of(shared, branch);
+    let lost = bring_back(shared, project, branch, from.as_ref(), asked).await?;
+    let (source, reference) = match from {
+        Ok(both) => both,
+        Err(refused) => return Ok(Err(refused)),
     };
     let commit = match shared.poller.head(&source, &reference).await {
         Ok(Head::At(commit)) => commit,
@@ -149,52 +153,151 @@ async fn found(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<Re
         Err(error) => return Ok(Err(trouble(&error))),
     };
     let newest = shared.store.newest_revision(branch.id).await?;
-    if newest.as_ref().is_some_and(|r| r.commit == commit) {
-        return Ok(Ok(()));
-    }
-    admit(shared, project, branch, source, reference, commit, newest.as_ref()).await
+    let before = match newest {
+        Some(newest) if newest.commit == commit && !(asked && newest.refusal.is_some()) => {
+            return Ok(lost.map_or(Ok(()), Err));
+        }
+        // Limits may be others by now, and so may be bb.
+        Some(newest) if newest.commit == commit => Before::Refused(newest),
+        Some(newest) => Before::Other(newest),
+        None => Before::None,
+    };
+    let admission = admission(shared, branch, source, reference, commit);
+    Ok(admit(shared, project, branch, admission, before).await?.and(lost.map_or(Ok(()), Err)))
+}
+
+/// Where a branch is published. Checked again each time: the admin may have changed what is allowed.
+fn source_of(shared: &Shared, branch: &Branch) -> Result<(SourceUrl, BranchRef), Trouble> {
+    let source = SourceUrl::check(&UncheckedUrl::new(&branch.url), &shared.policy).map_err(|e| trouble(&e))?;
+    let reference = BranchRef::check(&RawRefName::new(&branch.source_ref)).map_err(|e| trouble(&e))?;
+    Ok((source, reference))
+}
+
+/// What there was of a branch before.
+enum Before {
+    None,
+    /// Another commit.
+    Other(Revision),
+    /// The same commit, which was refused.
+    Refused(Revision),
+}
+
+/// What is to be fetched, as the branch's next revision; its number is filled in by whoever knows it.
+fn admission(shared: &Shared, branch: &Branch, source: SourceUrl, reference: BranchRef, commit: CommitId) -> Admission {
+    let limits = AdmissionLimits {
+        wall: Duration::from_secs(shared.config.sources.fetch_s),
+        pack_bytes: shared.config.sources.fetch_bytes,
+        ..AdmissionLimits::default()
+    };
+    let (name, expected) = (branch.name.clone(), Some(commit));
+    Admission { source, branch: reference, expected, name, revision: 1, limits }
 }
 
 async fn admit(
     shared: &Shared,
     project: &Guarded,
     branch: &Branch,
-    source: SourceUrl,
-    reference: BranchRef,
-    commit: CommitId,
-    newest: Option<&Revision>,
+    admission: Admission,
+    before: Before,
 ) -> Result<Result<(), Trouble>, StepError> {
-    let number = newest.map_or(0, |r| r.number) + 1;
-    shared.points().at("watch.fetch").await;
-    let limits = AdmissionLimits {
-        wall: Duration::from_secs(shared.config.sources.fetch_s),
-        pack_bytes: shared.config.sources.fetch_bytes,
-        ..AdmissionLimits::default()
+    let number = match &before {
+        Before::None => 1,
+        Before::Other(newest) => newest.number + 1,
+        Before::Refused(newest) => newest.number,
     };
-    let admission = Admission {
-        source,
-        branch: reference,
-        expected: Some(commit.clone()),
-        name: branch.name.clone(),
-        revision: number,
-        limits,
-    };
+    let Some(commit) = admission.expected.clone() else { return Ok(Ok(())) };
     let mut new =
         NewRevision { number, commit, subject: String::new(), author: String::new(), commits: 0, refusal: None };
-    match project.mirror.admit(&shared.poller, &admission).await {
+    match project.mirror.admit(&shared.poller, &Admission { revision: number, ..admission }).await {
         Ok(admitted) => {
             new.commit = admitted;
             describe(shared, project, &mut new).await?;
         }
-        Err(AdmissionError::Mirror(error)) => return Err(error.into()),
-        Err(error) if error.may_pass() => return Ok(Err(trouble(&error))),
-        // What can't get better by itself is the revision's own fault: it is recorded, and not fetched again.
-        Err(error) => new.refusal = Some(error.refusal()),
+        // Whatever happened on the way may not happen again: it is tried again, ever more seldom.
+        Err(AdmissionError::Passing(error)) => return Ok(Err(trouble(&error))),
+        // What the commit itself is, stays: it is recorded, and not fetched again.
+        Err(AdmissionError::Refused(error)) => new.refusal = Some(error.refusal()),
     }
     let Some(claim) = project.claim() else { return Ok(Ok(())) };
-    shared.store.add_revision(claim, branch, &new).await?;
+    match before {
+        Before::Refused(newest) => shared.store.readmitted(claim, branch, &newest, &new).await?,
+        Before::None | Before::Other(_) => {
+            shared.store.add_revision(claim, branch, &new).await?;
+        }
+    }
     Ok(Ok(()))
 }
+
+/// Brings back what was admitted and is not in the mirror any more. All revisions are looked at when somebody asked, as
+/// `mend` does for what it finds missing; else only the newest, if it was lost for now. What can't be brought back is recorded
+/// with the revision; it does not keep a newer one from being fetched. Gives what was in the way, if it may pass.
+async fn bring_back(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    from: Result<&(SourceUrl, BranchRef), &Trouble>,
+    asked: bool,
+) -> Result<Option<Trouble>, StepError> {
+    let mut passing = None;
+    let gone = |r: &Revision| r.lost.as_ref().is_some_and(|lost| lost.code == GONE);
+    let all = if asked {
+        shared.store.revisions(branch.id).await?
+    } else {
+        let newest = shared.store.newest_revision(branch.id).await?;
+        newest.into_iter().filter(|r| r.lost.is_some() && !gone(r)).collect()
+    };
+    for revision in all.iter().filter(|r| r.refusal.is_none()) {
+        let held = Mirror::revision_ref(&branch.name, revision.number);
+        let named = Named { reference: held, commit: revision.commit.clone() };
+        if project.mirror.missing(vec![named]).await?.is_empty() {
+            set_lost(shared, project, branch, revision, None).await?;
+            continue;
+        }
+        let (source, reference) = match from {
+            Ok(both) => both.clone(),
+            Err(trouble) => {
+                set_lost(shared, project, branch, revision, Some(trouble)).await?;
+                continue;
+            }
+        };
+        let again = admission(shared, branch, source, reference, revision.commit.clone());
+        match project.mirror.readmit(&shared.poller, &Admission { revision: revision.number, ..again }).await {
+            Ok(()) => {
+                tracing::info!(branch = %branch.name, commit = revision.commit.short(), "a lost commit is there again");
+                set_lost(shared, project, branch, revision, None).await?;
+                project.look_after_mirror();
+            }
+            Err(error) => {
+                tracing::warn!(branch = %branch.name, commit = revision.commit.short(), %error, "a commit stays lost");
+                let error = trouble(&error);
+                set_lost(shared, project, branch, revision, Some(&error)).await?;
+                passing = passing.or((error.code != GONE).then_some(error));
+            }
+        }
+    }
+    Ok(passing)
+}
+
+async fn set_lost(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    revision: &Revision,
+    lost: Option<&Trouble>,
+) -> Result<(), StepError> {
+    match project.claim() {
+        Some(claim) => Ok(shared.store.set_lost(claim, branch, revision, lost).await?),
+        None => Ok(()),
+    }
+}
+
+/// Brings back what is missing of a branch, outside of any look.
+pub(crate) async fn bring_branch_back(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
+    bring_back(shared, project, branch, source_of(shared, branch).as_ref(), true).await.map(drop)
+}
+
+/// The tracker's word for a commit that its source does not have any more either.
+const GONE: &str = "commit-lost";
 
 /// Fills in what people read of a revision.
 async fn describe(shared: &Shared, project: &Guarded, new: &mut NewRevision) -> Result<(), StepError> {

@@ -102,7 +102,7 @@ impl Outcome {
     }
 }
 
-fn read(row: &AnyRow) -> Result<Candidate> {
+pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
     let outcome =
         match (row.text("outcome")?.as_str(), row.parsed_or_none("commit_id")?, row.parsed_or_none("tree_id")?) {
             ("made", Some(commit), Some(tree)) => Outcome::Made(Made { commit, tree }),

@@ -2,7 +2,7 @@
 
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, Claim, Result, Store, now};
+use super::{Branch, Claim, Result, Store, Trouble, now};
 use protocol::api::Look;
 use protocol::{BranchId, CommitId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
@@ -26,6 +26,8 @@ pub struct Revision {
     pub commits: u32,
     /// Why it was refused, if it was.
     pub refusal: Option<protocol::api::Refusal>,
+    /// What is wrong, if it was admitted and its commit is not in the mirror any more.
+    pub lost: Option<Trouble>,
     /// Whether builds were asked for because it is new.
     pub builds_asked: bool,
     /// When it was seen.
@@ -58,7 +60,16 @@ pub(super) fn read(row: &AnyRow) -> Result<Revision> {
             hint: row.text_or_none("refusal_hint")?.unwrap_or_default(),
         }),
     };
+    let lost = match row.text_or_none("lost_code")? {
+        None => None,
+        Some(code) => Some(Trouble {
+            code,
+            text: row.text_or_none("lost_text")?.unwrap_or_default(),
+            hint: row.text_or_none("lost_hint")?.unwrap_or_default(),
+        }),
+    };
     Ok(Revision {
+        lost,
         id: row.num("id")?,
         branch: row.num("branch_id")?,
         number: row.count("number")?,

@@ -16,3 +16,7 @@ CREATE UNIQUE INDEX build_one_open ON build (candidate_id, builder) WHERE state 
 ALTER TABLE slave ADD COLUMN connection BIGINT NOT NULL DEFAULT 0;
 -- The program that the slave lacks, if the step failed for that.
 ALTER TABLE step ADD COLUMN lacks TEXT;
+-- What is wrong with a revision that was admitted and whose commit is not in the mirror any more.
+ALTER TABLE revision ADD COLUMN lost_code TEXT;
+ALTER TABLE revision ADD COLUMN lost_text TEXT;
+ALTER TABLE revision ADD COLUMN lost_hint TEXT;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// How much a run may use.
@@ -498,6 +498,27 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Gives it all of its input.
+    pub(crate) async fn feed(&mut self, bytes: &[u8]) -> Result<(), RunError> {
+        let Some(mut stdin) = self.stdin.take() else { return Ok(()) };
+        let fed = async {
+            stdin.write_all(bytes).await?;
+            stdin.shutdown().await
+        };
+        fed.await.map_err(|source| RunError::Pipe { what: self.what.clone(), source })
+    }
+
+    /// The same from a file.
+    pub(crate) async fn feed_file(&mut self, path: &Path) -> Result<(), RunError> {
+        let Some(mut stdin) = self.stdin.take() else { return Ok(()) };
+        let fed = async {
+            let mut file = tokio::fs::File::open(path).await?;
+            tokio::io::copy(&mut file, &mut stdin).await?;
+            stdin.shutdown().await
+        };
+        fed.await.map_err(|source| RunError::Pipe { what: self.what.clone(), source })
+    }
+
     /// Waits for its end: exit code, signal, the end of what it said.
     pub(crate) async fn finish(&mut self) -> Result<(Option<i32>, Option<i32>, String), RunError> {
         use std::os::unix::process::ExitStatusExt;

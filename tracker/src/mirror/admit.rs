@@ -3,12 +3,11 @@
 
 use super::check::{self, Checked};
 use super::scratch::Scratch;
-use super::{Mirror, MirrorError};
-use crate::Explain;
+use super::{AdmissionError, CommitRefused, Mirror, MirrorError, Passing};
 use crate::blocking::blocking;
 use crate::git::{RunError, RunLimits, quoted};
 use crate::source::{BranchRef, SourceUrl};
-use crate::watch::{PollError, Poller, from_run};
+use crate::watch::{Head, PollError, Poller, from_run};
 use protocol::{BranchName, CommitId};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -75,128 +74,6 @@ impl Default for AdmissionLimits {
     }
 }
 
-/// A revision was not admitted.
-#[derive(Debug, thiserror::Error)]
-pub enum AdmissionError {
-    /// The repository answers and has no such branch.
-    #[error("the repository {url} has no branch `{branch}`")]
-    NoBranch {
-        /// The repository.
-        url: String,
-        /// The branch.
-        branch: String,
-    },
-    /// The repository can't be reached, or is none.
-    #[error(transparent)]
-    Source(#[from] PollError),
-    /// It is larger than allowed.
-    #[error("{what} of the branch `{branch}`: {} are allowed{}", allowed, found_words(*found))]
-    TooLarge {
-        /// The branch.
-        branch: String,
-        /// Which limit: `the size in bytes`.
-        what: &'static str,
-        /// How much there was, where that is known.
-        found: Option<u64>,
-        /// How much is allowed.
-        allowed: u64,
-    },
-    /// It took too long to fetch.
-    #[error("fetching `{branch}` from {url} took longer than {} s", after.as_secs())]
-    TimedOut {
-        /// The repository.
-        url: String,
-        /// The branch.
-        branch: String,
-        /// The limit.
-        after: Duration,
-    },
-    /// An object is not as git wants it.
-    #[error("git's check refuses an object of the branch `{branch}`: {what}")]
-    Fsck {
-        /// The branch.
-        branch: String,
-        /// The object and what is wrong with it, in git's words.
-        what: String,
-    },
-    /// A path that is dangerous or can't be checked out everywhere.
-    #[error("the branch `{branch}` has {what}")]
-    Tree {
-        /// The branch.
-        branch: String,
-        /// What, with its path.
-        what: String,
-    },
-    /// The branch does not point to a commit.
-    #[error("the branch `{branch}` of {url} does not point to a commit")]
-    NotACommit {
-        /// The repository.
-        url: String,
-        /// The branch.
-        branch: String,
-    },
-    /// It moved since it was seen.
-    #[error("the branch `{branch}` moved to {now} while it was fetched")]
-    Moved {
-        /// The branch.
-        branch: String,
-        /// Where it is now.
-        now: CommitId,
-    },
-    /// bb's own disk or git is at fault.
-    #[error(transparent)]
-    Mirror(#[from] MirrorError),
-}
-
-fn found_words(found: Option<u64>) -> String {
-    found.map_or_else(|| ", and there is more".to_owned(), |found| format!(", and there are {found}"))
-}
-
-impl AdmissionError {
-    /// Whether the same admission can succeed later without anybody doing anything.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Source(error) => error.may_pass(),
-            Self::TimedOut { .. } | Self::Moved { .. } | Self::Mirror(_) => true,
-            Self::NoBranch { .. } | Self::TooLarge { .. } | Self::Fsck { .. } | Self::Tree { .. } => false,
-            Self::NotACommit { .. } => false,
-        }
-    }
-}
-
-impl Explain for AdmissionError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoBranch { .. } => "no-such-branch",
-            Self::Source(error) => error.code(),
-            Self::TooLarge { .. } => "too-large",
-            Self::TimedOut { .. } => "fetch-timed-out",
-            Self::Fsck { .. } => "fsck-refused",
-            Self::Tree { .. } => "tree-refused",
-            Self::NotACommit { .. } => "not-a-commit",
-            Self::Moved { .. } => "moved",
-            Self::Mirror(error) => error.code(),
-        }
-    }
-
-    fn hint(&self) -> String {
-        match self {
-            Self::NoBranch { .. } => "push the branch there, or publish it by the name that it has".to_owned(),
-            Self::Source(error) => error.hint(),
-            Self::TooLarge { .. } => {
-                "take large files out of all commits of the branch (git rebase -i), or an admin raises the limit"
-                    .to_owned()
-            }
-            Self::TimedOut { .. } => "it is tried again; publish from a faster server if that goes on".to_owned(),
-            Self::Fsck { .. } => "make the commit anew with a current git: `git fsck` names the object".to_owned(),
-            Self::Tree { .. } => "rename or remove it in a new commit".to_owned(),
-            Self::NotACommit { .. } => "push a commit to the branch".to_owned(),
-            Self::Moved { .. } => "nothing: the new revision is fetched instead".to_owned(),
-            Self::Mirror(error) => error.hint(),
-        }
-    }
-}
-
 const FETCHED: &str = "refs/fetched/revision";
 
 impl Mirror {
@@ -211,17 +88,21 @@ impl Mirror {
         if let Some(expected) = expected
             && self.ref_at(&revision_ref).await?.as_ref() == Some(expected)
             && self.ref_at(&head_ref).await?.as_ref() == Some(expected)
+            && self.lacks(expected).await?.is_none()
         {
             return Ok(expected.clone());
         }
         self.remove_stale_locks(&revision_ref).await;
-        let scratch = {
-            let (mirror, name) = (self.path().to_owned(), name.to_string());
-            blocking(move || Scratch::make(&mirror, &name)).await?
-        };
+        let scratch = self.scratch(name).await?;
         let done = self.admit_by(&scratch, poller, admission).await;
         blocking(move || drop(scratch)).await;
         done
+    }
+
+    /// A scratch repository for a branch.
+    pub(super) async fn scratch(&self, name: &BranchName) -> Result<Scratch, MirrorError> {
+        let (mirror, name) = (self.path().to_owned(), name.to_string());
+        blocking(move || Scratch::make(&mirror, &name)).await
     }
 
     async fn admit_by(
@@ -230,31 +111,40 @@ impl Mirror {
         poller: &Poller,
         admission: &Admission,
     ) -> Result<CommitId, AdmissionError> {
-        self.fetch_into(scratch, poller, admission).await?;
+        let wanted = Wanted { what: admission.branch.full(), sees_mirror: true };
+        match self.fetch_into(scratch, poller, admission, &wanted).await {
+            // Nothing of it is here to be compared, and the branch may have moved since it was seen.
+            Err(AdmissionError::Refused(refused)) => return Err(still_there(poller, admission, refused).await),
+            fetched => fetched?,
+        }
         let commit = check::fetched_commit(self, scratch, admission).await?;
         if let Some(expected) = &admission.expected
             && *expected != commit
         {
-            return Err(AdmissionError::Moved { branch: admission.branch.display(), now: commit });
+            return Err(Passing::Moved { branch: admission.branch.display(), now: commit }.into());
         }
         let checked = check::check(self, scratch, admission, commit).await?;
         self.take_over(scratch, admission, &checked).await?;
         Ok(checked.commit)
     }
 
-    async fn fetch_into(
+    /// Fetches without a look at the objects: only their hashes, and that all are there, are checked on the way. So what
+    /// is found wrong with them later is wrong at its source, and nothing that happened on the way.
+    pub(super) async fn fetch_into(
         &self,
         scratch: &Scratch,
         poller: &Poller,
         admission: &Admission,
+        wanted: &Wanted,
     ) -> Result<(), AdmissionError> {
-        let Admission { source, branch, limits, .. } = admission;
+        let Admission { source, limits, .. } = admission;
         let route = poller.route(source).await?;
         let run = route.prepare(self.git().bounded().repository(&scratch.path()));
-        let run = self.sees_mirror(run, admission);
+        let run = if wanted.sees_mirror { self.sees_mirror(run, admission) } else { run };
+        let run = run.config("fetch.fsckObjects=false");
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         let run = route.add_options(run.args(["--no-recurse-submodules", "--no-auto-maintenance"]));
-        let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", branch.full())]);
+        let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", wanted.what)]);
         let run = run.grows(scratch.path(), limits.pack_bytes.saturating_mul(2)).limits(RunLimits {
             wall: limits.wall,
             cpu: limits.wall,
@@ -264,8 +154,8 @@ impl Mirror {
         match run.output().await {
             Ok(_) => Ok(()),
             // What index-pack dies of is not among git's words, but the file that it wrote is as long as it may be.
-            Err(_) if scratch.has_file_of(limits.pack_bytes).await => Err(too_many_bytes(admission)),
-            Err(error) => Err(fetch_error(admission, error)),
+            Err(_) if scratch.has_file_of(limits.pack_bytes).await => Err(too_many_bytes(admission).into()),
+            Err(error) => Err(with_address(poller, admission, fetch_error(admission, error)).await),
         }
     }
 
@@ -302,8 +192,38 @@ impl Mirror {
     }
 }
 
-fn too_many_bytes(admission: &Admission) -> AdmissionError {
-    AdmissionError::TooLarge {
+/// What is asked of a source.
+pub(super) struct Wanted {
+    /// A ref, or a commit id.
+    pub(super) what: String,
+    /// Whether what the mirror has need not come: not so where the mirror itself may lack something.
+    pub(super) sees_mirror: bool,
+}
+
+/// A refusal of what came from a branch, if the branch is still where it was seen.
+async fn still_there(poller: &Poller, admission: &Admission, refused: CommitRefused) -> AdmissionError {
+    let Some(expected) = &admission.expected else { return refused.into() };
+    match poller.head(&admission.source, &admission.branch).await {
+        Ok(Head::At(now)) if now == *expected => refused.into(),
+        Ok(Head::At(now)) => Passing::Moved { branch: admission.branch.display(), now }.into(),
+        Ok(Head::Absent) => no_branch(admission).into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// git tells that it met a redirect, and not where to; a look by ourselves tells it, if it is still met.
+async fn with_address(poller: &Poller, admission: &Admission, error: AdmissionError) -> AdmissionError {
+    if !matches!(&error, AdmissionError::Passing(Passing::Source(PollError::RedirectRefused { .. }))) {
+        return error;
+    }
+    match poller.head(&admission.source, &admission.branch).await {
+        Err(told @ PollError::RedirectRefused { .. }) => told.into(),
+        _ => error,
+    }
+}
+
+fn too_many_bytes(admission: &Admission) -> CommitRefused {
+    CommitRefused::TooLarge {
         branch: admission.branch.display(),
         what: "the size in bytes",
         found: None,
@@ -311,10 +231,14 @@ fn too_many_bytes(admission: &Admission) -> AdmissionError {
     }
 }
 
+fn no_branch(admission: &Admission) -> Passing {
+    Passing::NoBranch { url: admission.source.to_string(), branch: admission.branch.display() }
+}
+
 /// An object that is small in the pack and does not fit into memory when it is unpacked.
-fn out_of_memory(admission: &Admission, error: &RunError) -> Option<AdmissionError> {
+fn out_of_memory(admission: &Admission, error: &RunError) -> Option<CommitRefused> {
     let is_so = error.stderr().contains("Out of memory") || error.stderr().contains("out of memory");
-    is_so.then(|| AdmissionError::TooLarge {
+    is_so.then(|| CommitRefused::TooLarge {
         branch: admission.branch.display(),
         what: "the memory in bytes for unpacking",
         found: None,
@@ -326,49 +250,97 @@ fn fetch_error(admission: &Admission, error: RunError) -> AdmissionError {
     let Admission { source, branch, .. } = admission;
     let (url, branch) = (source.to_string(), branch.display());
     if error.hit_file_limit() {
-        return too_many_bytes(admission);
+        return too_many_bytes(admission).into();
     }
     if error.stderr().contains("couldn't find remote ref") {
-        return AdmissionError::NoBranch { url, branch };
+        return no_branch(admission).into();
     }
     if let Some(error) = out_of_memory(admission, &error) {
-        return error;
+        return error.into();
     }
-    if let Some(what) = fsck_words(error.stderr()) {
-        return AdmissionError::Fsck { branch, what };
+    if let Some(what) = line_with(error.stderr(), &MALFORMED) {
+        return CommitRefused::Fsck { branch, what }.into();
     }
     match error {
-        RunError::TimedOut { after, .. } => AdmissionError::TimedOut { url, branch, after },
-        error => from_run(source, error).into(),
+        RunError::TimedOut { after, .. } => Passing::TimedOut { url, branch, after }.into(),
+        error => match from_run(source, error) {
+            PollError::Git { source, .. } if line_with(source.stderr(), &BROKEN).is_some() => {
+                let why = line_with(source.stderr(), &BROKEN).unwrap_or_default();
+                Passing::Broken { url, branch, why }.into()
+            }
+            error => error.into(),
+        },
     }
 }
 
 fn take_over_error(admission: &Admission, error: RunError) -> AdmissionError {
     let branch = admission.branch.display();
     if error.hit_file_limit() || error.stderr().contains("exceeds maximum allowed size") {
-        return too_many_bytes(admission);
+        return too_many_bytes(admission).into();
     }
     if let Some(error) = out_of_memory(admission, &error) {
-        return error;
+        return error.into();
     }
     if let Some(what) = fsck_words(error.stderr()) {
-        return AdmissionError::Fsck { branch, what };
+        return CommitRefused::Fsck { branch, what }.into();
     }
     match error {
         RunError::TimedOut { after, .. } => {
-            AdmissionError::TimedOut { url: admission.source.to_string(), branch, after }
+            Passing::TimedOut { url: admission.source.to_string(), branch, after }.into()
         }
         error => MirrorError::Run(error).into(),
     }
 }
 
+/// What git says of an object that came whole, by its hash, and can't be read: it was made so.
+const MALFORMED: [&str; 8] = [
+    "too-short tree",
+    "malformed mode in tree entry",
+    "empty filename in tree entry",
+    "bad tree pointer in commit",
+    "bogus commit object",
+    "bad parents in commit",
+    "bad tree object",
+    "not a tree",
+];
+
+/// What git says when a pack did not come as it was made.
+const BROKEN: [&str; 16] = [
+    "bad pack header",
+    "pack signature mismatch",
+    "pack is corrupted",
+    "pack has ",
+    "pack version",
+    "inflate",
+    "unresolved delta",
+    "early EOF",
+    "bad object",
+    "did not receive expected object",
+    "did not send all necessary objects",
+    "object corrupt",
+    "hash mismatch",
+    "index-pack",
+    "fetch-pack",
+    "unexpected disconnect",
+];
+
+/// The first line with one of these words, without git's own.
+fn line_with(stderr: &str, words: &[&str]) -> Option<String> {
+    // What the other side says of itself is no proof of anything.
+    let mut lines = stderr.lines().filter(|line| !line.starts_with("remote: ") && !line.contains("remote error: "));
+    lines.find(|line| words.iter().any(|word| line.contains(word))).map(bare)
+}
+
+fn bare(line: &str) -> String {
+    ["remote: ", "fatal: ", "error: "].iter().fold(line.trim(), |line, word| line.trim_start_matches(word)).to_owned()
+}
+
 /// What git's check of objects found: `error: object ID: badTree: …`, also behind `remote: `.
 fn fsck_words(stderr: &str) -> Option<String> {
-    let line = stderr.lines().find(|line| {
-        (line.contains("error: object ") || line.contains("error in object") || line.contains("error in "))
-            || line.contains("fsck error")
-            || line.contains("not a valid object")
-    })?;
-    let words = line.trim_start_matches("remote: ").trim_start_matches("fatal: ").trim_start_matches("error: ");
-    Some(words.trim().to_owned())
+    let names_object = |line: &str| {
+        let rest = line.split_once("error: object ").map_or("", |(_, rest)| rest);
+        rest.split_once(':').is_some_and(|(id, _)| id.len() >= 40 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let line = stderr.lines().find(|line| names_object(line) || line.contains("fsck error"))?;
+    Some(bare(line))
 }

@@ -1,10 +1,10 @@
 //! What is looked at in a scratch repository before the mirror hears of it. The objects are a stranger's: they are read
 //! by git processes and by the few lines here, never by a library in our process.
 
-use super::admit::{Admission, AdmissionError};
+use super::admit::Admission;
 use super::objects::{kept_at, tree_of};
 use super::scratch::Scratch;
-use super::{Mirror, MirrorError};
+use super::{AdmissionError, CommitRefused, Mirror, MirrorError, Passing};
 use crate::git::{Run, RunError, RunLimits, Running};
 use crate::text::shown;
 use protocol::CommitId;
@@ -48,8 +48,14 @@ pub(super) async fn fetched_commit(
     let text = String::from_utf8_lossy(&said.stdout);
     match text.trim().split_once(' ') {
         Some(("commit", id)) => id.parse().map_err(|_| answer("git for-each-ref")),
+        // What was seen there may have been a commit; only of that very object can something be said for ever.
+        Some((_, id)) if admission.expected.as_ref().is_some_and(|seen| seen.as_str() != id) => {
+            let now = id.parse().map_err(|_| answer("git for-each-ref"))?;
+            Err(Passing::Moved { branch: admission.branch.display(), now }.into())
+        }
         Some(_) => {
-            Err(AdmissionError::NotACommit { url: admission.source.to_string(), branch: admission.branch.display() })
+            let (url, branch) = (admission.source.to_string(), admission.branch.display());
+            Err(CommitRefused::NotACommit { url, branch }.into())
         }
         None => Err(answer("git for-each-ref")),
     }
@@ -89,11 +95,9 @@ async fn count_objects(mirror: &Mirror, scratch: &Scratch, admission: &Admission
         let (kind, size) = line.split_once(' ').ok_or_else(|| answer("git cat-file"))?;
         let size: u64 = size.parse().map_err(|_| answer("git cat-file"))?;
         objects += 1;
-        let too_large = |what, found, allowed| AdmissionError::TooLarge {
-            branch: admission.branch.display(),
-            what,
-            found: Some(found),
-            allowed,
+        let too_large = |what, found, allowed| {
+            let (branch, found) = (admission.branch.display(), Some(found));
+            AdmissionError::from(CommitRefused::TooLarge { branch, what, found, allowed })
         };
         if objects > limits.objects {
             return Err(too_large("the number of new objects", objects, limits.objects));
@@ -130,12 +134,13 @@ async fn count_parents(
     let said = run.output().await.map_err(run_error)?;
     let parents = String::from_utf8_lossy(&said.stdout).split_whitespace().count().saturating_sub(1) as u64;
     if parents > 0 {
-        return Err(AdmissionError::TooLarge {
+        return Err(CommitRefused::TooLarge {
             branch: admission.branch.display(),
             what: "the number of parents of a commit",
             found: Some(parents),
             allowed: u64::from(allowed),
-        });
+        }
+        .into());
     }
     Ok(())
 }
@@ -165,7 +170,7 @@ async fn walk_tree(
     commit: &CommitId,
 ) -> Result<Doubtful, AdmissionError> {
     let limits = &admission.limits;
-    let refused = |what: String| AdmissionError::Tree { branch: admission.branch.display(), what };
+    let refused = |what: String| AdmissionError::from(CommitRefused::Tree { branch: admission.branch.display(), what });
     let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
     let mut batch = Batch::start(run)?;
     let mut doubtful = Doubtful::default();
@@ -234,12 +239,13 @@ fn shown_path(level: &[(Id, String, Vec<u8>)]) -> String {
 }
 
 fn too_many_paths(admission: &Admission, found: u64) -> AdmissionError {
-    AdmissionError::TooLarge {
+    CommitRefused::TooLarge {
         branch: admission.branch.display(),
         what: "the number of files",
         found: Some(found),
         allowed: admission.limits.paths,
     }
+    .into()
 }
 
 /// How many files there are, and how deep, when every folder is written out as often as it occurs.
@@ -291,7 +297,7 @@ async fn compare_with_mainline(
             for link in doubtful.links {
                 if mode_at(&link)? != Some(0o120_000) {
                     let what = format!("a symbolic link in the place of the file `{link}`");
-                    return Err(AdmissionError::Tree { branch, what });
+                    return Err(CommitRefused::Tree { branch, what }.into());
                 }
             }
             for (folder, one, other) in doubtful.twins {
@@ -299,7 +305,7 @@ async fn compare_with_mainline(
                     mode_at(&format!("{folder}{one}"))?.is_some() && mode_at(&format!("{folder}{other}"))?.is_some();
                 if !both {
                     let what = format!("names that differ in case only: `{folder}{one}` and `{folder}{other}`");
-                    return Err(AdmissionError::Tree { branch, what });
+                    return Err(CommitRefused::Tree { branch, what }.into());
                 }
             }
             Ok(())

@@ -1,23 +1,33 @@
 //! A project's mirror: one bare repository that holds mainline, every revision that was admitted, and the candidates.
 //!
-//! It is a cache of what the store says. Its refs: `refs/heads/MAINLINE`, and for each branch `refs/branches/NAME/rN`
+//! It follows from what the store says, and it is no cache: of a revision whose source is gone it holds the only copy. What
+//! it lacks is found and fetched again ([`Mirror::missing`], [`Mirror::readmit`]). Its refs: `refs/heads/MAINLINE`, and for each branch `refs/branches/NAME/rN`
 //! for each revision, `…/head` for the newest, `…/candidate`. What a stranger publishes gets in only by
 //! [`Mirror::admit`]; no hook, no configuration of anybody else's and no replacement object counts here.
 
 mod admit;
 mod check;
+mod copy;
+mod deep;
+mod durable;
 mod error;
 mod locks;
+mod mend;
 mod objects;
 mod official;
+mod refusal;
 mod scratch;
 mod upkeep;
 
-pub use admit::{Admission, AdmissionError, AdmissionLimits};
+pub use admit::{Admission, AdmissionLimits};
+pub use copy::Copied;
+pub use deep::{Damage, Standing};
 pub use error::MirrorError;
+pub use mend::Named;
 pub use objects::{EntryKind, Relation, RootEntry};
 pub use official::{OfficialError, OfficialUrl, OfficialUrlRefused};
-pub use upkeep::Upkeep;
+pub use refusal::{AdmissionError, CommitRefused, Passing};
+pub use upkeep::{Still, Upkeep};
 
 pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, oid, tree_of};
 pub(crate) use official::{official_error, official_limits, with_other_side};
@@ -44,6 +54,7 @@ const CONFIG: &str = "\
 \tbare = true
 \thooksPath = /dev/null
 \tlogAllRefUpdates = false
+\tfsync = committed
 [receive]
 \tfsckObjects = true
 \tunpackLimit = 1
@@ -83,6 +94,7 @@ impl Mirror {
             mirror.open()?;
             scratch::remove_leftovers(&mirror.path);
             locks::remove_stale(&mirror.path, &mirror.path.join("refs"));
+            locks::remove_stale_objects(&mirror.path);
             Ok(mirror)
         })
         .await
@@ -113,7 +125,7 @@ impl Mirror {
         format!("refs/branches/{branch}/candidates/r{revision}-{}", commit.short())
     }
 
-    /// Keeps a candidate that may be built, also when the branch has a newer one.
+    /// Keeps a candidate that may be built, also when the branch has a newer one. It is durable when this returns.
     ///
     /// # Errors
     /// When the commit is not there or the ref can't be written.
@@ -123,21 +135,45 @@ impl Mirror {
         revision: u32,
         commit: &CommitId,
     ) -> Result<(), MirrorError> {
+        self.make_durable(std::slice::from_ref(commit)).await?;
         self.set_ref(Self::kept_candidate_ref(branch, revision, commit), commit).await
     }
 
-    /// Lets go of all kept candidates of a branch but these: what is neither built nor waits to land any more.
+    /// The refs that hold candidates of a branch, each with its commit.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn candidates_of(&self, branch: &BranchName) -> Result<Vec<Named>, MirrorError> {
+        let pattern = format!("refs/branches/{branch}/candidates/*");
+        self.with_repository(move |repository| {
+            let failed = |source| MirrorError::Objects { what: format!("reading {pattern}"), source };
+            let mut found = Vec::new();
+            for reference in repository.references_glob(&pattern).map_err(failed)? {
+                let reference = reference.map_err(failed)?;
+                if let (Ok(name), Some(id)) = (reference.name(), reference.target()) {
+                    found.push(Named { reference: name.to_owned(), commit: commit_id(id)? });
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Deletes refs that are still where they were seen; the others belong to somebody by now.
     ///
     /// # Errors
     /// When a ref can't be read or deleted.
-    pub async fn forget_candidates(&self, branch: &BranchName, but: &[CommitId]) -> Result<(), MirrorError> {
-        let pattern = format!("refs/branches/{branch}/candidates/*");
-        let but: Vec<String> = but.iter().map(ToString::to_string).collect();
+    pub async fn forget(&self, refs: Vec<Named>) -> Result<(), MirrorError> {
         self.with_repository(move |repository| {
-            let failed = |source| MirrorError::Objects { what: format!("deleting {pattern}"), source };
-            for reference in repository.references_glob(&pattern).map_err(failed)? {
-                let mut reference = reference.map_err(failed)?;
-                if reference.target().is_none_or(|id| !but.contains(&id.to_string())) {
+            for Named { reference: name, commit } in refs {
+                let failed = |source| MirrorError::Objects { what: format!("deleting {name}"), source };
+                let mut reference = match repository.find_reference(&name) {
+                    Ok(reference) => reference,
+                    Err(error) if error.code() == git2::ErrorCode::NotFound => continue,
+                    Err(error) => return Err(failed(error)),
+                };
+                if reference.target() == Some(oid(&commit)?) {
+                    // It compares once more, under its lock.
                     reference.delete().map_err(failed)?;
                 }
             }
@@ -157,7 +193,7 @@ impl Mirror {
     async fn set_ref(&self, name: String, commit: &CommitId) -> Result<(), MirrorError> {
         let commit = commit.clone();
         self.remove_stale_locks(&name).await;
-        self.with_repository(move |repository| {
+        self.with_durable_repository(move |repository| {
             let id = oid(&commit)?;
             repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
             let what = || format!("setting {name}");
@@ -226,7 +262,11 @@ impl Mirror {
             init_bare(&new)
                 .map_err(|source| MirrorError::Objects { what: format!("making {}", new.display()), source })?;
             std::fs::rename(&new, &self.path).map_err(io)?;
+            if let Some(parent) = self.path.parent() {
+                durable::sync_folder(parent).map_err(io)?;
+            }
         }
+        durable::prepare(&self.path).map_err(io)?;
         let config = self.path.join("config");
         if std::fs::read(&config).ok().as_deref() != Some(CONFIG.as_bytes()) {
             let new = self.path.join("config.new");

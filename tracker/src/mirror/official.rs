@@ -169,10 +169,49 @@ impl Mirror {
     /// See [`OfficialError`].
     pub async fn update_mainline(&self, url: &OfficialUrl, branch: &BranchRef) -> Result<CommitId, OfficialError> {
         let name = branch.full();
+        self.remove_stale_locks(&name).await;
+        // What can't be read here must not be taken for what need not be fetched.
+        let relied_on = match self.ref_at(&name).await {
+            Ok(Some(tip)) => self.lacks(&tip).await?.is_none(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if relied_on {
+            match self.fetch_mainline(url, branch, false).await {
+                Ok(tip) if self.lacks(&tip).await?.is_none() => return Ok(tip),
+                Err(error) if !says_damage(&error) => return Err(error),
+                _ => {}
+            }
+        }
+        self.fetch_all_of_mainline(url, branch).await
+    }
+
+    /// Fetches all of mainline, whatever is here, and says where it is.
+    ///
+    /// # Errors
+    /// See [`OfficialError`].
+    pub async fn fetch_all_of_mainline(
+        &self,
+        url: &OfficialUrl,
+        branch: &BranchRef,
+    ) -> Result<CommitId, OfficialError> {
+        self.forget_dead_refs().await?;
+        self.fetch_mainline(url, branch, true).await
+    }
+
+    /// Fetches mainline; all of it, whatever is here, if that can't be relied on.
+    async fn fetch_mainline(
+        &self,
+        url: &OfficialUrl,
+        branch: &BranchRef,
+        all: bool,
+    ) -> Result<CommitId, OfficialError> {
+        let name = branch.full();
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance"]);
+        let run = if all { run.arg("--refetch") } else { run };
         let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
         run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
@@ -208,6 +247,21 @@ impl Mirror {
             .find(|(_, n)| *n == name)
             .and_then(|(id, _)| id.parse().ok()))
     }
+}
+
+/// Whether a fetch failed by what is wrong here: git looks at all refs when it has fetched one.
+fn says_damage(error: &OfficialError) -> bool {
+    let OfficialError::Reach(PollError::Git { source, .. }) = error else { return false };
+    [
+        "bad object",
+        "did not send all necessary objects",
+        "unable to read",
+        "packed-refs",
+        "broken ref",
+        "unresolved delta",
+    ]
+    .iter()
+    .any(|words| source.stderr().contains(words))
 }
 
 pub(crate) fn with_other_side(run: Run, option: Option<OsString>) -> Run {

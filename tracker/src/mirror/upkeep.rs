@@ -1,7 +1,11 @@
 //! Keeping a mirror fast: many small fetches and candidates leave many small packs and loose objects.
 
-use super::{Mirror, MirrorError};
+use super::{Mirror, MirrorError, locks};
+use crate::blocking::blocking;
 use crate::git::{Git, RunError, RunLimits, Version};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,13 +21,63 @@ pub enum Upkeep {
 /// From this version on what no ref holds is kept in a pack of its own, and not as one file for each object.
 const CRUFT: Version = Version { major: 2, minor: 37 };
 
+/// From this version on packs are joined when there are many of one size.
+const GEOMETRIC: Version = Version { major: 2, minor: 32 };
+
+/// Held while nothing of a mirror may be deleted, or while upkeep deletes; the system lets it go with its process.
+#[derive(Debug)]
+pub struct Still {
+    _lock: File,
+}
+
 impl Mirror {
+    /// Keeps upkeep away, also another process's, and waits for one that is at work: what is here stays as long as this is
+    /// held, and more may come.
+    ///
+    /// # Errors
+    /// When the lock can't be made.
+    pub async fn hold_still(&self) -> Result<Still, MirrorError> {
+        let held = self.upkeep_lock(FlockOperation::LockShared).await?;
+        held.ok_or_else(|| MirrorError::Io {
+            what: "waiting for upkeep".to_owned(),
+            source: ErrorKind::WouldBlock.into(),
+        })
+    }
+
+    /// The other side of [`Mirror::hold_still`]; none when somebody holds the mirror still.
+    ///
+    /// # Errors
+    /// When the lock can't be made.
+    pub async fn begin_upkeep(&self) -> Result<Option<Still>, MirrorError> {
+        self.upkeep_lock(FlockOperation::NonBlockingLockExclusive).await
+    }
+
+    async fn upkeep_lock(&self, how: FlockOperation) -> Result<Option<Still>, MirrorError> {
+        let path = self.path().join("upkeep.held");
+        blocking(move || {
+            let io = |source| MirrorError::Io { what: format!("locking {}", path.display()), source };
+            let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+            match flock(&lock, how) {
+                Ok(()) => Ok(Some(Still { _lock: lock })),
+                Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+                Err(error) => Err(io(error.into())),
+            }
+        })
+        .await
+    }
+
     /// Packs refs and objects. It may run beside everything else, and be killed at any point. Candidates that were
     /// replaced are deleted in the end; they can be made again.
     ///
     /// # Errors
     /// When git fails.
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), MirrorError> {
+        let path = self.path().to_owned();
+        blocking(move || {
+            locks::remove_stale(&path, &path.join("refs"));
+            locks::remove_stale_objects(&path);
+        })
+        .await;
         Ok(pack(self.git(), self.path(), upkeep).await?)
     }
 }
@@ -33,7 +87,9 @@ pub(crate) async fn pack(git: &Git, path: &Path, upkeep: Upkeep) -> Result<(), R
     let limits =
         RunLimits { wall: hours, cpu: hours, file_bytes: 64 << 30, memory_bytes: 16 << 30, ..RunLimits::default() };
     let objects = match upkeep {
-        Upkeep::Recent => &["repack", "-d", "-q"][..],
+        // Also joins packs of which there are many of about one size: each candidate comes in one of its own.
+        Upkeep::Recent if git.version() >= GEOMETRIC => &["repack", "-d", "-q", "--geometric=2"][..],
+        Upkeep::Recent => &["repack", "-d", "-q"],
         Upkeep::Whole if git.version() >= CRUFT => {
             &["repack", "-a", "-d", "-q", "--cruft", "--cruft-expiration=2.weeks.ago"]
         }

@@ -218,7 +218,7 @@ fn redirected(policy: &SourcePolicy, at: &SourceUrl, response: &Response, tail: 
     let Some(location) = location else { return Err(refused("", "it does not say where".to_owned())) };
     let absolute = response.url().join(&location).map_err(|error| refused(&location, error.to_string()))?;
     let Some(base) = absolute.as_str().strip_suffix(tail) else {
-        return Err(refused("a page", "it does not lead to a repository".to_owned()));
+        return Err(refused(absolute.as_str(), "it does not lead to a repository".to_owned()));
     };
     let to = SourceUrl::check(&UncheckedUrl::new(base), policy).map_err(|error| refused(base, error.to_string()))?;
     match (at.scheme(), to.scheme()) {

@@ -4,7 +4,7 @@ use crate::support::http::{Answer, Server, plain_file, publish, redirect, status
 use crate::support::{Repo, World, branch, entry, files_below, git, name, on_loopback, plain_git, source};
 use std::time::Duration;
 use tracker::Explain;
-use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Relation};
+use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Passing, Relation};
 use tracker::watch::{PollLimits, Poller};
 
 /// What admission says of a branch that it refuses; nothing of it may stay.
@@ -111,11 +111,12 @@ async fn a_branch_that_is_not_there_or_has_moved_is_told() {
     let ann = world.author("ann");
     let now = ann.commit("More");
     let error = refusal(&world, &world.admission(&ann, "bob", 1)).await;
-    assert_eq!((error.code(), error.may_pass()), ("no-such-branch", false));
+    assert_eq!(error.code(), "no-such-branch");
+    assert!(matches!(&error, AdmissionError::Passing(Passing::NoBranch { .. })), "{error:?}");
     assert!(error.to_string().contains("has no branch `bob`"), "{error}");
     let expected = Some(world.mainline.clone());
     let error = refusal(&world, &Admission { expected, ..world.admission(&ann, "ann", 1) }).await;
-    assert!(matches!(&error, AdmissionError::Moved { now: there, .. } if *there == now), "{error}");
+    assert!(matches!(&error, AdmissionError::Passing(Passing::Moved { now: there, .. }) if *there == now), "{error}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
 use tracker::candidate::{CandidateOutcome, CandidateRequest, Message};
 use tracker::git::{Git, OLDEST_TO_MERGE};
-use tracker::mirror::{Mirror, Upkeep};
+use tracker::mirror::{Mirror, Named, Upkeep};
 
 const FOLDED: &str = "2024-03-05  Ann  <ann@example.org>\n\n\t* b.c: Say hello.\n\n2023-01-01  Bob  <bob@example.org>\n\n\t* a.c: Start.\n";
 
@@ -79,7 +79,14 @@ async fn candidates_are_kept_until_they_are_let_go() {
         world.update().await;
     }
     world.mirror.upkeep(Upkeep::Recent).await.unwrap();
-    world.mirror.forget_candidates(&"ann".parse().unwrap(), &kept[2..3]).await.unwrap();
+    let mut old = world.mirror.candidates_of(&"ann".parse().unwrap()).await.unwrap();
+    old.retain(|named| named.commit != kept[2]);
+    assert_eq!(old.len(), 1);
+    // What got another commit meanwhile is somebody's again.
+    let meanwhile = Named { commit: kept[0].clone(), ..old[0].clone() };
+    world.mirror.forget(vec![Named { commit: kept[1].clone(), ..meanwhile.clone() }]).await.unwrap();
+    assert_eq!(world.mirror.ref_at(&meanwhile.reference).await.unwrap(), Some(kept[0].clone()));
+    world.mirror.forget(old).await.unwrap();
     let refs = world.refs();
     let there: Vec<bool> = kept.iter().map(|commit| refs.contains(commit.as_str())).collect();
     assert_eq!(there, [false, true, true, true]);

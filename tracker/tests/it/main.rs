@@ -8,6 +8,8 @@ mod checkouts;
 mod homes;
 mod landing;
 mod local;
+mod mending;
+mod passing;
 mod polling;
 mod reading;
 mod serving;

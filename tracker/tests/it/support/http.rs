@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Whole(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// A head, and then these bytes again and again.
     Endless(&'static str, Vec<u8>),
+    /// The same, but the connection ends after so many bytes of the body.
+    Cut(u16, Vec<(&'static str, String)>, Vec<u8>, usize),
     /// Nothing, ever.
     Never,
 }
@@ -137,6 +139,13 @@ fn write(mut stream: &TcpStream, answer: Answer) -> bool {
             let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_ok()
+        }
+        Answer::Cut(status, headers, body, at) => {
+            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let head = format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body[..at]));
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            false
         }
         Answer::Endless(head, piece) => {
             let head = format!("HTTP/1.1 200 OK\r\n{head}\r\nConnection: close\r\n\r\n");

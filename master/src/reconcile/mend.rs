@@ -1,0 +1,101 @@
+//! Compares what rows name with what the mirror holds, at the master's start, now and then, and when somebody could not
+//! read it. What is missing is brought back: refs from the rows, candidates by making them again, revisions by a look at
+//! their branch, which fetches them again.
+
+use super::each::each;
+use super::{Again, StepError};
+use crate::state::{Guarded, Shared};
+use crate::store::{Branch, BranchState, Candidate, Revision};
+use std::time::Duration;
+use tracker::candidate::{CandidateOutcome, CandidateRequest};
+use tracker::mirror::{Mirror, Named};
+
+/// How often, when nothing was found missing by others.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How soon again when mainline itself is not there yet: nothing can be brought back before it.
+const SOON: Duration = Duration::from_millis(500);
+
+pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
+    Ok(compare(shared, project).await?.map_or(Again::After(SOON), |again| again.or(Again::After(EVERY))))
+}
+
+/// One comparison; none when it can't be made yet.
+pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option<Again>, StepError> {
+    if project.claim().is_none() {
+        return Ok(None);
+    }
+    let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
+    if project.mirror.lacks(&tip).await?.is_some() {
+        project.look_at_mainline();
+        return Ok(None);
+    }
+    project.mirror.forget_dead_refs().await?;
+    let kept = shared.store.kept_revisions(project.id).await?;
+    let revisions = each(
+        project,
+        "mend",
+        kept,
+        |(branch, _)| branch.id.0,
+        |(branch, all)| async move {
+            let missing = project.mirror.missing(named(&branch, &all)).await?;
+            // What ended has its record; only of what may still land the objects must come back. What was found lost before
+            // is looked for by the looks of its branch.
+            let is_news = all.iter().any(|r| r.lost.is_none() && missing.iter().any(|named| named.commit == r.commit));
+            if branch.state == BranchState::Live && is_news {
+                tracing::warn!(branch = %branch.name, missing = missing.len(), "commits are missing in the mirror");
+                shared.store.look_now(branch.id).await?;
+            }
+            Ok(())
+        },
+    )
+    .await?;
+    let wanted = shared.store.wanted_candidates(project.id).await?;
+    let candidates = each(
+        project,
+        "mend-candidate",
+        wanted,
+        |(.., it)| it.id.0,
+        |(branch, revision, candidate)| async move { mend_candidate(project, &branch, &revision, &candidate).await },
+    )
+    .await?;
+    Ok(Some(revisions.or(candidates)))
+}
+
+/// The refs of a branch's revisions, and of its newest as its head.
+pub(crate) fn named(branch: &Branch, all: &[Revision]) -> Vec<Named> {
+    let one = |revision: &Revision| Named {
+        reference: Mirror::revision_ref(&branch.name, revision.number),
+        commit: revision.commit.clone(),
+    };
+    let head = all.first().map(|r| Named { reference: Mirror::head_ref(&branch.name), commit: r.commit.clone() });
+    all.iter().map(one).chain(head).collect()
+}
+
+/// A candidate that is not whole is made again, by the request that it was made by: that gives the same commit.
+pub(crate) async fn mend_candidate(
+    project: &Guarded,
+    branch: &Branch,
+    revision: &Revision,
+    candidate: &Candidate,
+) -> Result<(), StepError> {
+    let Some(commit) = candidate.made_commit() else { return Ok(()) };
+    let reference = Mirror::kept_candidate_ref(&branch.name, revision.number, commit);
+    if project.mirror.missing(vec![Named { reference, commit: commit.clone() }]).await?.is_empty() {
+        return Ok(());
+    }
+    if project.mirror.lacks(&revision.commit).await?.is_some() {
+        // Its turn comes when the revision is back.
+        return Ok(());
+    }
+    let request: CandidateRequest = serde_json::from_str(&candidate.request)?;
+    match project.mirror.candidate(&request).await? {
+        CandidateOutcome::Made(made) if made.commit == *commit => {
+            tracing::info!(branch = %branch.name, commit = commit.short(), "a lost candidate was made again");
+            Ok(project.mirror.keep_candidate(&branch.name, revision.number, commit).await?)
+        }
+        _ => Err(StepError::Settings(format!(
+            "the candidate {commit} of {} r{} is lost, and made again it is another one",
+            branch.name, revision.number
+        ))),
+    }
+}

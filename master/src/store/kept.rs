@@ -1,0 +1,141 @@
+//! What the mirror has to hold because rows name it, and what became of it when it was lost.
+
+use super::events::{self, Happening};
+use super::{Branch, Candidate, Claim, NewRevision, Result, Revision, Store, Trouble, candidates, now};
+use protocol::api::Look;
+use protocol::{BranchId, ProjectId};
+
+/// Ended branches whose refs are looked after, too, those of every project.
+const ENDED: i64 = 500;
+
+impl Store {
+    /// The admitted revisions of a project's live branches, and of those that ended last; the newest of each first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn kept_revisions(&self, project: ProjectId) -> Result<Vec<(Branch, Vec<Revision>)>> {
+        let mut kept = Vec::new();
+        let ended = u32::try_from(ENDED).unwrap_or(u32::MAX);
+        for branch in self.branches(project, ended).await? {
+            let mut all = self.revisions(branch.id).await?;
+            all.retain(|revision| revision.refusal.is_none());
+            if !all.is_empty() {
+                kept.push((branch, all));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The candidates of a project that are built or may land: the newest of each live branch's newest revision, that of
+    /// each entry in the queue, and those with an open build; each with its branch and revision.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn wanted_candidates(&self, project: ProjectId) -> Result<Vec<(Branch, Revision, Candidate)>> {
+        let rows = sqlx::query(
+            "SELECT c.* FROM candidate c JOIN branch b ON b.id = c.branch_id
+             WHERE b.project_id = $1 AND b.state = 'live' AND c.outcome = 'made'
+             AND (c.id = (SELECT MAX(n.id) FROM candidate n JOIN revision r ON r.id = n.revision_id
+                          WHERE n.branch_id = b.id AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id))
+                  OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = c.id AND state = 'queued')
+                  OR EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id AND state <> 'finished'))
+             ORDER BY c.id DESC",
+        )
+        .bind(project.0)
+        .fetch_all(&self.read)
+        .await?;
+        let mut wanted = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let candidate = candidates::read(row)?;
+            let branch = self.branch_by_id(candidate.branch).await?;
+            let revision = self.revision_by_id(candidate.revision).await?;
+            wanted.push((branch, revision, candidate));
+        }
+        Ok(wanted)
+    }
+
+    /// Records under a claim that a revision's commit is lost, or that it is back.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_lost(
+        &self,
+        claim: Claim,
+        branch: &Branch,
+        revision: &Revision,
+        lost: Option<&Trouble>,
+    ) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let before = sqlx::query(
+            "UPDATE revision SET lost_code = $2, lost_text = $3, lost_hint = $4
+             WHERE id = $1 AND COALESCE(lost_text, '') <> COALESCE($3, '') RETURNING id",
+        )
+        .bind(revision.id.0)
+        .bind(lost.map(|t| t.code.clone()))
+        .bind(lost.map(|t| t.text.clone()))
+        .bind(lost.map(|t| t.hint.clone()))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if before.is_none() {
+            return Ok(());
+        }
+        let news = match (&revision.lost, lost) {
+            (None, Some(trouble)) => {
+                Some((Look::Exception, format!("r{} is missing: {}", revision.number, trouble.text)))
+            }
+            (Some(_), None) => Some((Look::Passed, format!("r{} is there again", revision.number))),
+            _ => None,
+        };
+        if let Some((look, text)) = news {
+            let it = Happening::of_branch(branch.project, branch.id, "missing", look, text);
+            events::record(&mut transaction, &it).await?;
+        }
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Records that a refused revision was looked at again: it is admitted now, or refused with these words.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn readmitted(&self, claim: Claim, branch: &Branch, before: &Revision, new: &NewRevision) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let refusal = new.refusal.as_ref();
+        let done = sqlx::query(
+            "UPDATE revision SET subject = $2, author = $3, commits = $4, refusal_code = $5, refusal_text = $6, refusal_hint = $7
+             WHERE id = $1 AND refusal_code IS NOT NULL",
+        )
+        .bind(before.id.0)
+        .bind(&new.subject)
+        .bind(&new.author)
+        .bind(i64::from(new.commits))
+        .bind(refusal.map(|r| r.code.clone()))
+        .bind(refusal.map(|r| r.text.clone()))
+        .bind(refusal.map(|r| r.hint.clone()))
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() > 0 && refusal.is_none() {
+            let text = format!("r{} looked at again and admitted: {}", before.number, new.subject);
+            let it = Happening::of_branch(branch.project, branch.id, "revision", Look::Running, text);
+            events::record(&mut transaction, &it).await?;
+        }
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Has a live branch looked at now, unless that is due already.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look_now(&self, branch: BranchId) -> Result<()> {
+        let query =
+            sqlx::query("UPDATE branch SET next_look_ms = $2 WHERE id = $1 AND state = 'live' AND next_look_ms > $2");
+        let done = self.write.execute(query.bind(branch.0).bind(now().0)).await?;
+        if done.rows_affected() > 0 {
+            self.wake();
+        }
+        Ok(())
+    }
+}

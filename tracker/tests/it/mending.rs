@@ -1,0 +1,189 @@
+//! What the mirror lost comes back, from wherever it still is.
+
+use crate::support::http::{Server, publish};
+use crate::support::{Repo, World, branch, files_below, git, name, plain_git, source};
+use protocol::CommitId;
+use tracker::Explain;
+use tracker::candidate::CandidateOutcome;
+use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Named, Passing};
+
+/// An author's branch of two revisions, of which the second replaced the first.
+async fn two_revisions(world: &World) -> (Repo, CommitId, CommitId) {
+    let ann = world.author("ann");
+    let first = ann.write("b.c", "hello\n").commit("Say hello");
+    world.admit(&ann, "ann", 1).await;
+    let second = ann.write("dir/c.c", "more\n").commit("Say more");
+    world.admit(&ann, "ann", 2).await;
+    (ann, first, second)
+}
+
+fn revision(n: u32, commit: &CommitId) -> Named {
+    Named { reference: Mirror::revision_ref(&name("ann"), n), commit: commit.clone() }
+}
+
+/// The mirror after somebody deleted it.
+async fn anew(world: &mut World) {
+    std::fs::remove_dir_all(world.mirror.path()).unwrap();
+    world.mirror = Mirror::open_or_create(git(), world.mirror.path()).await.unwrap();
+    world.update().await;
+}
+
+/// An admission of a commit that was admitted before.
+fn again(world: &World, server: &Server, n: u32, commit: &CommitId) -> Admission {
+    Admission {
+        source: source(&server.url("r.git"), world.poller.policy()),
+        branch: branch("ann"),
+        expected: Some(commit.clone()),
+        name: name("ann"),
+        revision: n,
+        limits: AdmissionLimits::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_revision_comes_back_under_its_ref_though_its_source_has_moved_on() {
+    let mut world = World::new().await;
+    let (ann, first, second) = two_revisions(&world).await;
+    let root = world.temp.path().join("www");
+    publish(&ann, &root, "r.git");
+    let (smart, dumb) = (Server::smart(&root), Server::dumb(&root));
+    for server in [&smart, &dumb] {
+        anew(&mut world).await;
+        let rows = vec![revision(1, &first), revision(2, &second)];
+        assert_eq!(world.mirror.missing(rows.clone()).await.unwrap(), rows);
+        for (n, commit) in [(1, &first), (2, &second)] {
+            world.mirror.readmit(&world.poller, &again(&world, server, n, commit)).await.unwrap();
+        }
+        assert_eq!(world.mirror.missing(rows).await.unwrap(), []);
+        assert_eq!(world.mirror.ref_at("refs/branches/ann/r1").await.unwrap(), Some(first.clone()));
+        let made = world.made("ann", &second).await;
+        assert_eq!(world.file(&made.commit, "dir/c.c").await.as_deref(), Some("more\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_has_is_told_so_and_one_whose_source_is_away_is_not() {
+    let mut world = World::new().await;
+    let (ann, _, second) = two_revisions(&world).await;
+    anew(&mut world).await;
+    ann.git(&["checkout", "-q", "--orphan", "new"]);
+    ann.write("z", "1").commit("Other");
+    ann.git(&["branch", "-D", "-q", "ann"]);
+    ann.git(&["reflog", "expire", "--expire=now", "--all"]);
+    ann.git(&["prune", "--expire=now"]);
+    let lost = Admission { expected: Some(second.clone()), ..world.admission(&ann, "ann", 2) };
+    for source_branch in ["ann", "new"] {
+        let lost = Admission { branch: branch(source_branch), ..lost.clone() };
+        let error = world.mirror.readmit(&world.poller, &lost).await.unwrap_err();
+        assert!(matches!(&error, AdmissionError::Passing(Passing::Gone { .. })), "{error:?}");
+        assert_eq!(error.code(), "commit-lost");
+        assert!(error.hint().contains("again"), "{}", error.hint());
+    }
+    std::fs::rename(&ann.path, ann.path.with_extension("away")).unwrap();
+    let error = world.mirror.readmit(&world.poller, &lost).await.unwrap_err();
+    assert_ne!(error.code(), "commit-lost", "{error:?}");
+}
+
+#[tokio::test]
+async fn refs_that_were_lost_are_set_again_without_a_fetch() {
+    let world = World::new().await;
+    let (ann, first, second) = two_revisions(&world).await;
+    std::fs::remove_dir_all(&ann.path).unwrap();
+    std::fs::remove_dir_all(world.mirror.path().join("refs/branches")).unwrap();
+    let rows = vec![revision(1, &first), revision(2, &second)];
+    assert_eq!(world.mirror.missing(rows).await.unwrap(), []);
+    assert!(world.refs().contains("refs/branches/ann/r1") && world.refs().contains("refs/branches/ann/r2"));
+}
+
+/// Cuts every loose object short, as a power failure does to what was not synced.
+fn empty_loose_objects(mirror: &Mirror) -> usize {
+    let loose = files_below(&mirror.path().join("objects"));
+    let loose: Vec<_> =
+        loose.into_iter().filter(|path| path.parent().unwrap().file_name().unwrap().len() == 2).collect();
+    for file in &loose {
+        std::fs::remove_file(file).unwrap();
+        std::fs::write(file, "").unwrap();
+    }
+    loose.len()
+}
+
+#[tokio::test]
+async fn a_candidate_that_is_kept_is_in_a_pack_and_survives_that_its_loose_objects_are_empty() {
+    let world = World::new().await;
+    let (_, _, second) = two_revisions(&world).await;
+    let made = world.made("ann", &second).await;
+    world.mirror.keep_candidate(&name("ann"), 2, &made.commit).await.unwrap();
+    assert!(empty_loose_objects(&world.mirror) > 0);
+    assert_eq!(world.mirror.lacks(&made.commit).await.unwrap(), None);
+    let said =
+        plain_git().arg("-C").arg(world.mirror.path()).args(["rev-list", "--objects", "--all"]).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_candidate_is_noticed_and_made_again_as_the_same_commit() {
+    let world = World::new().await;
+    let (_, _, second) = two_revisions(&world).await;
+    let made = world.made("ann", &second).await;
+    assert!(empty_loose_objects(&world.mirror) > 0);
+    let named = Named { reference: Mirror::candidate_ref(&name("ann")), commit: made.commit.clone() };
+    let lost = vec![named.clone()];
+    assert_eq!(world.mirror.missing(lost.clone()).await.unwrap(), lost);
+    let CandidateOutcome::Made(again) = world.candidate("ann", &second).await else { panic!("it was made before") };
+    assert_eq!(again.commit, made.commit);
+    assert_eq!(world.mirror.missing(vec![named]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn mainline_that_can_t_be_read_is_fetched_whole() {
+    let mut world = World::new().await;
+    for file in files_below(&world.mirror.path().join("objects")) {
+        std::fs::remove_file(file).unwrap();
+    }
+    world.update().await;
+    assert_eq!(world.file(&world.mainline.clone(), ".bb.toml").await.as_deref(), Some(""));
+    // A ref that says nonsense is as good as none.
+    std::fs::write(world.mirror.path().join("refs/heads/main"), "").unwrap();
+    world.update().await;
+}
+
+#[tokio::test]
+async fn upkeep_waits_for_whoever_holds_the_mirror_still() {
+    let world = World::new().await;
+    let held = world.mirror.hold_still().await.unwrap();
+    let other = world.mirror.hold_still().await.unwrap();
+    assert!(world.mirror.begin_upkeep().await.unwrap().is_none());
+    drop((held, other));
+    assert!(world.mirror.begin_upkeep().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn one_branch_s_lost_commits_and_damaged_refs_keep_nothing_else_from_going_on() {
+    let mut world = World::new().await;
+    let (_, first, second) = two_revisions(&world).await;
+    let bob = world.author("bob");
+    let other = bob.write("d.c", "x\n").commit("Other");
+    world.admit(&bob, "bob", 1).await;
+    let rows = vec![revision(1, &first), revision(2, &second)];
+    let kept = Named { reference: Mirror::revision_ref(&name("bob"), 1), commit: other.clone() };
+    // A pack is gone with the commits of one branch, and its refs say nonsense.
+    for commit in [&first, &second] {
+        for index in
+            files_below(&world.mirror.path().join("objects/pack")).iter().filter(|p| p.extension().unwrap() == "idx")
+        {
+            let said = plain_git().arg("show-index").stdin(std::fs::File::open(index).unwrap()).output().unwrap();
+            if String::from_utf8_lossy(&said.stdout).contains(commit.as_str()) {
+                std::fs::remove_file(index.with_extension("pack")).unwrap();
+                std::fs::remove_file(index).unwrap();
+            }
+        }
+    }
+    std::fs::write(world.mirror.path().join("refs/branches/ann/head"), "\n").unwrap();
+    std::fs::write(world.mirror.path().join("packed-refs"), "# pack-refs with: peeled\nnonsense").unwrap();
+    world.official.write("n", "1").commit("Meanwhile");
+    world.update().await;
+    let mut all = rows.clone();
+    all.push(kept);
+    assert_eq!(world.mirror.missing(all).await.unwrap(), rows);
+    world.made("bob", &other).await;
+}
