@@ -433,13 +433,19 @@ async fn by_name(
     row.as_ref().map(read).transpose()
 }
 
+/// A name that no branch has, after its source's: the next one, found in few steps however many have been given out.
 async fn free_name(connection: &mut sqlx::AnyConnection, project: ProjectId, from: &str) -> Result<BranchName> {
-    let mut n = 1;
-    loop {
-        let name = BranchName::suggest(from, n);
-        if by_name(connection, project, &name).await?.is_none() {
-            return Ok(name);
-        }
-        n += 1;
+    let (mut taken, mut free) = (0, 1);
+    while by_name(connection, project, &BranchName::suggest(from, free)).await?.is_some() {
+        (taken, free) = (free, free.saturating_mul(2));
     }
+    while free - taken > 1 {
+        let between = taken + (free - taken) / 2;
+        if by_name(connection, project, &BranchName::suggest(from, between)).await?.is_some() {
+            taken = between;
+        } else {
+            free = between;
+        }
+    }
+    Ok(BranchName::suggest(from, free))
 }

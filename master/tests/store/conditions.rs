@@ -19,6 +19,7 @@ stories! {
     what_changed_nothing_wakes_nobody
     a_candidate_being_made_is_not_outdated
     an_older_store_with_two_open_builds_is_mended
+    names_are_given_out_one_after_the_other
 }
 
 async fn under_a_claim_that_is_anothers_nothing_is_written(place: Place) {
@@ -320,5 +321,18 @@ async fn an_older_store_with_two_open_builds_is_mended(place: Place) {
     for id in [2, 6, 7] {
         let ended = store.build(protocol::BuildId(id)).await.unwrap().unwrap();
         assert_eq!((ended.result(), ended.finished), (Some(BuildResult::Cancelled), Some(UnixMs(5))));
+    }
+}
+
+async fn names_are_given_out_one_after_the_other(place: Place) {
+    let world = place.open().await;
+    world.publish("https://eve.example/r.git", Some("feature-7")).await;
+    for n in 1..=20 {
+        let Published::New(branch) = world.publish(&format!("https://ann.example/{n}.git"), None).await else {
+            panic!()
+        };
+        let skipped = u32::from(n > 6);
+        let name = if n == 1 { "feature".to_owned() } else { format!("feature-{}", n + skipped) };
+        assert_eq!(branch.name.as_str(), name);
     }
 }
