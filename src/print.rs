@@ -105,6 +105,11 @@ impl From<&str> for Cell {
     }
 }
 
+/// The mark of what changes how the project is built; the same in every listing.
+pub(crate) fn changes_recipe(changes: bool) -> Cell {
+    if changes { Cell::of(Look::Warnings, "changed") } else { Cell::from("") }
+}
+
 /// A table without lines, as wide as the terminal. Where no column could hold its longest word, each row is a block.
 pub(crate) fn table(head: &[&str], rows: Vec<Vec<Cell>>) -> String {
     table_in(head, rows, Table::new().width(), coloured())

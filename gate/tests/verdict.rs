@@ -41,6 +41,7 @@ fn green() -> Facts {
         revision: Some(Revision { number: 4, refused: None, lost: None }),
         recipe: Recipe::Fine,
         candidate: Candidate::Made,
+        changes_recipe: false,
         builders: vec![builder("linux", passed()), builder("asan", passed()), docs],
         queue: Queue::None,
     }
@@ -122,6 +123,7 @@ fn all() -> Vec<(&'static str, Facts)> {
             "its own recipe broken",
             Facts { recipe: Recipe::BrokenInBranch(trouble(".bb.toml:3:1: unknown key `x`", "")), ..green() },
         ),
+        ("changes the recipe", Facts { changes_recipe: true, ..green() }),
         ("no candidate yet", Facts { candidate: Candidate::NotMade, ..green() }),
         ("conflict", conflict(&["src/queue.c"])),
         ("conflict of nobody knows what", conflict(&[])),
@@ -228,6 +230,7 @@ fn mixed() -> impl Strategy<Value = Facts> {
             revision: revision.revision,
             recipe: recipe.recipe,
             candidate: candidate.candidate,
+            changes_recipe: recipe.changes_recipe,
             builders: some.into_iter().filter_map(|n| builders.builders.get(n).cloned()).collect(),
             queue: queue.queue,
         })
@@ -239,7 +242,8 @@ proptest! {
         let verdict = judge(&facts);
         let code = Code::ALL.iter().find(|c| c.as_str() == verdict.code);
         prop_assert!(code.is_some_and(|c| c.of() == Of::Branch));
-        prop_assert!(verdict.because.starts_with("because ") || verdict.because.starts_with("as soon as "), "{verdict:?}");
+        let begins = ["because ", "as soon as ", "but it changes how it is built; as soon as "];
+        prop_assert!(begins.iter().any(|b| verdict.because.starts_with(b)), "{verdict:?}");
         prop_assert!(!verdict.because.ends_with(['.', ' ', ':']) && !verdict.because.contains('\n'));
         prop_assert!(!verdict.next.who.is_empty() && !verdict.next.what.is_empty() && !verdict.state.is_empty());
     }

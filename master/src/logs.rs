@@ -3,7 +3,14 @@
 //! A log's length is the length of its file, so that after any crash the file says what the master has. Bytes count as
 //! acknowledged only after [`Writer::sync`].
 
+mod errors;
+mod lines;
+
+pub use lines::{Line, Lines};
+
+use errors::Found;
 use protocol::BuildId;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -19,12 +26,13 @@ const MAX_OPEN: usize = 16;
 pub struct Logs {
     folder: Arc<Path>,
     grew: watch::Sender<u64>,
+    found: Arc<Found>,
 }
 
 impl Logs {
     /// Logs in a folder.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder: folder.into(), grew: watch::Sender::new(0) }
+        Self { folder: folder.into(), grew: watch::Sender::new(0), found: Arc::default() }
     }
 
     fn path(&self, build: BuildId, step: u32) -> PathBuf {
@@ -98,7 +106,13 @@ impl Logs {
 
     /// A writer for one slave's connection.
     pub fn writer(&self) -> Writer {
-        Writer { logs: self.clone(), files: Vec::new(), unsynced: Vec::new(), synced: Vec::new() }
+        Writer {
+            logs: self.clone(),
+            files: Vec::new(),
+            unsynced: Vec::new(),
+            synced: Vec::new(),
+            counted: HashMap::new(),
+        }
     }
 }
 
@@ -111,7 +125,12 @@ pub struct Writer {
     unsynced: Vec<(BuildId, u32)>,
     /// Logs that were closed to make room, and their durable lengths.
     synced: Vec<(BuildId, u32, u64)>,
+    /// How far the lines of logs are counted.
+    counted: HashMap<(BuildId, u32), u64>,
 }
+
+/// Bytes after which the lines of a growing log are counted, so that nobody who reads it has to wait for that.
+const COUNTED: u64 = 4 << 20;
 
 impl Writer {
     /// Appends bytes that belong at `offset`. What is there already is left as it is; bytes past a gap are refused by
@@ -182,7 +201,14 @@ impl Writer {
             if let Some((_, file)) = self.files.iter().find(|(of, _)| *of == (build, step)) {
                 file.sync_data()?;
                 synced.retain(|(of, number, _)| (*of, *number) != (build, step));
-                synced.push((build, step, file.metadata()?.len()));
+                let len = file.metadata()?.len();
+                let counted = self.counted.entry((build, step)).or_default();
+                if len.saturating_sub(*counted) >= COUNTED {
+                    // A reader counts what could not be counted here.
+                    let _ = self.logs.lines(build, step);
+                    *counted = len;
+                }
+                synced.push((build, step, len));
             }
             self.unsynced.pop();
         }
@@ -195,6 +221,7 @@ impl Writer {
     /// Closes the files of a build.
     pub fn close(&mut self, build: BuildId) {
         self.files.retain(|((of, _), _)| *of != build);
+        self.counted.retain(|(of, _), _| *of != build);
     }
 }
 

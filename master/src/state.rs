@@ -5,7 +5,7 @@ use crate::config::{self, Config};
 use crate::http::Doors;
 use crate::logs::Logs;
 use crate::pages::Pages;
-use crate::read::Diffs;
+use crate::read::{Diffs, Sizes};
 use crate::reconcile::Troubles;
 use crate::slaves::{Parts, Sessions};
 use crate::stepping::Points;
@@ -51,6 +51,7 @@ pub(crate) struct Guarded {
     pub(crate) config: config::Project,
     pub(crate) mirror: Mirror,
     pub(crate) diffs: Diffs,
+    pub(crate) sizes: Sizes,
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
     refused: Mutex<HashMap<CandidateId, PushRefused>>,
@@ -115,6 +116,7 @@ impl Guarded {
             config,
             mirror,
             diffs: Diffs::default(),
+            sizes: Sizes::default(),
             claim: Mutex::default(),
             recipe: Mutex::default(),
             refused: Mutex::default(),

@@ -15,8 +15,8 @@ mod token;
 mod verdict;
 
 pub use branch::{
-    Accept, BranchDetail, BranchSummary, BuilderRow, Candidate, CandidateOutcome, Commit, ConflictFile, Publish,
-    Refusal, Revision, Watch,
+    Accept, BranchDetail, BranchPage, BranchSummary, BuilderRow, Candidate, CandidateOutcome, Commit, ConflictFile,
+    Publish, Refusal, Revision, Size, Waiting, Watch,
 };
 pub use build::{BuildDetail, BuildState, BuildSummary, StepDetail};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};

@@ -2,8 +2,9 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Cell, Format, ago, safe};
-use protocol::api::BranchSummary;
+use crate::print::{self, Cell, Format, ago, changes_recipe, safe};
+use protocol::api::{BranchPage, BranchSummary};
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 /// List branches: where each stands and whose turn it is
@@ -30,22 +31,40 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     if args.all {
         query.append_pair("state", "all");
     }
-    let path = client.in_project(&format!("/branches?{}", query.finish())).await?;
-    let branches: Vec<BranchSummary> = client.get(&path).await?;
+    query.append_pair("limit", MOST);
+    let query = query.finish();
+    let branches = all(client, &query).await?;
     args.format.print(&branches, |branches| {
         if branches.is_empty() {
             return "No branch. Publish one with `bb publish URL BRANCH`.\n".to_owned();
         }
         let rows = branches.iter().map(row).collect();
-        print::table(&["name", "state", "next", "revision", "publisher", "changed"], rows)
+        print::table(&["name", "state", "recipe", "next", "revision", "publisher", "changed"], rows)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The most branches that the master gives at once.
+const MOST: &str = "200";
+
+/// All pages of a listing. A branch that changed meanwhile may stand on two of them; it is taken as it was first.
+async fn all(client: &Client, query: &str) -> Result<Vec<BranchSummary>, CliError> {
+    let (mut branches, mut names) = (Vec::<BranchSummary>::new(), HashSet::new());
+    let mut after = String::new();
+    loop {
+        let path = client.in_project(&format!("/branches?{query}{after}")).await?;
+        let page: BranchPage = client.get(&path).await?;
+        branches.extend(page.branches.into_iter().filter(|branch| names.insert(branch.name.clone())));
+        let Some(next) = page.next else { return Ok(branches) };
+        after = format!("&after={next}");
+    }
 }
 
 fn row(branch: &BranchSummary) -> Vec<Cell> {
     vec![
         branch.name.to_string().into(),
         Cell::of(branch.verdict.look, safe(&branch.verdict.state)),
+        changes_recipe(branch.changes_recipe),
         safe(&format!("{} {}", branch.verdict.next.who, branch.verdict.next.what)).into(),
         branch.revision.map_or_else(|| "-".to_owned(), |n| format!("r{n}")).into(),
         safe(&branch.publisher).into(),

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Cell, Format, ago, safe};
+use crate::print::{self, Cell, Format, ago, changes_recipe, safe};
 use protocol::api::{Queue, QueueEntry};
 use std::process::ExitCode;
 
@@ -48,7 +48,7 @@ fn human(queue: &Queue) -> String {
         text.push_str("The queue is empty.\n");
     } else {
         let rows = queue.entries.iter().map(row).collect();
-        text += &print::table(&["place", "branch", "revision", "stands", "next", "accepted"], rows);
+        text += &print::table(&["place", "branch", "revision", "stands", "recipe", "next", "accepted"], rows);
     }
     if !queue.left.is_empty() {
         let rows = queue.left.iter().take(10).map(left).collect();
@@ -64,6 +64,7 @@ fn row(entry: &QueueEntry) -> Vec<Cell> {
         entry.branch.to_string().into(),
         format!("r{}", entry.revision).into(),
         Cell::of(entry.look, safe(&entry.says)),
+        changes_recipe(entry.changes_recipe),
         safe(&format!("{} {}", entry.next.who, entry.next.what)).into(),
         format!("{} by {}", ago(entry.accepted_ms), safe(&entry.accepted_by)).into(),
     ]

@@ -68,6 +68,9 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client) -> String {
     }
     if branch.changes_recipe {
         let _ = writeln!(text, "THIS BRANCH CHANGES THE RECIPE: accepting it accepts how it is built, too.");
+        if let Some(recipe) = &branch.recipe_diff {
+            lines(&mut text, &recipe.lines);
+        }
     }
     for row in &branch.builders {
         if let Some(build) = row.builds.first() {

@@ -165,6 +165,38 @@ impl Browser {
         }
     }
 
+    /// Fails when something of the page that must be read can't be: a name or a mark without a box, cut off by what it
+    /// stands in, or beyond the window. What scrolls by itself, and says so, may be beyond.
+    ///
+    /// # Panics
+    /// When there is such a one; all are named.
+    pub fn names_and_marks_are_whole(&self) {
+        let hidden = self.run(
+            "const width = document.documentElement.clientWidth;
+             const clips = (element, box) => {
+                 for (let around = element.parentElement; around; around = around.parentElement) {
+                     if (around.matches('.scroll')) return false;
+                     if (getComputedStyle(around).overflowX === 'visible') continue;
+                     const frame = around.getBoundingClientRect();
+                     if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1) return true;
+                 }
+                 return box.left < -1 || box.right > width + 1;
+             };
+             const bad = [];
+             for (const element of document.querySelectorAll('main .br, main .marks svg, main .marks small, main .tag')) {
+                 if (element.closest('details:not([open])')) continue;
+                 const box = element.getBoundingClientRect();
+                 if (box.width < 1 || box.height < 1 || element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
+                     || clips(element, box)) {
+                     bad.push(`${element.textContent.trim() || 'a mark'} of ${element.closest('[id]')?.id}: ${Math.round(box.left)} to ${Math.round(box.right)}`);
+                 }
+             }
+             return bad;",
+        );
+        let hidden = hidden.as_array().map(Vec::as_slice).unwrap_or_default();
+        assert!(hidden.is_empty(), "{} hides: {hidden:?}", text(&self.query("url")));
+    }
+
     /// Writes a PNG of the window to `file`.
     ///
     /// # Panics

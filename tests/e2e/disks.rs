@@ -93,8 +93,8 @@ fn a_master_whose_disk_was_full_for_a_moment_has_all_that_it_answered() {
     world.wait("it is well again", || (world.client().get("/healthz").status == 200).then_some(()));
     ann.publishes("after").ok();
     let names = |world: &World| {
-        let all: Vec<protocol::api::BranchSummary> = world.api("/projects/heron/branches");
-        let mut names: Vec<String> = all.into_iter().map(|branch| branch.name.to_string()).collect();
+        let all: protocol::api::BranchPage = world.api("/projects/heron/branches");
+        let mut names: Vec<String> = all.branches.into_iter().map(|branch| branch.name.to_string()).collect();
         names.sort();
         names
     };

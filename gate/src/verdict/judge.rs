@@ -329,12 +329,16 @@ fn has(n: usize) -> &'static str {
 
 fn ready(facts: &Facts, required: &[&Builder]) -> Answer {
     let warned = ended_with(required, BuildResult::Warnings).next().is_some();
-    let look = if warned { Look::Warnings } else { Look::Passed };
+    let look = if warned || facts.changes_recipe { Look::Warnings } else { Look::Passed };
     let what = match &facts.revision {
         Some(revision) => format!("accepts r{}", revision.number),
         None => "accepts it".to_owned(),
     };
-    Answer::new(Code::Ready, "ready", look, WouldLand::Yes)
-        .because("as soon as it is accepted")
-        .next("a maintainer", what)
+    let answer = Answer::new(Code::Ready, "ready", look, WouldLand::Yes);
+    if facts.changes_recipe {
+        return answer
+            .because("but it changes how it is built; as soon as it is accepted")
+            .next("a maintainer", format!("reads its recipe and {what}"));
+    }
+    answer.because("as soon as it is accepted").next("a maintainer", what)
 }

@@ -23,6 +23,9 @@ pub struct Facts {
     pub recipe: Recipe,
     /// The candidate of the newest revision on the mainline of now.
     pub candidate: Candidate,
+    /// Whether that candidate has another recipe than mainline, so that its builds so far say nothing of how it would be
+    /// built.
+    pub changes_recipe: bool,
     /// The builders in the recipe's order, each with its latest build for the newest revision.
     pub builders: Vec<Builder>,
     /// Its place in the queue, now or last.

@@ -13,6 +13,13 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
     let mut needs: Vec<Need> = source(facts).into_iter().collect();
     needs.extend(revision(facts));
     needs.extend(recipe(facts));
+    if facts.changes_recipe {
+        needs.push(need(
+            Look::Warnings,
+            "It changes the recipe: accepting it accepts how it is built",
+            Some("#recipe"),
+        ));
+    }
     needs.extend(candidate(facts));
     needs.extend(facts.builders.iter().map(builder));
     needs.extend(acceptance(facts));

@@ -1,10 +1,11 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
 use super::who::Who;
-use super::{events, logs};
+use super::{events, logs, watch};
 use crate::actions::{self, Done, Refused};
-use crate::read::{self, Filter};
+use crate::read::{self, Listed};
 use crate::state::{Guarded, Shared};
+use crate::store::Sought;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
@@ -12,7 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use protocol::api::{self, BranchDetail, BranchSummary, BuildDetail, Overview, Problem, QueueEntry};
+use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, Overview, Problem, QueueEntry};
 use protocol::wire::Availability;
 use protocol::{BranchName, BuildId, ProjectName, SlaveName, TokenId};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/tokens", get(tokens).post(new_token))
         .route("/tokens/{id}", delete(revoke_token))
         .route("/events", get(events::stream))
+        .route("/watch", get(watch::stream))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
 }
@@ -186,17 +188,43 @@ async fn overview(State(shared): App, InProject(project): InProject) -> Done<Jso
     Ok(Json(read::overview(&shared, &project).await?))
 }
 
-#[derive(Deserialize)]
+/// What a listing of branches is asked for, by pages and API alike.
+#[derive(Default, Deserialize)]
 pub(super) struct BranchQuery {
+    /// A text in them.
     #[serde(default)]
     pub(super) q: String,
+    /// `live` or `all`.
     #[serde(default)]
     pub(super) state: String,
+    /// The place that the page before gave as `next`.
+    #[serde(default)]
+    pub(super) after: String,
+    limit: Option<usize>,
 }
 
+/// The longest text that is sought, in characters.
+const SOUGHT: usize = 200;
+
 impl BranchQuery {
-    pub(super) fn filter(&self) -> Filter {
-        Filter { text: Some(self.q.clone()).filter(|q| !q.is_empty()), ended: self.state == "all" }
+    pub(super) fn listed(&self) -> Done<Listed> {
+        let wrong = |detail: String, hint: &str| Refused::new(400, "query", detail, hint);
+        if !matches!(self.state.as_str(), "" | "live" | "all") {
+            let shown: String = self.state.chars().take(40).collect();
+            let detail = format!("`state` is `live` or `all`, not `{shown}`");
+            return Err(wrong(detail, "leave it out for those that are live"));
+        }
+        if self.limit.is_some_and(|n| n == 0 || n > read::MOST) {
+            return Err(wrong(format!("`limit` is 1 to {}", read::MOST), "ask for more by `after`, page by page"));
+        }
+        if self.q.chars().count() > SOUGHT {
+            return Err(wrong(format!("`q` has more than {SOUGHT} characters"), "a part of a name or title will do"));
+        }
+        let after = match self.after.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|detail| wrong(detail, "begin at the first page, without `after`"))?),
+        };
+        Ok(Listed { sought: Sought::new(&self.q), ended: self.state == "all", after, limit: self.limit })
     }
 }
 
@@ -204,13 +232,8 @@ async fn branches(
     State(shared): App,
     InProject(project): InProject,
     Asked(query): Asked<BranchQuery>,
-) -> Done<Json<Vec<BranchSummary>>> {
-    if !matches!(query.state.as_str(), "" | "live" | "all") {
-        let shown: String = query.state.chars().take(40).collect();
-        let detail = format!("`state` is `live` or `all`, not `{shown}`");
-        return Err(Refused::new(400, "query", detail, "leave it out for those that are live"));
-    }
-    Ok(Json(read::branch_summaries(&shared, &project, &query.filter()).await?))
+) -> Done<Json<BranchPage>> {
+    Ok(Json(read::branch_page(&shared, &project, &query.listed()?).await?))
 }
 
 async fn publish(

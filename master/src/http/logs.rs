@@ -2,6 +2,7 @@
 
 use super::api::{Asked, Part};
 use crate::actions::{self, Done, Refused};
+use crate::read;
 use crate::state::Shared;
 use crate::store::Build;
 use axum::body::{Body, Bytes};
@@ -172,6 +173,8 @@ struct Whole {
     steps: VecDeque<(u32, String)>,
     seen: u32,
     at: u64,
+    /// The last line that was given has no line feed.
+    open: bool,
 }
 
 /// `GET /builds/N/log`: the logs of all steps, one after the other.
@@ -182,7 +185,8 @@ pub(super) async fn whole(
 ) -> Done<Response> {
     actions::build(&shared, part.id).await?;
     let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
-    let whole = Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0 };
+    let whole =
+        Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0, open: false };
     let pieces = stream::try_unfold(whole, |mut whole| async move {
         Ok::<_, io::Error>(whole.next().await?.map(|bytes| (Bytes::from(bytes), whole)))
     });
@@ -201,11 +205,18 @@ impl Whole {
             if self.at == 0 && self.seen <= step {
                 self.seen = step + 1;
                 if self.headers {
-                    return Ok(Some(format!("=== {name}\n").into_bytes()));
+                    // What a step printed last may be no whole line; what comes next begins one.
+                    let end = if std::mem::take(&mut self.open) { "\n" } else { "" };
+                    return Ok(Some(format!("{end}=== {name}\n").into_bytes()));
                 }
             }
-            if let Some(bytes) = self.reader.piece(step, self.at, PIECE).await? {
+            if let Some(mut bytes) = self.reader.piece(step, self.at, PIECE).await? {
+                let begins = self.at == 0;
                 self.at += bytes.len() as u64;
+                if begins && self.open {
+                    bytes.insert(0, b'\n');
+                }
+                self.open = bytes.last() != Some(&b'\n');
                 return Ok(Some(bytes));
             }
             self.steps.pop_front();
@@ -230,6 +241,13 @@ impl Whole {
     }
 }
 
+/// The number of the line that a byte is of.
+async fn line_at(shared: &Shared, build: BuildId, step: u32, at: u64) -> Done<u64> {
+    let logs = shared.logs.clone();
+    let found = tokio::task::spawn_blocking(move || logs.lines(build, step)?.line_at(at)).await;
+    Ok(found.map_err(io::Error::other).flatten().map_err(read::ReadError::Log)?)
+}
+
 /// A piece of a log for the page.
 #[derive(Serialize)]
 struct Shown {
@@ -245,8 +263,12 @@ pub(super) async fn events(
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     has_step(&actions::build(&shared, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
+    let line = match wanted.line {
+        Some(line) => line,
+        None => line_at(&shared, part.id, part.step, at).await?,
+    };
     let reader = Reader::new(shared, part.id, true);
-    let view = crate::pages::LiveLog::new(part.step, at).numbered(wanted.line.unwrap_or(1));
+    let view = crate::pages::LiveLog::new(part.step, line);
     let events = stream::unfold(Some((reader, view, at)), move |state| async move {
         let (mut reader, mut view, at) = state?;
         match reader.piece(part.step, at, PIECE).await {

@@ -12,6 +12,7 @@ mod logs;
 mod pages;
 mod patient;
 mod serve;
+mod watch;
 mod who;
 
 pub(crate) use doors::Doors;

@@ -3,13 +3,14 @@
 mod forms;
 mod visit;
 
-use super::api::{BranchQuery, InProject, NamePart, Part, detail};
+use super::api::{Asked, BranchQuery, InProject, NamePart, Part, detail};
 use super::logs;
+use super::watch::{self, What};
 use crate::actions::{self, Done, Refused};
 use crate::auth::{Action, can};
 use crate::config::PublishPolicy;
-use crate::pages::{self, Filled, MayBranch, MayBuild, Narrowed, StepLog};
-use crate::read;
+use crate::pages::{self, Filled, MayBranch, MayBuild, Narrowed};
+use crate::read::{self, LineOf, Wanted};
 use crate::state::Shared;
 use axum::Router;
 use axum::extract::{Query, Request, State};
@@ -20,7 +21,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use protocol::{BuildId, ProjectName};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use visit::Visit;
 
@@ -86,19 +87,28 @@ async fn projects(visit: Visit) -> Done<Response> {
     if let [only] = visit.shared.projects.as_slice() {
         return Ok(Redirect::to(&crate::names::project_page(&only.name)).into_response());
     }
-    let all = read::projects(&visit.shared).await?;
-    Ok(Html(visit.shared.pages.projects(&visit.context(None), &all)?).into_response())
+    let shared = &visit.shared;
+    let events = watch::stream_of(What::Projects, &watch::seen(shared, What::Projects).await?);
+    let all = read::projects(shared).await?;
+    Ok(Html(shared.pages.projects(&visit.context(None), &all, &events)?).into_response())
 }
 
 async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
     let it = read::overview(&visit.shared, &project).await?;
-    Ok(Html(visit.shared.pages.overview(&visit.context(Some(&project.name)), &it)?))
+    let mut may = HashSet::new();
+    for line in it.needs_person.iter().filter(|line| line.branch.verdict.code == "ready") {
+        let row = visit.shared.store.branch(project.id, &line.branch.name).await?;
+        if row.is_some_and(|row| can(&visit.who.actor, Action::Accept(&row))) {
+            may.insert(line.branch.name.clone());
+        }
+    }
+    Ok(Html(visit.shared.pages.overview(&visit.context(Some(&project.name)), &it, &may)?))
 }
 
-async fn branches(InProject(project): InProject, Query(query): Query<BranchQuery>, visit: Visit) -> Done<Html<String>> {
-    let filter = query.filter();
-    let narrowed = Narrowed { q: query.q.clone(), ended: filter.ended };
-    let all = read::branch_summaries(&visit.shared, &project, &filter).await?;
+async fn branches(InProject(project): InProject, Asked(query): Asked<BranchQuery>, visit: Visit) -> Done<Html<String>> {
+    let listed = query.listed()?;
+    let narrowed = Narrowed { q: query.q.clone(), ended: listed.ended, later: listed.after.is_some() };
+    let all = read::branch_page(&visit.shared, &project, &listed).await?;
     let context = visit.context_with_notices(&project).await?;
     Ok(Html(visit.shared.pages.branches(&context, &all, &narrowed)?))
 }
@@ -131,30 +141,48 @@ async fn build_in(shared: &Shared, project: &crate::state::Guarded, id: BuildId)
     Err(Refused::new(404, "no-such-build", detail, "a branch's page lists its builds"))
 }
 
-async fn build(InProject(project): InProject, Part(part): Part<BuildPart>, visit: Visit) -> Done<Html<String>> {
+/// Which part of a log is asked for: the lines around one, or those from one on.
+#[derive(Deserialize)]
+struct LogAsked {
+    #[serde(default)]
+    at: String,
+    #[serde(default)]
+    from: String,
+}
+
+impl LogAsked {
+    fn wanted(&self) -> Done<Option<(u32, Wanted)>> {
+        let of = |text: &str, wanted: fn(u64) -> Wanted| match text {
+            "" => Ok(None),
+            text => text.parse().map(|it: LineOf| Some((it.step, wanted(it.line)))),
+        };
+        let asked = of(&self.at, Wanted::Around).and_then(|at| Ok(at.or(of(&self.from, Wanted::From)?)));
+        asked.map_err(|detail| Refused::new(400, "log-line", detail, "open the build's page and follow its links"))
+    }
+}
+
+async fn build(
+    InProject(project): InProject,
+    Part(part): Part<BuildPart>,
+    Asked(asked): Asked<LogAsked>,
+    visit: Visit,
+) -> Done<Html<String>> {
     let shared = &visit.shared;
     let row = build_in(shared, &project, part.id).await?;
     let branch = shared.store.branch_by_id(row.branch).await?;
     let live = branch.state == crate::store::BranchState::Live;
     let may = MayBuild { rebuild: live && can(&visit.who.actor, Action::Rebuild(&branch)) };
+    let at = asked.wanted()?;
     let it = detail(shared, part.id).await?;
-    let mut logs = Vec::new();
-    for (step, window) in pages::log_windows(&it) {
-        logs.push(log_end(shared, part.id, step, window).await?);
-    }
-    Ok(Html(shared.pages.build(&visit.context_with_notices(&project).await?, &it, &logs, may)?))
-}
-
-/// The last `window` bytes of a step's log.
-async fn log_end(shared: &Shared, build: BuildId, step: u32, window: u64) -> Done<StepLog> {
-    let logs = shared.logs.clone();
+    let parts = pages::log_parts(&it, at);
+    let (logs, id) = (shared.logs.clone(), part.id);
     let read = tokio::task::spawn_blocking(move || {
-        let from = logs.len(build, step)?.saturating_sub(window);
-        let limit = usize::try_from(window).unwrap_or(usize::MAX);
-        Ok(StepLog::new(step, from, logs.read(build, step, from, limit)?))
+        let read = |(step, wanted, is)| read::log_part(&logs, id, step, wanted, is);
+        parts.into_iter().map(read).collect::<std::io::Result<Vec<_>>>()
     });
-    let log = read.await.map_err(std::io::Error::other).flatten();
-    Ok(log.map_err(read::ReadError::Log)?)
+    let parts = read.await.map_err(std::io::Error::other).flatten().map_err(read::ReadError::Log)?;
+    let context = visit.context_with_notices(&project).await?;
+    Ok(Html(shared.pages.build(&context, &it, &parts, at.map(|(step, _)| step), may)?))
 }
 
 async fn queue(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
@@ -175,12 +203,14 @@ fn may_publish(visit: &Visit, project: &crate::state::Guarded) -> bool {
 
 async fn slaves(visit: Visit) -> Done<Html<String>> {
     let shared = &visit.shared;
+    // Named before it is read: what comes between is found by whoever watches.
+    let events = watch::stream_of(What::Slaves, &watch::seen(shared, What::Slaves).await?);
     let (slaves, locks) = (read::slaves(shared).await?, read::locks(shared).await?);
     let open = shared.store.open_builds().await?;
     let builds: HashMap<BuildId, ProjectName> =
         open.iter().filter_map(|b| Some((b.id, shared.guarded(b.project)?.name.clone()))).collect();
     let may = can(&visit.who.actor, Action::ManageSlaves);
-    Ok(Html(shared.pages.slaves(&visit.context(None), &slaves, &locks, &builds, may)?))
+    Ok(Html(shared.pages.slaves(&visit.context(None), (&slaves, &locks), &builds, may, &events)?))
 }
 
 #[derive(Default, Deserialize)]

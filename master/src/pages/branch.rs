@@ -3,7 +3,7 @@
 mod evidence;
 
 use super::frame::At;
-use super::parts::{EntryLine, VerdictView};
+use super::parts::{DiffRow, EntryLine, VerdictView, diff_rows};
 use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
 use evidence::{BuilderLine, CandidateLine, CommitLine, ConflictView, EventLine, FileView, RefusalView, RevisionLine};
@@ -20,6 +20,9 @@ pub(crate) struct May {
     /// Ask for its builds again.
     pub(crate) rebuild: bool,
 }
+
+/// What the API gives of a timeline at most.
+const TIMELINE: usize = 200;
 
 #[derive(Serialize)]
 struct View {
@@ -45,6 +48,7 @@ struct View {
     sign_in: bool,
     facts: Vec<Fact>,
     changes_recipe: bool,
+    recipe_lines: Vec<DiffRow>,
     jump: Vec<Jump>,
     conflicts: Vec<ConflictView>,
     conflict_count: String,
@@ -67,6 +71,7 @@ struct View {
     revisions: Vec<RevisionLine>,
     queue: Vec<EntryLine>,
     timeline: Vec<EventLine>,
+    timeline_note: Option<String>,
     url: Link,
     source_ref: String,
     looked: Option<When>,
@@ -130,7 +135,8 @@ fn accept(it: &BranchDetail) -> Option<Accept> {
     let (revision, commit) = (it.summary.revision?, it.summary.commit.as_ref()?);
     let green =
         it.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.word.as_str(), "passed" | "warnings"));
-    let label = if green { format!("Accept r{revision}") } else { format!("Accept r{revision} when green") };
+    let what = if it.changes_recipe { format!("r{revision} and its recipe") } else { format!("r{revision}") };
+    let label = if green { format!("Accept {what}") } else { format!("Accept {what} when green") };
     Some(Accept { commit: Commit::from(commit), label })
 }
 
@@ -176,6 +182,7 @@ impl Pages {
             sign_in: live && !context.known(),
             facts: evidence::facts(it, now),
             changes_recipe: it.changes_recipe,
+            recipe_lines: it.recipe_diff.as_ref().map(|file| diff_rows(&file.lines, None)).unwrap_or_default(),
             jump: sections,
             conflict_count: count(conflicts.len(), "file", "files"),
             conflicts,
@@ -206,6 +213,7 @@ impl Pages {
             revisions: it.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
             queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
             timeline: it.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),
+            timeline_note: (it.timeline.len() >= TIMELINE).then(|| format!("the newest {TIMELINE}")),
             url: Link::new(&summary.url, &summary.url),
             source_ref: summary.branch.clone(),
             looked: it.watch.looked_ms.map(|at| When::new(at, now)),

@@ -2,10 +2,10 @@
 
 use super::frame::At;
 use super::parts::Marks;
-use super::words::{Fact, Link, When, look, of_branches};
+use super::words::{Fact, Link, When, count, look, of_branches, thousands};
 use super::{Context, Pages, PagesError};
 use protocol::UnixMs;
-use protocol::api::{BranchSummary, Look};
+use protocol::api::{BranchPage, BranchSummary, Turns};
 use serde::Serialize;
 
 /// What the listing is narrowed by.
@@ -15,6 +15,8 @@ pub(crate) struct Narrowed {
     pub(crate) q: String,
     /// Whether branches that ended are listed, too.
     pub(crate) ended: bool,
+    /// Whether it is a later page than the first.
+    pub(crate) later: bool,
 }
 
 #[derive(Serialize)]
@@ -33,6 +35,8 @@ struct View {
     builders: String,
     branches: Vec<Line>,
     none: String,
+    first: Option<String>,
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +46,7 @@ struct Line {
     page: String,
     look: &'static str,
     state: String,
+    changes_recipe: bool,
     marks: Marks,
     next_who: String,
     next_what: String,
@@ -59,6 +64,7 @@ fn line(branch: &BranchSummary, now: UnixMs) -> Line {
         page: branch.page.clone(),
         look: look(branch.verdict.look),
         state: branch.verdict.state.clone(),
+        changes_recipe: branch.changes_recipe,
         marks: Marks::of(&branch.marks),
         next_who: next.who.clone(),
         next_what: next.what.clone(),
@@ -69,24 +75,6 @@ fn line(branch: &BranchSummary, now: UnixMs) -> Line {
     }
 }
 
-fn ended(branch: &BranchSummary) -> bool {
-    matches!(branch.verdict.look, Look::Landed)
-        || matches!(branch.verdict.state.as_str(), "landed" | "withdrawn" | "retired")
-}
-
-/// Whose turn it is, in three counts: bb's, a maintainer's, an author's.
-fn turns(branches: &[&BranchSummary]) -> [usize; 3] {
-    let mut turns = [0; 3];
-    for branch in branches {
-        match branch.verdict.next.who.as_str() {
-            "bb" | "nobody" => turns[0] += 1,
-            "a maintainer" | "an admin" => turns[1] += 1,
-            _ => turns[2] += 1,
-        }
-    }
-    turns
-}
-
 impl Pages {
     /// The listing.
     ///
@@ -95,12 +83,11 @@ impl Pages {
     pub(crate) fn branches(
         &self,
         context: &Context,
-        branches: &[BranchSummary],
+        it: &BranchPage,
         narrowed: &Narrowed,
     ) -> Result<String, PagesError> {
-        let live: Vec<&BranchSummary> = branches.iter().filter(|b| !ended(b)).collect();
-        let [bb, maintainer, author] = turns(&live);
-        let (look, headline, then) = match (live.len(), maintainer, author) {
+        let Turns { bb, maintainer, author } = it.turns;
+        let (look, headline, then) = match (it.live, maintainer, author) {
             (0, ..) if narrowed.q.is_empty() => ("waiting", "No branch is live".to_owned(), None),
             (0, ..) => ("waiting", "No live branch has this in it".to_owned(), None),
             (_, 0, 0) => ("running", "All go on by themselves".to_owned(), None),
@@ -111,40 +98,43 @@ impl Pages {
             }
         };
         let builders: Vec<&str> =
-            live.first().map(|b| b.marks.iter().map(|m| m.builder.as_str()).collect()).unwrap_or_default();
-        let encoded: String = url::form_urlencoded::byte_serialize(narrowed.q.as_bytes()).collect();
-        let query = |state: &str| match (encoded.is_empty(), state.is_empty()) {
-            (true, true) => String::new(),
-            (true, false) => format!("?state={state}"),
-            (false, true) => format!("?q={encoded}"),
-            (false, false) => format!("?q={encoded}&state={state}"),
+            it.branches.first().map(|b| b.marks.iter().map(|m| m.builder.as_str()).collect()).unwrap_or_default();
+        let query = |state: &str, after: Option<&str>| {
+            let given = [("q", narrowed.q.as_str()), ("state", state), ("after", after.unwrap_or_default())];
+            let given = given.into_iter().filter(|(_, value)| !value.is_empty());
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+            if query.is_empty() { query } else { format!("?{query}") }
         };
+        let state = if narrowed.ended { "all" } else { "" };
         let view = View {
             page: format!("{}/branches", context.base()),
             look,
             headline,
             then,
             turns: vec![
-                Fact::new("By themselves", of_branches(bb)),
-                Fact::new("Need a maintainer", of_branches(maintainer)),
-                Fact::new("Need their author", of_branches(author)),
+                Fact::new("By themselves", of_branches(bb as usize)),
+                Fact::new("Need a maintainer", of_branches(maintainer as usize)),
+                Fact::new("Need their author", of_branches(author as usize)),
             ],
-            count_note: if narrowed.ended {
-                format!("{} live, {} ended", live.len(), branches.len() - live.len())
-            } else {
-                format!("{} live", live.len())
-            },
+            count_note: format!("{} live, {} ended", thousands(it.live), thousands(it.ended)),
             live: !narrowed.ended,
             all: narrowed.ended,
-            live_query: query(""),
-            all_query: query("all"),
+            live_query: query("", None),
+            all_query: query("all", None),
             builders: builders.join(", "),
-            branches: branches.iter().map(|b| line(b, context.now)).collect(),
-            none: if narrowed.q.is_empty() {
-                "None yet: publish one.".to_owned()
-            } else {
-                format!("None with `{}` in its name, title, bugs, author or state.", narrowed.q)
+            branches: it.branches.iter().map(|b| line(b, context.now)).collect(),
+            none: match (narrowed.q.as_str(), narrowed.later) {
+                (_, true) => "No more.".to_owned(),
+                ("", false) => "None yet: publish one.".to_owned(),
+                (q, false) if it.ended > 0 => {
+                    let ended = usize::try_from(it.ended).unwrap_or(usize::MAX);
+                    let n = count(ended, "branch that ended has", "branches that ended have");
+                    format!("None that is live with `{q}` in its name, title, bugs, author or state; {n} it.")
+                }
+                (q, false) => format!("None with `{q}` in its name, title, bugs, author or state."),
             },
+            first: narrowed.later.then(|| query(state, None)),
+            next: it.next.as_deref().map(|next| query(state, Some(next))),
             q: narrowed.q.clone(),
         };
         let frame = context.frame(self, At::Branches, "Branches");
@@ -156,6 +146,6 @@ impl Pages {
     }
 }
 
-fn wait(n: usize) -> String {
+fn wait(n: u32) -> String {
     if n == 1 { "1 branch waits".to_owned() } else { format!("{n} branches wait") }
 }

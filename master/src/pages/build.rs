@@ -1,10 +1,12 @@
 //! A build: what broke, whose fault it is, and how to see it at home; with the log open where it failed.
 
 use super::frame::At;
-use super::log::{End, WINDOW, render};
+use super::log::render;
 use super::parts::{BuildLine, VerdictView, ran, sentence};
-use super::words::{Commit, Fact, Link, When, count, duration, look, size};
+use super::words::{Commit, Fact, Link, When, capital, count, duration, look, size, thousands};
 use super::{Context, Pages, PagesError};
+use crate::logs::Line;
+use crate::read::{LINES, LogPart, StepIs, Wanted};
 use protocol::UnixMs;
 use protocol::api::{BuildDetail, BuildState, Look, StepDetail};
 use protocol::wire::Isolation;
@@ -17,28 +19,29 @@ pub(crate) struct May {
     pub(crate) rebuild: bool,
 }
 
-/// The end of a step's log.
-#[derive(Clone, Debug)]
-pub(crate) struct StepLog {
-    number: u32,
-    from: u64,
-    bytes: Vec<u8>,
-}
+/// Lines shown of steps that are not read first.
+const FEW: u64 = 100;
+/// Lines shown before and after the one that tells of the first error; the others near it are folded.
+const NEAR: usize = 3;
 
-impl StepLog {
-    /// The bytes of step `number`'s log from byte `from` on; a line that began before them is left out.
-    pub(crate) fn new(number: u32, from: u64, mut bytes: Vec<u8>) -> Self {
-        let whole = if from == 0 { 0 } else { bytes.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1) };
-        bytes.drain(..whole);
-        Self { number, from: from.saturating_add(whole as u64), bytes }
-    }
-}
-
-/// Bytes that the page shows of each step's log, from its end: the most of the one that is read first.
-pub(crate) fn log_windows(it: &BuildDetail) -> Vec<(u32, u64)> {
+/// Which part of which step's log the page shows; `at` is what its address asks for.
+pub(crate) fn log_parts(it: &BuildDetail, at: Option<(u32, Wanted)>) -> Vec<(u32, Wanted, StepIs)> {
     let first = first_read(it);
-    let window = |step: &StepDetail| (step.number, if first == Some(step.number) { WINDOW } else { WINDOW / 16 });
-    it.steps.iter().filter(|s| s.log_len > 0 || s.look == Look::Running).map(window).collect()
+    let part = |step: &StepDetail| {
+        let is = match step.look {
+            Look::Running => StepIs::Running,
+            Look::Failed | Look::Exception => StepIs::Failed,
+            _ => StepIs::Ended,
+        };
+        let wanted = match at {
+            Some((of, wanted)) if of == step.number => wanted,
+            _ if is == StepIs::Failed => Wanted::Error,
+            _ if first == Some(step.number) => Wanted::Last(LINES),
+            _ => Wanted::Last(FEW),
+        };
+        (step.number, wanted, is)
+    };
+    it.steps.iter().filter(|s| s.log_len > 0 || s.look == Look::Running).map(part).collect()
 }
 
 #[derive(Serialize)]
@@ -98,11 +101,33 @@ struct LogView {
     look: &'static str,
     word: String,
     ran: Option<String>,
+    count: String,
     size: String,
     raw_page: String,
-    cut: Option<String>,
+    missing: Option<String>,
+    range: Option<String>,
+    earlier: Option<Window>,
+    later: Option<Window>,
+    end: Option<Window>,
+    error: Option<Window>,
     open: bool,
     live: Option<String>,
+    before: Option<Fold>,
+    html: String,
+    after: Option<Fold>,
+}
+
+/// A link to another part of a log; its address says which, and stays true.
+#[derive(Serialize)]
+struct Window {
+    href: String,
+    label: String,
+}
+
+/// Lines that are folded.
+#[derive(Serialize)]
+struct Fold {
+    label: String,
     html: String,
 }
 
@@ -121,7 +146,7 @@ fn first_read(it: &BuildDetail) -> Option<u32> {
     found.or_else(|| it.steps.iter().rev().find(printed)).map(|s| s.number)
 }
 
-fn step_line(step: &StepDetail, logs: &[StepLog]) -> StepLine {
+fn step_line(step: &StepDetail, logs: &[LogPart]) -> StepLine {
     StepLine {
         number: step.number,
         name: step.name.clone(),
@@ -133,33 +158,81 @@ fn step_line(step: &StepDetail, logs: &[StepLog]) -> StepLine {
             _ => step.says.clone(),
         },
         ran: step.ran_ms.map(duration),
-        log: logs.iter().any(|log| log.number == step.number),
+        log: logs.iter().any(|log| log.step == step.number),
     }
 }
 
-fn log_view(it: &BuildDetail, step: &StepDetail, log: &StepLog, open: bool) -> LogView {
-    let running = step.look == Look::Running;
-    let shown = render(&log.bytes, step.number, if running { End::Open } else { End::Closed });
-    let next = log.from.saturating_add(shown.used);
-    let live = running.then(|| {
-        let (id, n, line) = (it.summary.id, step.number, shown.next_line);
-        format!("/api/v1/builds/{id}/steps/{n}/log/events?from={next}&line={line}")
+/// `line 7`, `lines 7 to 9`.
+fn range(from: u64, to: u64) -> String {
+    if from == to {
+        format!("line {}", thousands(from))
+    } else {
+        format!("lines {} to {}", thousands(from), thousands(to))
+    }
+}
+
+fn fold(step: u32, lines: &[Line]) -> Option<Fold> {
+    let (first, last) = (lines.first()?.number, lines.last()?.number);
+    Some(Fold { label: capital(&range(first, last)), html: render(step, lines, None) })
+}
+
+fn log_view(it: &BuildDetail, step: &StepDetail, log: &LogPart, open: bool) -> LogView {
+    let n = step.number;
+    let (first, last) = log.lines.first().zip(log.lines.last()).map_or((1, log.count), |(a, b)| (a.number, b.number));
+    let here = |line: u64| format!("?at={n}-{line}#L{n}-{line}");
+    let from = |line: u64| format!("?from={n}-{line}#log-{n}");
+    let earlier = (first > 1).then(|| {
+        let before = first.saturating_sub(LINES).max(1);
+        Window { href: from(before), label: format!("Earlier: {}", range(before, first - 1)) }
     });
-    let cut = (log.from > 0 || shown.lines_left_out > 0).then(|| {
-        format!("Only its end is shown, with lines numbered from where that begins; it has {}.", size(step.log_len))
+    let rest = log.count.saturating_sub(last);
+    let later = (rest > 0).then(|| {
+        let to = last.saturating_add(LINES).min(log.count);
+        Window { href: from(last + 1), label: format!("Later: {}", range(last + 1, to)) }
     });
+    let end = (rest > LINES)
+        .then(|| Window { href: here(log.count), label: format!("End: {}", range(log.count, log.count)) });
+    let error = log.hit.map(|hit| Window { href: here(hit), label: format!("First error: {}", range(hit, hit)) });
+    let at = log.hit.filter(|_| log.at_hit).and_then(|hit| log.lines.iter().position(|line| line.number == hit));
+    let (before, near, after) = match at {
+        Some(at) => {
+            let (begin, end) = (at.saturating_sub(NEAR), (at + NEAR + 1).min(log.lines.len()));
+            (fold(n, &log.lines[..begin]), &log.lines[begin..end], fold(n, &log.lines[end..]))
+        }
+        None => (None, log.lines.as_slice(), None),
+    };
     LogView {
-        number: step.number,
+        number: n,
         name: step.name.clone(),
         look: look(step.look),
         word: step.word.clone(),
         ran: step.ran_ms.map(duration),
+        count: match log.count {
+            1 => "1 line".to_owned(),
+            n => format!("{} lines", thousands(n)),
+        },
         size: size(step.log_len),
-        raw_page: format!("{}/steps/{}/log", it.summary.page, step.number),
-        cut,
+        raw_page: format!("{}/steps/{n}/log", it.summary.page),
+        missing: log.missing.map(|line| {
+            format!(
+                "There is no line {}: the log has {}. These are its last lines.",
+                thousands(line),
+                thousands(log.count)
+            )
+        }),
+        // What grows has no last line.
+        range: (log.grows_at.is_none() && rest + first > 1).then(|| capital(&range(first, last))),
+        earlier,
+        later,
+        end,
+        error,
         open,
-        live,
-        html: shown.html,
+        live: log.grows_at.map(|(byte, line)| {
+            format!("/api/v1/builds/{}/steps/{n}/log/events?from={byte}&line={line}", it.summary.id)
+        }),
+        before,
+        html: render(n, near, log.hit),
+        after,
     }
 }
 
@@ -231,7 +304,7 @@ fn facts(it: &BuildDetail) -> Vec<Fact> {
 }
 
 impl Pages {
-    /// A build's page, with the ends of its steps' logs.
+    /// A build's page, with parts of its steps' logs; `at` is the step that its address asks for.
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
@@ -239,11 +312,12 @@ impl Pages {
         &self,
         context: &Context,
         it: &BuildDetail,
-        logs: &[StepLog],
+        logs: &[LogPart],
+        at: Option<u32>,
         may: May,
     ) -> Result<String, PagesError> {
         let (summary, now) = (&it.summary, context.now);
-        let open = first_read(it);
+        let open = at.or_else(|| first_read(it));
         let ended = matches!(summary.state, BuildState::Finished(_));
         let (when_said, at) = match (summary.finished_ms, summary.started_ms) {
             (Some(at), _) => ("ended", at),
@@ -251,7 +325,7 @@ impl Pages {
             (None, None) => ("asked for", summary.requested_ms),
         };
         let log_of = |step: &StepDetail| {
-            let log = logs.iter().find(|l| l.number == step.number)?;
+            let log = logs.iter().find(|l| l.step == step.number)?;
             Some(log_view(it, step, log, open == Some(step.number)))
         };
         let links = it.steps.iter().flat_map(|step| {

@@ -159,6 +159,13 @@ impl Frame {
         self
     }
 
+    /// The page is read again when this stream says so.
+    pub(super) fn watching(mut self, events: &str) -> Self {
+        self.events = Some(events.to_owned());
+        self.kinds = "changed";
+        self
+    }
+
     /// The page is read again when something comes of this stream.
     pub(super) fn awaiting(mut self, stream: Option<String>) -> Self {
         self.awaits = stream;

@@ -1,63 +1,26 @@
 //! A step's log as HTML lines: colours as classes, every other terminal code left out, everything escaped.
 //!
-//! Bounded whatever is printed: a line is cut, a window is at most [`WINDOW`] bytes and [`LINES`] lines, and nothing in
-//! the bytes can become markup.
+//! Bounded whatever is printed: a line is cut, and nothing in the bytes can become markup.
 
+use crate::logs::Line;
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use tracker::text::is_hidden;
 
-/// The most bytes of a log that a page shows, from its end.
-pub(crate) const WINDOW: u64 = 512 << 10;
-/// The most lines that a page shows of one step.
-const LINES: usize = 5_000;
-/// The most bytes of one line that are looked at.
-const LINE: usize = 4_000;
+/// The most bytes of a line that are looked at.
+pub(crate) const LINE: usize = 4_000;
 
-/// A part of a log, to be shown.
-#[derive(Debug, Default)]
-pub(crate) struct LogHtml {
-    /// The lines.
-    pub(crate) html: String,
-    /// Bytes that they are made of: up to the last line feed, or all of them when the log is whole.
-    pub(crate) used: u64,
-    /// The number of the line after the last.
-    pub(crate) next_line: u64,
-    /// Lines left out in front, because there are too many.
-    pub(crate) lines_left_out: u64,
-}
-
-/// What is known of the end of the bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum End {
-    /// More may come: a last line without its line feed is left for later.
-    Open,
-    /// Nothing more comes.
-    Closed,
-}
-
-/// The lines of `bytes`, the end of the log of step `step`.
-pub(crate) fn render(bytes: &[u8], step: u32, end: End) -> LogHtml {
-    let mut live = LiveLog::new(step, 0);
-    let mut kept: VecDeque<String> = VecDeque::new();
-    let mut left_out = 0;
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let (lines, rest) = bytes.split_at(whole);
-    let last = if end == End::Closed && !rest.is_empty() { Some(rest) } else { None };
-    for line in lines.split_inclusive(|b| *b == b'\n').chain(last) {
-        live.take(line);
-        if !line.ends_with(b"\n") {
-            live.end_line();
-        }
-        kept.push_back(std::mem::take(&mut live.out));
-        if kept.len() > LINES {
-            kept.pop_front();
-            left_out += 1;
-        }
+/// The lines of a log of step `step`, that of number `hit` marked.
+pub(crate) fn render(step: u32, lines: &[Line], hit: Option<u64>) -> String {
+    let mut live = LiveLog::new(step, 1);
+    for line in lines {
+        live.next_line = line.number;
+        live.hit = hit == Some(line.number);
+        live.take(&line.bytes);
+        live.seen = live.line.len().saturating_add(usize::try_from(line.cut).unwrap_or(usize::MAX));
+        live.end_line();
     }
-    let used = if last.is_some() { bytes.len() } else { whole };
-    LogHtml { html: kept.into_iter().collect(), used: used as u64, next_line: live.next_line, lines_left_out: left_out }
+    live.out
 }
 
 /// A log as it grows: bytes in, whole HTML lines out.
@@ -73,29 +36,24 @@ pub(crate) struct LiveLog {
     returned: bool,
     /// What the codes said last; it lasts over lines.
     style: Style,
+    /// The next line is the one that is marked.
+    hit: bool,
     out: String,
 }
 
 impl LiveLog {
-    /// The log of a step from byte `from` on. Lines are numbered from 1; a reader who has those before says so by
-    /// [`LiveLog::numbered`].
-    pub(crate) fn new(step: u32, _from: u64) -> Self {
+    /// The log of a step from the line of this number on.
+    pub(crate) fn new(step: u32, next_line: u64) -> Self {
         Self {
             step,
-            next_line: 1,
+            next_line,
             line: Vec::new(),
             seen: 0,
             returned: false,
             style: Style::default(),
+            hit: false,
             out: String::new(),
         }
-    }
-
-    /// The same, its next line having this number.
-    #[must_use]
-    pub(crate) fn numbered(mut self, next_line: u64) -> Self {
-        self.next_line = next_line;
-        self
     }
 
     /// Takes more bytes and gives the lines that they end. What follows the last line feed is kept for the next time.
@@ -126,9 +84,13 @@ impl LiveLog {
 
     fn end_line(&mut self) {
         let (step, number, cut) = (self.step, self.next_line, self.seen.saturating_sub(self.line.len()));
-        // An id such as L2-17: step 2, line 17.
-        let _ = write!(self.out, "<span id=\"L{step}-{number}\"><a href=\"#L{step}-{number}\">{number}</a>");
-        let mut line = Line { style: self.style, ..Line::default() };
+        let hit = if self.hit { " class=\"hit\"" } else { "" };
+        // An id such as L2-17: step 2, line 17. Its address says for the master, too, which line it is.
+        let _ = write!(
+            self.out,
+            "<span id=\"L{step}-{number}\"{hit}><a href=\"?at={step}-{number}#L{step}-{number}\">{number}</a>"
+        );
+        let mut line = Shown { style: self.style, ..Shown::default() };
         // A parser for each line: a code that one left open ends with it, and can't swallow what follows.
         let mut parser = Parser::<DefaultCharAccumulator>::new();
         for byte in String::from_utf8_lossy(&self.line).bytes() {
@@ -158,9 +120,9 @@ struct Style {
     faint: bool,
 }
 
-/// The line that is being made.
+/// A line that is being made.
 #[derive(Debug, Default)]
-struct Line {
+struct Shown {
     html: String,
     /// What the codes say.
     style: Style,
@@ -168,7 +130,7 @@ struct Line {
     open: Style,
 }
 
-impl Line {
+impl Shown {
     fn close(&mut self) {
         if self.open != Style::default() {
             self.html.push_str("</span>");
@@ -246,7 +208,7 @@ fn low(code: u16) -> u8 {
     u8::try_from(code).unwrap_or(0)
 }
 
-impl Perform for Line {
+impl Perform for Shown {
     fn print(&mut self, c: char) {
         self.put(c);
     }

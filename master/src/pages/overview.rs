@@ -2,11 +2,12 @@
 
 use super::frame::At;
 use super::parts::{BuildLine, EntryLine, Marks, sentence};
-use super::words::{Commit, Fact, When, count, look, of_branches};
+use super::words::{Commit, Fact, When, capital, count, look, of_branches, thousands};
 use super::{Context, Pages, PagesError};
-use protocol::UnixMs;
-use protocol::api::{BranchSummary, Landing, Overview, Slave};
+use protocol::api::{BranchSummary, Landing, Overview, Size, Slave, Waiting};
+use protocol::{BranchName, UnixMs};
 use serde::Serialize;
+use std::collections::HashSet;
 
 #[derive(Serialize)]
 struct View {
@@ -24,6 +25,7 @@ struct View {
     publish_line: String,
     branches: String,
     queue_page: String,
+    here: String,
     needs: Vec<NeedsLine>,
     needs_count: usize,
     running: Vec<BuildLine>,
@@ -39,10 +41,22 @@ struct View {
 struct NeedsLine {
     name: String,
     page: String,
+    title: String,
+    author: String,
+    size: Option<String>,
+    since: When,
     look: &'static str,
     line: String,
-    ready: bool,
+    changes_recipe: bool,
+    accept: Option<AcceptHere>,
     marks: Marks,
+}
+
+/// The button that accepts at once, bound to the commit that the line is of.
+#[derive(Serialize)]
+struct AcceptHere {
+    commit: Commit,
+    revision: u32,
 }
 
 #[derive(Serialize)]
@@ -67,21 +81,33 @@ fn ready(branch: &BranchSummary) -> bool {
     branch.verdict.code == "ready"
 }
 
-fn needs(branch: &BranchSummary) -> NeedsLine {
+fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
+    let Waiting { branch, size } = it;
     let verdict = &branch.verdict;
+    // What changes how it is built is read first: its page has the recipe's change beside the button.
+    let at_once = may_accept && ready(branch) && !branch.changes_recipe;
+    let commit = branch.commit.as_ref().zip(branch.revision).filter(|_| at_once);
     NeedsLine {
         name: branch.name.to_string(),
         page: branch.page.clone(),
+        title: branch.title.clone(),
+        author: branch.author.clone().unwrap_or_else(|| branch.publisher.clone()),
+        size: size.as_ref().map(how_much),
+        since: When::waiting(branch.changed_ms, now),
         look: look(verdict.look),
-        line: sentence(&format!(
-            "{}: {} {}",
-            super::words::capital(&verdict.state),
-            verdict.next.who,
-            verdict.next.what
-        )),
-        ready: ready(branch),
+        line: sentence(&format!("{}: {} {}", capital(&verdict.state), verdict.next.who, verdict.next.what)),
+        changes_recipe: branch.changes_recipe,
+        accept: commit.map(|(commit, revision)| AcceptHere { commit: Commit::from(commit), revision }),
         marks: Marks::of(&branch.marks),
     }
+}
+
+/// `2 commits, 3 files, +10 −2`.
+fn how_much(it: &Size) -> String {
+    let files = count(usize::try_from(it.files).unwrap_or(usize::MAX), "file", "files");
+    let least = if it.at_least { ", at least" } else { "," };
+    let commits = count(it.commits as usize, "commit", "commits");
+    format!("{commits}, {files}{least} +{} −{}", thousands(it.added), thousands(it.removed))
 }
 
 fn slave(slave: &Slave) -> SlaveLine {
@@ -110,7 +136,7 @@ fn landing(landing: &Landing, now: UnixMs) -> LandedLine {
 /// The answer: its look, its first sentence, and what follows.
 fn answer(it: &Overview) -> (&'static str, String, String) {
     let project = &it.project;
-    let able = it.needs_person.iter().filter(|b| ready(b)).count();
+    let able = it.needs_person.iter().filter(|it| ready(&it.branch)).count();
     let turn = match (able, it.turns.maintainer) {
         (0, 0) => "Nothing waits for a maintainer.".to_owned(),
         (0, n) => format!("{} for a maintainer or an admin.", count(n as usize, "branch waits", "branches wait")),
@@ -143,11 +169,16 @@ fn answer(it: &Overview) -> (&'static str, String, String) {
 }
 
 impl Pages {
-    /// A project's overview.
+    /// A project's overview; `may` names the branches that the reader may accept.
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
-    pub(crate) fn overview(&self, context: &Context, it: &Overview) -> Result<String, PagesError> {
+    pub(crate) fn overview(
+        &self,
+        context: &Context,
+        it: &Overview,
+        may: &HashSet<BranchName>,
+    ) -> Result<String, PagesError> {
         let (project, now, base) = (&it.project, context.now, context.base());
         let (look, headline, then) = answer(it);
         let able = it.slaves.iter().filter(|s| s.connected && matches!(s.word.as_str(), "eager" | "reluctant")).count();
@@ -171,7 +202,8 @@ impl Pages {
             publish_line: "bb publish URL BRANCH".to_owned(),
             branches: format!("{base}/branches"),
             queue_page: format!("{base}/queue"),
-            needs: it.needs_person.iter().map(needs).collect(),
+            here: context.path.clone(),
+            needs: it.needs_person.iter().map(|it| needs(it, may.contains(&it.branch.name), now)).collect(),
             needs_count: it.needs_person.len(),
             running: it.running.iter().map(|b| BuildLine::of(b, now)).collect(),
             running_count: count(it.running.len(), "build", "builds"),

@@ -69,20 +69,56 @@ pub(super) fn next_line(next: &Next) -> Option<String> {
     (!next.who.is_empty() && next.who != "nobody").then(|| sentence(&format!("{} {}", next.who, next.what)))
 }
 
+/// Marks that are shown one by one; from more builders on, those that did not pass, and a count.
+const MARKS: usize = 8;
+/// Of those that did not pass, so many are shown.
+const UNWELL: usize = 5;
+
 /// A row of builders' marks: one image whose label says it all.
 #[derive(Debug, Serialize)]
 pub(super) struct Marks {
     label: String,
     looks: Vec<&'static str>,
+    more: Option<String>,
 }
 
 impl Marks {
     pub(super) fn of(marks: &[Mark]) -> Self {
-        let label = marks.iter().map(|m| {
+        let mut ordered: Vec<&Mark> = marks.iter().collect();
+        let mut more = None;
+        if marks.len() > MARKS {
+            // Stable, so that builders keep the recipe's order within each kind.
+            ordered.sort_by_key(|m| urgency(m.look));
+            let passed = marks.iter().filter(|m| m.look == Look::Passed).count();
+            let unwell = marks.len() - passed;
+            let others = if unwell > UNWELL { format!("+{}, ", unwell - UNWELL) } else { String::new() };
+            more = Some(format!("{others}{passed} of {} passed", marks.len()));
+        }
+        let label = ordered.iter().map(|m| {
             let optional = if m.required { "" } else { " (optional)" };
             format!("{}{optional} {}", m.builder, m.word)
         });
-        Self { label: label.collect::<Vec<_>>().join(", "), looks: marks.iter().map(|m| look(m.look)).collect() }
+        let label = label.collect::<Vec<_>>().join(", ");
+        let shown = ordered.iter().filter(|m| more.is_none() || m.look != Look::Passed);
+        let most = if more.is_some() { UNWELL } else { MARKS };
+        let mut looks: Vec<&str> = shown.take(most).map(|m| look(m.look)).collect();
+        if looks.is_empty() && !marks.is_empty() {
+            looks.push(look(Look::Passed));
+        }
+        Self { label, looks, more }
+    }
+}
+
+/// What needs somebody comes first.
+const fn urgency(look: Look) -> u8 {
+    match look {
+        Look::Failed => 0,
+        Look::Exception | Look::Conflict => 1,
+        Look::Warnings => 2,
+        Look::Cancelled | Look::Skipped => 3,
+        Look::Running => 4,
+        Look::Waiting => 5,
+        Look::Passed | Look::Accepted | Look::Landed | Look::Retired => 6,
     }
 }
 
@@ -164,6 +200,9 @@ pub(super) fn ran(build: &BuildSummary, now: UnixMs) -> Option<String> {
 /// A place in the queue, now or before.
 #[derive(Debug, Serialize)]
 pub(super) struct EntryLine {
+    /// Its id on the page: a branch may have left the queue several times.
+    key: String,
+    changes_recipe: bool,
     branch: String,
     title: String,
     page: String,
@@ -183,7 +222,13 @@ pub(super) struct EntryLine {
 
 impl EntryLine {
     pub(super) fn of(entry: &protocol::api::QueueEntry, now: UnixMs) -> Self {
+        let key = match entry.left_ms {
+            None => format!("q-{}", entry.branch),
+            Some(left) => format!("left-{}-{}-{left}", entry.branch, entry.revision),
+        };
         Self {
+            key,
+            changes_recipe: entry.changes_recipe,
             branch: entry.branch.to_string(),
             title: entry.title.clone(),
             page: entry.page.clone(),

@@ -48,11 +48,11 @@ fn line(project: &Project) -> Line {
 }
 
 impl Pages {
-    /// The list of projects.
+    /// The list of projects; `events` is the stream that says when it would read otherwise.
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
-    pub(crate) fn projects(&self, context: &Context, projects: &[Project]) -> Result<String, PagesError> {
+    pub(crate) fn projects(&self, context: &Context, projects: &[Project], events: &str) -> Result<String, PagesError> {
         let lines: Vec<Line> = projects.iter().map(line).collect();
         let troubled: Vec<&str> = lines.iter().filter(|l| l.look == "exception").map(|l| l.name.as_str()).collect();
         let (look, headline, then) = match (lines.len(), troubled.as_slice()) {
@@ -65,6 +65,6 @@ impl Pages {
             ),
         };
         let view = View { look, headline, then, projects: lines };
-        self.render("projects", context.frame(self, At::Overview, "Projects"), view)
+        self.render("projects", context.frame(self, At::Overview, "Projects").watching(events), view)
     }
 }

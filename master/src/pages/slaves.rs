@@ -108,17 +108,17 @@ fn lock(lock: &Lock, projects: &HashMap<BuildId, ProjectName>) -> LockLine {
 
 impl Pages {
     /// The slaves and the locks; `builds` says of which project the locks' builds are, `may` whether the reader may
-    /// steer slaves.
+    /// steer slaves, `events` which stream says when it would read otherwise.
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
     pub(crate) fn slaves(
         &self,
         context: &Context,
-        slaves: &[Slave],
-        locks: &[Lock],
+        (slaves, locks): (&[Slave], &[Lock]),
         builds: &HashMap<BuildId, ProjectName>,
         may: bool,
+        events: &str,
     ) -> Result<String, PagesError> {
         let able = |s: &&Slave| matches!(s.word.as_str(), "eager" | "reluctant");
         let takers = slaves.iter().filter(able).count();
@@ -150,6 +150,6 @@ impl Pages {
             url: context.url.clone(),
             locks: locks.iter().map(|l| lock(l, builds)).collect(),
         };
-        self.render("slaves", context.frame(self, At::Slaves, "Slaves"), view)
+        self.render("slaves", context.frame(self, At::Slaves, "Slaves").watching(events), view)
     }
 }

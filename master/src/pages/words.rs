@@ -24,6 +24,13 @@ impl When {
     }
 }
 
+impl When {
+    /// For how long something waits at `now`, since `at`.
+    pub(super) fn waiting(at: UnixMs, now: UnixMs) -> Self {
+        Self { ago: span(now.0.saturating_sub(at.0).max(0) / 1000), ..Self::new(at, now) }
+    }
+}
+
 fn relative(ms: i64) -> String {
     let seconds = ms / 1000;
     match seconds {
@@ -80,6 +87,19 @@ pub(super) fn count(n: usize, one: &str, many: &str) -> String {
         1 => format!("1 {one}"),
         n => format!("{n} {many}"),
     }
+}
+
+/// A number as people read it: `95,002`.
+pub(super) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// How many branches: `none`, `1 branch`.
@@ -197,6 +217,7 @@ mod tests {
         assert_eq!(size(12), "12 bytes");
         assert_eq!(size(4_250_000), "4.2 MB");
         assert_eq!(count(1, "commit", "commits"), "1 commit");
+        assert_eq!([1, 999, 1000, 95_002, 1_234_567].map(thousands), ["1", "999", "1,000", "95,002", "1,234,567"]);
         assert_eq!(When::new(UnixMs(0), UnixMs(0)).exact, "1970-01-01 00:00:00 UTC");
     }
 

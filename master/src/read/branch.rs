@@ -10,43 +10,7 @@ use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
 use tracker::candidate::CandidateRequest;
 use tracker::mirror::{MirrorError, Relation};
-
-/// Which branches a listing shows.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Filter {
-    /// Only those with this text in name, title, author, publisher or bugs.
-    pub(crate) text: Option<String>,
-    /// Those that ended, too.
-    pub(crate) ended: bool,
-}
-
-/// The most ended branches that a listing shows.
-const ENDED: u32 = 200;
-
-/// The branches of a project, last changed first.
-pub(crate) async fn branch_summaries(
-    shared: &Shared,
-    project: &Guarded,
-    filter: &Filter,
-) -> Result<Vec<BranchSummary>, ReadError> {
-    let tip = shared.store.project_by_id(project.id).await?.tip;
-    let branches = shared.store.branches(project.id, if filter.ended { ENDED } else { 0 }).await?;
-    let wanted = filter.text.as_deref().map(str::to_lowercase).filter(|t| !t.is_empty());
-    let mut lines = Vec::with_capacity(branches.len());
-    for branch in branches {
-        let line = summary(project, &know(shared, project, tip.as_ref(), branch).await?);
-        if wanted.as_ref().is_none_or(|text| mentions(&line, text)) {
-            lines.push(line);
-        }
-    }
-    Ok(lines)
-}
-
-fn mentions(line: &BranchSummary, text: &str) -> bool {
-    let texts = [line.name.as_str(), &line.title, &line.publisher, &line.verdict.state, &line.branch];
-    let more = line.bugs.iter().map(String::as_str).chain(line.author.as_deref());
-    texts.into_iter().chain(more).any(|t| t.to_lowercase().contains(text))
-}
+use tracker::read::{DiffLimits, text_diff};
 
 /// One branch's line.
 pub(crate) async fn branch_summary(
@@ -58,7 +22,7 @@ pub(crate) async fn branch_summary(
     Ok(summary(project, &know(shared, project, tip.as_ref(), branch).await?))
 }
 
-fn summary(project: &Guarded, known: &Known) -> BranchSummary {
+pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
     let Known { branch, newest, builds, facts, .. } = known;
     let marks = facts.builders.iter().map(|builder| {
         let (look, word) = builder.build.mark();
@@ -81,6 +45,7 @@ fn summary(project: &Guarded, known: &Known) -> BranchSummary {
         author: newest.as_ref().map(|r| r.author.clone()),
         verdict: judge(facts),
         marks: marks.collect(),
+        changes_recipe: facts.changes_recipe,
         published_ms: branch.published,
         changed_ms: branch.changed,
         page: names::branch_page(&project.name, &branch.name),
@@ -140,13 +105,24 @@ pub(crate) async fn branch_detail(
         commits,
         builders: rows(shared, project, &known, &revisions).await?,
         diff,
-        changes_recipe: known.candidate.as_ref().is_some_and(|c| c.changes_recipe),
+        changes_recipe: known.facts.changes_recipe,
+        recipe_diff: recipe_diff(project, &known).await?,
         queue,
         timeline: timeline.into_iter().map(|e| event_of(shared, e, Some(branch.name.clone()))).collect(),
         git_path: format!("/git/{}.git", project.name),
         refs: refs(&branch.name, &revisions, known.candidate.as_ref().is_some_and(|c| c.is_made())),
         revisions: revisions.into_iter().map(revision_line).collect(),
     })
+}
+
+/// How the recipe that the newest candidate brings differs from that of the mainline it stands on.
+async fn recipe_diff(project: &Guarded, known: &Known) -> Result<Option<api::DiffFile>, ReadError> {
+    let Some(candidate) = known.candidate.as_ref().filter(|c| c.changes_recipe) else { return Ok(None) };
+    let Some(made) = candidate.made_commit() else { return Ok(None) };
+    let unreadable = |e: MirrorError| ReadError::Mirror(e.to_string());
+    let old = project.mirror.recipe_at(&candidate.mainline).await.map_err(unreadable)?.unwrap_or_default();
+    let new = project.mirror.recipe_at(made).await.map_err(unreadable)?.unwrap_or_default();
+    text_diff(recipe::FILE_NAME, &old, &new, DiffLimits::default()).map(Some).map_err(unreadable)
 }
 
 fn revision_line(revision: Revision) -> api::Revision {

@@ -47,6 +47,7 @@ pub(super) async fn know(
         }),
         recipe: recipe(&project.recipe(), candidate.as_ref()),
         candidate: on_tip(candidate.as_ref(), tip),
+        changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
         builders: Vec::new(),
         queue: verdict::Queue::None,
     };

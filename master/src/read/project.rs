@@ -1,10 +1,11 @@
 //! Projects and their overviews.
 
-use super::{Filter, ReadError, branch_summaries, build, queue, slaves};
+use super::lists::{is_maintainer, live, turns};
+use super::{ReadError, build, queue, slaves};
 use crate::names;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::BuildRowState;
-use protocol::api::{Landing, Overview, Project, Turns};
+use protocol::api::{BranchSummary, Landing, Overview, Project, Size, Waiting};
 
 /// All projects guarded here.
 pub(crate) async fn projects(shared: &Shared) -> Result<Vec<Project>, ReadError> {
@@ -51,23 +52,32 @@ fn without_secrets(url: &str) -> String {
     }
 }
 
+/// How many of those that wait for a person are counted how much they change.
+const SIZED: usize = 30;
+
+/// How much a branch changes, if it has a candidate.
+async fn size(shared: &Shared, guarded: &Guarded, branch: &BranchSummary) -> Result<Option<Size>, ReadError> {
+    let Some(row) = shared.store.branch(guarded.id, &branch.name).await? else { return Ok(None) };
+    let Some(revision) = shared.store.newest_revision(row.id).await? else { return Ok(None) };
+    let Some(candidate) = shared.store.newest_candidate(revision.id).await? else { return Ok(None) };
+    match candidate.made_commit() {
+        Some(made) => guarded.sizes.get(guarded, &candidate.mainline, made, revision.commits).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// A project's overview.
 pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overview, ReadError> {
-    let branches = branch_summaries(shared, guarded, &Filter::default()).await?;
-    let mut turns = Turns::default();
-    let mut needs_person = Vec::new();
-    for branch in branches {
-        match branch.verdict.next.who.as_str() {
-            "bb" | "nobody" => turns.bb += 1,
-            "a maintainer" | "an admin" => {
-                turns.maintainer += 1;
-                needs_person.push(branch);
-            }
-            _ => turns.author += 1,
-        }
-    }
+    let branches: Vec<BranchSummary> = live(shared, guarded).await?.into_iter().map(|line| line.summary).collect();
+    let turns = turns(branches.iter());
+    let mut waiting: Vec<BranchSummary> = branches.into_iter().filter(|b| is_maintainer(&b.verdict.next.who)).collect();
     // Those that a maintainer can accept come first; then who waits longest.
-    needs_person.sort_by_key(|b| (b.verdict.code != "ready", b.changed_ms));
+    waiting.sort_by_key(|b| (b.verdict.code != "ready", b.changed_ms));
+    let mut needs_person = Vec::with_capacity(waiting.len());
+    for branch in waiting {
+        let size = if needs_person.len() < SIZED { size(shared, guarded, &branch).await? } else { None };
+        needs_person.push(Waiting { branch, size });
+    }
     let mut running = Vec::new();
     for build in shared.store.open_builds().await? {
         if build.project == guarded.id && build.state == BuildRowState::Running {

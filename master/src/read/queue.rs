@@ -75,6 +75,7 @@ pub(crate) async fn queue_entry(
         },
         says: entry.standing.says.clone(),
         next: entry.standing.next.clone(),
+        changes_recipe: shared.store.newest_candidate(entry.revision).await?.is_some_and(|c| c.changes_recipe),
         marks: marks.into_iter().map(|(_, mark)| mark).collect(),
         landed: entry.landed.clone(),
         left_ms: entry.left,

@@ -20,3 +20,6 @@ ALTER TABLE step ADD COLUMN lacks TEXT;
 ALTER TABLE revision ADD COLUMN lost_code TEXT;
 ALTER TABLE revision ADD COLUMN lost_text TEXT;
 ALTER TABLE revision ADD COLUMN lost_hint TEXT;
+
+-- Branches that ended are listed by pages, last changed first.
+CREATE INDEX branch_ended ON branch (project_id, changed_ms, id) WHERE state <> 'live';

@@ -3,7 +3,7 @@
 use crate::support::World;
 use crate::support::slave::{FakeSlave, ended, finished};
 use protocol::BuildResult;
-use protocol::wire::ToSlave;
+use protocol::wire::{Happened, ToSlave};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_place_in_a_log_can_be_asked_for() {
@@ -40,4 +40,134 @@ async fn any_place_in_a_log_can_be_asked_for() {
     }
     let none = world.get(&format!("/api/v1/builds/{}/steps/4000000000/log", of.build)).await;
     assert_eq!((none.status, none.problem().as_str()), (404, "no-such-step"));
+}
+
+/// A build of one step that printed `log` and failed; the path of its page.
+async fn failed(world: &World, log: &[u8]) -> String {
+    let (mut oak, _) = FakeSlave::new(world, "oak").await;
+    world.publish("feature").await;
+    let of = oak.given().await.of;
+    oak.begins(of).await;
+    let mut at = 0;
+    for piece in log.chunks(protocol::wire::MAX_CHUNK) {
+        oak.chunk(of, 1, at, piece).await;
+        at += piece.len() as u64;
+        while !matches!(oak.answer().await, ToSlave::LogAcknowledged { next, .. } if next == at) {}
+    }
+    let end = Happened::StepFinished {
+        step: 1,
+        result: BuildResult::Failure,
+        exit_code: Some(1),
+        log_len: at,
+        reason: None,
+        lacks: None,
+        ran_ms: 5,
+        links: Vec::new(),
+        summary: String::new(),
+    };
+    oak.report(of, 1, end).await;
+    oak.report(of, 2, ended(BuildResult::Failure)).await;
+    world.verdict("feature", "builder-failed").await;
+    format!("/p/heron/builds/{}", of.build)
+}
+
+/// The numbers and texts of the lines that a page shows of step 1.
+fn lines(page: &str) -> Vec<(u64, String)> {
+    let line = |piece: &str| {
+        let (number, rest) = piece.split_once('"').unwrap();
+        let text = rest.split_once("</a>").unwrap().1.split("</span>").next().unwrap();
+        (number.parse().unwrap(), text.to_owned())
+    };
+    page.split("<span id=\"L1-").skip(1).map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_a_long_log_has_its_number_and_an_address() {
+    let world = World::start().await;
+    let text = |n: u64| if n == 47_100 { "error: it broke".to_owned() } else { format!("line {n}") };
+    let log: String = (1..=95_002).map(|n| text(n) + "\n").collect();
+    let page = failed(&world, log.as_bytes()).await;
+
+    let html = world.get(&page).await.text;
+    assert!(html.contains("95,002 lines"), "{html}");
+    let shown = lines(&html);
+    assert!(shown.iter().all(|(n, line)| *line == text(*n)), "true numbers");
+    let opened = html.split_once("<pre id=\"lines-1\">").unwrap().1.split_once("</pre>").unwrap().0;
+    let numbers: Vec<u64> = lines(opened).iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, (47_097..=47_103).collect::<Vec<_>>(), "the first error and three lines around it");
+    assert!(opened.contains("<span id=\"L1-47100\" class=\"hit\">"));
+
+    // Every line can be linked to, and from there all the others are reached.
+    for line in [1, 500, 2282, 47_100, 94_999, 95_002] {
+        let shown = lines(&world.get(&format!("{page}?at=1-{line}")).await.text);
+        assert!(shown.contains(&(line, text(line))) && shown.iter().all(|(n, line)| *line == text(*n)), "{line}");
+    }
+    let (mut seen, mut next) = (0, "?from=1-1".to_owned());
+    loop {
+        let html = world.get(&format!("{page}{next}")).await.text;
+        let shown = lines(&html);
+        assert_eq!(shown[0].0, seen + 1, "nothing is left out between two parts");
+        seen = shown.last().unwrap().0;
+        let Some(before) = html.split(">Later: ").next().filter(|before| before.len() < html.len()) else { break };
+        next = before.rsplit("href=\"").next().unwrap().split('#').next().unwrap().replace("&#x3D;", "=");
+        if seen == 3000 {
+            next = "?from=1-93000".to_owned();
+            seen = 92_999;
+        }
+    }
+    assert_eq!(seen, 95_002);
+    let html = world.get(&format!("{page}?at=1-95003")).await.text;
+    assert!(html.contains("There is no line 95,003") && lines(&html).last().unwrap().0 == 95_002);
+    for wrong in ["?at=x", "?at=1", "?at=1-0", "?from=-1-5", "?at=1-99999999999999999999"] {
+        let answer = world.get(&format!("{page}{wrong}")).await;
+        assert!(answer.status == 400 && answer.text.contains("log-line"), "{wrong}: {}", answer.status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_any_shape_are_shown_in_parts() {
+    let world = World::start().await;
+    let page = failed(&world, b"").await;
+    let number = page.rsplit('/').next().unwrap();
+    let folder = world.basedir().join("logs/0").join(number);
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = async |bytes: &[u8], at: &str| {
+        let _ = std::fs::remove_file(folder.join("1.lines"));
+        std::fs::write(folder.join("1.log"), bytes).unwrap();
+        let html = world.get(&format!("{page}{at}")).await.text;
+        assert!(html.len() < 2 << 20, "{} bytes of page", html.len());
+        html
+    };
+    let html = write(&vec![b'\n'; 10_000_000], "?at=1-9999999").await;
+    let shown = lines(&html);
+    assert!(shown.contains(&(9_999_999, String::new())) && shown.last().unwrap().0 == 10_000_000);
+    let html = write(&vec![b'x'; 20_000_000], "").await;
+    assert!(html.contains("1 line, 20 MB") && html.contains("19996000 more bytes in this line"));
+    let long = ["y".repeat(100_000).as_str(), ""].join("\n").repeat(300);
+    let html = write(long.as_bytes(), "").await;
+    assert_eq!(lines(&html).last().unwrap().0, 300, "the end is shown, whatever stands before it");
+    let html = write(b"only this", "?at=1-1").await;
+    assert_eq!(lines(&html), [(1, "only this".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_title_of_a_whole_log_begins_its_own_line() {
+    let world = World::start().await;
+    let (mut oak, _) = FakeSlave::new(&world, "oak").await;
+    world.publish("feature").await;
+    let of = oak.given().await.of;
+    let mut report = 0;
+    for (step, text) in [(0, "no end"), (1, "whole\n")] {
+        oak.report(of, report, Happened::StepStarted { step, name: format!("step {step}") }).await;
+        oak.chunk(of, step, 0, text.as_bytes()).await;
+        while !matches!(oak.answer().await, ToSlave::LogAcknowledged { .. }) {}
+        oak.report(of, report + 1, finished(step, text.len() as u64)).await;
+        report += 2;
+    }
+    oak.report(of, report, ended(BuildResult::Success)).await;
+    world.verdict("feature", "ready").await;
+    let log = world.get(&format!("/api/v1/builds/{}/log?headers=1", of.build)).await.text;
+    assert_eq!(log, "=== step 0\nno end\n=== step 1\nwhole\n");
+    let log = world.get(&format!("/api/v1/builds/{}/log", of.build)).await.text;
+    assert_eq!(log, "no end\nwhole\n", "also without titles");
 }

@@ -10,6 +10,7 @@ mod histories;
 mod http;
 mod http_raw;
 mod landing;
+mod lists;
 mod logs;
 mod slaves;
 mod stepping;

@@ -31,6 +31,7 @@ macro_rules! stories {
 }
 
 mod conditions;
+mod lists;
 mod races;
 
 stories! {

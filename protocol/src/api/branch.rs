@@ -1,6 +1,6 @@
 //! Branches: publishing and accepting, the line of a listing, and the whole page.
 
-use super::{BuildSummary, Diff, DiffFile, Event, Mark, QueueEntry, Verdict};
+use super::{BuildSummary, Diff, DiffFile, Event, Mark, QueueEntry, Turns, Verdict};
 use crate::{BranchName, CommitId, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +60,55 @@ pub struct BranchSummary {
     pub verdict: Verdict,
     /// The builders' words, in the recipe's order.
     pub marks: Vec<Mark>,
+    /// Whether its newest candidate has another recipe than mainline: accepting it accepts how it is built, too.
+    #[serde(default)]
+    pub changes_recipe: bool,
     /// When it was published.
     pub published_ms: UnixMs,
     /// When it last changed: a revision, a build's end, a decision.
     pub changed_ms: UnixMs,
     /// Its page.
     pub page: String,
+}
+
+/// A page of a listing of branches: `GET /projects/NAME/branches`. Live ones come first, each kind last changed first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchPage {
+    /// The branches of this page.
+    pub branches: Vec<BranchSummary>,
+    /// What to send as `after` for the next page; none on the last.
+    pub next: Option<String>,
+    /// How many live branches the listing has, on all its pages.
+    pub live: u64,
+    /// How many that ended; they are on its pages only when they are asked for.
+    pub ended: u64,
+    /// How many of the live ones wait for whom.
+    pub turns: Turns,
+}
+
+/// How much a branch changes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Size {
+    /// Commits that mainline lacks.
+    pub commits: u32,
+    /// Files that change.
+    pub files: u64,
+    /// Lines added.
+    pub added: u64,
+    /// Lines removed.
+    pub removed: u64,
+    /// Whether the change is so large that not all of it was counted.
+    pub at_least: bool,
+}
+
+/// A branch that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The line.
+    #[serde(flatten)]
+    pub branch: BranchSummary,
+    /// How much it changes; none when that was not counted, as for those far down the list.
+    pub size: Option<Size>,
 }
 
 /// A branch, whole.
@@ -85,8 +128,11 @@ pub struct BranchDetail {
     pub builders: Vec<BuilderRow>,
     /// The diff of mainline to candidate (or, with conflicts, of the merge base to the revision).
     pub diff: Diff,
-    /// Whether the revision changes the recipe.
+    /// Whether the revision changes the recipe, as in the line.
     pub changes_recipe: bool,
+    /// How the newest candidate changes the recipe, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recipe_diff: Option<DiffFile>,
     /// Places in the queue it has or had, newest first.
     pub queue: Vec<QueueEntry>,
     /// What happened, newest first; at most 200.

@@ -1,6 +1,6 @@
 //! Projects: the line of a listing, and the overview.
 
-use super::{BranchSummary, BuildSummary, QueueEntry, Slave};
+use super::{BuildSummary, QueueEntry, Slave, Waiting};
 use crate::{BranchName, CommitId, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub struct Overview {
     /// The project.
     pub project: Project,
     /// Live branches that wait for a person, those that a maintainer can accept first.
-    pub needs_person: Vec<BranchSummary>,
+    pub needs_person: Vec<Waiting>,
     /// How many live branches go on by themselves, need a maintainer, need their author.
     pub turns: Turns,
     /// Builds running now.

@@ -42,6 +42,9 @@ pub struct QueueEntry {
     pub next: Next,
     /// The builders' words on the queue's candidate.
     pub marks: Vec<Mark>,
+    /// Whether it changes the recipe: it is built by its own, which was accepted with it.
+    #[serde(default)]
+    pub changes_recipe: bool,
     /// The commit that landed.
     pub landed: Option<CommitId>,
     /// When it left.

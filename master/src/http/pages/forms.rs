@@ -48,6 +48,9 @@ pub(super) struct AcceptForm {
     #[serde(default)]
     csrf: String,
     commit: String,
+    /// The page to go on with, if it is not the branch's own.
+    #[serde(default)]
+    next: String,
 }
 
 pub(super) async fn accept(
@@ -60,7 +63,8 @@ pub(super) async fn accept(
     let commit = CommitId::try_from(it.commit)
         .map_err(|e| Refused::new(422, "commit", e.to_string(), "open the branch's page and accept it there"))?;
     actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &commit).await?;
-    Ok(Redirect::to(&names::branch_page(&project.name, &part.name)))
+    let next = Some(it.next).filter(|next| !next.is_empty()).map(|next| local(&next));
+    Ok(Redirect::to(&next.unwrap_or_else(|| names::branch_page(&project.name, &part.name))))
 }
 
 pub(super) async fn withdraw(

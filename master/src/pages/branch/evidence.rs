@@ -279,6 +279,7 @@ impl RevisionLine {
 
 #[derive(Serialize)]
 pub(super) struct EventLine {
+    id: String,
     at: When,
     look: &'static str,
     text: String,
@@ -289,6 +290,7 @@ pub(super) struct EventLine {
 impl EventLine {
     pub(super) fn of(it: &Event, project: &ProjectName, now: UnixMs) -> Self {
         Self {
+            id: it.id.to_string(),
             at: When::new(it.at_ms, now),
             look: look(it.look),
             text: it.text.clone(),

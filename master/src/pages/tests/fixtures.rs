@@ -1,6 +1,8 @@
 //! Values as the API has them.
 
+use crate::logs::Line;
 use crate::pages::{Context, Pages, Reader};
+use crate::read::LogPart;
 use protocol::api::*;
 use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, BuildResult, CommitId, EventId, UnixMs};
@@ -112,6 +114,7 @@ pub(super) fn branch_line(name: &str, look: Look) -> BranchSummary {
             ],
         },
         marks: marks(Look::Passed, "passed"),
+        changes_recipe: false,
         published_ms: ago(90),
         changed_ms: ago(6),
         page: format!("/p/heron/branches/{name}"),
@@ -204,6 +207,7 @@ pub(super) fn branch() -> BranchDetail {
             files_left_out: 3,
         },
         changes_recipe: false,
+        recipe_diff: None,
         queue: Vec::new(),
         timeline: vec![Event {
             id: EventId(9),
@@ -295,6 +299,7 @@ fn entry() -> QueueEntry {
         says: "linux runs on its candidate".to_owned(),
         next: Next { who: "bb".to_owned(), what: "lands it when linux passed".to_owned() },
         marks: marks(Look::Running, "running"),
+        changes_recipe: true,
         landed: None,
         left_ms: None,
         page: "/p/heron/branches/greet-more".to_owned(),
@@ -411,7 +416,16 @@ pub(super) fn locks() -> Vec<Lock> {
 pub(super) fn overview() -> Overview {
     Overview {
         project: project(),
-        needs_person: vec![branch_line("greet-more", Look::Passed)],
+        needs_person: vec![
+            Waiting {
+                branch: branch_line("greet-more", Look::Passed),
+                size: Some(Size { commits: 2, files: 3, added: 1_204, removed: 7, at_least: false }),
+            },
+            Waiting {
+                branch: BranchSummary { changes_recipe: true, ..branch_line("faster-build", Look::Passed) },
+                size: None,
+            },
+        ],
         turns: Turns { bb: 0, maintainer: 1, author: 1 },
         running: vec![build(Look::Running).summary],
         queue: vec![entry()],
@@ -427,6 +441,32 @@ pub(super) fn overview() -> Overview {
 }
 
 /// Puts `evil` wherever a stranger's text can stand.
+/// A listing's only page.
+pub(super) fn listing(branches: Vec<BranchSummary>) -> BranchPage {
+    let live = branches.len() as u64;
+    let turns =
+        Turns { bb: 0, maintainer: u32::try_from(live / 2).unwrap(), author: u32::try_from(live - live / 2).unwrap() };
+    BranchPage { branches, next: None, live, ended: 0, turns }
+}
+
+/// A branch's own recipe against mainline's.
+pub(super) fn recipe_diff() -> DiffFile {
+    let lines = vec![
+        line(DiffKind::Hunk, None, None, "@@ -1,2 +1,4 @@"),
+        line(DiffKind::Context, Some(1), Some(1), "[[builder]]"),
+        line(DiffKind::Add, None, Some(2), "name = \"asan\""),
+    ];
+    DiffFile { path: ".bb.toml".to_owned(), added: 1, lines, ..DiffFile::default() }
+}
+
+/// Lines of a step's log from number `first` on, which are all.
+pub(super) fn log_part(step: u32, first: u64, lines: &[&str]) -> LogPart {
+    let line = |(number, text): (u64, &&str)| Line { number, bytes: text.as_bytes().to_vec(), cut: 0 };
+    let count = first + lines.len() as u64 - 1;
+    let lines = (first..).zip(lines).map(line).collect();
+    LogPart { step, lines, count, hit: None, at_hit: false, grows_at: None, missing: None }
+}
+
 pub(super) fn hostile_branch(it: &mut BranchDetail, evil: &str) {
     let text = || evil.to_owned();
     let summary = &mut it.summary;

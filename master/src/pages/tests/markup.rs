@@ -118,6 +118,10 @@ fn link(value: &str, targets: &mut Vec<String>) {
         targets.push(target.to_owned());
         return;
     }
+    // Another part of the same page, as its query says.
+    if value.starts_with('?') {
+        return;
+    }
     if value.starts_with("http://") || value.starts_with("https://") {
         return;
     }

@@ -6,9 +6,10 @@ mod fixtures;
 mod markup;
 
 use super::*;
+use crate::read::{LogPart, StepIs, Wanted};
 use fixtures::*;
 use protocol::api::{self, Look};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 fn shown(name: &str, html: &str) {
     markup::check(html);
@@ -16,11 +17,13 @@ fn shown(name: &str, html: &str) {
     insta::assert_snapshot!(name, main);
 }
 
+const WATCH: &str = "/api/v1/watch?what=slaves&seen=0a";
+
 const ALL: MayBranch = MayBranch { accept: true, withdraw: true, rebuild: true };
 
 #[test]
 fn the_frame() {
-    let html = pages().projects(&context(), &[]).unwrap();
+    let html = pages().projects(&context(), &[], WATCH).unwrap();
     markup::check(&html);
     let (head, rest) = html.split_once("<svg width=\"0\"").unwrap();
     let (_, rest) = rest.split_once("</svg><a ").unwrap();
@@ -36,7 +39,10 @@ fn without_hashes(html: &str) -> String {
 
 #[test]
 fn overviews() {
-    let page = |it: &api::Overview, who| pages().overview(&Context { reader: who, ..context() }, it).unwrap();
+    let page = |it: &api::Overview, who: Reader| {
+        let may = it.needs_person.iter().map(|it| it.branch.name.clone()).filter(|_| who == maintainer()).collect();
+        pages().overview(&Context { reader: who, ..context() }, it, &may).unwrap()
+    };
     shown("overview-busy", &page(&overview(), maintainer()));
     let mut empty = overview();
     empty.project.live = 0;
@@ -51,12 +57,63 @@ fn overviews() {
 
 #[test]
 fn listings_of_branches() {
-    let all = [branch_line("greet-more", Look::Passed), branch_line("other-greeting", Look::Conflict)];
-    let page = |all: &[api::BranchSummary], q: &str, ended| {
-        pages().branches(&context(), all, &Narrowed { q: q.to_owned(), ended }).unwrap()
+    let mut all = listing(vec![branch_line("greet-more", Look::Passed), branch_line("other-greeting", Look::Conflict)]);
+    let page = |it: &api::BranchPage, q: &str, ended, later| {
+        pages().branches(&context(), it, &Narrowed { q: q.to_owned(), ended, later }).unwrap()
     };
-    shown("branches-live", &page(&all, "", false));
-    shown("branches-none", &page(&[], "a&b \"c\"", true));
+    all.branches[1].changes_recipe = true;
+    shown("branches-live", &page(&all, "", false, false));
+    shown("branches-none", &page(&listing(Vec::new()), "a&b \"c\"", true, false));
+    all.next = Some("ended-1795516920000-77".to_owned());
+    (all.live, all.ended) = (2, 1_204);
+    let html = page(&all, "a b", true, true);
+    markup::check(&html);
+    assert!(html.contains("2 live, 1,204 ended"), "the counts are of all pages");
+    assert!(html.contains("href=\"/p/heron/branches?q=a+b&amp;state=all&amp;after=ended-1795516920000-77\">Next page"));
+    assert!(html.contains("href=\"/p/heron/branches?q=a+b&amp;state=all\">First page"));
+}
+
+#[test]
+fn of_many_builders_those_that_need_somebody_are_shown() {
+    let mut line = branch_line("greet-more", Look::Passed);
+    let mark = |n: usize, look, word: &str| api::Mark {
+        builder: format!("b{n}"),
+        required: true,
+        look,
+        word: word.to_owned(),
+        build: None,
+    };
+    let page = |line: &api::BranchSummary| {
+        let listing = listing(vec![line.clone()]);
+        pages().branches(&context(), &listing, &Narrowed::default()).unwrap()
+    };
+    line.marks = (1..=8).map(|n| mark(n, Look::Passed, "passed")).collect();
+    let glyphs = |html: &str| {
+        let marks = html.split("class=\"marks\"").nth(1).unwrap().split("</span>").next().unwrap().to_owned();
+        (
+            marks.matches("#i-check").count(),
+            marks.matches("#i-failed").count(),
+            marks.matches("#i-running").count(),
+            marks,
+        )
+    };
+    assert_eq!(glyphs(&page(&line)).0, 8);
+    line.marks.extend((9..=12).map(|n| mark(n, Look::Passed, "passed")));
+    let (checks, _, _, marks) = glyphs(&page(&line));
+    assert!(checks == 1 && marks.contains("<small>12 of 12 passed</small>"), "{marks}");
+    line.marks[11] = mark(12, Look::Failed, "failed");
+    line.marks[2] = mark(3, Look::Running, "running");
+    let (checks, failed, running, marks) = glyphs(&page(&line));
+    assert_eq!((checks, failed, running), (0, 1, 1));
+    assert!(
+        marks.contains("aria-label=\"b12 failed, b3 running, b1 passed") && marks.contains("10 of 12 passed"),
+        "{marks}"
+    );
+    for n in 0..12 {
+        line.marks[n] = mark(n, if n < 9 { Look::Waiting } else { Look::Failed }, "x");
+    }
+    let (_, failed, _, marks) = glyphs(&page(&line));
+    assert!(failed == 3 && marks.contains("+7, 0 of 12 passed"), "{marks}");
 }
 
 #[test]
@@ -72,37 +129,60 @@ fn branches_in_several_states() {
     let landed = landed();
     shown("branch-landed", &page(&landed, maintainer(), ALL));
     let mut recipe = branch();
-    recipe.changes_recipe = true;
+    (recipe.changes_recipe, recipe.summary.changes_recipe) = (true, true);
+    recipe.recipe_diff = Some(recipe_diff());
     let html = page(&recipe, Reader::Anonymous, MayBranch::default());
-    assert!(html.contains("<strong>This branch changes the recipe</strong>"));
+    assert!(html.contains("This branch changes the recipe</h2>") && html.contains("name = &quot;asan&quot;"));
     assert!(html.contains("Sign in") && !html.contains("/accept\""), "a reader is shown where to sign in");
 }
 
 #[test]
 fn builds_in_several_states() {
-    let log = b"+ make check\n\x1b[31mFAIL\x1b[0m one\n".to_vec();
     let page = |it: &api::BuildDetail, may| {
-        let logs = [StepLog::new(0, 0, b"fetched\n".to_vec()), StepLog::new(1, 0, log.clone())];
-        pages().build(&context(), it, &logs, MayBuild { rebuild: may }).unwrap()
+        let test = log_part(1, 3, &["+ make check", "\x1b[31mFAIL\x1b[0m one"]);
+        let logs = [log_part(0, 1, &["fetched"]), LogPart { grows_at: Some((31, 5)), ..test }];
+        pages().build(&context(), it, &logs, None, MayBuild { rebuild: may }).unwrap()
     };
-    shown("build-failed", &page(&build(Look::Failed), true));
     let running = page(&build(Look::Running), false);
-    assert!(running.contains("data-log=\"/api/v1/builds/5133/steps/1/log/events?from=31&amp;line=3\""));
+    assert!(running.contains("data-log=\"/api/v1/builds/5133/steps/1/log/events?from=31&amp;line=5\""));
     shown("build-running", &running);
     let mut waiting = build(Look::Waiting);
     waiting.steps.clear();
     shown("build-waiting", &page(&waiting, false));
+    let lines: Vec<String> = (93_000..94_000).map(|n| format!("line {n}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let part = LogPart { count: 95_002, hit: Some(93_200), at_hit: true, ..log_part(1, 93_000, &lines) };
+    let it = build(Look::Failed);
+    let html = pages().build(&context(), &it, std::slice::from_ref(&part), None, MayBuild { rebuild: true }).unwrap();
+    let (before, rest) = html.split_once("<pre id=\"lines-1\">").unwrap();
+    let (near, after) = rest.split_once("</pre>").unwrap();
+    assert_eq!(near.matches("<span id=\"L1-").count(), 7, "the error with three lines around it: {near}");
+    assert!(near.contains("<span id=\"L1-93200\" class=\"hit\"><a href=\"?at=1-93200#L1-93200\">93200</a>"));
+    assert!(before.contains("<summary>Lines 93,000 to 93,196</summary>") && before.contains("Lines 93,000 to 93,999"));
+    assert!(before.contains("href=\"?from=1-92000#log-1\">Earlier: lines 92,000 to 92,999"));
+    assert!(before.contains("href=\"?at=1-95002#L1-95002\">End: line 95,002"));
+    assert!(after.contains("<summary>Lines 93,204 to 93,999</summary>"));
+    assert!(after.contains("href=\"?from=1-94000#log-1\">Later: lines 94,000 to 94,999"));
+    markup::check(&html);
+    let part = LogPart { at_hit: false, missing: Some(100_000), ..part };
+    let html = pages().build(&context(), &it, &[part], Some(1), MayBuild::default()).unwrap();
+    assert!(html.contains("There is no line 100,000: the log has 95,002."));
+    let short = LogPart { hit: Some(2), at_hit: true, ..log_part(1, 1, &["+ make check", "\x1b[31mFAIL\x1b[0m one"]) };
+    shown("build-failed", &pages().build(&context(), &it, &[short], None, MayBuild { rebuild: true }).unwrap());
 }
 
 #[test]
-fn a_window_of_a_log_begins_with_a_whole_line() {
-    let mut it = build(Look::Failed);
-    it.steps[1].log_len = 99_000_000;
-    let logs = [StepLog::new(1, 98_000_000, b"half a line\nwhole\n".to_vec())];
-    let html = pages().build(&context(), &it, &logs, MayBuild::default()).unwrap();
-    markup::check(&html);
-    assert!(!html.contains("half a line") && html.contains(">whole</span>") && html.contains("Only its end is shown"));
-    assert_eq!(log_windows(&it), [(0, log::WINDOW / 16), (1, log::WINDOW)]);
+fn a_page_shows_the_first_error_of_what_failed_and_the_end_of_the_rest() {
+    let it = build(Look::Failed);
+    let number = it.steps.iter().find(|s| s.look == Look::Failed).unwrap().number;
+    let parts = log_parts(&it, None);
+    assert!(parts.contains(&(number, Wanted::Error, StepIs::Failed)), "{parts:?}");
+    assert!(parts.iter().all(|(n, wanted, _)| *n == number || matches!(wanted, Wanted::Last(_))));
+    assert!(log_parts(&it, Some((number, Wanted::Around(9)))).contains(&(number, Wanted::Around(9), StepIs::Failed)));
+    let running = log_parts(&build(Look::Running), None);
+    assert!(
+        running.iter().any(|(_, wanted, is)| *is == StepIs::Running && *wanted == Wanted::Last(crate::read::LINES))
+    );
 }
 
 #[test]
@@ -119,9 +199,9 @@ fn the_queue() {
 #[test]
 fn slaves_and_locks() {
     let builds = HashMap::from([(protocol::BuildId(5133), "heron".parse().unwrap())]);
-    let page = |may| pages().slaves(&context(), &slaves(), &locks(), &builds, may).unwrap();
+    let page = |may| pages().slaves(&context(), (&slaves(), &locks()), &builds, may, WATCH).unwrap();
     shown("slaves", &page(true));
-    let html = pages().slaves(&context(), &[], &[], &builds, false).unwrap();
+    let html = pages().slaves(&context(), (&[], &[]), &builds, false, WATCH).unwrap();
     shown("slaves-none", &html);
 }
 
@@ -144,7 +224,7 @@ fn forms_and_refusals() {
     let html = pages().error(&asked, &problem, "POST /p/heron/branches/greet-more/accept", "1f0a").unwrap();
     assert!(html.contains("<a class=\"btn\" href=\"/p/heron/branches/greet-more\">"));
     shown("error", &html);
-    shown("projects", &pages().projects(&Context { project: None, ..context() }, &[project()]).unwrap());
+    shown("projects", &pages().projects(&Context { project: None, ..context() }, &[project()], WATCH).unwrap());
 }
 
 #[test]
@@ -168,23 +248,26 @@ fn hostile_text_stays_text() {
         hostile_branch(&mut made, evil);
         let mut step = build(Look::Failed);
         hostile_build(&mut step, evil);
-        let logs = [StepLog::new(1, 0, evil.as_bytes().to_vec())];
+        let logs = [LogPart { hit: Some(1), at_hit: true, ..log_part(1, 1, &[evil]) }];
         let mut busy = overview();
-        busy.needs_person[0] = made.summary.clone();
+        busy.needs_person[0].branch = made.summary.clone();
+        let may = HashSet::from([made.summary.name.clone()]);
         busy.project.trouble = Some(evil.to_owned());
         busy.project.url = evil.to_owned();
         busy.slaves[0].said_reason = evil.to_owned();
-        let narrowed = Narrowed { q: evil.to_owned(), ended: true };
+        let narrowed = Narrowed { q: evil.to_owned(), ended: true, later: true };
+        let mut line = listing(vec![made.summary.clone()]);
+        line.next = Some(evil.to_owned());
         let filled = Filled { url: evil.to_owned(), branch: evil.to_owned(), ..Filled::default() };
         let pages = pages();
         for html in [
             pages.branch(&context, &it, ALL),
             pages.branch(&context, &made, ALL),
-            pages.build(&context, &step, &logs, MayBuild { rebuild: true }),
-            pages.overview(&context, &busy),
-            pages.branches(&context, &[made.summary.clone()], &narrowed),
-            pages.branches(&context, &[], &narrowed),
-            pages.slaves(&context, &busy.slaves, &locks(), &HashMap::new(), true),
+            pages.build(&context, &step, &logs, None, MayBuild { rebuild: true }),
+            pages.overview(&context, &busy, &may),
+            pages.branches(&context, &line, &narrowed),
+            pages.branches(&context, &listing(Vec::new()), &narrowed),
+            pages.slaves(&context, (&busy.slaves, &locks()), &HashMap::new(), true, WATCH),
             pages.publish(&context, true, &filled, None),
             pages.login(&context, "/", None),
         ] {
@@ -200,7 +283,7 @@ fn a_users_folder_goes_before_and_its_errors_name_the_file() {
     std::fs::write(&path, "{{#> layout}}<h1>Our own door</h1>{{/layout}}").unwrap();
     let own = Pages::new(Some(folder.path())).unwrap();
     assert!(own.login(&context(), "/", None).unwrap().contains("Our own door"));
-    assert!(own.projects(&context(), &[]).unwrap().contains("No project is guarded"), "others stay bb's");
+    assert!(own.projects(&context(), &[], WATCH).unwrap().contains("No project is guarded"), "others stay bb's");
 
     std::fs::write(&path, "{{#if}").unwrap();
     let error = Pages::new(Some(folder.path())).unwrap_err().to_string();
@@ -231,7 +314,7 @@ fn styles_and_script_are_small_and_load_nothing() {
     };
     let (css, js) = (file("bb.css"), file("bb.js"));
     assert!(css.len() < 16_000, "the style sheet has {} bytes", css.len());
-    assert!(js.len() < 4_000, "the script has {} bytes", js.len());
+    assert!(js.len() < 7_000 && js.lines().count() < 130, "the script has {} bytes", js.len());
     for word in ["@import", "url(", "data:", "http"] {
         assert!(!css.contains(word), "{word} in the style sheet");
     }

@@ -1,0 +1,110 @@
+//! Pages of what no event tells: a stream that says when they would read otherwise.
+
+use super::api::Asked;
+use crate::actions::Done;
+use crate::read::{self, ReadError};
+use crate::state::Shared;
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures_util::{Stream, stream};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// The longest wait for a wake-up, and the shortest between two looks.
+const LOOK: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum What {
+    /// The slaves and the locks.
+    Slaves,
+    /// All projects.
+    Projects,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Watched {
+    what: What,
+    /// What the page shows, as [`seen`] named it.
+    #[serde(default)]
+    seen: String,
+}
+
+/// A short name for a value as it is now.
+fn named(value: &impl Serialize) -> String {
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(&bytes).iter().take(8).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The name of what a page shows now.
+pub(super) async fn seen(shared: &Shared, what: What) -> Result<String, ReadError> {
+    Ok(match what {
+        What::Slaves => named(&(read::slaves(shared).await?, read::locks(shared).await?)),
+        What::Projects => named(&read::projects(shared).await?),
+    })
+}
+
+/// The path of the stream for a page that shows this.
+pub(super) fn stream_of(what: What, seen: &str) -> String {
+    let what = match what {
+        What::Slaves => "slaves",
+        What::Projects => "projects",
+    };
+    format!("/api/v1/watch?what={what}&seen={seen}")
+}
+
+struct Watcher {
+    shared: Arc<Shared>,
+    what: What,
+    seen: String,
+    changes: tokio::sync::watch::Receiver<u64>,
+}
+
+/// `GET /watch?what=slaves`: an event `changed` whenever there is something else to be shown.
+pub(super) async fn stream(
+    State(shared): State<Arc<Shared>>,
+    Asked(asked): Asked<Watched>,
+) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+    let seen = if asked.seen.is_empty() { seen(&shared, asked.what).await? } else { asked.seen };
+    let watcher = Watcher { changes: shared.store.changes(), shared, what: asked.what, seen };
+    let events = stream::unfold(watcher, |mut watcher| async move {
+        watcher.next().await?;
+        let data = watcher.seen.clone();
+        Some((Ok(Event::default().event("changed").data(data)), watcher))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+impl Watcher {
+    /// Waits until there is something else; none when the master ends or its store fails.
+    async fn next(&mut self) -> Option<()> {
+        loop {
+            self.changes.borrow_and_update();
+            let now = seen(&self.shared, self.what).await.ok()?;
+            if now != self.seen {
+                self.seen = now;
+                return Some(());
+            }
+            tokio::select! {
+                () = self.shared.shutdown.cancelled() => return None,
+                _ = timeout(LOOK, self.changes.changed()) => {}
+            }
+            // What changes often is looked at now and then.
+            tokio::select! {
+                () = self.shared.shutdown.cancelled() => return None,
+                () = sleep(PAUSE) => {}
+            }
+        }
+    }
+}
