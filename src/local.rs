@@ -4,7 +4,6 @@ use crate::client::Client;
 use crate::commands::master::{Settings, start_error};
 use crate::error::CliError;
 use crate::{print, process};
-use protocol::api::Project;
 use slave::{GitSource, Launcher, Slave};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -76,24 +75,25 @@ impl Local {
     }
 
     /// Says what is wrong with mainline, whenever that becomes another thing, until the end is asked for.
+    /// A look that fails is taken again: watching never ends what is watched.
     pub(crate) async fn say_troubles(&self) -> Result<(), CliError> {
-        let client = self.client()?;
         let mut changes = self.master.store().changes();
-        let mut said = None;
+        let mut said = Vec::new();
         // What is wrong with a recipe is not stored but found at the start, a moment after the first look at mainline.
         let mut first_looks = 20;
         loop {
-            let projects: Vec<Project> = match client.get("/projects").await {
-                Err(_) if self.shutdown.is_cancelled() => return Ok(()),
-                projects => projects?,
-            };
-            let trouble = projects.into_iter().find_map(|project| project.trouble);
-            if trouble != said {
-                match &trouble {
-                    Some(trouble) => print::out(&format!("\nMainline needs care: {}\n", print::safe(trouble)))?,
-                    None => print::out("\nMainline is as it should be again.\n")?,
+            match self.master.troubles().await {
+                Ok(troubles) if troubles != said => {
+                    for trouble in &troubles {
+                        print::out(&format!("\nMainline needs care: {}\n", print::safe(trouble)))?;
+                    }
+                    if troubles.is_empty() {
+                        print::out("\nMainline is as it should be again.\n")?;
+                    }
+                    said = troubles;
                 }
-                said = trouble;
+                // A store that fails is in the master's own log.
+                Ok(_) | Err(_) => {}
             }
             tokio::select! {
                 _ = changes.changed() => {}

@@ -136,19 +136,29 @@ impl Running {
         &self.git
     }
 
-    /// Waits until the first project's mainline was read; if its recipe was guessed, from what, and the `.bb.toml` that
-    /// makes it explicit.
+    /// What is wrong with the guarded mainlines at the moment, for people. From the store and this process alone: whoever
+    /// watches his own master doesn't go through its door.
     ///
     /// # Errors
-    /// When mainline can't be read.
+    /// When the store fails.
+    pub async fn troubles(&self) -> Result<Vec<String>, StartError> {
+        let projects = read::projects(&self.shared).await.map_err(|error| StartError::Other(error.to_string()))?;
+        Ok(projects.into_iter().filter_map(|project| project.trouble).collect())
+    }
+
+    /// Waits until the first project's mainline was looked at; if its recipe was guessed, from what, and the `.bb.toml`
+    /// that makes it explicit. None also when mainline can't be read at the moment, which [`Running::troubles`] tells.
+    ///
+    /// # Errors
+    /// When the store or the mirror fails.
     pub async fn guessed_recipe(&self) -> Result<Option<(String, String)>, StartError> {
         let Some(project) = self.shared.projects.first() else { return Ok(None) };
         let mut changes = self.shared.store.changes();
         loop {
             changes.borrow_and_update();
             let row = self.shared.store.project_by_id(project.id).await?;
-            if let Some(trouble) = row.trouble {
-                return Err(StartError::Other(format!("mainline can't be read: {trouble}")));
+            if row.trouble.is_some() {
+                return Ok(None);
             }
             if let Some(tip) = row.tip {
                 let failed = |e: MirrorError| StartError::Mirror { project: project.name.clone(), source: e };

@@ -226,3 +226,41 @@ fn a_demo_that_can_not_listen_leaves_nothing_behind() {
     assert!(said.contains("in use") && said.contains("--listen"), "{said}");
     assert!(!folder.exists());
 }
+
+/// Whoever watches his own master does not stand in line at its door, and no look of his ends it.
+#[test]
+fn up_lives_on_and_says_what_is_wrong_while_its_door_is_full() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    drop(up(&world, &official, &basedir));
+    let settings = basedir.join("master.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, format!("{text}\n[clients]\nconnections = 4\n")).unwrap();
+    let mut up = up(&world, &official, &basedir);
+    let port = address(&basedir).rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
+    let crowd: Vec<_> = (0..16).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    official.commit(&[(".bb.toml", "[[builder]]\nname = 7\n")], "Break it");
+    let log = up.log().to_owned();
+    up.until("it says so", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("Mainline needs care")));
+    drop(crowd);
+    up.signal(Signal::INT);
+    assert_eq!(up.end().code(), Some(0), "{}", up.printed());
+}
+
+#[test]
+fn up_starts_without_its_mirrors_and_outlasts_an_official_repository_that_is_away() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    drop(up(&world, &official, &basedir));
+    std::fs::remove_dir_all(basedir.join("mirrors")).unwrap();
+    let mut up = up(&world, &official, &basedir);
+    let log = up.log().to_owned();
+    up.until("it greets", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("End it with")));
+    let away = world.folder().join("away");
+    std::fs::rename(official.path(), &away).unwrap();
+    up.until("it says so", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("Mainline needs care")));
+    std::fs::rename(&away, official.path()).unwrap();
+    up.until("it is well", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("as it should be again")));
+}
