@@ -16,8 +16,9 @@ use crate::header::same_header;
 use crate::known::Known;
 use crate::lines::{blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
 use crate::log::{ChangeLog, Entry};
-use crate::news;
+use crate::news::{self, Unclear};
 use crate::style::Style;
+use crate::towncrier::Towncrier;
 
 /// Which date a folded entry gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct FoldOptions<'a> {
     pub format: Option<Format>,
     /// Where an issue is found, `{}` standing for its number.
     pub issue_url: Option<&'a str>,
+    /// How towncrier would write it, if the project has settings of it.
+    pub towncrier: Option<&'a Towncrier>,
 }
 
 /// What a fold gives.
@@ -107,6 +110,11 @@ pub enum Note {
         /// The version's heading.
         version: String,
     },
+    /// A release of a ChangeLog that has no headings for versions.
+    NoVersionHeadings {
+        /// The ChangeLog's path.
+        path: String,
+    },
     /// A header's date does not exist; the entry got the merge's.
     NoSuchDate {
         /// The fragment's path.
@@ -121,6 +129,9 @@ impl fmt::Display for Note {
         match self {
             Self::ReleasedMeanwhile { version } => {
                 write!(f, "{version} was released since the branch was begun; its news is under Unreleased")
+            }
+            Self::NoVersionHeadings { path } => {
+                write!(f, "{path}: a GNU ChangeLog has no headings for versions: its entries say the day alone")
             }
             Self::TrailerDropped { path } => write!(f, "{path}: what follows the last entry was not folded"),
             Self::NoSuchDate { path, date } => {
@@ -150,6 +161,32 @@ pub enum FoldError {
     /// The ChangeLog's format is not known.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// It is not clear which section takes what is not released yet.
+    #[error("{path}: {}", told(headings, *why))]
+    Unclear {
+        /// The ChangeLog's path.
+        path: String,
+        /// The headings that it hangs on, each with its line.
+        headings: Vec<(usize, String)>,
+        /// What is wrong with them.
+        why: Unclear,
+    },
+    /// Nothing that could be released.
+    #[error("{path}: there is nothing to release: no fragment, and no section of what is not released yet")]
+    NothingToRelease {
+        /// The ChangeLog's path.
+        path: String,
+    },
+    /// The version is there.
+    #[error("{path}: {version} stands in line {line} already")]
+    IsReleased {
+        /// The ChangeLog's path.
+        path: String,
+        /// The version.
+        version: String,
+        /// Its heading's line.
+        line: usize,
+    },
     /// A Debian changelog without any stanza: package and version are not known.
     #[error("the Debian changelog has no stanza yet that would name the package")]
     NoStanza,
@@ -159,6 +196,19 @@ pub enum FoldError {
         /// The ChangeLog's path.
         path: String,
     },
+}
+
+/// The headings in question and what is wrong with them.
+fn told(headings: &[(usize, String)], why: Unclear) -> String {
+    let each: Vec<String> = headings.iter().map(|(line, title)| format!("line {line} (`{title}`)")).collect();
+    let all = each.join(" and ");
+    match why {
+        Unclear::Several => format!("{all} each name what is not released yet"),
+        Unclear::BelowReleases => format!("{all} names what is not released yet, below versions that are"),
+        Unclear::NoDay => format!("{all} names a version without a date, while all others have one: is it released?"),
+        Unclear::OldestFirst => format!("the newest version stands last, in {all}, and is released"),
+        Unclear::NoVersion => format!("{all} names no version, and may be the newest release"),
+    }
 }
 
 impl FoldError {
@@ -173,6 +223,14 @@ impl FoldError {
                 "say which it is: `format = \"gnu\"` (or another) in [changelog] of .bb.toml"
             }
             Self::Format(FormatError::None { .. }) => "say its format in [changelog] of .bb.toml, or name another file",
+            Self::Unclear { why, .. } => match why {
+                Unclear::Several => "leave one of them, above all versions that are released",
+                Unclear::BelowReleases => "move it above the newest release, or delete it",
+                Unclear::NoDay => "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it",
+                Unclear::OldestFirst | Unclear::NoVersion => "put a heading `Unreleased` where the news shall go",
+            },
+            Self::NothingToRelease { .. } => "release what brings fragments, or write the section by hand",
+            Self::IsReleased { .. } => "name the version that comes next",
             Self::NoStanza => "write the first stanza by hand, for instance with `dch --create`",
             Self::Deleted { .. } => {
                 "bring the file back in the branch; if it is to go, delete it on mainline and from `changelog` in .bb.toml"
@@ -196,7 +254,7 @@ pub fn fold(
     let before = changelog.unwrap_or_default();
     match format_of(path, before, options)? {
         Format::Gnu => fold_incoming(before, fragments, &[], on, options),
-        other => news::fold(other, before, fragments, Vec::new(), on, options),
+        other => news::fold(other, path, before, fragments, Vec::new(), on, options),
     }
 }
 
@@ -212,7 +270,7 @@ fn fold_incoming(
     options: &FoldOptions<'_>,
 ) -> Result<Folded, FoldError> {
     let log = ChangeLog::parse(before);
-    let typed = news::as_gnu(fragments, options.issue_url);
+    let typed = news::as_gnu(fragments, options);
     let mut plan = Plan::of(before, fragments, &typed, lifted, options)?;
     plan.leave_out_known(&log, options.base);
     let style = Style::of(&log);

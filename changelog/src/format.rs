@@ -65,26 +65,44 @@ const LOOKED_AT: usize = 64 << 10;
 /// [`FormatError`] if the file has the marks of two formats or of none; then the project must say it.
 pub fn detect(path: &[u8], bytes: &[u8]) -> Result<Format, FormatError> {
     let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    if name.starts_with(b"ChangeLog") {
+    let lower = name.to_ascii_lowercase();
+    let is_marked_up = [&b".md"[..], b".markdown", b".rst"].iter().any(|end| lower.ends_with(end));
+    if name.starts_with(b"ChangeLog") && !is_marked_up {
         return Ok(Format::Gnu);
     }
     let is_news = name.starts_with(b"NEWS");
     if bytes.iter().all(|&b| b == b'\n' || is_space(b)) {
-        let is_markdown = name.to_ascii_lowercase().ends_with(b".md");
         return Ok(match () {
             () if path.ends_with(b"debian/changelog") => Format::Debian,
-            () if is_news => Format::News,
-            () if is_markdown => Format::KeepAChangelog,
+            () if is_news && !is_marked_up => Format::News,
+            () if is_marked_up => Format::KeepAChangelog,
             () => Format::Gnu,
         });
     }
-    let found = marks(&bytes[..bytes.len().min(LOOKED_AT)]);
+    let shown = &bytes[..bytes.len().min(LOOKED_AT)];
+    let mut found = marks(shown);
+    // Headings of versions, however they are marked. A line that merely starts with a date is no more than that, then.
+    let is_versioned = || crate::news::has_versions(path, shown);
+    if matches!(found.as_slice(), [] | [Format::Gnu] | [Format::KeepAChangelog, Format::Gnu])
+        && !opens_as_gnu(shown)
+        && is_versioned()
+    {
+        found = vec![Format::KeepAChangelog];
+    }
     match found.as_slice() {
         [one] => Ok(*one),
+        [] if is_marked_up => Ok(if is_news { Format::News } else { Format::KeepAChangelog }),
         [] if is_news => Ok(Format::News),
         [] => Err(FormatError::None { path: lossy(path) }),
         [first, second, ..] => Err(FormatError::Two { path: lossy(path), first: *first, second: *second }),
     }
+}
+
+/// Whether the first text is a header of the GNU ChangeLog, with nothing of a heading about it.
+fn opens_as_gnu(text: &[u8]) -> bool {
+    let mut shown = lines(text).map(trim_end).filter(|l| !l.is_empty());
+    let (first, second) = (shown.next().unwrap_or_default(), shown.next().unwrap_or_default());
+    HeaderDate::at_start_of(first).is_some() && !second.iter().all(|b| b.is_ascii_punctuation())
 }
 
 fn marks(text: &[u8]) -> Vec<Format> {

@@ -15,6 +15,24 @@ pub struct FragmentRules {
     pub folder: Option<String>,
     /// The types of `NAME.TYPE.md`, as towncrier's users know them, each with the heading that its entries go under: `feature` and `Added`.
     pub types: BTreeMap<String, String>,
+    /// Folders of fragments about a named part of the project, as towncrier's settings name them.
+    #[serde(default)]
+    pub sections: Vec<Section>,
+    /// Names of files in the folders that are neither fragments nor strays, such as a template's.
+    #[serde(default)]
+    pub ignored: Vec<String>,
+    /// Whether names are read as towncrier reads them: whatever stands before the type is an issue's.
+    #[serde(default)]
+    pub any_issue: bool,
+}
+
+/// A folder of fragments about a named part of the project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The part's name, a heading.
+    pub name: String,
+    /// Its folder, a path from the scope.
+    pub folder: String,
 }
 
 impl Default for FragmentRules {
@@ -23,6 +41,9 @@ impl Default for FragmentRules {
             names: vec!["repo.ChangeLog".to_owned()],
             folder: Some("changelog-fragments".to_owned()),
             types: default_types(),
+            sections: Vec::new(),
+            ignored: Vec::new(),
+            any_issue: false,
         }
     }
 }
@@ -69,29 +90,44 @@ pub enum FragmentKind {
         name: Vec<u8>,
         /// The heading of the type.
         heading: String,
+        /// The part of the project that it is about, if it has one.
+        section: Option<String>,
     },
 }
 
 impl FragmentRules {
+    /// Every path that is a fragment or a folder of them.
+    pub fn roots(&self) -> impl Iterator<Item = &String> {
+        let sections = self.sections.iter().map(|s| &s.folder);
+        // A section's folder mostly lies in the usual one.
+        let outside = |folder: &&String| !self.folder.as_ref().is_some_and(|f| is_below(folder.as_bytes(), f));
+        self.names.iter().chain(&self.folder).chain(sections.filter(outside))
+    }
+
+    /// The folders that fragments can lie in.
+    pub fn folders(&self) -> impl Iterator<Item = &String> {
+        self.folder.iter().chain(self.sections.iter().map(|s| &s.folder))
+    }
+
     /// What the file at `path` is.
     pub fn classify(&self, path: &[u8]) -> PathKind {
         if self.names.iter().any(|n| n.as_bytes() == path) {
             return PathKind::Fragment(FragmentKind::Gnu);
         }
-        let Some(name) = self.folder.as_deref().and_then(|f| path.strip_prefix(f.as_bytes())?.strip_prefix(b"/"))
-        else {
+        let section = self.sections.iter().filter(|s| is_below(path, &s.folder)).max_by_key(|s| s.folder.len());
+        let Some(folder) = section.map(|s| &s.folder).or(self.folder.as_ref()).filter(|f| is_below(path, f)) else {
             return PathKind::Other;
         };
-        if is_kept(name) {
-            return PathKind::Kept;
-        }
-        match self.kind_of(name) {
+        let name = &path[folder.len() + 1..];
+        match self.kind_of(name, section.map(|s| s.name.clone())) {
             Some(kind) => PathKind::Fragment(kind),
+            None if is_kept(name) || self.ignored.iter().any(|i| matches(i, name)) => PathKind::Kept,
             None => PathKind::Stray,
         }
     }
 
-    fn kind_of(&self, name: &[u8]) -> Option<FragmentKind> {
+    fn kind_of(&self, name: &[u8], section: Option<String>) -> Option<FragmentKind> {
+        let full = name;
         if name.contains(&b'/') || name.starts_with(b".") || name.iter().any(|&b| b < b' ' || b == b'\\') {
             return None;
         }
@@ -107,15 +143,60 @@ impl FragmentRules {
         let word = if parts.len() > 1 { parts.pop()? } else { return None };
         let heading = self.types.get(std::str::from_utf8(word).ok()?)?;
         let name = parts.join(&b'.');
-        (!name.is_empty()).then(|| FragmentKind::Typed { name, heading: heading.clone() })
+        let is_ignored = self.ignored.iter().any(|i| !i.contains('*') && i.as_bytes() == full);
+        (!name.is_empty() && !is_ignored).then(|| FragmentKind::Typed { name, heading: heading.clone(), section })
     }
 }
 
+fn is_below(path: &[u8], folder: &str) -> bool {
+    path.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.len() > 1 && rest[0] == b'/')
+}
+
+/// Whether a name is what is to be ignored; `*` stands for anything.
+fn matches(pattern: &str, name: &[u8]) -> bool {
+    let mut parts = pattern.split('*').map(str::as_bytes);
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = memchr::memmem::find(rest, part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+/// Files that are there for the folder's own sake: a word on how to, a template, what keeps it in git.
 fn is_kept(name: &[u8]) -> bool {
-    let upper = name.to_ascii_uppercase();
-    upper == b"README"
-        || upper.starts_with(b"README.")
-        || matches!(name, b".gitignore" | b".gitkeep" | b".keep" | b".gitattributes")
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.split(|b| *b == b'.').next().unwrap_or_default();
+    let end = lower.rsplit(|b| *b == b'.').next().unwrap_or_default();
+    let is_text = lower == stem || [&b"md"[..], b"rst", b"txt", b"markdown", b"adoc", b"org", b"html"].contains(&end);
+    let words = [&b"readme"[..], b"template", b"_template", b"contributing", b"index", b"howto"];
+    let is_words = is_text && words.contains(&stem) && lower.split(|b| *b == b'.').count() <= 2;
+    let is_template = [&b"jinja"[..], b"jinja2", b"j2", b"tmpl", b"in", b"template"].contains(&end)
+        || lower.starts_with(b"_template")
+        || lower.starts_with(b"template.")
+        || lower.starts_with(b".template");
+    let is_dot = matches!(
+        name,
+        b".gitignore"
+            | b".gitkeep"
+            | b".keep"
+            | b".gitattributes"
+            | b".placeholder"
+            | b".empty"
+            | b".editorconfig"
+            | b".changelog.template"
+            | b".DS_Store"
+            | b".directory"
+    );
+    (is_words || is_template || is_dot) && !name.contains(&b'/')
 }
 
 /// A fragment's file.
@@ -127,6 +208,8 @@ pub struct Fragment<'a> {
     pub bytes: &'a [u8],
     /// How it is written.
     pub kind: FragmentKind,
+    /// Whether whatever its name has before the type stands for an issue.
+    pub any_issue: bool,
     /// Who wrote it and when, as the history says; only a typed fragment needs it, and only in a GNU ChangeLog.
     pub author: Option<FragmentAuthor>,
 }
@@ -143,9 +226,18 @@ pub struct FragmentAuthor {
 }
 
 impl<'a> Fragment<'a> {
+    /// The issue that its name stands for.
+    pub(crate) fn issue(&self, name: &[u8]) -> Option<String> {
+        let last = name.rsplit(|b| *b == b'.').next().unwrap_or_default();
+        match self.any_issue && !name.starts_with(b"+") {
+            true => Some(lossy(trim(last))).filter(|issue| !issue.is_empty()),
+            false => issue_of(name),
+        }
+    }
+
     /// A fragment of GNU ChangeLog entries.
     pub fn gnu(path: &'a [u8], bytes: &'a [u8]) -> Self {
-        Self { path, bytes, kind: FragmentKind::Gnu, author: None }
+        Self { path, bytes, kind: FragmentKind::Gnu, any_issue: false, author: None }
     }
 }
 
@@ -235,7 +327,11 @@ mod tests {
         let rules = FragmentRules::default();
         let gnu = PathKind::Fragment(FragmentKind::Gnu);
         let typed = |name: &str, heading: &str| {
-            PathKind::Fragment(FragmentKind::Typed { name: name.as_bytes().to_vec(), heading: heading.to_owned() })
+            PathKind::Fragment(FragmentKind::Typed {
+                name: name.as_bytes().to_vec(),
+                heading: heading.to_owned(),
+                section: None,
+            })
         };
         let cases = [
             ("repo.ChangeLog", gnu.clone()),

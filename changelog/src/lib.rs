@@ -34,8 +34,10 @@ mod lines;
 mod log;
 mod merge;
 mod news;
+mod own;
 mod place;
 mod style;
+mod towncrier;
 
 pub use check::{check_changelog, check_fragment, check_names};
 pub use complaint::{Complaint, Problem};
@@ -45,9 +47,12 @@ pub use fold::{
     BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
 };
 pub use format::{Format, FormatError, detect};
-pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, PathKind, issue_of};
+pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, PathKind, Section, issue_of};
 pub use header::{Author, Header};
 pub use items::{Item, Items};
 pub use log::{ChangeLog, Entry};
 pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
-pub use place::{Place, place_of, taker_of};
+pub use news::{Release, Unclear, release};
+pub use own::{Whose, whose};
+pub use place::{FoldAt, Place, place_of, taker_of};
+pub use towncrier::Towncrier;

@@ -4,6 +4,7 @@ use crate::fold::{DatePolicy, FoldOptions, IndentPolicy};
 use crate::format::Format;
 use crate::fragment::{Fragment, FragmentRules, PathKind};
 use crate::merge::Order;
+use crate::towncrier::Towncrier;
 use serde::{Deserialize, Serialize};
 
 /// One ChangeLog of a project, and the part of the tree that it is about.
@@ -25,6 +26,23 @@ pub struct Place {
     pub order: Order,
     /// Where an issue is found, `{}` standing for its number.
     pub issue_url: Option<String>,
+    /// When fragments are folded.
+    #[serde(default)]
+    pub when: FoldAt,
+    /// How towncrier would write them, if the project has settings of it.
+    #[serde(default)]
+    pub towncrier: Option<Towncrier>,
+}
+
+/// When fragments are folded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoldAt {
+    /// When their branch lands.
+    #[default]
+    Landing,
+    /// All together when a version is released; until then they stay.
+    Release,
 }
 
 impl Place {
@@ -39,6 +57,8 @@ impl Place {
             indent: IndentPolicy::default(),
             order: Order::default(),
             issue_url: None,
+            when: FoldAt::default(),
+            towncrier: None,
         }
     }
 
@@ -55,10 +75,17 @@ impl Place {
         self.within(path).map_or(PathKind::Other, |path| self.rules.classify(path))
     }
 
+    /// Whether a file at `path` is each branch's fragment in turn, not one of many in a folder.
+    pub fn is_single(&self, path: &[u8]) -> bool {
+        self.within(path).is_some_and(|path| self.rules.names.iter().any(|name| name.as_bytes() == path))
+    }
+
     /// The file at `path`, from the root of the repository, as a fragment of this ChangeLog, if it is one.
     pub fn fragment<'a>(&self, path: &'a [u8], bytes: &'a [u8]) -> Option<Fragment<'a>> {
         match self.classify(path) {
-            PathKind::Fragment(kind) => Some(Fragment { path, bytes, kind, author: None }),
+            PathKind::Fragment(kind) => {
+                Some(Fragment { path, bytes, kind, any_issue: self.rules.any_issue, author: None })
+            }
             _ => None,
         }
     }
@@ -71,6 +98,7 @@ impl Place {
             base: None,
             format: self.format,
             issue_url: self.issue_url.as_deref(),
+            towncrier: self.towncrier.as_ref(),
         }
     }
 
@@ -80,6 +108,11 @@ impl Place {
             return Some(path);
         }
         path.strip_prefix(self.scope.as_bytes())?.strip_prefix(b"/")
+    }
+
+    /// Its own path and all that its fragments can lie at, from the root of the repository.
+    pub fn paths(&self) -> impl Iterator<Item = String> + '_ {
+        std::iter::once(self.path.clone()).chain(self.rules.roots().map(|path| self.rooted(path)))
     }
 
     /// The path, from the root of the repository, of something in the scope.

@@ -40,6 +40,7 @@ mod parse;
 mod print;
 mod project;
 mod step;
+mod towncrier;
 mod words;
 
 pub use builder::{Builder, LockAmount, LockRequest};

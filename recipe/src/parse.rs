@@ -46,15 +46,24 @@ impl Project {
     /// # Errors
     /// What is wrong with it, or text that is no TOML.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self, RecipeError> {
+        Self::parse_with(bytes, file, None)
+    }
+
+    /// The same, for a project that has settings of towncrier too.
+    pub(crate) fn parse_with(
+        bytes: &[u8],
+        file: &str,
+        towncrier: Option<changelog::Place>,
+    ) -> Result<Self, RecipeError> {
         let (mut reader, table) = read(bytes, file)?;
-        let project = project(&mut reader, &table);
+        let project = project(&mut reader, &table, towncrier);
         reader.end(file)?;
         Ok(project)
     }
 }
 
 /// The text and its TOML.
-fn read<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), RecipeError> {
+pub(crate) fn read<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), RecipeError> {
     let fail = |place, found: String, expected: &str, hint: Option<String>| {
         let problem = Problem { place, found, expected: expected.to_owned(), hint };
         RecipeError { file: file.to_owned(), problems: vec![problem] }
@@ -98,7 +107,7 @@ fn syntax_hint(message: &str, place: &Place) -> Option<&'static str> {
 fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
     let end = reader.source.len();
     let fields = Fields::new(reader, "the recipe", table, end..end, RECIPE_KEYS);
-    let project = project(reader, table);
+    let project = project(reader, table, None);
     let Some(value) = fields.get("builder") else {
         // A misspelt `builder` was told already.
         if reader.is_fine() {

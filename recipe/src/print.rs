@@ -1,7 +1,7 @@
 //! From a [`Recipe`] to TOML, as a person would write it: what has its default is left out.
 
 use crate::{Builder, LockAmount, OnFailure, Project, Recipe, Run, Step, When};
-use changelog::{DatePolicy, IndentPolicy, Order, Place};
+use changelog::{DatePolicy, FoldAt, IndentPolicy, Order, Place};
 use std::fmt::Write;
 
 impl Recipe {
@@ -83,6 +83,9 @@ fn settings(place: &Place, tables: Option<usize>) -> Vec<(&'static str, String)>
     }
     if let Some(url) = &place.issue_url {
         all.push(("issue-url", quote(url)));
+    }
+    if place.when == FoldAt::Release {
+        all.push(("fold", quote("release")));
     }
     if place.rules.types != default.rules.types {
         let pairs = place.rules.types.iter().map(|(name, heading)| format!("{} = {}", quote(name), quote(heading)));

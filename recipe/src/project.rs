@@ -3,7 +3,8 @@
 use crate::error::quoted;
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
 use crate::parse::is_path;
-use changelog::{DatePolicy, Format, IndentPolicy, Order, Place};
+use crate::{FILE_NAME, RecipeError, towncrier};
+use changelog::{DatePolicy, FoldAt, Format, IndentPolicy, Order, Place};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +20,22 @@ pub struct Project {
 }
 
 /// Where a ChangeLog is, if the recipe does not say it: the first of these that is there.
-const USUAL: [&str; 2] = ["ChangeLog", "CHANGELOG.md"];
+const USUAL: [&str; 14] = [
+    "ChangeLog",
+    "CHANGELOG.md",
+    "CHANGELOG.rst",
+    "CHANGES.md",
+    "CHANGES.rst",
+    "HISTORY.md",
+    "HISTORY.rst",
+    "NEWS.md",
+    "NEWS.rst",
+    "Changelog.md",
+    "changelog.md",
+    "ChangeLog.md",
+    "CHANGELOG",
+    "CHANGES.txt",
+];
 
 impl Default for Project {
     fn default() -> Self {
@@ -31,6 +47,21 @@ impl Project {
     /// A project with these ChangeLogs, or with the usual one if there are none.
     pub fn with(changelogs: Vec<Place>) -> Self {
         if changelogs.is_empty() { Self::default() } else { Self { changelogs, is_named: true } }
+    }
+
+    /// What a tree says of its ChangeLogs: in its recipe, and where that says nothing, in its settings of towncrier. `read` gives what
+    /// a file of the tree holds, if it is there.
+    ///
+    /// # Errors
+    /// What is wrong with the file that counts.
+    pub fn read(read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, RecipeError> {
+        let recipe = read(FILE_NAME);
+        let towncrier = match towncrier::FILES.iter().find_map(|file| Some((*file, read(file)?))) {
+            // Many projects have a pyproject.toml that is none of bb's business, however it looks.
+            Some((file, text)) if contains(&text, b"towncrier") => of_towncrier(file, &text, &read)?,
+            _ => None,
+        };
+        Self::parse_with(recipe.as_deref().unwrap_or_default(), FILE_NAME, towncrier)
     }
 
     /// The ChangeLogs, at least one. `is_there` says whether a path of the tree is a file; it is only asked if the recipe names none.
@@ -53,10 +84,26 @@ impl Project {
     }
 }
 
-const PROJECT_KEYS: &[&str] = &["changelog", "fragments", "order"];
-const CHANGELOG_KEYS: &[&str] = &["folder", "format", "date", "indent", "order", "issue-url", "types"];
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|at| at == word)
+}
+
+/// What a file says of towncrier. One that is no TOML says nothing: it is towncrier's own to complain about.
+fn of_towncrier(
+    file: &str,
+    text: &[u8],
+    read: &impl Fn(&str) -> Option<Vec<u8>>,
+) -> Result<Option<Place>, RecipeError> {
+    let Ok((mut reader, table)) = crate::parse::read(text, file) else { return Ok(None) };
+    let place = towncrier::place(&mut reader, &table, read);
+    reader.end(file)?;
+    Ok(place)
+}
+
+const PROJECT_KEYS: &[&str] = &["changelog", "fragments", "order", "fold"];
+const CHANGELOG_KEYS: &[&str] = &["folder", "format", "date", "indent", "order", "issue-url", "types", "fold"];
 const ONE_CHANGELOG_KEYS: &[&str] =
-    &["path", "scope", "fragments", "folder", "format", "date", "indent", "order", "issue-url", "types"];
+    &["path", "scope", "fragments", "folder", "format", "date", "indent", "order", "issue-url", "types", "fold"];
 
 /// What is said of one ChangeLog, or of all that say nothing themselves.
 #[derive(Clone, Default)]
@@ -69,6 +116,7 @@ struct Said {
     order: Option<Order>,
     issue_url: Option<String>,
     types: Option<BTreeMap<String, String>>,
+    fold: Option<FoldAt>,
 }
 
 impl Said {
@@ -88,20 +136,24 @@ impl Said {
             order: fields.get("order").and_then(|v| order(reader, v)),
             issue_url: fields.get("issue-url").and_then(|v| issue_url(reader, v)),
             types: fields.get("types").and_then(|v| types(reader, v)),
+            fold: fields.get("fold").and_then(|v| fold(reader, v)),
         }
     }
 
-    /// The ChangeLog at `path`, with what `all` says where this says nothing.
-    fn place(self, path: &str, scope: Option<String>, all: &Self) -> Place {
-        let mut place = Place::new(path);
-        let all = all.clone();
+    /// The ChangeLog at `path`, with what `all` says where this says nothing, and what towncrier's settings say where that does not.
+    fn place(self, path: &str, scope: Option<String>, all: &All) -> Place {
+        let of_towncrier = all.towncrier.as_ref().filter(|it| it.path == path).cloned();
+        let mut place = of_towncrier.unwrap_or_else(|| Place::new(path));
+        let all = all.said.clone();
         place.scope = scope.unwrap_or(place.scope);
         place.rules.names = self.fragments.or(all.fragments).unwrap_or(place.rules.names);
         if let Some(folder) = self.folder.or(all.folder) {
+            place.rules.sections.clear();
             place.rules.folder = (!folder.is_empty()).then_some(folder);
         }
         place.rules.types = self.types.or(all.types).unwrap_or(place.rules.types);
-        place.format = self.format.or(all.format);
+        place.format = self.format.or(all.format).or(place.format);
+        place.when = self.fold.or(all.fold).unwrap_or_default();
         place.date = self.date.or(all.date).unwrap_or_default();
         place.indent = self.indent.or(all.indent).unwrap_or_default();
         place.order = self.order.or(all.order).unwrap_or_default();
@@ -110,8 +162,14 @@ impl Said {
     }
 }
 
+/// What holds for all ChangeLogs, and what towncrier's settings say of one.
+struct All {
+    said: Said,
+    towncrier: Option<Place>,
+}
+
 /// Reads what the recipe's table says of the project, in `[project]`, `[changelog]` and `order`.
-pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>) -> Project {
+pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>, towncrier: Option<Place>) -> Project {
     let value = |name: &str| recipe.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
     let mut all = match value("changelog").and_then(|v| reader.fields("[changelog]", v, CHANGELOG_KEYS)) {
         Some(fields) => Said::read(reader, &fields),
@@ -124,6 +182,10 @@ pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>) -> Proj
         all.order = all.order.or(order);
     }
     all.fragments = get("fragments").and_then(|v| fragments(reader, v));
+    if let Some(fold) = get("fold").and_then(|v| fold(reader, v)) {
+        all.fold = Some(all.fold.unwrap_or(fold));
+    }
+    let all = All { said: all, towncrier };
     match get("changelog") {
         Some(value) => {
             let mut places = changelogs(reader, value, &all);
@@ -136,17 +198,18 @@ pub(crate) fn project<'t>(reader: &mut Reader<'t>, recipe: &DeTable<'t>) -> Proj
             Project::with(places)
         }
         None => {
-            let usual = vec![Said::default().place(USUAL[0], None, &all)];
+            let path = all.towncrier.as_ref().map_or(USUAL[0], |place| &place.path);
+            let usual = vec![Said::default().place(path, None, &all)];
             if let Some(value) = get("fragments") {
                 see_that_each_is_its_own(reader, value, &usual);
             }
-            Project { changelogs: usual, is_named: false }
+            Project { changelogs: usual, is_named: all.towncrier.is_some() }
         }
     }
 }
 
 /// A path, or a list of paths and tables; of each ChangeLog also whether its scope is said.
-fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Vec<(Place, bool)> {
+fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &All) -> Vec<(Place, bool)> {
     let DeValue::Array(items) = value.get_ref() else {
         if matches!(value.get_ref(), DeValue::String(_)) {
             let path = path(reader, value);
@@ -163,7 +226,7 @@ fn changelogs<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Vec
     items.iter().take(MAX_ITEMS).filter_map(|item| one_changelog(reader, item, all)).collect()
 }
 
-fn one_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &Said) -> Option<(Place, bool)> {
+fn one_changelog<'t>(reader: &mut Reader<'t>, value: &Value<'t>, all: &All) -> Option<(Place, bool)> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
         return path(reader, value).map(|path| (Said::default().place(&path, None, all), false));
     }
@@ -190,7 +253,7 @@ fn see_that_each_is_its_own(reader: &mut Reader<'_>, value: &Value<'_>, places: 
     }
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     for (place, span) in places.iter().zip(&span) {
-        for fragment in place.rules.names.iter().chain(&place.rules.folder) {
+        for fragment in place.rules.roots() {
             let fragment = place.rooted(fragment);
             if files.contains_key(fragment.as_str()) {
                 let found = format!("{} is a ChangeLog and a fragment of {}", quoted(&fragment), quoted(&place.path));
@@ -275,6 +338,11 @@ fn fragments(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Vec<String>> 
         }
     }
     Some(names)
+}
+
+/// When fragments are folded.
+fn fold(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<FoldAt> {
+    reader.one_of("`fold`", value, &[("landing", FoldAt::Landing), ("release", FoldAt::Release)])
 }
 
 /// The order of entries that both sides of a merge added.

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tracker::worktree::{FoldReport, FoldRequest, Then, WorkTree, WorkTreeError};
 
-/// Fold the work tree's fragments into ChangeLog, and stage both. Needs no master
+/// Fold the branch's fragments into ChangeLog, and stage both. Needs no master
 ///
-/// Works on a branch, in the middle of a merge (`git commit` then concludes it), and after one (--amend).
+/// Works on a branch, in the middle of a merge (`git commit` then concludes it), and after one (--amend). Fragments that mainline keeps until its
+/// release are left there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   git merge --no-commit topic && bb merge-changelog && git commit
@@ -20,6 +21,12 @@ pub(crate) struct Args {
     /// Work in this folder instead of the current one
     #[arg(short = 'C', value_name = "DIR", default_value = ".")]
     folder: PathBuf,
+    /// What mainline is, instead of the upstream's main branch
+    #[arg(long, value_name = "REF", conflicts_with = "all")]
+    against: Option<String>,
+    /// Fold all fragments that are there, those too that mainline keeps
+    #[arg(long)]
+    all: bool,
     /// The date of the entries instead of today, YYYY-MM-DD
     #[arg(long, value_name = "DATE")]
     date: Option<Date>,
@@ -49,24 +56,47 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
         _ => Then::Stage,
     };
     let request = FoldRequest { date: args.date.unwrap_or_else(super::today), then, force: args.force };
-    let report = tree.merge_changelog(&places, &request).map_err(worktree_error)?;
+    let report = match (&args.against, args.all) {
+        (Some(against), _) => tree.merge_changelog_against(&places, &request, against),
+        (None, true) => tree.fold_all(&places, &request),
+        (None, false) => tree.merge_changelog(&places, &request),
+    };
+    let report = report.map_err(worktree_error)?;
+    say_first(&report);
+    args.format.print(&report, |report| told(report, then))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is said beside the result.
+pub(crate) fn say_first(report: &FoldReport) {
     if report.finished {
         eprintln!("Finished the fold that was killed.");
     }
     for path in &report.stray {
         eprintln!("warning: {} is in the fragments' folder, but is no fragment: left as it is", safe(path));
     }
-    args.format.print(&report, |report| told(report, then))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// More fragments than these are counted, not named.
 const MOST_NAMED: usize = 8;
 
-fn told(report: &FoldReport, then: Then) -> String {
+/// What came of it, for people.
+pub(crate) fn told(report: &FoldReport, then: Then) -> String {
     let mut text = String::new();
+    let count = |n: usize| if n == 1 { "1 fragment".to_owned() } else { format!("{n} fragments") };
+    if let waiting @ 1.. = report.waiting.len() {
+        let stay = if waiting == 1 { "stays" } else { "stay" };
+        let _ = writeln!(
+            text,
+            "{} {stay} until the release, as .bb.toml says: `bb changelog release VERSION` folds them.",
+            count(waiting)
+        );
+    }
+    if let kept @ 1.. = report.kept.len() {
+        let _ = writeln!(text, "{} of mainline's own left for its release; --all takes them too.", count(kept));
+    }
     if report.places.is_empty() && !report.finished {
-        return "No fragment to fold.\n".to_owned();
+        return text + "No fragment to fold.\n";
     }
     for place in &report.places {
         let entries = if place.entries == 1 { "entry" } else { "entries" };

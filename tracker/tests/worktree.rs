@@ -404,9 +404,13 @@ fn line_ends_of_the_work_tree_and_of_the_repository_may_differ() {
 #[test]
 fn it_works_from_a_folder_below_and_in_a_linked_work_tree() {
     let repo = Repo::new();
-    repo.commit(&[("repo.ChangeLog", ANN), ("src/x.c", "x\n")], "branch");
+    repo.commit(&[("src/x.c", "x\n")], "main");
     repo.git(&["worktree", "add", "-q", "../linked", "-b", "linked"]);
     let linked = repo.top.parent().unwrap().join("linked");
+    // The branch's own, not what main has already.
+    fs::write(linked.join("repo.ChangeLog"), ANN).unwrap();
+    repo.git(&["-C", "../linked", "add", "-A"]);
+    repo.git(&["-C", "../linked", "commit", "-qm", "branch"]);
     let tree = WorkTree::open(&linked.join("src")).unwrap();
     tree.merge_changelog(&tree.places().unwrap(), &FoldRequest { date: DAY, then: Then::Stage, force: false }).unwrap();
     assert_eq!(fs::read_to_string(linked.join("ChangeLog")).unwrap(), FOLDED);

@@ -50,9 +50,9 @@ pub fn fold_branch(
     let shown = if mainline.is_empty() { branch } else { mainline };
     let format = format_of(file.path, shown, &options)?;
     if format != Format::Gnu {
-        let (lifted, rest) = news::lift(format, file.path, base, branch);
+        let (lifted, rest) = news::lift(format, file.path, base, branch, &options);
         let merged = merged_rest(file, &rest)?;
-        return news::fold(format, merged.as_deref().unwrap_or(mainline), fragments, lifted, on, &options);
+        return news::fold(format, file.path, merged.as_deref().unwrap_or(mainline), fragments, lifted, on, &options);
     }
     let (base_log, branch_log) = (ChangeLog::parse(base), ChangeLog::parse(branch));
     let added = added_entries(&base_log, &branch_log);

@@ -2,20 +2,26 @@
 
 use jiff::civil::Date;
 
-use super::{News, Placed, push_bullet, words};
+use super::{Links, News, Placed, push_bullet, words};
 use crate::date::{DateStyle, write};
 use crate::fold::FoldError;
 use crate::format::is_debian_head;
 use crate::lines::{LineEnd, blank_tail, is_blank, lines, lossy, trim, trim_end};
 
 /// Puts news into the topmost stanza, if its distribution is UNRELEASED, or into a new one above.
-pub(super) fn insert(before: &[u8], news: &[News], end: LineEnd, on: Date) -> Result<Placed, FoldError> {
+pub(super) fn insert(
+    before: &[u8],
+    news: &[News],
+    end: LineEnd,
+    on: Date,
+    links: &Links<'_>,
+) -> Result<Placed, FoldError> {
     let Some(stanza) = Stanza::top(before) else {
         return Err(FoldError::NoStanza);
     };
     let open = stanza.is_unreleased;
     let known: Vec<Vec<u8>> = if open { bullets_of(stanza.body(before)) } else { Vec::new() };
-    let is_new = |n: &&News| !known.contains(&words(n.text(None).iter().map(Vec::as_slice)));
+    let is_new = |n: &&News| !known.contains(&words(links.text(n).iter().map(Vec::as_slice)));
     let (new, old): (Vec<&News>, Vec<&News>) = news.iter().partition(is_new);
     let left_out = old.iter().map(|n| n.left_out()).collect();
     if new.is_empty() {
@@ -53,7 +59,7 @@ pub(super) fn insert(before: &[u8], news: &[News], end: LineEnd, on: Date) -> Re
             out.extend_from_slice(&[b"  [ ", name, b" ]", eol].concat());
             current = name.to_vec();
         }
-        push_bullet(&mut out, b"  * ", &one.text(None), end);
+        push_bullet(&mut out, b"  * ", &links.text(one), false, end);
     }
     let added = start..out.len();
     if !open {
@@ -65,10 +71,30 @@ pub(super) fn insert(before: &[u8], news: &[News], end: LineEnd, on: Date) -> Re
     Ok(Placed { bytes: out, added, left_out, entries: new.len() })
 }
 
+/// The file with its topmost stanza released as this version, if it is not yet: for whom the one below was.
+pub(super) fn released(text: &[u8], version: &str, on: Date) -> Option<Vec<u8>> {
+    let stanza = Stanza::top(text).filter(|s| s.is_unreleased)?;
+    let end = LineEnd::of(text);
+    let signature = &text[stanza.signature..];
+    let line = lines(signature).next().unwrap_or_default();
+    let below = signature[line.len()..].to_vec();
+    let whom = Stanza::top(&below).map_or_else(|| "unstable".to_owned(), |s| s.distribution);
+    let start = crate::lines::blank_head(text);
+    let head = lossy(trim_end(lines(&text[start..]).next()?));
+    let options = head.split_once(';').map_or("urgency=medium", |(_, rest)| rest.trim());
+    let signed = trim_end(line);
+    let who = &signed[..memchr::memrchr(b'>', signed).map_or(signed.len(), |n| n + 1)];
+    let day = write(on, None, DateStyle::Mail);
+    let new = format!("{} ({version}) {whom}; {options}", stanza.name);
+    let eol = end.as_bytes();
+    Some([&text[..start], new.as_bytes(), eol, stanza.body(text), who, b"  ", day.as_bytes(), eol, &below].concat())
+}
+
 /// The topmost stanza.
 struct Stanza {
     name: String,
     version: String,
+    distribution: String,
     is_unreleased: bool,
     head_end: usize,
     signature: usize,
@@ -99,7 +125,15 @@ impl Stanza {
         let (name, rest) = head.split_once(" (")?;
         let (version, rest) = rest.split_once(')')?;
         let is_unreleased = rest.split(';').next()?.split_whitespace().any(|d| d == "UNRELEASED");
-        Some(Self { name: name.to_owned(), version: version.to_owned(), is_unreleased, head_end, signature: at })
+        let distribution = rest.split(';').next()?.trim().to_owned();
+        Some(Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            distribution,
+            is_unreleased,
+            head_end,
+            signature: at,
+        })
     }
 
     fn body<'a>(&self, text: &'a [u8]) -> &'a [u8] {

@@ -1,9 +1,14 @@
 //! The fold into files that are written by version, not by date: Keep a Changelog, Debian, towncrier's news, a plain NEWS. New text goes
 //! under the version that is not released yet, and never anywhere else.
 
+mod bullets;
+mod days;
 mod debian;
-mod keep;
-mod sections;
+mod headings;
+mod insert;
+mod layout;
+mod release;
+mod title;
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,17 +17,24 @@ use jiff::civil::Date;
 use crate::complaint::Complaint;
 use crate::fold::{FoldError, FoldOptions, Folded, LeftOut, Note};
 use crate::format::Format;
-use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, complaints, issue_of};
+use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, complaints};
 use crate::lines::{LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
 use crate::log::ChangeLog;
 
-pub(crate) use keep::merge as merge_keep;
+pub(crate) use bullets::merge as merge_keep;
+use headings::bullet;
+use insert::{Kind, Links};
+use layout::Layout;
+pub use layout::Unclear;
+pub use release::{Release, release};
 
 /// One piece of news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct News {
     /// The heading it goes under: `Added`, `Fixed`.
     heading: String,
+    /// The part of the project that it is about, where towncrier's settings name some.
+    section: Option<String>,
     /// Its lines, without a bullet and without the indent that the bullet makes.
     lines: Vec<Vec<u8>>,
     /// The issues it is about.
@@ -34,26 +46,6 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// The lines with the issues behind the last, as links if it is known where issues are.
-    fn text(&self, issue_url: Option<&str>) -> Vec<Vec<u8>> {
-        let mut all = self.lines.clone();
-        if self.issues.is_empty() {
-            return all;
-        }
-        let links: Vec<String> = self
-            .issues
-            .iter()
-            .map(|n| match issue_url {
-                Some(url) => format!("[#{n}]({})", url.replace("{}", n)),
-                None => format!("#{n}"),
-            })
-            .collect();
-        if let Some(last) = all.last_mut() {
-            last.extend_from_slice(format!(" ({})", links.join(", ")).as_bytes());
-        }
-        all
-    }
-
     fn left_out(&self) -> LeftOut {
         LeftOut {
             path: lossy(&self.path),
@@ -74,6 +66,7 @@ struct Placed {
 /// Folds fragments (and news lifted out of the file itself) into a file of this format.
 pub(crate) fn fold(
     format: Format,
+    path: &[u8],
     before: &[u8],
     fragments: &[Fragment<'_>],
     lifted: Vec<News>,
@@ -94,17 +87,20 @@ pub(crate) fn fold(
         is_new
     });
     let end = LineEnd::of(before);
-    let placed = match format {
-        Format::KeepAChangelog | Format::Gnu => keep::insert(before, &news, end, options),
-        Format::Debian => debian::insert(before, &news, end, on)?,
-        Format::Towncrier => sections::insert_below_mark(before, &news, end, options),
-        Format::News => sections::insert(before, &news, end, options),
+    let placed = match kind_of(format) {
+        None => {
+            // Debian's tools know issues by their numbers alone.
+            let plain = FoldOptions { issue_url: None, ..*options };
+            debian::insert(before, &news, end, on, &Links { markup: headings::Markup::Markdown, options: &plain })?
+        }
+        Some(kind) => insert::insert(path, &layout_of(path, before, options), &news, end, kind, options)?,
     };
     let mut notes: Vec<Note> = Vec::new();
     if format == Format::KeepAChangelog
         && let Some(base) = options.base
-        && let Some(version) = keep::released_since(base, before)
         && placed.entries > 0
+        && let Some(version) =
+            insert::released_since(&layout_of(path, base, options), &layout_of(path, before, options))
     {
         notes.push(Note::ReleasedMeanwhile { version });
     }
@@ -119,11 +115,38 @@ pub(crate) fn fold(
     })
 }
 
-/// What a branch did to the file itself: the news that it added, and the file without them.
-pub(crate) fn lift(format: Format, path: &[u8], base: &[u8], branch: &[u8]) -> (Vec<News>, Vec<u8>) {
+/// What kind of file written by version it is; none for Debian's, which has rules of its own.
+fn kind_of(format: Format) -> Option<Kind> {
     match format {
-        Format::KeepAChangelog => keep::lift(path, base, branch),
-        _ => (Vec::new(), branch.to_vec()),
+        Format::KeepAChangelog | Format::Gnu => Some(Kind::Keep),
+        Format::Towncrier => Some(Kind::Towncrier),
+        Format::News => Some(Kind::News),
+        Format::Debian => None,
+    }
+}
+
+/// A file's sections, of which those count that stand below the mark, if there is one.
+fn layout_of<'a>(path: &[u8], text: &'a [u8], options: &FoldOptions<'_>) -> Layout<'a> {
+    let own = options.towncrier.and_then(|t| t.start.as_deref()).map(|start| start.trim_end_matches(['\n', '\r']));
+    let top = match own.filter(|start| !start.is_empty()) {
+        Some(start) => memchr::memmem::find(text, start.as_bytes()).map(|at| at + start.len()),
+        None => memchr::memmem::find(text, b"towncrier release notes start"),
+    };
+    let line_end = |at: usize| memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |n| at + n + 1);
+    Layout::of(path, text, top.map_or(0, line_end))
+}
+
+/// What a branch did to the file itself: the news that it added, and the file without them.
+pub(crate) fn lift(
+    format: Format,
+    path: &[u8],
+    base: &[u8],
+    branch: &[u8],
+    options: &FoldOptions<'_>,
+) -> (Vec<News>, Vec<u8>) {
+    match kind_of(format) {
+        Some(_) => bullets::lift(path, &layout_of(path, base, options), &layout_of(path, branch, options)),
+        None => (Vec::new(), branch.to_vec()),
     }
 }
 
@@ -137,7 +160,7 @@ fn news_of(before: &[u8], fragments: &[Fragment<'_>]) -> Result<Vec<News>, FoldE
         .iter()
         .flat_map(|fragment| match &fragment.kind {
             FragmentKind::Gnu => of_entries(fragment),
-            FragmentKind::Typed { name, heading } => of_text(fragment, name, heading),
+            FragmentKind::Typed { name, heading, section } => of_text(fragment, name, heading, section.as_ref()),
         })
         .collect())
 }
@@ -166,6 +189,7 @@ fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
             text.extend_from_slice(&words);
             all.push(News {
                 heading: "Changed".to_owned(),
+                section: None,
                 lines: vec![text],
                 issues: Vec::new(),
                 author: author.clone(),
@@ -178,14 +202,15 @@ fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
 }
 
 /// A typed fragment is one piece of news; or several, if each starts with a bullet.
-fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str) -> Vec<News> {
+fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str, section: Option<&String>) -> Vec<News> {
     let author = fragment.author.clone();
-    bullets(without_blank_lines(fragment.bytes))
+    paragraphs(without_blank_lines(fragment.bytes))
         .into_iter()
         .map(|(offset, lines)| News {
             heading: heading.to_owned(),
+            section: section.cloned(),
             lines,
-            issues: issue_of(name).into_iter().collect(),
+            issues: fragment.issue(name).into_iter().collect(),
             author: author.clone(),
             path: fragment.path.to_vec(),
             line: crate::lines::line_number(fragment.bytes, offset),
@@ -193,18 +218,21 @@ fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str) -> Vec<News> {
         .collect()
 }
 
-/// The paragraphs that start with a bullet at column 0, without the bullet; text without any bullet is one.
-fn bullets(text: &[u8]) -> Vec<(usize, Vec<Vec<u8>>)> {
+/// The items of a list that starts at column 0, without their bullets; any other text is one piece.
+fn paragraphs(text: &[u8]) -> Vec<(usize, Vec<Vec<u8>>)> {
+    let at_margin = |line: &[u8]| bullet(line).filter(|_| line[0] != b' ');
+    let is_list = at_margin(text).is_some();
     let mut all: Vec<(usize, Vec<Vec<u8>>)> = Vec::new();
-    let mut at = 0;
+    let (mut at, mut wide) = (0, 0);
     for line in lines(text) {
         let shown = trim_end(line);
-        if let Some(rest) = without_bullet(shown) {
-            all.push((at, vec![rest.to_vec()]));
-        } else if let Some((_, last)) = all.last_mut() {
-            last.push(unindented(shown));
-        } else {
-            all.push((at, vec![shown.to_vec()]));
+        match (at_margin(line).filter(|_| is_list), all.last_mut()) {
+            (Some(prefix), _) => {
+                wide = prefix;
+                all.push((at, vec![shown.get(prefix..).unwrap_or_default().to_vec()]));
+            }
+            (None, Some((_, last))) => last.push(unindented(shown, wide)),
+            (None, None) => all.push((at, vec![shown.to_vec()])),
         }
         at += line.len();
     }
@@ -217,13 +245,9 @@ fn bullets(text: &[u8]) -> Vec<(usize, Vec<Vec<u8>>)> {
     all
 }
 
-fn without_bullet(line: &[u8]) -> Option<&[u8]> {
-    [&b"- "[..], b"* ", b"+ "].into_iter().find_map(|b| line.strip_prefix(b)).map(trim)
-}
-
-/// Without the two blanks that a bullet makes.
-fn unindented(line: &[u8]) -> Vec<u8> {
-    let blanks = line.iter().take(2).take_while(|&&b| b == b' ').count();
+/// Without the blanks that a bullet makes.
+fn unindented(line: &[u8], wide: usize) -> Vec<u8> {
+    let blanks = line.iter().take(wide).take_while(|&&b| b == b' ').count();
     line[blanks..].to_vec()
 }
 
@@ -250,12 +274,18 @@ fn with_all_issues(news: Vec<News>) -> Vec<News> {
     all
 }
 
-/// Appends a bullet with its lines.
-fn push_bullet(out: &mut Vec<u8>, bullet: &[u8], lines: &[Vec<u8>], end: LineEnd) {
+/// Appends a bullet with its lines; or the lines alone.
+fn push_bullet(out: &mut Vec<u8>, bullet: &[u8], lines: &[Vec<u8>], bare: bool, end: LineEnd) {
     let indent = vec![b' '; bullet.len()];
     for (n, line) in lines.iter().enumerate() {
         if !line.is_empty() {
-            out.extend_from_slice(if n == 0 { bullet } else { &indent });
+            out.extend_from_slice(if bare {
+                b""
+            } else if n == 0 {
+                bullet
+            } else {
+                &indent
+            });
             out.extend_from_slice(line);
         }
         out.extend_from_slice(end.as_bytes());
@@ -267,15 +297,21 @@ fn words<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     lines.into_iter().map(|l| trim(trim_end(l))).take_while(|l| !l.is_empty()).collect::<Vec<_>>().join(&b' ')
 }
 
-/// Merges three versions of such a file; only Keep a Changelog has rules of its own.
+/// Whether a file that git merges is one that is written by version.
 pub(crate) fn is_keep(ours: &[u8]) -> bool {
-    ours.starts_with(b"#") && crate::format::detect(b"", ours) == Ok(Format::KeepAChangelog)
+    crate::format::detect(b"", ours) == Ok(Format::KeepAChangelog)
+}
+
+/// Whether a text has headings of versions.
+pub(crate) fn has_versions(path: &[u8], text: &[u8]) -> bool {
+    !Layout::of(path, text, 0).versions.is_empty()
 }
 
 /// Typed fragments as entries of a GNU ChangeLog: each path with the entry's text, headed by who committed the fragment.
-pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], issue_url: Option<&str>) -> Vec<(&'a [u8], Vec<u8>)> {
+pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], options: &FoldOptions<'_>) -> Vec<(&'a [u8], Vec<u8>)> {
+    let links = Links { markup: headings::Markup::Markdown, options };
     let typed = fragments.iter().filter_map(|f| match &f.kind {
-        FragmentKind::Typed { name, heading } => Some(of_text(f, name, heading)),
+        FragmentKind::Typed { name, heading, section } => Some(of_text(f, name, heading, section.as_ref())),
         FragmentKind::Gnu => None,
     });
     let paths: HashMap<&[u8], &'a [u8]> = fragments.iter().map(|f| (f.path, f.path)).collect();
@@ -285,7 +321,7 @@ pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], issue_url: Option<&str>) ->
             let author = news.author.as_ref()?;
             let mut text = format!("{}  ", author.day).into_bytes();
             text.extend_from_slice(&[&author.name[..], b"  <", &author.mail, b">\n\n"].concat());
-            for (n, line) in news.text(issue_url).iter().enumerate() {
+            for (n, line) in links.text(&news).iter().enumerate() {
                 if !line.is_empty() {
                     text.extend_from_slice(if n == 0 { b"\t* " } else { b"\t" });
                     text.extend_from_slice(line);
@@ -299,3 +335,5 @@ pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], issue_url: Option<&str>) ->
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wild_tests;

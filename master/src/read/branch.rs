@@ -70,10 +70,14 @@ pub(crate) async fn branch_detail(
     let candidate = match (&known.candidate, &known.newest) {
         (Some(candidate), Some(revision)) => {
             let request = serde_json::from_str::<CandidateRequest>(&candidate.request).ok();
+            let message = match &request {
+                Some(request) => project.mirror.candidate_message(request).await.ok(),
+                None => None,
+            };
             Some(api::Candidate {
                 mainline: candidate.mainline.clone(),
                 revision: revision.number,
-                message: request.as_ref().map(CandidateRequest::message),
+                message,
                 folded_by: request.map(|request| request.project),
                 outcome: candidate.detail.clone(),
                 made_ms: candidate.made,

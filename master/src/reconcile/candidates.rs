@@ -76,7 +76,7 @@ fn request(
         date: day.parse::<jiff::civil::Date>()?,
         project: of_recipe,
         message: Message {
-            title: if branch.title.is_empty() { revision.subject.clone() } else { branch.title.clone() },
+            title: branch.title.clone(),
             bugs: branch.bugs.clone(),
             page: Some(format!("{}{page}", shared.url)),
             trailers: Vec::new(),

@@ -4,6 +4,7 @@ mod check;
 mod driver;
 mod new;
 mod preview;
+mod release;
 mod show;
 
 use crate::commands::merge_changelog::worktree_error;
@@ -31,6 +32,7 @@ enum Command {
     New(new::Args),
     Check(check::Args),
     Preview(preview::Args),
+    Release(release::Args),
     Show(show::Args),
     Driver(driver::Args),
 }
@@ -40,6 +42,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, CliError> {
         Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Preview(args) => preview::run(&args),
+        Command::Release(args) => release::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Driver(args) => driver::run(&args),
     }

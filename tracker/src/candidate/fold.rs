@@ -5,7 +5,8 @@ use super::{ChangelogChange, Ingredients, merge};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
 use crate::text::shown;
 use changelog::{
-    BranchChangeLog, FoldError, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, Problem, fold_branch, taker_of,
+    BranchChangeLog, FoldAt, FoldError, FoldOptions, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, Problem,
+    Whose, fold, fold_branch, taker_of, whose,
 };
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, Repository, Sort, Tree};
@@ -28,6 +29,8 @@ pub(super) struct Folding {
     files: Vec<FoldedFile>,
     /// The fragments, and what stands at their paths afterwards: nothing, or mainline's own.
     taken: Vec<(String, Option<Kept>)>,
+    /// The ChangeLogs as they will read at the release, of projects that fold no sooner.
+    coming: Vec<FoldedFile>,
     /// What is worth saying.
     pub(super) notes: Vec<String>,
 }
@@ -81,7 +84,7 @@ impl Folding {
             branch: tree_of(repository, &request.commit)?,
         };
         let places = places_of(&request.project, &sides.mainline, &sides.branch);
-        let mut folding = Self { files: Vec::new(), taken: Vec::new(), notes: Vec::new() };
+        let mut folding = Self { files: Vec::new(), taken: Vec::new(), coming: Vec::new(), notes: Vec::new() };
         let (mut conflicts, mut in_conflict) = (Vec::new(), Vec::new());
         for place in &*places {
             match folding.add(&sides, request, &places, place, base)? {
@@ -98,6 +101,7 @@ impl Folding {
             return Ok(Err(NotFolded::Conflict { files: conflicts, settled }));
         }
         if folding.files.is_empty()
+            && folding.coming.is_empty()
             && places.iter().any(|place| matches!(kept_at(&sides.mainline, &place.path), Ok(Some(_))))
         {
             folding.notes.push("the branch brings no ChangeLog entry".to_owned());
@@ -114,8 +118,7 @@ impl Folding {
         place: &Place,
         base: &CommitId,
     ) -> Tried<()> {
-        let fragments = place.rules.names.iter().chain(&place.rules.folder).map(|path| place.rooted(path));
-        if let Some(path) = std::iter::once(place.path.clone()).chain(fragments).find(|path| !is_path_in_tree(path)) {
+        if let Some(path) = place.paths().find(|path| !is_path_in_tree(path)) {
             let text =
                 format!("the recipe names `{}`, which can't be a path of the repository", shown(path.as_bytes()));
             let hint = "name files and folders as `git ls-files` does, in `changelog` of .bb.toml";
@@ -126,11 +129,28 @@ impl Folding {
             Err(refused) => return Ok(Err(refused)),
         };
         sides.name_authors(&mut taken, place, request, base)?;
+        if place.when == FoldAt::Release {
+            return self.keep(sides, request, place, &taken);
+        }
         let folded = sides.fold(place, request, &taken)?;
         self.taken.extend(taken.into_iter().map(|one| (one.path, one.after)));
         Ok(folded.map(|(file, notes)| {
             self.notes.extend(notes);
             self.files.extend(file);
+        }))
+    }
+
+    /// Leaves the fragments where they are, and says how the ChangeLog will read once they are folded.
+    fn keep(&mut self, sides: &Sides<'_>, request: &Ingredients, place: &Place, taken: &[Taken]) -> Tried<()> {
+        if taken.is_empty() {
+            return Ok(Ok(()));
+        }
+        let folded = sides.fold_as_at_release(place, request, taken)?;
+        let told = taken.iter().map(|one| format!("{}: stays until the release", shown(one.path.as_bytes())));
+        self.notes.extend(told);
+        Ok(folded.map(|(file, notes)| {
+            self.notes.extend(notes);
+            self.coming.push(file);
         }))
     }
 
@@ -167,7 +187,7 @@ impl Folding {
 
     /// How the ChangeLogs change, and what is worth saying.
     pub(super) fn end(self) -> (Vec<ChangelogChange>, Vec<String>) {
-        let changed = self.files.into_iter().filter(|file| file.before != file.after);
+        let changed = self.files.into_iter().chain(self.coming).filter(|file| file.before != file.after);
         let changes = changed.map(|file| ChangelogChange { path: file.path, before: file.before, after: file.after });
         (changes.collect(), self.notes)
     }
@@ -192,8 +212,8 @@ impl Sides<'_> {
     /// The fragments that the branch brings for a ChangeLog: changed since the merge base, and not the same on mainline.
     fn fragments(&self, places: &[Place], place: &Place, notes: &mut Vec<String>) -> Tried<Vec<Taken>> {
         let mut paths: BTreeSet<String> = place.rules.names.iter().map(|name| place.rooted(name)).collect();
-        if let Some(folder) = &place.rules.folder {
-            paths.extend(self.files_of_branch(&place.rooted(folder))?);
+        for folder in place.rules.folders() {
+            paths.extend(self.files_of_branch(&place.rooted(folder), notes)?);
         }
         let mut taken = Vec::new();
         for path in paths {
@@ -202,11 +222,18 @@ impl Sides<'_> {
             }
             let Some(ours) = kept_at(&self.branch, &path)? else { continue };
             let (before, mainline) = (kept_at(&self.base, &path)?, kept_at(&self.mainline, &path)?);
-            if Some(ours) == before || Some(ours) == mainline {
-                continue;
+            match whose(before.as_ref(), mainline.as_ref(), Some(&ours), !place.is_single(path.as_bytes())) {
+                Whose::Branch => {}
+                Whose::Mainline => continue,
+                Whose::Corrected => {
+                    notes.push(format!("{}: corrected, and kept as mainline keeps it", shown(path.as_bytes())));
+                    continue;
+                }
             }
             match place.classify(path.as_bytes()) {
                 PathKind::Fragment(_) => {}
+                // Of a folder within, what matters is told by its own files.
+                PathKind::Stray if place.rules.folders().any(|folder| place.rooted(folder) == path) => continue,
                 PathKind::Stray => {
                     notes.push(format!("{}: not folded, its name is not one of a fragment", shown(path.as_bytes())));
                     continue;
@@ -228,13 +255,23 @@ impl Sides<'_> {
         Ok(Ok(taken))
     }
 
-    fn files_of_branch(&self, folder: &str) -> Result<Vec<String>, MirrorError> {
+    fn files_of_branch(&self, folder: &str, notes: &mut Vec<String>) -> Result<Vec<String>, MirrorError> {
         let Some(kept) = kept_at(&self.branch, folder)?.filter(|kept| kept.mode == 0o040_000) else {
             return Ok(Vec::new());
         };
         let failed = |source| MirrorError::Objects { what: format!("reading {folder}"), source };
         let tree = self.repository.find_tree(kept.id).map_err(failed)?;
-        Ok(tree.iter().filter_map(|entry| entry.name().ok().map(|name| format!("{folder}/{name}"))).collect())
+        let mut paths = Vec::new();
+        for entry in &tree {
+            match entry.name() {
+                Ok(name) => paths.push(format!("{folder}/{name}")),
+                Err(_) => {
+                    let name = shown(entry.name_bytes());
+                    notes.push(format!("{folder}/{name}: not folded, its name is not UTF-8"));
+                }
+            }
+        }
+        Ok(paths)
     }
 
     /// Names the authors of fragments that name nobody: of each, who committed it to the branch first.
@@ -298,13 +335,7 @@ impl Sides<'_> {
             mainline: mainline_bytes,
             branch: if branch == mainline { base_bytes } else { branch_bytes },
         };
-        let fragments: Vec<Fragment<'_>> = taken
-            .iter()
-            .filter_map(|one| {
-                let fragment = place.fragment(one.path.as_bytes(), &one.bytes)?;
-                Some(Fragment { author: one.author.clone(), ..fragment })
-            })
-            .collect();
+        let fragments = as_fragments(place, taken);
         let folded = match fold_branch(&file, &fragments, request.date, &place.fold_options()) {
             Ok(folded) => folded,
             Err(error) => return Ok(Err(not_folded(&error))),
@@ -316,6 +347,33 @@ impl Sides<'_> {
         let mode = mainline.or(branch).map_or(0o100_644, |kept| kept.mode);
         let file = FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode };
         Ok(Ok((decides.then_some(file), notes)))
+    }
+
+    /// Mainline's ChangeLog with these fragments in it, as a release would fold them; whatever else the branch does to it is merged as text.
+    fn fold_as_at_release(
+        &self,
+        place: &Place,
+        request: &Ingredients,
+        taken: &[Taken],
+    ) -> Tried<(FoldedFile, Vec<String>)> {
+        let path = place.path.as_str();
+        let mut versions = Vec::new();
+        for (whose, tree) in [("", &self.base), ("mainline's ", &self.mainline)] {
+            match self.version(path, whose, kept_at(tree, path)?)? {
+                Ok(bytes) => versions.push(bytes),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        let [base, before] = [0, 1].map(|at| versions[at].as_deref());
+        let fragments = as_fragments(place, taken);
+        let options = FoldOptions { base: Some(base.unwrap_or_default()), ..place.fold_options() };
+        let folded = match fold(path.as_bytes(), before, &fragments, request.date, &options) {
+            Ok(folded) => folded,
+            Err(error) => return Ok(Err(not_folded(&error))),
+        };
+        let notes = folded.left_out.iter().map(|left| shown(left.to_string().as_bytes())).collect();
+        let before = before.unwrap_or_default().to_vec();
+        Ok(Ok((FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode: 0o100_644 }, notes)))
     }
 
     /// A ChangeLog's bytes; `None` if there is none.
@@ -334,6 +392,14 @@ impl Sides<'_> {
             }
         })
     }
+}
+
+fn as_fragments<'t>(place: &Place, taken: &'t [Taken]) -> Vec<Fragment<'t>> {
+    let as_one = |one: &'t Taken| {
+        let fragment = place.fragment(one.path.as_bytes(), &one.bytes)?;
+        Some(Fragment { author: one.author.clone(), ..fragment })
+    };
+    taken.iter().filter_map(as_one).collect()
 }
 
 /// The author of a commit, as one that a fragment names.

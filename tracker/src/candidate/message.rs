@@ -1,12 +1,16 @@
 //! The message of a candidate's commit.
 
+use super::Identity;
+use crate::mirror::{MirrorError, find_commit};
 use crate::text::{shortened, shown};
+use git2::{Repository, Sort};
+use protocol::CommitId;
 use serde::{Deserialize, Serialize};
 
 /// What the message of a candidate says besides the branch's name. All of it may be a stranger's words.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// What the branch is, one line.
+    /// What the branch is, one line, as its publisher says it; empty if nothing was said: then its first own commit says it.
     pub title: String,
     /// References to bugs.
     pub bugs: Vec<String>,
@@ -17,6 +21,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// The same, with this title if it has none.
+    pub(crate) fn or_title(&self, title: Option<String>) -> Self {
+        let has_one = !one_line(&self.title).is_empty();
+        Self { title: if has_one { self.title.clone() } else { title.unwrap_or_default() }, ..self.clone() }
+    }
+
     /// The whole message. Line ends and hidden characters in what was given can't add a line to it.
     /// A branch that is registered nowhere has no revision.
     pub(crate) fn text(&self, branch: &str, revision: Option<u32>) -> String {
@@ -38,6 +48,57 @@ impl Message {
         }
         text
     }
+}
+
+/// What a branch's own commits say of it: those that mainline does not have.
+#[derive(Debug, Default)]
+pub(crate) struct OwnCommits {
+    /// The first line of the first one that is no merge.
+    pub(crate) title: Option<String>,
+    /// Who wrote most of those, of equals the first.
+    pub(crate) author: Option<Identity>,
+}
+
+/// Own commits that are looked at.
+const MAX_OWN: usize = 2000;
+
+impl OwnCommits {
+    /// Looks at the commits of `revision` that `mainline` does not have. What a merge brings from mainline is not the branch's, and a
+    /// merge's own message says nothing of it.
+    pub(crate) fn of(repository: &Repository, mainline: &CommitId, revision: &CommitId) -> Result<Self, MirrorError> {
+        let failed = |source| MirrorError::Objects { what: "looking at a branch's own commits".to_owned(), source };
+        let tip = find_commit(repository, revision)?;
+        let mut walk = repository.revwalk().map_err(failed)?;
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE).map_err(failed)?;
+        walk.push(tip.id()).map_err(failed)?;
+        walk.hide(find_commit(repository, mainline)?.id()).map_err(failed)?;
+        let mut own = Self::default();
+        let mut authors: Vec<(Identity, usize)> = Vec::new();
+        for id in walk.take(MAX_OWN) {
+            let commit = repository.find_commit(id.map_err(failed)?).map_err(failed)?;
+            if commit.parent_count() > 1 {
+                continue;
+            }
+            if own.title.is_none() {
+                let message = String::from_utf8_lossy(commit.message_bytes());
+                own.title = message.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
+            }
+            let author = identity(&commit.author());
+            match authors.iter_mut().find(|(one, _)| *one == author) {
+                Some((_, count)) => *count += 1,
+                None => authors.push((author, 1)),
+            }
+        }
+        let most = authors.iter().map(|(_, count)| *count).max();
+        let first = authors.into_iter().find(|(_, count)| Some(*count) == most).map(|(author, _)| author);
+        own.author = first.or_else(|| Some(identity(&tip.author())));
+        Ok(own)
+    }
+}
+
+fn identity(who: &git2::Signature<'_>) -> Identity {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Identity { name: text(who.name_bytes()), email: text(who.email_bytes()) }
 }
 
 /// A stranger's words on one line.

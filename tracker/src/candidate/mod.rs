@@ -11,6 +11,7 @@ mod message;
 
 pub(crate) use fold::places_of;
 pub use message::Message;
+pub(crate) use message::OwnCommits;
 
 use crate::Explain;
 use crate::git::RunError;
@@ -41,7 +42,7 @@ pub struct CandidateRequest {
     pub project: Project,
     /// What the commit's message says.
     pub message: Message,
-    /// Author and committer of the merge.
+    /// Who commits the merge. Its author is who wrote the branch.
     pub committer: Identity,
     /// When it is committed, in seconds since 1970 UTC.
     pub when: i64,
@@ -135,6 +136,18 @@ impl Mirror {
         })
     }
 
+    /// The message that a candidate's commit has, or would have if it could be made.
+    ///
+    /// # Errors
+    /// When a commit that it speaks of is not there.
+    pub async fn candidate_message(&self, request: &CandidateRequest) -> Result<String, MirrorError> {
+        let request = request.clone();
+        self.with_repository(move |repository| {
+            Ok(request.message_with(OwnCommits::of(repository, &request.mainline, &request.commit)?.title))
+        })
+        .await
+    }
+
     async fn make(&self, request: &CandidateRequest) -> Result<CandidateOutcome, MirrorError> {
         let combined = match self.combine(&request.ingredients()).await? {
             Combined::Made(combined) => combined,
@@ -182,9 +195,9 @@ pub(crate) struct Ingredients {
 }
 
 impl CandidateRequest {
-    /// The message of the candidate's commit.
-    pub fn message(&self) -> String {
-        self.message.text(self.branch.as_str(), Some(self.revision))
+    /// The message of the candidate's commit, if this is what the branch's own commits say.
+    fn message_with(&self, title: Option<String>) -> String {
+        self.message.or_title(title).text(self.branch.as_str(), Some(self.revision))
     }
 
     fn ingredients(&self) -> Ingredients {
@@ -292,10 +305,17 @@ fn commit(
     let revision = find_commit(repository, &request.commit)?;
     let tree = repository.find_tree(combined.tree).map_err(failed)?;
     let time = git2::Time::new(request.when, 0);
-    let (name, email) = (message::one_line(&request.committer.name), message::one_line(&request.committer.email));
-    let who = git2::Signature::new(&name, &email, &time).map_err(failed)?;
+    let signed = |who: &Identity| {
+        let (name, email) = (message::one_line(&who.name), message::one_line(&who.email));
+        git2::Signature::new(&name, &email, &time)
+    };
+    let committer = signed(&request.committer).map_err(failed)?;
+    let own = OwnCommits::of(repository, &request.mainline, &request.commit)?;
+    let message = request.message_with(own.title);
+    // A stranger's name may be one that git does not take.
+    let author = own.author.as_ref().and_then(|who| signed(who).ok()).unwrap_or_else(|| committer.clone());
     let commit =
-        repository.commit(None, &who, &who, &request.message(), &tree, &[&mainline, &revision]).map_err(failed)?;
+        repository.commit(None, &author, &committer, &message, &tree, &[&mainline, &revision]).map_err(failed)?;
     let recipe = |tree: &git2::Tree<'_>| kept_at(tree, recipe::FILE_NAME);
     let changes_recipe = recipe(&tree)? != recipe(&mainline.tree().map_err(failed)?)?;
     Ok(CandidateOutcome::Made(Made {

@@ -3,10 +3,11 @@
 
 use super::found::Found;
 use super::git::fields;
+use super::own::{Line, Owner, USUAL};
 use super::{WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, Change, Complaint, Draft, Encoding, FoldError, Folded, Fragment, PathKind, Place, Problem,
-    check_fragment, check_names, fold_branch, place_of,
+    BranchChangeLog, Change, Complaint, Draft, Encoding, FoldAt, FoldError, FoldOptions, Folded, Fragment, PathKind,
+    Place, Problem, check_fragment, check_names, fold, fold_branch, place_of,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -54,8 +55,7 @@ impl WorkTree {
     /// [`WorkTreeError::NotACommit`] if it does not exist or has nothing in common with the branch.
     pub fn against(&self, name: Option<&str>) -> Result<Against, WorkTreeError> {
         let head = self.git.commit("HEAD")?.ok_or_else(|| WorkTreeError::NotACommit { name: "HEAD".to_owned() })?;
-        let usual = ["origin/HEAD", "origin/main", "origin/master", "main", "master"];
-        let names: Vec<&str> = name.map_or_else(|| usual.to_vec(), |name| vec![name]);
+        let names: Vec<&str> = name.map_or_else(|| USUAL.to_vec(), |name| vec![name]);
         for name in names {
             let Some(tip) = self.git.commit(name)? else { continue };
             let Some(base) = self.git.ask(&["merge-base", &head, &tip])? else { continue };
@@ -74,12 +74,15 @@ impl WorkTree {
         let exempt = self.exemption(&against)?;
         let mut report = CheckReport { against, fragments: Vec::new(), exempt, complaints: Vec::new() };
         let listing = self.list(places)?;
+        let owner = self.owner_against(places, &report.against)?;
         for place in places {
-            let mut found = self.fragments_of(place, places, &listing, true)?;
-            for path in &found.stray {
+            let mut found = self.fragments_of(place, places, &listing, &owner, true)?;
+            // What mainline has lying there is not this branch's to move.
+            for (path, _) in found.stray.iter().filter(|(_, is_own)| *is_own) {
                 report.complaints.push(at_start(path, Problem::Stray));
             }
-            let names: Vec<&[u8]> = found.fragments.iter().map(|f| f.path.as_bytes()).collect();
+            let names: Vec<&[u8]> =
+                found.fragments.iter().map(|f| &f.path).chain(&found.kept).map(|path| path.as_bytes()).collect();
             report.complaints.extend(check_names(&names));
             self.check_place(place, places, &mut found, &changed, date, &mut report)?;
             report.fragments.extend(found.fragments.into_iter().map(|f| f.path));
@@ -124,7 +127,7 @@ impl WorkTree {
         }
         match fold_versions(place, &versions, &fragments, date) {
             Ok(folded) => {
-                let says_nothing = folded.entries == 0 && folded.left_out.is_empty();
+                let says_nothing = folded.entries == 0 && folded.left_out.is_empty() && found.corrected.is_empty();
                 if works && says_nothing && report.exempt.is_none() {
                     let path = place.rules.names.first().map_or("repo.ChangeLog", String::as_str);
                     let problem = Problem::Missing { changelog: place.path.clone() };
@@ -147,8 +150,9 @@ impl WorkTree {
     pub fn preview(&self, places: &[Place], against: &Against, date: Date) -> Result<Vec<Preview>, WorkTreeError> {
         let mut all = Vec::new();
         let listing = self.list(places)?;
+        let owner = self.owner_against(places, against)?;
         for place in places {
-            let mut found = self.fragments_of(place, places, &listing, true)?;
+            let mut found = self.fragments_of(place, places, &listing, &owner, true)?;
             let versions = self.versions(place, against)?;
             self.name_authors(place, versions.1.as_deref(), &mut found)?;
             let folded = fold_versions(place, &versions, &found.for_place(place), date)?;
@@ -158,6 +162,16 @@ impl WorkTree {
             }
         }
         Ok(all)
+    }
+
+    /// Who owns which fragments, as against this commit. On mainline itself, with no other in sight, all are the branch's.
+    fn owner_against(&self, places: &[Place], against: &Against) -> Result<Owner, WorkTreeError> {
+        let is_own = self.branch_name()?.as_ref() == Some(&against.name);
+        let line = match is_own {
+            true => self.line(None, None)?,
+            false => Some(Line { tip: against.tip.clone(), base: Some(against.base.clone()) }),
+        };
+        self.owner(places, line.as_ref())
     }
 
     /// What the branch changes, as the draft of its fragment: commit by commit, then what is not committed yet.
@@ -266,6 +280,11 @@ fn fold_versions(
     fragments: &[Fragment<'_>],
     date: Date,
 ) -> Result<Folded, FoldError> {
+    if place.when == FoldAt::Release {
+        // Until then nothing but fragments counts.
+        let options = FoldOptions { base: base.as_deref(), ..place.fold_options() };
+        return fold(place.path.as_bytes(), tip.as_deref(), fragments, date, &options);
+    }
     let file = BranchChangeLog {
         path: place.path.as_bytes(),
         base: base.as_deref(),

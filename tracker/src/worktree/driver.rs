@@ -251,7 +251,7 @@ impl WorkTree {
         for place in &places {
             let mut patterns = vec![place.path.clone()];
             patterns.extend(place.rules.names.iter().map(|n| place.rooted(n)));
-            if let Some(folder) = &place.rules.folder {
+            for folder in place.rules.folders() {
                 patterns.push(format!("{}/*.ChangeLog", place.rooted(folder)));
             }
             for pattern in patterns {

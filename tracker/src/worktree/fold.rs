@@ -2,11 +2,12 @@
 
 use super::found::{Found, Listing};
 use super::git::Git;
+use super::own::{Owner, Taking};
 use super::stage::{Changes, Deleted, Journal, Written};
 use super::{WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Place, fold, fold_branch, merge,
-    merge_as_text,
+    BranchChangeLog, FoldAt, FoldError, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Place, Release,
+    fold, fold_branch, merge, merge_as_text, release,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -46,6 +47,10 @@ pub struct FoldReport {
     pub places: Vec<PlaceReport>,
     /// Files in the fragments' folders that no ChangeLog takes.
     pub stray: Vec<String>,
+    /// Fragments that mainline keeps; they are not the branch's.
+    pub kept: Vec<String>,
+    /// The branch's own, where the project folds at its releases only: they stay until then.
+    pub waiting: Vec<String>,
     /// Whether a fold that had been killed was brought to its end first.
     pub finished: bool,
     /// Whether files were changed.
@@ -80,11 +85,44 @@ pub struct PlaceReport {
 }
 
 impl WorkTree {
-    /// Folds all fragments of the work tree.
+    /// Folds the branch's fragments.
     ///
     /// # Errors
     /// See [`WorkTreeError`]; nothing is changed then.
     pub fn merge_changelog(&self, places: &[Place], request: &FoldRequest) -> Result<FoldReport, WorkTreeError> {
+        self.fold(places, request, Taking::Own(None))
+    }
+
+    /// The same, compared with this commit in place of mainline.
+    ///
+    /// # Errors
+    /// See [`WorkTreeError`]; nothing is changed then.
+    pub fn merge_changelog_against(
+        &self,
+        places: &[Place],
+        request: &FoldRequest,
+        against: &str,
+    ) -> Result<FoldReport, WorkTreeError> {
+        self.fold(places, request, Taking::Own(Some(against)))
+    }
+
+    /// Folds all fragments that are there, those too that mainline keeps.
+    ///
+    /// # Errors
+    /// See [`WorkTreeError`]; nothing is changed then.
+    pub fn fold_all(&self, places: &[Place], request: &FoldRequest) -> Result<FoldReport, WorkTreeError> {
+        self.fold(places, request, Taking::All)
+    }
+
+    /// Folds all fragments that are there, and heads what is not released yet with this version.
+    ///
+    /// # Errors
+    /// See [`WorkTreeError`]; nothing is changed then.
+    pub fn release(&self, places: &[Place], request: &FoldRequest, version: &str) -> Result<FoldReport, WorkTreeError> {
+        self.fold(places, request, Taking::Release(version))
+    }
+
+    fn fold(&self, places: &[Place], request: &FoldRequest, taking: Taking<'_>) -> Result<FoldReport, WorkTreeError> {
         if request.then == Then::DryRun && self.is_half_changed() {
             return Err(WorkTreeError::HalfChanged);
         }
@@ -99,13 +137,28 @@ impl WorkTree {
             None if request.then == Then::Amend => self.merge_just_made()?,
             other => other,
         };
+        let owner = match taking {
+            Taking::Own(against) if listing.has_any(places) => {
+                let merge = branch.as_ref().map(|sides| (sides.ours.as_str(), sides.theirs.as_str()));
+                self.owner(places, self.line(against, merge)?.as_ref())?
+            }
+            _ => Owner::default(),
+        };
         let (mut reports, mut stray, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut kept, mut waiting) = (Vec::new(), Vec::new());
         for place in places {
-            let found = self.fragments_of(place, places, &listing, request.force)?;
-            stray.extend(found.stray.iter().cloned());
-            let Some((report, fragments)) = self.fold_place(place, found, &listing, branch.as_ref(), request)? else {
+            let mut found = self.fragments_of(place, places, &listing, &owner, request.force)?;
+            stray.extend(found.stray.iter().map(|(path, _)| path.clone()));
+            kept.append(&mut found.kept);
+            if place.when == FoldAt::Release && matches!(taking, Taking::Own(_)) {
+                waiting.extend(found.fragments.into_iter().map(|fragment| fragment.path));
                 continue;
+            }
+            let folded = match taking {
+                Taking::Release(version) => self.release_place(place, found, &listing, version, request)?,
+                _ => self.fold_place(place, found, &listing, branch.as_ref(), request)?,
             };
+            let Some((report, fragments)) = folded else { continue };
             deleted.extend(fragments);
             reports.push(report);
         }
@@ -120,6 +173,10 @@ impl WorkTree {
         let nothing = changes.written.is_empty() && changes.deleted.is_empty();
         let is_done = (nothing && finished.is_none()) || request.then == Then::DryRun;
         let mut commit = None;
+        if let (Taking::Release(_), true) = (taking, reports.is_empty()) {
+            let paths = places.iter().map(|place| place.path.as_str()).collect::<Vec<_>>();
+            return Err(changelog::FoldError::NothingToRelease { path: paths.join(", ") }.into());
+        }
         if !is_done {
             if request.then == Then::Amend && self.git.commit("HEAD")?.is_none() {
                 return Err(WorkTreeError::NothingToAmend);
@@ -136,6 +193,8 @@ impl WorkTree {
             date: request.date.to_string(),
             places: reports,
             stray,
+            kept,
+            waiting,
             finished: finished.is_some(),
             changed: !is_done,
             commit,
@@ -199,6 +258,27 @@ impl WorkTree {
                 fold_branch(&file, &fragments, request.date, &options)?
             }
             _ => fold(place.path.as_bytes(), before.as_deref(), &fragments, request.date, &options)?,
+        };
+        let deleted = found.fragments.into_iter().map(|f| Deleted { path: f.path, bytes: f.bytes }).collect();
+        Ok(Some((report_of(place, before.unwrap_or_default(), folded), deleted)))
+    }
+
+    /// The same for a release; a ChangeLog in which nothing is to be released is passed over.
+    fn release_place(
+        &self,
+        place: &Place,
+        mut found: Found,
+        listing: &Listing,
+        version: &str,
+        request: &FoldRequest,
+    ) -> Result<Option<(PlaceReport, Vec<Deleted>)>, WorkTreeError> {
+        let before = self.changelog_of(place, listing, request.force)?;
+        self.name_authors(place, before.as_deref(), &mut found)?;
+        let of = Release { version, on: request.date };
+        let (path, fragments) = (place.path.as_bytes(), found.for_place(place));
+        let folded = match release(path, before.as_deref(), &fragments, of, &place.fold_options()) {
+            Err(FoldError::NothingToRelease { .. }) => return Ok(None),
+            folded => folded?,
         };
         let deleted = found.fragments.into_iter().map(|f| Deleted { path: f.path, bytes: f.bytes }).collect();
         Ok(Some((report_of(place, before.unwrap_or_default(), folded), deleted)))

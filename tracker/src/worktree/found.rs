@@ -1,8 +1,9 @@
 //! Which fragments a work tree has, and how they and the ChangeLogs stand to the index. One call of git lists them all.
 
 use super::git::fields;
+use super::own::Owner;
 use super::{WorkTree, WorkTreeError, parts};
-use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, detect, taker_of};
+use changelog::{Format, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, Whose, detect, taker_of};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
@@ -11,6 +12,8 @@ use std::path::Path;
 #[derive(Default)]
 pub(super) struct Listing {
     files: BTreeMap<Vec<u8>, Listed>,
+    /// The objects that the index has for them.
+    ids: HashMap<Vec<u8>, String>,
     /// All paths with an unresolved conflict, whether they matter or not.
     pub(super) unmerged: BTreeSet<String>,
 }
@@ -35,6 +38,21 @@ impl Listing {
 
     pub(super) fn add(&mut self, path: &[u8], listed: Listed) {
         self.files.insert(path.to_vec(), listed);
+    }
+
+    pub(super) fn add_id(&mut self, path: &[u8], id: String) {
+        self.ids.insert(path.to_vec(), id);
+    }
+
+    /// The object that the file is, as far as the index knows.
+    fn id(&self, path: &[u8]) -> Option<&str> {
+        let is_it = self.files.get(path).is_some_and(|it| !it.is_unstaged);
+        self.ids.get(path).filter(|_| is_it).map(String::as_str)
+    }
+
+    /// Whether anything is there that could be a fragment.
+    pub(super) fn has_any(&self, places: &[Place]) -> bool {
+        self.files.keys().any(|path| taker_of(places, path).is_some())
     }
 
     /// Whether the file is not what the index has, or the index does not have it.
@@ -63,6 +81,9 @@ impl Listing {
             (_, Some(tab)) => (rest.get(..6), &rest[tab + 1..]),
             _ => return,
         };
+        if let (Some(_), Some(id)) = (mode, rest.get(7..).and_then(|rest| rest.split(|&b| b == b' ').next())) {
+            self.add_id(path, String::from_utf8_lossy(id).into_owned());
+        }
         // A file is listed once as the index has it, and once more if it is not that any longer.
         let listed = self.files.entry(path.to_vec()).or_default();
         listed.mode =
@@ -75,8 +96,14 @@ impl Listing {
 /// What the fragments' places of one ChangeLog hold.
 #[derive(Default)]
 pub(super) struct Found {
+    /// Those that are to be folded.
     pub(super) fragments: Vec<FoundFragment>,
-    pub(super) stray: Vec<String>,
+    /// Those that mainline keeps.
+    pub(super) kept: Vec<String>,
+    /// Those of them that the branch corrects.
+    pub(super) corrected: Vec<String>,
+    /// Files that are no fragments, each with whether the branch brings it.
+    pub(super) stray: Vec<(String, bool)>,
 }
 
 /// A fragment's file.
@@ -117,7 +144,7 @@ impl WorkTree {
 
     fn list_by_git(&self, places: &[Place]) -> Result<Listing, WorkTreeError> {
         let mut args = vec!["ls-files", "-t", "-s", "-o", "-m", "-d", "--exclude-standard", "-z", "--"];
-        let specs: Vec<String> = places.iter().flat_map(specs_of).collect();
+        let specs: Vec<String> = places.iter().flat_map(Place::paths).collect();
         args.extend(specs.iter().map(String::as_str));
         let (unmerged, listed) = std::thread::scope(|scope| {
             let other = scope.spawn(|| self.git.run(&["ls-files", "--unmerged", "-z"]));
@@ -142,6 +169,7 @@ impl WorkTree {
         place: &Place,
         places: &[Place],
         listing: &Listing,
+        owner: &Owner,
         force: bool,
     ) -> Result<Found, WorkTreeError> {
         for name in &place.rules.names {
@@ -154,18 +182,25 @@ impl WorkTree {
             if taker_of(places, path).is_none_or(|p| p.path != place.path) {
                 continue;
             }
+            let whose = owner.of(path, listing.id(path), !place.is_single(path));
+            let stray = || (String::from_utf8_lossy(path).into_owned(), whose == Whose::Branch);
             let kind = match place.classify(path) {
                 PathKind::Fragment(kind) => kind,
                 PathKind::Stray => {
-                    found.stray.push(String::from_utf8_lossy(path).into_owned());
+                    found.stray.push(stray());
                     continue;
                 }
                 _ => continue,
             };
             let Ok(path) = std::str::from_utf8(path) else {
-                found.stray.push(String::from_utf8_lossy(path).into_owned());
+                found.stray.push(stray());
                 continue;
             };
+            if whose != Whose::Branch {
+                found.kept.push(path.to_owned());
+                found.corrected.extend((whose == Whose::Corrected).then(|| path.to_owned()));
+                continue;
+            }
             listing.see_that_it_is_there(path)?;
             // Something else in its place is told before that it is not staged.
             let folder = Path::new(path).parent().unwrap_or(Path::new(""));
@@ -280,12 +315,6 @@ impl WorkTree {
             Err(error) => Err(WorkTreeError::file(self.top.join(path))(error)),
         }
     }
-}
-
-/// The paths of a ChangeLog, its fragments and their folder.
-fn specs_of(place: &Place) -> Vec<String> {
-    let fragments = place.rules.names.iter().chain(&place.rules.folder).map(|path| place.rooted(path));
-    std::iter::once(place.path.clone()).chain(fragments).collect()
 }
 
 fn read_author(text: &[u8]) -> Option<FragmentAuthor> {

@@ -350,9 +350,12 @@ impl MergePlace<'_> {
         self.unregistered(short_name(name), commit)
     }
 
-    /// Something that no master knows: its title is its newest commit's.
+    /// Something that no master knows: its title is that of its first own commit that is no merge.
     fn unregistered(&self, name: String, commit: CommitId) -> Result<Incoming, MergeError> {
-        let title = text(&self.tree.git.run(&["show", "--no-patch", "--format=%s", commit.as_str(), "--"])?);
+        let own = format!("{}..{commit}", self.head);
+        let log = ["log", "--reverse", "--topo-order", "--no-merges", "--format=%s", &own, "--"];
+        let said = self.tree.git.run(&log)?;
+        let title = said.split(|&b| b == b'\n').map(text).find(|title| !title.is_empty()).unwrap_or_default();
         Ok(Incoming { name, revision: None, commit, message: Message { title, ..Message::default() }, candidate: None })
     }
 

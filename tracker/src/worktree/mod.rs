@@ -10,6 +10,7 @@ mod fold;
 mod found;
 mod git;
 mod merge;
+mod own;
 mod parts;
 mod repository;
 mod settings;

@@ -84,8 +84,7 @@ impl Repository {
         }
         let look = Look { repository: &repository, index: &index, written: written(&repository), top };
         for place in places {
-            let fragments = place.rules.names.iter().chain(&place.rules.folder).map(|path| place.rooted(path));
-            for path in std::iter::once(place.path.clone()).chain(fragments) {
+            for path in place.paths() {
                 look.at(&path, &mut listing)?;
             }
         }
@@ -202,6 +201,7 @@ impl Look<'_> {
         } else if entry.flags & ASSUME_UNCHANGED == 0 {
             listed.is_unstaged = !file.is_some_and(|file| self.is_unchanged(entry, path, &file));
         }
+        listing.add_id(&entry.path, entry.id.to_string());
         listing.add(&entry.path, listed);
     }
 

@@ -45,7 +45,65 @@ async fn a_fragment_is_folded_and_gone() {
     let [change] = made.changelogs.as_slice() else { panic!("{:?}", made.changelogs) };
     assert_eq!((change.before.as_slice(), change.after.as_slice()), (OLD_ENTRY.as_bytes(), FOLDED.as_bytes()));
     let told = world.mirror.commit(&made.commit).await.unwrap();
-    assert_eq!((told.subject.as_str(), told.author.as_str()), ("Merge ann: Say hello", "bb"));
+    assert_eq!((told.subject.as_str(), told.author.as_str()), ("Merge ann: Say hello", "Ann"));
+    let mut git = plain_git();
+    git.arg("-C").arg(world.mirror.path()).args(["log", "-1", "--format=%cn", made.commit.as_str()]);
+    assert_eq!(String::from_utf8_lossy(&git.output().unwrap().stdout), "bb\n");
+}
+
+#[tokio::test]
+async fn title_and_author_are_those_of_the_branch_s_own_commits() {
+    let mut world = World::new().await;
+    let ann = world.author("ann");
+    let by = |who: &str, file: &str, message: &str| {
+        ann.write(file, "x\n").git(&["add", "-A"]);
+        ann.git(&["commit", "-q", "--author", &format!("{who} <{who}@example.org>"), "-m", message]);
+    };
+    world.official.write("m.c", "m\n").commit("Mainline's own");
+    world.update().await;
+    ann.git(&["fetch", "-q", world.official.path.to_str().unwrap()]);
+    // Its history starts with a merge, of which nobody says anything.
+    ann.git(&["commit", "-q", "--allow-empty", "-m", "\n\nAdd n\n\nWhy.\n"]);
+    ann.git(&["merge", "-q", "--no-edit", "--no-ff", "-m", "Merge branch 'main'", "FETCH_HEAD"]);
+    by("Eva", "e.c", "Add e");
+    by("Eva", "f.c", "Add f");
+    let head = world.admit(&ann, "ann", 1).await;
+    let made = async |title: &str| {
+        let mut request = world.request("ann", &head);
+        request.message.title = title.to_owned();
+        let CandidateOutcome::Made(made) = world.mirror.candidate(&request).await.unwrap() else { panic!() };
+        let told = world.mirror.commit(&made.commit).await.unwrap();
+        assert!(world.mirror.candidate_message(&request).await.unwrap().starts_with(&told.subject));
+        (told.subject, told.author)
+    };
+    assert_eq!(made("").await, ("Merge ann: Add n".to_owned(), "Eva".to_owned()));
+    assert_eq!(made(" \n").await.0, "Merge ann: Add n");
+    assert_eq!(made("Published so").await.0, "Merge ann: Published so");
+}
+
+#[tokio::test]
+async fn fragments_that_mainline_keeps_are_not_the_branch_s_to_fold() {
+    let mut world = World::new().await;
+    for n in 0..5 {
+        world.official.write(&format!("changelog-fragments/{n}.ChangeLog"), OLD_ENTRY.replace("a.c", "k.c"));
+    }
+    world.official.commit("Kept");
+    world.update().await;
+    let ann = world.author("ann");
+    ann.write("changelog-fragments/ann.ChangeLog", NEW_ENTRY);
+    ann.write("changelog-fragments/3.ChangeLog", OLD_ENTRY.replace("a.c", "corrected.c")).commit("Change");
+    let head = world.admit(&ann, "ann", 1).await;
+    let made = world.made("ann", &head).await;
+    assert_eq!(made.fragments, ["changelog-fragments/ann.ChangeLog"]);
+    assert!(
+        made.notes.iter().any(|note| note.starts_with("changelog-fragments/3.ChangeLog: corrected")),
+        "{:?}",
+        made.notes
+    );
+    let text = world.file(&made.commit, "ChangeLog").await.unwrap();
+    assert!(!text.contains("k.c") && !text.contains("corrected.c"), "{text}");
+    let kept = world.file(&made.commit, "changelog-fragments/3.ChangeLog").await.unwrap();
+    assert!(kept.contains("corrected.c"), "{kept}");
 }
 
 #[tokio::test]

@@ -136,3 +136,24 @@ async fn each_changelog_in_conflict_is_told() {
     assert_eq!(paths, ["ChangeLog", "lib/ChangeLog", "a.c"]);
     assert!(files[0].hunks.contains("Found") && files[0].hunks.contains("Begin"), "{:?}", files[0]);
 }
+
+#[tokio::test]
+async fn a_project_that_folds_at_its_release_keeps_the_fragment_and_shows_the_entry() {
+    let world = official(&[("CHANGELOG.md", KEPT)]).await;
+    let ann = world.author("ann");
+    ann.write("a.c", "x\n").write("changelog-fragments/12.feature.md", "Say hello.\n").commit("Change");
+    let recipe = "[project]\nchangelog = \"CHANGELOG.md\"\nfold = \"release\"\n";
+    let made = made(&world, &ann, "ann", recipe).await;
+    assert_eq!(world.file(&made.commit, "CHANGELOG.md").await.as_deref(), Some(KEPT));
+    assert_eq!(world.file(&made.commit, "changelog-fragments/12.feature.md").await.as_deref(), Some("Say hello.\n"));
+    assert!(made.fragments.is_empty());
+    assert_eq!(made.notes, ["changelog-fragments/12.feature.md: stays until the release"]);
+    let [change] = made.changelogs.as_slice() else { panic!("{:?}", made.changelogs) };
+    assert_eq!(change.before, KEPT.as_bytes());
+    assert!(String::from_utf8_lossy(&change.after).contains("### Added\n\n- Say hello. (#12)\n"));
+    // What could not be folded at the release is not let in before it.
+    let bob = world.author("bob");
+    bob.write("changelog-fragments/13.feature.md", " \n").commit("Change");
+    let CandidateOutcome::Refused(refusal) = outcome(&world, &bob, "bob", recipe).await else { panic!() };
+    assert_eq!(refusal.code, "fragment-empty");
+}

@@ -1,0 +1,175 @@
+//! The bullets of a file that is written by version: which there are, which a branch added, and three files merged by them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::headings::bullet;
+use super::layout::{Layout, Version};
+use super::{News, insert, words};
+use crate::fold::FoldOptions;
+use crate::lines::{LineEnd, is_blank, lines, lossy, trim_end};
+use crate::merge::{MergeOptions, Merged, merge_as_text};
+
+/// A bullet, in bytes of the file.
+pub(super) struct Bullet {
+    pub(super) range: Range<usize>,
+    /// The heading that it stands under within its version; empty for none.
+    heading: String,
+    pub(super) words: Vec<u8>,
+}
+
+/// The bullets that stand in this part of a file.
+pub(super) fn bullets(layout: &Layout<'_>, within: Range<usize>) -> Vec<Bullet> {
+    let text = layout.text;
+    let mut all: Vec<Bullet> = Vec::new();
+    let mut headings = layout.headings.iter().peekable();
+    let (mut heading, mut open) = (String::new(), false);
+    let mut at = 0;
+    for line in lines(&text[..within.end]) {
+        let range = at..at + line.len();
+        at = range.end;
+        while headings.peek().is_some_and(|h| h.lines.end <= range.start) {
+            headings.next();
+        }
+        if let Some(h) = headings.peek().filter(|h| h.lines.start <= range.start) {
+            let is_version = layout.versions.iter().any(|v| v.heading.lines.start == h.lines.start);
+            heading = if is_version { String::new() } else { lossy(&text[h.title.clone()]) };
+            open = false;
+        } else if layout.hides(range.start) {
+            if let Some(bullet) = all.last_mut().filter(|_| open) {
+                bullet.range.end = range.end;
+            }
+        } else if range.start < within.start {
+            open = false;
+        } else if let Some(prefix) = bullet(line).filter(|_| line.first().is_some_and(|b| *b != b' ') || !open) {
+            let words = trim_end(line).get(prefix..).unwrap_or_default().to_vec();
+            all.push(Bullet { range, heading: heading.clone(), words });
+            open = true;
+        } else if open && is_blank(line) {
+            // A blank line ends a bullet unless indented text goes on below it; taking it for the end loses nothing.
+            open = false;
+        } else if open && let Some(bullet) = all.last_mut() {
+            bullet.range.end = range.end;
+        }
+    }
+    for one in &mut all {
+        let mut shown = lines(&text[one.range.clone()]).skip(1);
+        let first = std::mem::take(&mut one.words);
+        one.words = words(std::iter::once(first.as_slice()).chain(&mut shown));
+    }
+    all
+}
+
+fn counted(all: Vec<Bullet>) -> HashMap<Vec<u8>, usize> {
+    let mut found: HashMap<Vec<u8>, usize> = HashMap::new();
+    for bullet in all {
+        *found.entry(bullet.words).or_default() += 1;
+    }
+    found
+}
+
+/// The bullets that news could be a copy of: those gained since the base, else those not released yet.
+pub(super) fn known(layout: &Layout<'_>, open: Option<&Version>, base: Option<&Layout<'_>>) -> HashMap<Vec<u8>, usize> {
+    let within = match (base, open) {
+        (Some(_), _) => 0..layout.text.len(),
+        (None, Some(version)) => version.range.clone(),
+        (None, None) => 0..0,
+    };
+    let mut known = counted(bullets(layout, within));
+    for bullet in base.map_or(Vec::new(), |base| bullets(base, 0..base.text.len())) {
+        if let Some(n) = known.get_mut(&bullet.words) {
+            *n -= 1;
+            if *n == 0 {
+                known.remove(&bullet.words);
+            }
+        }
+    }
+    known
+}
+
+/// The bullets that the branch added, and its file without them.
+pub(super) fn lift(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>) -> (Vec<News>, Vec<u8>) {
+    let mut before = counted(bullets(base, 0..base.text.len()));
+    let open = branch.open(path).ok().flatten().map_or(0..0, |v| v.range.clone());
+    let text = branch.text;
+    let mut lifted = Vec::new();
+    let mut rest = Vec::with_capacity(text.len());
+    let mut last = 0;
+    for bullet in bullets(branch, 0..text.len()) {
+        match before.get_mut(&bullet.words) {
+            Some(n) if *n > 0 => *n -= 1,
+            _ if open.contains(&bullet.range.start) => {
+                let own = &text[bullet.range.clone()];
+                let prefix = lines(own).next().and_then(super::headings::bullet).unwrap_or(0);
+                let news_lines = lines(own).enumerate().map(|(n, line)| match n {
+                    0 => trim_end(line).get(prefix..).unwrap_or_default().to_vec(),
+                    _ => super::unindented(trim_end(line), prefix),
+                });
+                lifted.push(News {
+                    heading: if bullet.heading.is_empty() { "Changed".to_owned() } else { bullet.heading },
+                    section: None,
+                    lines: news_lines.collect(),
+                    issues: Vec::new(),
+                    author: None,
+                    path: path.to_vec(),
+                    line: crate::lines::line_number(text, bullet.range.start),
+                });
+                rest.extend_from_slice(&text[last..bullet.range.start]);
+                last = bullet.range.end;
+            }
+            _ => {}
+        }
+    }
+    rest.extend_from_slice(&text[last..]);
+    let rest = without_new_headings(path, base, branch, &rest);
+    (lifted, rest)
+}
+
+/// Without the headings that the base does not have and that nothing stands under.
+fn without_new_headings(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>, text: &[u8]) -> Vec<u8> {
+    let layout = Layout::with_markup(branch.markup, text, branch.top.min(text.len()));
+    let Some(open) = layout.open(path).ok().flatten() else { return text.to_vec() };
+    let base_open = base.open(path).ok().flatten();
+    let has = |title: &str| {
+        let Some(range) = base_open.map(|v| v.range.clone()) else { return false };
+        base.headings.iter().any(|h| range.contains(&h.lines.start) && base.shown(h) == title)
+    };
+    let mut out = Vec::with_capacity(text.len());
+    let mut last = 0;
+    // From the innermost: a heading that only had such headings under it is one of them.
+    let within: Vec<_> = layout.headings.iter().filter(|h| open.range.contains(&h.lines.start)).collect();
+    let mut gone = vec![false; within.len()];
+    for n in (0..within.len()).rev() {
+        let end = within.get(n + 1).map_or(open.range.end, |h| h.lines.start);
+        let is_empty = lines(&text[within[n].lines.end..end]).all(is_blank);
+        let deeper = within[n + 1..].iter().zip(&gone[n + 1..]).take_while(|(h, _)| h.level > within[n].level);
+        gone[n] = is_empty && deeper.into_iter().all(|(_, gone)| *gone) && !has(&layout.shown(within[n]));
+    }
+    for (n, heading) in within.iter().enumerate().filter(|(n, _)| gone[*n]) {
+        out.extend_from_slice(&text[last.min(heading.lines.start)..heading.lines.start]);
+        last = within.get(n + 1).map_or(open.range.end, |h| h.lines.start);
+    }
+    out.extend_from_slice(&text[last..]);
+    out
+}
+
+/// Merges three versions: what theirs added under what is not released is added to ours, everything else is merged as text.
+pub(crate) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) -> Merged {
+    let path = b"";
+    let markup = super::headings::Markup::of(path, ours);
+    let of = |text| Layout::with_markup(markup, text, 0);
+    let (lifted, rest) = lift(path, &of(base), &of(theirs));
+    let same = |a: &[u8], b: &[u8]| lines(a).filter(|l| !is_blank(l)).eq(lines(b).filter(|l| !is_blank(l)));
+    let merged = if same(base, &rest) {
+        Merged { bytes: ours.to_vec(), conflicts: 0 }
+    } else {
+        merge_as_text(base, ours, &rest, &options.markers)
+    };
+    let end = LineEnd::of(ours);
+    let fold = FoldOptions { base: Some(base), ..FoldOptions::default() };
+    match insert::insert(path, &of(&merged.bytes), &lifted, end, insert::Kind::Keep, &fold) {
+        Ok(placed) => Merged { bytes: placed.bytes, conflicts: merged.conflicts },
+        // It is not clear where it would go: as text, then, and whoever merges sees.
+        Err(_) => merge_as_text(base, ours, theirs, &options.markers),
+    }
+}

@@ -1,0 +1,442 @@
+//! Puts news into the section of what is not released yet, or into a new one, written as the file writes its own.
+
+use std::ops::Range;
+
+use super::bullets::known;
+use super::headings::{Form, Heading, Markup, bullet, width};
+use super::layout::{Layout, Version};
+use super::{News, Placed, push_bullet, words};
+use crate::fold::{FoldError, FoldOptions};
+use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, lines, lossy};
+use crate::towncrier::Towncrier;
+
+/// What kind of file it is, for what its own look does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A section for each type.
+    Keep,
+    /// The news file of towncrier.
+    Towncrier,
+    /// A plain NEWS.
+    News,
+}
+
+/// The order that sections stand in.
+const ORDER: [&str; 6] = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"];
+
+/// Puts news under what is not released.
+pub(super) fn insert(
+    path: &[u8],
+    layout: &Layout<'_>,
+    news: &[News],
+    end: LineEnd,
+    kind: Kind,
+    options: &FoldOptions<'_>,
+) -> Result<Placed, FoldError> {
+    let before = layout.text;
+    let open = layout.open(path)?;
+    let base = options.base.map(|base| Layout::with_markup(layout.markup, base, 0));
+    let known = known(layout, open, base.as_ref());
+    let links = Links { markup: layout.markup, options };
+    let (new, old): (Vec<&News>, Vec<&News>) = news.iter().partition(|n| {
+        let text = links.text(n);
+        !known.contains_key(&words(text.iter().map(Vec::as_slice)))
+    });
+    let left_out = old.iter().map(|n| n.left_out()).collect();
+    if new.is_empty() {
+        return Ok(Placed { bytes: before.to_vec(), added: 0..0, left_out, entries: 0 });
+    }
+    let look = Look::of(layout, open, kind, options.towncrier);
+    let (range, mut parts) = match open {
+        Some(version) => (version.range.clone(), joined(parts_of(layout, version))),
+        None => {
+            let at = place_of_new(path, layout, kind)?;
+            let at = at + blank_head(&before[at..]);
+            let text = look.new_heading(layout, kind, end);
+            (at..at, vec![Part { title: String::new(), level: look.version_level, text }])
+        }
+    };
+    for one in &new {
+        let at = look.part_for(&mut parts, one, end);
+        let own = &mut parts[at].text;
+        // A version's own list does not start right below its heading.
+        if at == 0 && is_only_heading(&own[..blank_tail(own)]) && blank_tail(own) == own.len() {
+            separate(own, 1, end);
+        }
+        let is_bare = options.towncrier.is_some_and(|t| t.no_bullets);
+        push_to(&mut parts[at].text, |out| push_bullet(out, &look.bullet, &links.text(one), is_bare, end), end);
+    }
+    let mut out = before[..range.start].to_vec();
+    if range.is_empty() {
+        separate(&mut out, 1, end);
+    }
+    let start = out.len();
+    for (n, part) in parts.iter().enumerate() {
+        if n > 0 {
+            separate(&mut out, 1, end);
+        }
+        out.extend_from_slice(&part.text);
+    }
+    let added = start..out.len();
+    if range.end < before.len() {
+        separate(&mut out, 1, end);
+        out.extend_from_slice(&before[range.end..]);
+    }
+    Ok(Placed { bytes: out, added, left_out, entries: new.len() })
+}
+
+fn place_of_new(path: &[u8], layout: &Layout<'_>, kind: Kind) -> Result<usize, FoldError> {
+    let at = layout.place_of_new(path)?;
+    if layout.versions.is_empty() {
+        return Ok(match kind {
+            // Whatever stands there, it is older.
+            Kind::News if layout.top == 0 => layout.headings.first().map_or(0, |h| h.lines.end),
+            Kind::Towncrier => layout.top.max(layout.headings.iter().take(1).map(|h| h.lines.end).max().unwrap_or(0)),
+            _ => at,
+        });
+    }
+    Ok(at)
+}
+
+/// How issues are written behind news.
+pub(super) struct Links<'a> {
+    pub(super) markup: Markup,
+    pub(super) options: &'a FoldOptions<'a>,
+}
+
+impl Links<'_> {
+    /// The lines of a piece of news, with its issues behind the last.
+    pub(super) fn text(&self, news: &News) -> Vec<Vec<u8>> {
+        let towncrier = self.options.towncrier;
+        let bare = towncrier.is_some_and(|t| t.issues_only.contains(&news.heading));
+        let issues: Vec<String> = news.issues.iter().map(|issue| self.link(issue)).collect();
+        let issues = issues.join(", ");
+        let mut all = news.lines.clone();
+        if issues.is_empty() {
+            return all;
+        }
+        if bare || all.iter().all(Vec::is_empty) {
+            return vec![issues.into_bytes()];
+        }
+        if let Some(last) = all.last_mut() {
+            last.extend_from_slice(format!(" ({issues})").as_bytes());
+        }
+        all
+    }
+
+    fn link(&self, issue: &str) -> String {
+        if let Some(towncrier) = self.options.towncrier
+            && (towncrier.issue_format.is_some() || self.options.issue_url.is_none())
+        {
+            return towncrier.issue(issue);
+        }
+        match (self.options.issue_url, self.markup) {
+            (Some(url), Markup::Markdown) => format!("[#{issue}]({})", url.replace("{}", issue)),
+            (Some(url), Markup::Rst) => format!("`#{issue} <{}>`_", url.replace("{}", issue)),
+            (None, _) => format!("#{issue}"),
+        }
+    }
+}
+
+/// A version's own text, or that of a heading within; the first has no title.
+struct Part {
+    title: String,
+    level: usize,
+    text: Vec<u8>,
+}
+
+fn parts_of(layout: &Layout<'_>, version: &Version) -> Vec<Part> {
+    let within = version.heading.lines.end..version.range.end;
+    let inner: Vec<&Heading> = layout.headings.iter().filter(|h| within.contains(&h.lines.start)).collect();
+    let end_of = |n: usize| inner.get(n).map_or(version.range.end, |h| h.lines.start);
+    let first = &layout.text[version.range.start..end_of(0)];
+    let mut all = vec![Part { title: String::new(), level: version.heading.level, text: first.to_vec() }];
+    all.extend(inner.iter().enumerate().map(|(n, h)| Part {
+        title: layout.shown(h),
+        level: h.level,
+        text: layout.text[h.lines.start..end_of(n + 1)].to_vec(),
+    }));
+    all
+}
+
+/// Parts that a merge doubled are one again, unless there are others below them.
+fn joined(parts: Vec<Part>) -> Vec<Part> {
+    let top = parts.get(1).map_or(0, |p| p.level);
+    let levels: Vec<usize> = parts.iter().map(|p| p.level).collect();
+    let mut all: Vec<Part> = Vec::with_capacity(parts.len());
+    for (n, part) in parts.into_iter().enumerate() {
+        let is_alone = n > 0 && part.level == top && levels.get(n + 1).is_none_or(|next| *next <= top);
+        let same = |p: &&mut Part| p.level == top && !p.title.is_empty() && p.title.eq_ignore_ascii_case(&part.title);
+        let end_of = |n: usize, all: &[Part]| all.get(n + 1).is_none_or(|p| p.level <= top);
+        let twin = all.iter().position(|p| p.level == top && p.title.eq_ignore_ascii_case(&part.title));
+        match twin.filter(|&at| is_alone && at > 0 && end_of(at, &all)).and_then(|at| all.get_mut(at)).filter(same) {
+            None => all.push(part),
+            Some(first) => {
+                let heading = lines(&part.text).next().map_or(0, <[u8]>::len);
+                let is_line = |l: &&[u8]| super::headings::underline(l, MARKS).is_some();
+                let underline = lines(&part.text).nth(1).filter(is_line).map_or(0, <[u8]>::len);
+                let body = crate::lines::without_blank_lines(&part.text[heading + underline..]);
+                let end = LineEnd::of(&part.text);
+                push_to(&mut first.text, |out| out.extend_from_slice(body), end);
+            }
+        }
+    }
+    all
+}
+
+/// What can stand below a heading.
+const MARKS: &[u8] = b"=-~^\"'`#*+.:_";
+
+/// How a file writes what is added to it.
+struct Look<'t> {
+    bullet: Vec<u8>,
+    markup: Markup,
+    version_level: usize,
+    version_form: Form,
+    /// Level and form of types, if each has a heading.
+    types: Option<(usize, Form)>,
+    /// Those of towncrier's sections.
+    sections: (usize, Form),
+    blank_below_heading: bool,
+    towncrier: Option<&'t Towncrier>,
+}
+
+impl<'t> Look<'t> {
+    fn of(layout: &Layout<'_>, open: Option<&Version>, kind: Kind, towncrier: Option<&'t Towncrier>) -> Self {
+        let text = layout.text;
+        let like = open.or_else(|| layout.released().min_by_key(|v| v.heading.level));
+        let like = like.map(|v| (v.heading.level, v.heading.form));
+        let title_level = layout.headings.iter().filter(|h| h.lines.start < layout.top).map(|h| h.level).max();
+        let (version_level, version_form) = like.unwrap_or_else(|| match layout.markup {
+            Markup::Markdown => (towncrier.and_then(hashes_of).unwrap_or(2), Form::Hashes),
+            Markup::Rst => {
+                let with = towncrier.and_then(|t| t.underline(0)).unwrap_or(b'=');
+                (title_level.unwrap_or(0) + 1, Form::Lined { with, over: false })
+            }
+        });
+        let inner = |h: &&Heading| {
+            h.level > version_level
+                && layout.versions.iter().any(|v| (v.heading.lines.end..v.range.end).contains(&h.lines.start))
+        };
+        let is_named = |h: &&Heading, names: &[String]| names.iter().any(|n| n.eq_ignore_ascii_case(&layout.shown(h)));
+        let own = match towncrier {
+            Some(t) => layout.headings.iter().filter(inner).find(|h| is_named(h, &t.order)),
+            None => layout.headings.iter().find(inner),
+        };
+        let depth = |n: usize| match layout.markup {
+            Markup::Markdown => (version_level + n, Form::Hashes),
+            Markup::Rst => {
+                let taken = if let Form::Lined { with, .. } = version_form { with } else { 0 };
+                let usual = [b'-', b'~', b'^'].into_iter().filter(|b| *b != taken).nth(n - 1).unwrap_or(b'-');
+                let with = towncrier.and_then(|t| t.underline(n)).unwrap_or(usual);
+                (version_level + n, Form::Lined { with, over: false })
+            }
+        };
+        let named = towncrier.is_some_and(|t| !t.sections.is_empty());
+        let types = match (own, kind) {
+            (_, Kind::News) => None,
+            (Some(h), _) => Some((h.level, h.form)),
+            (None, Kind::Keep) if layout.markup == Markup::Markdown => Some(depth(1)),
+            (None, _) => towncrier.map(|_| depth(if named { 2 } else { 1 })),
+        };
+        let first_below = layout.headings.iter().find(inner).map(|h| lines(&text[h.lines.end..]).next());
+        let blank_below_heading = first_below.is_none_or(|line| line.is_none_or(is_blank));
+        Self {
+            bullet: bullet_of(layout),
+            markup: layout.markup,
+            version_level,
+            version_form,
+            types,
+            sections: depth(1),
+            blank_below_heading,
+            towncrier,
+        }
+    }
+
+    /// The heading of what is not released, in the look of the newest release's.
+    fn new_heading(&self, layout: &Layout<'_>, kind: Kind, end: LineEnd) -> Vec<u8> {
+        let newest = layout.released().next();
+        let raw = newest.map(|v| layout.shown(&v.heading)).unwrap_or_default();
+        if self.version_form == Form::Line || kind == Kind::News && newest.is_none() {
+            let title = match () {
+                () if raw.starts_with("Changes in ") => "Changes in the next release:",
+                () if raw.starts_with("* Changes in ") => "* Changes in the next release",
+                () => "* Noteworthy changes in release ?.? (????-??-??) [?]",
+            };
+            return [title.as_bytes(), end.as_bytes()].concat();
+        }
+        // Brackets without a target of their own, as Keep a Changelog has them; links that lead somewhere are not imitated.
+        let in_brackets = newest.map_or(kind == Kind::Keep, |v| {
+            let at = v.title.version.clone().unwrap_or(0..0);
+            let (raw, end) = (raw.as_bytes(), at.end);
+            at.start > 0
+                && raw.get(at.start - 1) == Some(&b'[')
+                && raw.get(end) == Some(&b']')
+                && raw.get(end + 1) != Some(&b'(')
+        });
+        let title = if in_brackets && self.markup == Markup::Markdown { "[Unreleased]" } else { "Unreleased" };
+        heading_text(title, self.version_level, self.version_form, end)
+    }
+
+    /// The part that news goes into, made if it is missing.
+    fn part_for(&self, parts: &mut Vec<Part>, news: &News, end: LineEnd) -> usize {
+        let Some((level, form)) = self.types else { return 0 };
+        let mut within = 0..parts.len();
+        if let Some(section) = &news.section {
+            let order = self.towncrier.map_or(&[][..], |t| &t.sections);
+            let ranks: Vec<&str> = order.iter().map(String::as_str).collect();
+            let at = self.find_or_make(parts, within, section, self.sections, &ranks, end);
+            let below = parts[at + 1..].iter().take_while(|p| p.level > self.sections.0).count();
+            within = at..at + 1 + below;
+        }
+        let ranks: Vec<&str> = match self.towncrier {
+            Some(towncrier) => towncrier.order.iter().map(String::as_str).collect(),
+            None => ORDER.to_vec(),
+        };
+        self.find_or_make(parts, within, &news.heading, (level, form), &ranks, end)
+    }
+
+    fn find_or_make(
+        &self,
+        parts: &mut Vec<Part>,
+        within: Range<usize>,
+        title: &str,
+        (level, form): (usize, Form),
+        ranks: &[&str],
+        end: LineEnd,
+    ) -> usize {
+        let same = |p: &Part| bare(&p.title).eq_ignore_ascii_case(bare(title));
+        let inner = within.start + 1..within.end;
+        if let Some(at) = inner.clone().find(|&n| same(&parts[n])) {
+            return at;
+        }
+        let rank = |title: &str| ranks.iter().position(|o| o.eq_ignore_ascii_case(bare(title))).unwrap_or(ranks.len());
+        let at = inner.clone().find(|&n| parts[n].level <= level && rank(&parts[n].title) > rank(title));
+        let at = at.unwrap_or(within.end);
+        let mut text = heading_text(title, level, form, end);
+        if self.blank_below_heading {
+            text.extend_from_slice(end.as_bytes());
+        }
+        parts.insert(at, Part { title: title.to_owned(), level, text });
+        at
+    }
+}
+
+/// A title without what stands around its words.
+fn bare(title: &str) -> &str {
+    title.trim_matches(|c: char| !c.is_alphanumeric())
+}
+
+/// How many `#` towncrier's own line for a version's title has.
+fn hashes_of(towncrier: &Towncrier) -> Option<usize> {
+    let count = towncrier.title.as_ref()?.trim_start().bytes().take_while(|b| *b == b'#').count();
+    (count > 0).then_some(count)
+}
+
+/// A heading's lines.
+pub(super) fn heading_text(title: &str, level: usize, form: Form, end: LineEnd) -> Vec<u8> {
+    let eol = end.as_bytes();
+    let mut out = Vec::new();
+    match form {
+        Form::Hashes => {
+            out.extend(std::iter::repeat_n(b'#', level.clamp(1, 6)));
+            out.extend_from_slice(&[b" ", title.as_bytes(), eol].concat());
+        }
+        Form::Lined { with, over } => {
+            let line: Vec<u8> = std::iter::repeat_n(with, width(title.as_bytes()).max(3)).collect();
+            if over {
+                out.extend_from_slice(&[&line[..], eol].concat());
+            }
+            out.extend_from_slice(&[title.as_bytes(), eol, &line, eol].concat());
+        }
+        Form::Line => out.extend_from_slice(&[title.as_bytes(), eol].concat()),
+    }
+    out
+}
+
+/// The bullet that most of the file's have, blanks and all.
+fn bullet_of(layout: &Layout<'_>) -> Vec<u8> {
+    let text = layout.text;
+    let mut counts: Vec<(&[u8], usize)> = Vec::new();
+    let heads: Vec<usize> = layout.headings.iter().map(|h| h.lines.start).collect();
+    let mut at = 0;
+    // An indented bullet may be one below another; it counts where none stands at the margin.
+    for margin in [true, false] {
+        for line in lines(text) {
+            let start = at;
+            at += line.len();
+            let Some(prefix) = bullet(line).filter(|_| heads.binary_search(&start).is_err()) else { continue };
+            if (line[0] != b' ') != margin {
+                continue;
+            }
+            match counts.iter().position(|(p, _)| *p == &line[..prefix]) {
+                Some(n) => counts[n].1 += 1,
+                None if counts.len() < 32 => counts.push((&line[..prefix], 1)),
+                None => {}
+            }
+        }
+        if !counts.is_empty() {
+            break;
+        }
+        at = 0;
+    }
+    let best = counts.iter().rev().max_by_key(|(_, n)| *n);
+    best.map_or_else(|| b"- ".to_vec(), |(prefix, _)| prefix.to_vec())
+}
+
+/// Adds at the end of a part's text, above the blank lines there.
+fn push_to(text: &mut Vec<u8>, add: impl FnOnce(&mut Vec<u8>), end: LineEnd) {
+    let shown = blank_tail(text);
+    let is_only_heading = is_only_heading(&text[..shown]);
+    let tail = text.split_off(if is_only_heading { text.len() } else { shown });
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.extend_from_slice(end.as_bytes());
+    }
+    // A list does not start right below a line of text.
+    if !is_only_heading && !ends_in_list(text) {
+        text.extend_from_slice(end.as_bytes());
+    }
+    add(text);
+    text.extend_from_slice(&tail);
+}
+
+/// Whether nothing but one heading stands in a part.
+fn is_only_heading(text: &[u8]) -> bool {
+    let shown: Vec<&[u8]> = lines(text).filter(|l| !is_blank(l)).take(4).collect();
+    let is_line = |line: &[u8]| super::headings::underline(line, MARKS).is_some();
+    match shown.as_slice() {
+        [] | [_] => true,
+        [_, below] => is_line(below),
+        [above, _, below] => is_line(above) && is_line(below),
+        _ => false,
+    }
+}
+
+/// Whether the last paragraph belongs to a list.
+fn ends_in_list(text: &[u8]) -> bool {
+    let all: Vec<&[u8]> = lines(text).collect();
+    let paragraph = all.iter().rev().take_while(|l| !is_blank(l));
+    let first = paragraph.clone().last().copied().unwrap_or_default();
+    paragraph.clone().any(|l| bullet(l).is_some()) || matches!(first.first(), Some(b' ' | b'\t'))
+}
+
+/// Makes the text end in so many blank lines at least, unless it is empty.
+pub(super) fn separate(out: &mut Vec<u8>, blank: usize, end: LineEnd) {
+    if out.is_empty() {
+        return;
+    }
+    if !out.ends_with(b"\n") {
+        out.extend_from_slice(end.as_bytes());
+    }
+    let there = lines(&out[blank_tail(out)..]).count();
+    for _ in there..blank {
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// What was released since the base, by its heading.
+pub(super) fn released_since(base: &Layout<'_>, now: &Layout<'_>) -> Option<String> {
+    let newest = |layout: &Layout<'_>| layout.released().next().map(|v| lossy(&layout.text[v.heading.title.clone()]));
+    let (before, after) = (newest(base), newest(now));
+    if before == after { None } else { after }
+}

@@ -1,0 +1,303 @@
+//! A file that is written by version: its sections, and the one that news goes into. There is one such section or none; where
+//! that is not clear, nothing is guessed.
+
+use std::ops::Range;
+
+use super::headings::{Form, Heading, Markup, Scanned, bullet, is_rule, scan};
+use super::title::{Kind, Sure, Title};
+use crate::fold::FoldError;
+use crate::lines::{is_blank, line_number, lines, lossy, trim, trim_end};
+
+/// A section of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// Its heading.
+    pub(crate) heading: Heading,
+    pub(crate) title: Title,
+    /// All of it, heading and all, without what belongs to the heading that follows.
+    pub(crate) range: Range<usize>,
+}
+
+/// A file's sections.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) markup: Markup,
+    pub(crate) headings: Vec<Heading>,
+    scanned: Scanned,
+    pub(crate) versions: Vec<Version>,
+    /// Where news may stand at the earliest: below the line that towncrier writes, if there is one.
+    pub(crate) top: usize,
+    /// Where the link references at the file's end start.
+    pub(crate) trailer: usize,
+}
+
+impl<'a> Layout<'a> {
+    /// Reads a file, of which only what stands below `top` counts.
+    pub(crate) fn of(path: &[u8], text: &'a [u8], top: usize) -> Self {
+        Self::with_markup(Markup::of(path, text), text, top)
+    }
+
+    pub(crate) fn with_markup(markup: Markup, text: &'a [u8], top: usize) -> Self {
+        let trailer = links_start(text).max(top);
+        let mut scanned = scan(text, markup);
+        let mut headings = std::mem::take(&mut scanned.headings);
+        headings.retain(|h| h.lines.start < trailer);
+        let read = |h: &Heading| Title::read(&text[h.title.clone()]);
+        let titles: Vec<Title> = headings.iter().map(read).collect();
+        let counts = counted(&headings, &titles, top);
+        let mut versions: Vec<Version> = Vec::new();
+        for (n, (heading, title)) in headings.iter().zip(titles).enumerate() {
+            if !counts[n] {
+                continue;
+            }
+            let ends = (n + 1..headings.len()).find(|&m| counts[m] || headings[m].level <= heading.level);
+            let end = ends.map_or(trailer, |m| with_anchors(text, headings[m].lines.start, heading.lines.end));
+            versions.push(Version { heading: heading.clone(), title, range: heading.lines.start..end });
+        }
+        Self { text, markup, headings, scanned, versions, top, trailer }
+    }
+
+    /// The section that news goes into, if there is one.
+    ///
+    /// # Errors
+    /// When there are several, or it is not clear whether one is released.
+    pub(crate) fn open(&self, path: &[u8]) -> Result<Option<&Version>, FoldError> {
+        let is_open = |v: &&Version| v.title.is_open();
+        let first_released = self.versions.iter().position(|v| !v.title.is_open()).unwrap_or(self.versions.len());
+        let (above, below) = self.versions.split_at(first_released);
+        let named = |v: &&Version| v.title.version.is_none();
+        let lower: Vec<&Version> = below.iter().filter(is_open).collect();
+        let oldest_first = self.is_oldest_first();
+        if above.len() > 1 || (!above.is_empty() && lower.iter().copied().any(|v| named(&v))) {
+            let all: Vec<&Version> = above.iter().chain(lower.iter().copied().filter(named)).collect();
+            return Err(self.unclear(path, &all, Unclear::Several));
+        }
+        if let [one] = above {
+            return Ok(Some(one));
+        }
+        if oldest_first {
+            return match (self.versions.last(), lower.as_slice()) {
+                (Some(last), [one]) if *one == last => Ok(Some(last)),
+                (Some(last), _) => Err(self.unclear(path, &[last], Unclear::OldestFirst)),
+                (None, _) => Ok(None),
+            };
+        }
+        let lower: Vec<&Version> = lower.into_iter().filter(named).collect();
+        if !lower.is_empty() {
+            return Err(self.unclear(path, &lower, Unclear::BelowReleases));
+        }
+        // The newest without a day where all others have one: nobody knows whether it is out.
+        if let [first, others @ ..] = self.versions.as_slice()
+            && first.title.day.is_none()
+            && !others.is_empty()
+            && others.iter().all(|v| v.title.day.is_some() || v.title.is_open())
+        {
+            return Err(self.unclear(path, &[first], Unclear::NoDay));
+        }
+        Ok(None)
+    }
+
+    /// The released versions, the newest first as the file has them.
+    pub(crate) fn released(&self) -> impl Iterator<Item = &Version> {
+        self.versions.iter().filter(|v| !v.title.is_open())
+    }
+
+    /// Where a new section goes: above the first version.
+    ///
+    /// # Errors
+    /// When nothing says where versions are, though there is something that could be one.
+    pub(crate) fn place_of_new(&self, path: &[u8]) -> Result<usize, FoldError> {
+        let above = self.versions.first().map(|v| v.heading.lines.start);
+        let limit = above.unwrap_or(self.trailer);
+        let level = self.versions.first().map_or(usize::MAX, |v| v.heading.level);
+        // A section of another name with news in it may be the newest release.
+        let mut others = self.headings.iter().filter(|h| h.lines.start >= self.top && h.lines.start < limit);
+        let may_be = |h: &&Heading| h.level == level || above.is_none();
+        let strange = others.find(|h| may_be(h) && !self.is_known(h) && self.has_news(h, limit));
+        if let Some(strange) = strange {
+            return Err(self.unclear_heading(path, strange));
+        }
+        match above {
+            Some(above) => Ok(with_anchors(self.text, above, self.floor(above))),
+            None => Ok(self.trailer),
+        }
+    }
+
+    /// What no new section may be put above of: the mark, or the heading before.
+    fn floor(&self, at: usize) -> usize {
+        let before = self.headings.iter().take_while(|h| h.lines.start < at).last();
+        before.map_or(0, |h| h.lines.end).max(self.top)
+    }
+
+    /// Whether the list below a heading could be news.
+    fn has_news(&self, heading: &Heading, limit: usize) -> bool {
+        let next = self.headings.iter().find(|h| h.lines.start >= heading.lines.end).map_or(limit, |h| h.lines.start);
+        let mut at = heading.lines.end;
+        let below = &self.text[at..next.clamp(at, limit.max(at))];
+        lines(below).any(|line| {
+            at += line.len();
+            bullet(line).is_some() && !self.hides(at - line.len())
+        })
+    }
+
+    /// Whether the line that starts here is part of a sample.
+    pub(crate) fn hides(&self, start: usize) -> bool {
+        self.scanned.hides(start)
+    }
+
+    /// Headings of what ChangeLogs have above their versions.
+    fn is_known(&self, heading: &Heading) -> bool {
+        const KNOWN: [&str; 12] = [
+            "contents",
+            "toc",
+            "legend",
+            "about",
+            "guid",
+            "notes",
+            "format",
+            "types of",
+            "categor",
+            "convention",
+            "versioning",
+            "how to",
+        ];
+        let title = lossy(&self.text[heading.title.clone()]).to_lowercase();
+        KNOWN.iter().any(|known| title.contains(known))
+    }
+
+    /// Whether the versions' days go up.
+    fn is_oldest_first(&self) -> bool {
+        let days: Vec<_> = self.versions.iter().filter_map(|v| v.title.day.as_ref().map(|d| d.date)).collect();
+        if let [first, .., last] = days.as_slice() {
+            return first < last;
+        }
+        let numbers: Vec<Vec<u64>> = self.versions.iter().filter_map(|v| self.numbers_of(v)).collect();
+        matches!(numbers.as_slice(), [first, .., last] if first < last)
+    }
+
+    /// The numbers of a version, to tell which is newer.
+    fn numbers_of(&self, version: &Version) -> Option<Vec<u64>> {
+        let text = &self.text[version.heading.title.clone()][version.title.version.clone()?];
+        let digits = text.iter().position(u8::is_ascii_digit)?;
+        let whole = text[digits..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.');
+        let whole: Vec<u8> = whole.copied().collect();
+        let parts = whole.split(|b| *b == b'.').map(|part| std::str::from_utf8(part).ok()?.parse().ok());
+        Some(parts.map_while(|part| part).collect())
+    }
+
+    pub(crate) fn shown(&self, heading: &Heading) -> String {
+        lossy(&self.text[heading.title.clone()])
+    }
+
+    fn unclear(&self, path: &[u8], versions: &[&Version], why: Unclear) -> FoldError {
+        let headings = versions.iter().map(|v| self.named(&v.heading)).collect();
+        FoldError::Unclear { path: lossy(path), headings, why }
+    }
+
+    fn unclear_heading(&self, path: &[u8], heading: &Heading) -> FoldError {
+        FoldError::Unclear { path: lossy(path), headings: vec![self.named(heading)], why: Unclear::NoVersion }
+    }
+
+    fn named(&self, heading: &Heading) -> (usize, String) {
+        let form_over = matches!(heading.form, Form::Lined { over: true, .. });
+        (line_number(self.text, heading.lines.start) + usize::from(form_over), self.shown(heading))
+    }
+}
+
+/// Why it is not clear where news goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclear {
+    /// Several sections are not released.
+    Several,
+    /// The only one that is not released stands below ones that are.
+    BelowReleases,
+    /// The newest has no day, all others have one.
+    NoDay,
+    /// The newest version stands last.
+    OldestFirst,
+    /// A section that names no version stands where the newest would.
+    NoVersion,
+}
+
+/// Which headings are those of versions: the plain ones, and others on the same levels.
+fn counted(headings: &[Heading], titles: &[Title], top: usize) -> Vec<bool> {
+    let sure = |n: usize| match titles[n].kind {
+        Kind::Other => None,
+        Kind::Open(sure) | Kind::Version(sure) => Some(sure),
+    };
+    let below = |n: usize| headings[n].lines.start >= top;
+    let plain: Vec<usize> = (0..headings.len()).filter(|&n| below(n) && sure(n) == Some(Sure::Plainly)).collect();
+    let released = |n: &&usize| matches!(titles[**n].kind, Kind::Version(_));
+    // The level of versions is that of the highest that is plainly one.
+    let level = plain.iter().filter(released).map(|&n| headings[n].level).min();
+    let level = level.or_else(|| plain.iter().map(|&n| headings[n].level).min());
+    let level = level.or_else(|| {
+        let weak = (0..headings.len()).filter(|&n| below(n) && sure(n).is_some());
+        weak.map(|n| headings[n].level).min()
+    });
+    let Some(level) = level else { return vec![false; headings.len()] };
+    let counts = |n: usize| {
+        let Some(sure) = sure(n).filter(|_| below(n)) else { return false };
+        let (own, title) = (headings[n].level, &titles[n]);
+        match sure {
+            // A patch release may stand a level below.
+            Sure::Plainly => own <= level + usize::from(title.version.is_some()) * 2,
+            Sure::WithWords => own <= level || title.day.is_some() && own == level + 1,
+            Sure::Perhaps => own == level,
+        }
+    };
+    (0..headings.len()).map(counts).collect()
+}
+
+/// Where a heading starts with the lines above that belong to it: link targets, and a rule that parts it from what is above.
+fn with_anchors(text: &[u8], heading: usize, floor: usize) -> usize {
+    let mut start = heading;
+    let mut at = heading;
+    while at > floor {
+        let line_start = memchr::memrchr(b'\n', &text[..at - 1]).map_or(0, |n| n + 1);
+        if line_start < floor {
+            break;
+        }
+        let shown = trim(&text[line_start..at]);
+        let is_anchor = shown.starts_with(b".. _") && shown.ends_with(b":")
+            || shown.starts_with(b"<a ")
+                && (shown.ends_with(b"</a>") || shown.ends_with(b"/>") || shown.ends_with(b">"))
+            || is_rule(shown);
+        if is_anchor {
+            start = line_start;
+        } else if !is_blank(&text[line_start..at]) {
+            break;
+        }
+        at = line_start;
+    }
+    start
+}
+
+/// Where the link references at the file's end start: they are its trailer.
+pub(super) fn links_start(text: &[u8]) -> usize {
+    let mut start = text.len();
+    let mut end = text.len();
+    while end > 0 {
+        let body = if text[end - 1] == b'\n' { end - 1 } else { end };
+        let line_start = memchr::memrchr(b'\n', &text[..body]).map_or(0, |n| n + 1);
+        let line = &text[line_start..end];
+        if is_link(line) {
+            start = line_start;
+        } else if !is_blank(line) {
+            break;
+        }
+        end = line_start;
+    }
+    start
+}
+
+/// `[1.0]: https://…`, `.. _1.0: https://…`, or a comment of one line.
+fn is_link(line: &[u8]) -> bool {
+    let shown = trim_end(line);
+    let of_markdown = shown.starts_with(b"[") && memchr::memmem::find(shown, b"]: ").is_some();
+    let of_rst = shown.starts_with(b".. _") && memchr::memmem::find(shown, b": ").is_some();
+    let comment =
+        shown.starts_with(b"<!--") && memchr::memmem::find(shown, b"-->") == Some(shown.len().saturating_sub(3));
+    of_markdown || of_rst || comment
+}
