@@ -158,12 +158,14 @@ async fn run(mut socket: WebSocket, token: &TokenRow, hello: &Hello, parts: &Par
     let slave = parts.store.slave_connected(token.id, hello).await?.ok_or(Ended::Replaced)?;
     // Before the comparison: what an older connection is given during it would be nobody's.
     let (number, outgoing, replaced) = parts.sessions.open(slave.id, token.id);
+    // What it says is recorded only while its token counts.
+    let as_slave = Parts { store: parts.store.by(Some(token.id)), ..parts.clone() };
     let talk = async {
         // Whoever revokes the token ends the connections that he finds: this one may be younger than that.
         if !parts.store.token_counts(token.id).await? {
             return Err(Ended::Replaced);
         }
-        talk(&mut socket, hello, &slave, parts, number, outgoing).await
+        talk(&mut socket, hello, &slave, &as_slave, number, outgoing).await
     };
     let result = tokio::select! {
         result = talk => result,

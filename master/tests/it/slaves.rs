@@ -335,3 +335,16 @@ async fn a_report_that_a_step_spoiled_is_recorded_all_the_same() {
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
     oak.ends(of, 2, BuildResult::Success).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slave_says_is_recorded_only_while_its_token_counts() {
+    let world = World::start().await;
+    let (mut oak, _, of) = building(&world).await;
+    // In the store alone, as by another master: nobody has ended the connection.
+    let token = world.store().tokens().await.unwrap().into_iter().find(|token| token.name == "oak").unwrap();
+    world.store().revoke_token(token.id).await.unwrap();
+    oak.report(of, 1, ended(BuildResult::Success)).await;
+    assert_eq!(oak.next().await, None, "no acknowledgement, and the connection ends");
+    connected(&world, "oak", false).await;
+    assert!(world.store().build(of.build).await.unwrap().unwrap().result().is_none());
+}
