@@ -3,7 +3,7 @@
 use crate::config;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A basedir.
@@ -37,7 +37,47 @@ pub enum BasedirError {
 /// Held as long as a master runs on its basedir; the system lets it go when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// The name of the master that ran here before; none of one that ran where this was copied from.
+    ///
+    /// # Errors
+    /// When the lock's file can't be read.
+    pub fn signed(&self) -> Result<Option<String>, BasedirError> {
+        let mut text = vec![0; 1024];
+        let read = self.file.read_at(&mut text, 0).map_err(io_error(&self.path))?;
+        let text = String::from_utf8_lossy(&text[..read]).into_owned();
+        let here = self.here()?;
+        Ok(text
+            .lines()
+            .next()
+            .and_then(|line| line.split_once(' '))
+            .filter(|(_, at)| *at == here)
+            .map(|(name, _)| name.to_owned()))
+    }
+
+    /// Notes the name of the master that runs here now.
+    ///
+    /// # Errors
+    /// When the lock's file can't be written.
+    pub fn sign(&self, name: &str) -> Result<(), BasedirError> {
+        let text = format!("{name} {}\n", self.here()?);
+        let write = || {
+            self.file.set_len(0)?;
+            self.file.write_all_at(text.as_bytes(), 0)?;
+            self.file.sync_data()
+        };
+        write().map_err(io_error(&self.path))
+    }
+
+    /// Which file this lock is.
+    fn here(&self) -> Result<String, BasedirError> {
+        let file = self.file.metadata().map_err(io_error(&self.path))?;
+        Ok(format!("{}:{}", file.dev(), file.ino()))
+    }
 }
 
 impl Basedir {
@@ -104,9 +144,15 @@ impl Basedir {
         let run = self.root.join("run");
         fs::create_dir_all(&run).map_err(io_error(&run))?;
         let path = run.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(io_error(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => Ok(Lock { file, path }),
             Err(fs::TryLockError::WouldBlock) => Err(BasedirError::Locked(self.root.clone())),
             Err(fs::TryLockError::Error(source)) => Err(BasedirError::Io { path, source }),
         }

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::reconcile::{self, StepError};
 use crate::state::{Guarded, Shared};
 use crate::store::{Branch, BranchState, Candidate, Revision, Store};
-use crate::{StartError, assemble, store_url};
+use crate::{StartError, assemble, sole, store_url};
 use protocol::ProjectName;
 use serde::Serialize;
 use std::path::Path;
@@ -74,7 +74,13 @@ pub async fn inspect(root: &Path, mend: bool) -> Result<Inspection, StartError> 
         }
     }
     let embedded = config.store.as_deref().is_none_or(|url| url.starts_with("sqlite:"));
-    let store = Store::open(&store_url(&config, &basedir)).await?;
+    let store_url = store_url(&config, &basedir);
+    let mut store = Store::open(&store_url).await?;
+    let me = sole::me(basedir.root(), &store_url)?;
+    if mend && let Some(lock) = &lock {
+        sole::take(&store, &me, lock, &CancellationToken::new()).await?;
+        store = store.for_master(me.owner.as_str().into());
+    }
     if embedded {
         let words = store.unsound().await?;
         all.findings.extend(words.into_iter().map(|what| Finding {
@@ -87,7 +93,7 @@ pub async fn inspect(root: &Path, mend: bool) -> Result<Inspection, StartError> 
     }
     let git = Git::find(config.git.as_deref())?;
     let url = config.url.clone().unwrap_or_default();
-    let shared = assemble(config, basedir, git, store, url, CancellationToken::new()).await?;
+    let shared = assemble(config, basedir, git, store, url, CancellationToken::new(), me).await?;
     if mend {
         // What is found lost is recorded, as by a master.
         reconcile::claim_all(&shared).await.map_err(|error| StartError::Other(error.to_string()))?;
@@ -101,6 +107,9 @@ pub async fn inspect(root: &Path, mend: bool) -> Result<Inspection, StartError> 
         shared.store.release_project(claim).await?;
     }
     logs(&shared, &mut all).await?;
+    if mend {
+        shared.store.give_back(&shared.me.owner).await?;
+    }
     shared.store.close().await;
     Ok(all)
 }

@@ -19,6 +19,7 @@ mod read;
 mod recipes;
 mod reconcile;
 mod slaves;
+mod sole;
 mod state;
 pub mod stepping;
 pub mod store;
@@ -30,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use stepping::Points;
-use store::{Store, StoreError, TokenKind};
+use store::{Master, Store, StoreError, TokenKind};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,8 @@ pub enum StartError {
     Mirror { project: protocol::ProjectName, source: MirrorError },
     #[error("`schemes` in master.toml: `{0}` is none that bb can fetch by")]
     Scheme(String),
+    #[error("another master works on this store: {0}")]
+    SecondMaster(String),
     #[error("the pages can't be made: {0}")]
     Pages(String),
     #[error("{0}")]
@@ -70,6 +73,9 @@ impl StartError {
             Self::Basedir(BasedirError::Exists(_)) => "run it with `bb master run`, or choose another folder".to_owned(),
             Self::Basedir(BasedirError::Missing(_)) => "make one with `bb master create BASEDIR`".to_owned(),
             Self::Basedir(BasedirError::Locked(_)) => "stop that one first; a basedir is for one master".to_owned(),
+            Self::SecondMaster(_) => {
+                "a store is for one master: stop that one first, or give this one a store of its own (`store` in master.toml)".to_owned()
+            }
             Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
                 "another program has this port: stop it, or choose another with --listen (127.0.0.1:0 takes any that is free)".to_owned()
             }
@@ -91,7 +97,11 @@ pub async fn create(root: &Path, settings: &str, maintainer: &str) -> Result<Str
     let basedir = Basedir::new(root);
     let config = Config::parse(settings, &basedir.config())?;
     basedir.create()?;
-    let store = Store::open(&store_url(&config, &basedir)).await?;
+    let url = store_url(&config, &basedir);
+    let store = Store::open(&url).await?;
+    if let Some(other) = sole::at_work(&store, &url).await? {
+        return Err(StartError::SecondMaster(other.says));
+    }
     let made = actions::make_token(&store, TokenKind::Maintainer, maintainer, true).await;
     let (_, secret) = made.map_err(|refused| StartError::Other(refused.0.detail))?;
     store.close().await;
@@ -198,6 +208,7 @@ impl Running {
                 let _ = self.shared.store.release_project(claim).await;
             }
         }
+        let _ = self.shared.store.give_back(&self.shared.me.owner).await;
         let _ = std::fs::remove_file(self.shared.basedir.address());
         self.shared.store.close().await;
     }
@@ -229,7 +240,11 @@ async fn start_with(
         config.listen = listen;
     }
     let git = Git::find(config.git.as_deref())?;
-    let store = Store::open(&store_url(&config, &basedir)).await?.with_points(points);
+    let store_url = store_url(&config, &basedir);
+    let store = Store::open(&store_url).await?.with_points(points);
+    let me = sole::me(basedir.root(), &store_url)?;
+    sole::take(&store, &me, &lock, &shutdown).await?;
+    let store = store.for_master(me.owner.as_str().into());
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
@@ -237,7 +252,7 @@ async fn start_with(
     let url =
         config.url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
 
-    let shared = Arc::new(assemble(config, basedir, git.clone(), store, url, shutdown).await?);
+    let shared = Arc::new(assemble(config, basedir, git.clone(), store, url, shutdown, me).await?);
     shared.store.no_slave_connected().await?;
     reconcile::claim_all(&shared).await.map_err(|e| StartError::Other(e.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -258,6 +273,7 @@ async fn assemble(
     store: Store,
     url: String,
     shutdown: CancellationToken,
+    me: Master,
 ) -> Result<Shared, StartError> {
     let policy = policy(&config)?;
     let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
@@ -272,7 +288,7 @@ async fn assemble(
             .map_err(|source| StartError::Mirror { project: project.name.clone(), source })?;
         projects.push(Arc::new(Guarded::new(row.id, project.clone(), mirror)));
     }
-    Ok(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown))
+    Ok(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown, me))
 }
 
 fn policy(config: &Config) -> Result<SourcePolicy, StartError> {

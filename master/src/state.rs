@@ -9,7 +9,7 @@ use crate::read::{Diffs, Sizes};
 use crate::reconcile::Troubles;
 use crate::slaves::{Parts, Sessions};
 use crate::stepping::Points;
-use crate::store::{Claim, Store};
+use crate::store::{Claim, Master, Store};
 use gate::queue::PushRefused;
 use gate::schedule::Wait;
 use gate::verdict::Trouble;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     /// The URL under which others reach this master, without a slash at its end.
     pub(crate) url: String,
     pub(crate) shutdown: CancellationToken,
+    /// This master as it names itself on its store.
+    pub(crate) me: Master,
     pub(crate) doors: Doors,
     waits: Mutex<HashMap<BuildId, Wait>>,
     kept: Mutex<HashSet<BuildId>>,
@@ -190,6 +192,7 @@ impl Shared {
         projects: Vec<Arc<Guarded>>,
         url: String,
         shutdown: CancellationToken,
+        me: Master,
     ) -> Self {
         let logs = Logs::new(basedir.logs());
         let sessions = Sessions::new();
@@ -207,6 +210,7 @@ impl Shared {
             projects,
             url,
             shutdown,
+            me,
             doors,
             waits,
             kept,

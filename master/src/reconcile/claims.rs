@@ -1,13 +1,8 @@
-//! Claims: with one master at work they cost one write now and then; with several each project has one owner.
+//! Says that this master is alive, and renews its claims: two writes now and then. One that another has followed ends.
 
 use super::{Again, StepError};
+use crate::sole::{HOLDS_MS, RENEW};
 use crate::state::Shared;
-use std::time::Duration;
-
-/// How long a claim holds without being renewed, in milliseconds.
-const HOLDS_MS: i64 = 30_000;
-/// How often it is renewed.
-const RENEW: Duration = Duration::from_secs(10);
 
 /// Claims every project, or renews its claim.
 pub(crate) async fn claim_all(shared: &Shared) -> Result<(), StepError> {
@@ -24,6 +19,11 @@ pub(crate) async fn claim_all(shared: &Shared) -> Result<(), StepError> {
 }
 
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
+    if let Some(other) = shared.store.take(&shared.me, HOLDS_MS, |_| false).await? {
+        tracing::error!(other = other.says, "another master works on this store now: this one ends");
+        shared.shutdown.cancel();
+        return Ok(Again::AtTick);
+    }
     claim_all(shared).await?;
     Ok(Again::After(RENEW))
 }

@@ -20,6 +20,7 @@ mod events;
 mod kept;
 mod landings;
 mod lists;
+mod masters;
 mod moves;
 mod projects;
 mod queue;
@@ -37,6 +38,7 @@ pub use candidates::{Candidate, Made, NewCandidate, Outcome};
 pub use events::{Happening, StoredEvent};
 pub use landings::Landing;
 pub use lists::{After, Sought};
+pub use masters::Master;
 pub use projects::{Claim, Project};
 pub use queue::{Entry, EntryState, Standing};
 pub use revisions::{NewRevision, Revision};
@@ -82,6 +84,9 @@ pub enum StoreError {
     /// The URL is for no database that bb knows.
     #[error("`{0}` is no store: use sqlite:PATH or postgres://USER@HOST/DATABASE")]
     Url(String),
+    /// Another master works on this store by now.
+    #[error("another master works on this store now: nothing was written")]
+    Followed,
     /// What was to be written is guarded by a claim that is another's by now.
     #[error("another master looks after the project now: nothing was written")]
     ClaimLost,

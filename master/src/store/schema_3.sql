@@ -23,3 +23,13 @@ ALTER TABLE revision ADD COLUMN lost_hint TEXT;
 
 -- Branches that ended are listed by pages, last changed first.
 CREATE INDEX branch_ended ON branch (project_id, changed_ms, id) WHERE state <> 'live';
+
+-- The master that works on this store: one row. Who is named here, when it last said that it is alive, and of which file.
+CREATE TABLE master (
+    owner TEXT NOT NULL,
+    place TEXT NOT NULL,
+    says TEXT NOT NULL,
+    beat BIGINT NOT NULL,
+    until_ms BIGINT NOT NULL
+);
+INSERT INTO master (owner, place, says, beat, until_ms) VALUES ('', '', '', 0, 0);

@@ -19,6 +19,7 @@ use protocol::TokenId;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long somebody waits for a connection: on a busy machine, to be answered late is better than not to be.
@@ -37,6 +38,8 @@ pub(super) struct Writer {
     points: Points,
     /// The token of whoever it writes for: revoked, it writes no more.
     by: Option<TokenId>,
+    /// The master whose writes these are, while no other one has followed it.
+    master: Option<Arc<str>>,
 }
 
 impl Writer {
@@ -49,6 +52,7 @@ impl Writer {
             begin: "BEGIN IMMEDIATE",
             points: Points::default(),
             by: None,
+            master: None,
         })
     }
 
@@ -63,7 +67,12 @@ impl Writer {
             Box::pin(async move { Ok(outside) })
         });
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7083001)";
-        Ok(Self { pool: pool.connect_with(options).await?, begin, points: Points::default(), by: None })
+        Ok(Self { pool: pool.connect_with(options).await?, begin, points: Points::default(), by: None, master: None })
+    }
+
+    /// Has writes begin only while this master has the store.
+    pub(super) fn set_master(&mut self, owner: Arc<str>) {
+        self.master = Some(owner);
     }
 
     /// Has writes begin only while a token counts.
@@ -89,21 +98,32 @@ impl Writer {
     /// Begins a transaction; nothing of it stays unless it is committed.
     ///
     /// # Errors
-    /// When the database fails, or the token of whoever it is for was revoked.
+    /// When the database fails, another master has followed this one, or the token of whoever it is for was revoked.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        // Before a connection is taken: who is stopped here holds up nobody.
-        self.points.at("store.write").await;
-        // Whoever asked may go away while it waits: begun all the same, it is rolled back. Of a beginning that is dropped
-        // on its way nobody would know, and the database would hold the turn for it.
-        let (pool, begin) = (self.pool.clone(), self.begin);
-        let begun = tokio::spawn(async move { pool.begin_with(begin).await }).await;
-        let mut transaction = begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?;
+        let mut transaction = self.begin_for_anybody().await?;
+        if let Some(me) = &self.master {
+            let owner = sqlx::query("SELECT owner FROM master").fetch_one(&mut *transaction).await?.text("owner")?;
+            if *owner != **me {
+                return Err(StoreError::Followed);
+            }
+        }
         if let Some(token) = self.by
             && !tokens::counts(&mut transaction, token).await?
         {
             return Err(StoreError::Revoked);
         }
         Ok(transaction)
+    }
+
+    /// The same whoever writes: only for who is about to take the store.
+    pub(super) async fn begin_for_anybody(&self) -> Result<Transaction<'static, Any>> {
+        // Before a connection is taken: who is stopped here holds up nobody.
+        self.points.at("store.write").await;
+        // Whoever asked may go away while it waits: begun all the same, it is rolled back. Of a beginning that is dropped
+        // on its way nobody would know, and the database would hold the turn for it.
+        let (pool, begin) = (self.pool.clone(), self.begin);
+        let begun = tokio::spawn(async move { pool.begin_with(begin).await }).await;
+        Ok(begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 
     /// The same under a claim: whoever writes what a claim guards begins here. Nobody can take the claim over before the

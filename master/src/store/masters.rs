@@ -1,0 +1,90 @@
+//! The one master that works on a store.
+//!
+//! It is named by a random word of each start and its host, so that two that look alike are two. Nothing is written for a
+//! master that another one has followed: every write begins by looking at who is named.
+
+use super::row::Columns as _;
+use super::{Result, Store, now};
+use sqlx::any::AnyRow;
+use std::sync::Arc;
+
+/// Who works on a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Master {
+    /// Its name: random for each start.
+    pub owner: String,
+    /// Which file the store was when it said so: a copy is another store, on which nobody works yet.
+    pub place: String,
+    /// For people: where it runs.
+    pub says: String,
+    /// Grows each time that it says that it is alive.
+    pub beat: i64,
+    /// Until when it need not say so again, in milliseconds since 1970.
+    pub until_ms: i64,
+}
+
+fn read(row: &AnyRow) -> Result<Master> {
+    Ok(Master {
+        owner: row.text("owner")?,
+        place: row.text("place")?,
+        says: row.text("says")?,
+        beat: row.num("beat")?,
+        until_ms: row.num("until_ms")?,
+    })
+}
+
+impl Store {
+    /// Who works on the store, or did and was killed; none when it was ended in good order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn master(&self) -> Result<Option<Master>> {
+        let row = sqlx::query("SELECT * FROM master WHERE owner <> ''").fetch_optional(&self.read).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Takes the store for a master, or says that it is still alive. Gives the one that has it already, unless `dead` says
+    /// of that one that it can't be at work.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take(&self, me: &Master, for_ms: i64, dead: impl Fn(&Master) -> bool) -> Result<Option<Master>> {
+        let mut transaction = self.write.begin_for_anybody().await?;
+        let row = sqlx::query("SELECT * FROM master").fetch_one(&mut *transaction).await?;
+        let holder = read(&row)?;
+        let renews = holder.owner == me.owner;
+        if !renews && !holder.owner.is_empty() && !dead(&holder) {
+            return Ok(Some(holder));
+        }
+        sqlx::query("UPDATE master SET owner = $1, place = $2, says = $3, beat = beat + 1, until_ms = $4")
+            .bind(&me.owner)
+            .bind(&me.place)
+            .bind(&me.says)
+            .bind(now().0 + for_ms)
+            .execute(&mut *transaction)
+            .await?;
+        if !renews {
+            // Nothing that an earlier one still writes under its claims counts any more.
+            sqlx::query("UPDATE project SET fence = fence + 1, owner = NULL, owned_until_ms = 0")
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(None)
+    }
+
+    /// Gives the store up, so that the next master need not wait.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(&self, owner: &str) -> Result<()> {
+        let query = sqlx::query("UPDATE master SET owner = '', until_ms = 0 WHERE owner = $1").bind(owner);
+        self.write.execute(query).await.map(drop)
+    }
+
+    /// The same store, for a master that took it: what it writes once another one has it is refused.
+    pub(crate) fn for_master(mut self, owner: Arc<str>) -> Self {
+        self.write.set_master(owner);
+        self
+    }
+}
