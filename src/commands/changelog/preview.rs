@@ -85,7 +85,14 @@ fn shown(preview: &Preview) -> Result<Shown<'_>, CliError> {
 
 /// How the file changes, whole: here nobody has to scroll past others.
 fn diff(preview: &Preview) -> Result<DiffFile, CliError> {
-    let all = DiffLimits { lines_of_file: usize::MAX, lines: usize::MAX, bytes: usize::MAX, ..DiffLimits::default() };
+    let all = DiffLimits {
+        lines_of_file: usize::MAX,
+        lines: usize::MAX,
+        bytes: usize::MAX,
+        file_bytes: u32::MAX,
+        file_lines: usize::MAX,
+        ..DiffLimits::default()
+    };
     text_diff(&preview.path, &preview.before, &preview.folded.changelog, all)
         .map_err(|error| CliError::new(safe(&error.to_string())).hint(error.hint()))
 }

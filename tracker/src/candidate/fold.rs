@@ -3,7 +3,7 @@
 
 use super::{ChangelogChange, Ingredients, merge};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
-use crate::text::shown;
+use crate::text::{Budget, shown};
 use changelog::{
     BranchChangeLog, FoldAt, FoldError, FoldOptions, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, Problem,
     Whose, fold, fold_branch, taker_of, whose,
@@ -14,10 +14,19 @@ use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
 use recipe::Project;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 
 /// The largest fragment, in bytes.
 const MAX_FRAGMENT: u64 = 1 << 20;
+/// Most fragments of a branch, and bytes of them.
+const MAX_FRAGMENTS: usize = 1000;
+const MAX_FRAGMENTS_BYTES: usize = 8 << 20;
+/// Most files of the folder that fragments are in.
+const MAX_FOLDER: usize = 10_000;
+/// Bytes of what is worth saying.
+const MAX_NOTES: usize = 16 << 10;
+/// How much longer than mainline's a branch's ChangeLog may be, in bytes.
+const MAX_GROWTH: u64 = 8 << 20;
 /// The largest ChangeLog, in bytes.
 const MAX_CHANGELOG: u64 = 128 << 20;
 /// Commits of a branch that are searched for who wrote a fragment.
@@ -32,7 +41,37 @@ pub(super) struct Folding {
     /// The ChangeLogs as they will read at the release, of projects that fold no sooner.
     coming: Vec<FoldedFile>,
     /// What is worth saying.
-    pub(super) notes: Vec<String>,
+    notes: Notes,
+}
+
+/// What is worth saying, as far as there is room for it.
+struct Notes {
+    told: Vec<String>,
+    budget: Budget,
+    left_out: u64,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self { told: Vec::new(), budget: Budget::of(MAX_NOTES), left_out: 0 }
+    }
+}
+
+impl Notes {
+    fn add(&mut self, text: &str) {
+        if self.budget.is_spent() {
+            self.left_out += 1;
+        } else {
+            self.told.push(self.budget.line(text.as_bytes(), 1000));
+        }
+    }
+
+    fn end(mut self) -> Vec<String> {
+        if self.left_out > 0 {
+            self.told.push(format!("and {} more of the kind", self.left_out));
+        }
+        self.told
+    }
 }
 
 /// A ChangeLog with the entries in it.
@@ -76,7 +115,12 @@ struct Taken {
 }
 
 impl Folding {
-    pub(super) fn of(repository: &Repository, request: &Ingredients, base: &CommitId) -> Tried<Self> {
+    pub(super) fn of(
+        repository: &Repository,
+        request: &Ingredients,
+        base: &CommitId,
+        budget: &mut Budget,
+    ) -> Tried<Self> {
         let sides = Sides {
             repository,
             base: tree_of(repository, base)?,
@@ -84,10 +128,10 @@ impl Folding {
             branch: tree_of(repository, &request.commit)?,
         };
         let places = places_of(&request.project, &sides.mainline, &sides.branch);
-        let mut folding = Self { files: Vec::new(), taken: Vec::new(), coming: Vec::new(), notes: Vec::new() };
+        let mut folding = Self { files: Vec::new(), taken: Vec::new(), coming: Vec::new(), notes: Notes::default() };
         let (mut conflicts, mut in_conflict) = (Vec::new(), Vec::new());
         for place in &*places {
-            match folding.add(&sides, request, &places, place, base)? {
+            match folding.add(&sides, request, &places, (place, base), budget)? {
                 Ok(()) => {}
                 Err(NotFolded::Conflict { files, .. }) => {
                     conflicts.extend(files);
@@ -104,7 +148,7 @@ impl Folding {
             && folding.coming.is_empty()
             && places.iter().any(|place| matches!(kept_at(&sides.mainline, &place.path), Ok(Some(_))))
         {
-            folding.notes.push("the branch brings no ChangeLog entry".to_owned());
+            folding.notes.add("the branch brings no ChangeLog entry");
         }
         Ok(Ok(folding))
     }
@@ -115,8 +159,8 @@ impl Folding {
         sides: &Sides<'_>,
         request: &Ingredients,
         places: &[Place],
-        place: &Place,
-        base: &CommitId,
+        (place, base): (&Place, &CommitId),
+        budget: &mut Budget,
     ) -> Tried<()> {
         if let Some(path) = place.paths().find(|path| !is_path_in_tree(path)) {
             let text =
@@ -130,28 +174,30 @@ impl Folding {
         };
         sides.name_authors(&mut taken, place, request, base)?;
         if place.when == FoldAt::Release {
-            return self.keep(sides, request, place, &taken);
+            return self.keep(sides, request, place, &taken, budget);
         }
-        let folded = sides.fold(place, request, &taken)?;
+        let folded = sides.fold(place, request, &taken, &mut self.notes, budget)?;
         self.taken.extend(taken.into_iter().map(|one| (one.path, one.after)));
-        Ok(folded.map(|(file, notes)| {
-            self.notes.extend(notes);
-            self.files.extend(file);
-        }))
+        Ok(folded.map(|file| self.files.extend(file)))
     }
 
     /// Leaves the fragments where they are, and says how the ChangeLog will read once they are folded.
-    fn keep(&mut self, sides: &Sides<'_>, request: &Ingredients, place: &Place, taken: &[Taken]) -> Tried<()> {
+    fn keep(
+        &mut self,
+        sides: &Sides<'_>,
+        request: &Ingredients,
+        place: &Place,
+        taken: &[Taken],
+        budget: &mut Budget,
+    ) -> Tried<()> {
         if taken.is_empty() {
             return Ok(Ok(()));
         }
-        let folded = sides.fold_as_at_release(place, request, taken)?;
-        let told = taken.iter().map(|one| format!("{}: stays until the release", shown(one.path.as_bytes())));
-        self.notes.extend(told);
-        Ok(folded.map(|(file, notes)| {
-            self.notes.extend(notes);
-            self.coming.push(file);
-        }))
+        let folded = sides.fold_as_at_release(place, request, taken, &mut self.notes, budget)?;
+        for one in taken {
+            self.notes.add(&format!("{}: stays until the release", shown(one.path.as_bytes())));
+        }
+        Ok(folded.map(|file| self.coming.push(file)))
     }
 
     /// The paths whose content does not come from git's merge.
@@ -189,7 +235,7 @@ impl Folding {
     pub(super) fn end(self) -> (Vec<ChangelogChange>, Vec<String>) {
         let changed = self.files.into_iter().chain(self.coming).filter(|file| file.before != file.after);
         let changes = changed.map(|file| ChangelogChange { path: file.path, before: file.before, after: file.after });
-        (changes.collect(), self.notes)
+        (changes.collect(), self.notes.end())
     }
 }
 
@@ -210,23 +256,29 @@ fn mode(mode: i32) -> FileMode {
 
 impl Sides<'_> {
     /// The fragments that the branch brings for a ChangeLog: changed since the merge base, and not the same on mainline.
-    fn fragments(&self, places: &[Place], place: &Place, notes: &mut Vec<String>) -> Tried<Vec<Taken>> {
-        let mut paths: BTreeSet<String> = place.rules.names.iter().map(|name| place.rooted(name)).collect();
-        for folder in place.rules.folders() {
-            paths.extend(self.files_of_branch(&place.rooted(folder), notes)?);
+    fn fragments(&self, places: &[Place], place: &Place, notes: &mut Notes) -> Tried<Vec<Taken>> {
+        let mut listed = BTreeMap::new();
+        for path in place.rules.names.iter().map(|name| place.rooted(name)) {
+            let [branch, base, mainline] = [&self.branch, &self.base, &self.mainline].map(|tree| kept_at(tree, &path));
+            listed.insert(path, [branch?, base?, mainline?]);
         }
-        let mut taken = Vec::new();
-        for path in paths {
+        for folder in place.rules.folders() {
+            match self.files_of_branch(&place.rooted(folder), notes)? {
+                Ok(files) => listed.extend(files),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        let (mut taken, mut all) = (Vec::new(), 0);
+        for (path, [ours, before, mainline]) in listed {
+            let Some(ours) = ours else { continue };
             if taker_of(places, path.as_bytes()).is_none_or(|taker| taker.path != place.path) {
                 continue;
             }
-            let Some(ours) = kept_at(&self.branch, &path)? else { continue };
-            let (before, mainline) = (kept_at(&self.base, &path)?, kept_at(&self.mainline, &path)?);
             match whose(before.as_ref(), mainline.as_ref(), Some(&ours), !place.is_single(path.as_bytes())) {
                 Whose::Branch => {}
                 Whose::Mainline => continue,
                 Whose::Corrected => {
-                    notes.push(format!("{}: corrected, and kept as mainline keeps it", shown(path.as_bytes())));
+                    notes.add(&format!("{}: corrected, and kept as mainline keeps it", shown(path.as_bytes())));
                     continue;
                 }
             }
@@ -235,7 +287,7 @@ impl Sides<'_> {
                 // Of a folder within, what matters is told by its own files.
                 PathKind::Stray if place.rules.folders().any(|folder| place.rooted(folder) == path) => continue,
                 PathKind::Stray => {
-                    notes.push(format!("{}: not folded, its name is not one of a fragment", shown(path.as_bytes())));
+                    notes.add(&format!("{}: not folded, its name is not one of a fragment", shown(path.as_bytes())));
                     continue;
                 }
                 PathKind::Other | PathKind::Kept => continue,
@@ -248,6 +300,14 @@ impl Sides<'_> {
                 let text = format!("{}: a fragment may have at most {MAX_FRAGMENT} bytes", shown(path.as_bytes()));
                 return Ok(Err(refused("fragment-too-large", text, "say less, or split the branch")));
             };
+            all += bytes.len();
+            if taken.len() >= MAX_FRAGMENTS || all > MAX_FRAGMENTS_BYTES {
+                let text = format!(
+                    "{}: the branch brings more than {MAX_FRAGMENTS} fragments, or more than {MAX_FRAGMENTS_BYTES} bytes of them",
+                    shown(path.as_bytes())
+                );
+                return Ok(Err(refused("fragments-too-many", text, "say less, or split the branch")));
+            }
             // One that mainline has got meanwhile for itself is not this branch's to delete.
             let after = mainline.filter(|_| mainline != before);
             taken.push(Taken { path, bytes, author: None, after });
@@ -255,23 +315,26 @@ impl Sides<'_> {
         Ok(Ok(taken))
     }
 
-    fn files_of_branch(&self, folder: &str, notes: &mut Vec<String>) -> Result<Vec<String>, MirrorError> {
-        let Some(kept) = kept_at(&self.branch, folder)?.filter(|kept| kept.mode == 0o040_000) else {
-            return Ok(Vec::new());
-        };
-        let failed = |source| MirrorError::Objects { what: format!("reading {folder}"), source };
-        let tree = self.repository.find_tree(kept.id).map_err(failed)?;
-        let mut paths = Vec::new();
-        for entry in &tree {
-            match entry.name() {
-                Ok(name) => paths.push(format!("{folder}/{name}")),
-                Err(_) => {
-                    let name = shown(entry.name_bytes());
-                    notes.push(format!("{folder}/{name}: not folded, its name is not UTF-8"));
-                }
-            }
+    /// The files of a folder of the branch, each as the branch, the merge base and mainline have it.
+    fn files_of_branch(&self, folder: &str, notes: &mut Notes) -> Tried<Vec<(String, [Option<Kept>; 3])>> {
+        let Some(branch) = folder_at(self.repository, &self.branch, folder)? else { return Ok(Ok(Vec::new())) };
+        if branch.len() > MAX_FOLDER {
+            let text = format!("{}: at most {MAX_FOLDER} files may be there", shown(folder.as_bytes()));
+            return Ok(Err(refused("fragments-too-many", text, "take out what belongs to no change")));
         }
-        Ok(paths)
+        let base = folder_at(self.repository, &self.base, folder)?;
+        let mainline = folder_at(self.repository, &self.mainline, folder)?;
+        let mut files = Vec::new();
+        for entry in &branch {
+            let Ok(name) = entry.name() else {
+                notes.add(&format!("{folder}/{}: not folded, its name is not UTF-8", shown(entry.name_bytes())));
+                continue;
+            };
+            let kept = Kept { id: entry.id(), mode: entry.filemode() };
+            let others = [&base, &mainline].map(|tree| kept_in(tree.as_ref(), name));
+            files.push((format!("{folder}/{name}"), [Some(kept), others[0], others[1]]));
+        }
+        Ok(Ok(files))
     }
 
     /// Names the authors of fragments that name nobody: of each, who committed it to the branch first.
@@ -298,11 +361,23 @@ impl Sides<'_> {
         walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE).map_err(failed)?;
         walk.push(tip.id()).map_err(failed)?;
         walk.hide(find_commit(self.repository, base)?.id()).map_err(failed)?;
+        let mut seen: HashMap<String, Option<git2::Oid>> = HashMap::new();
         for id in walk.take(MAX_COMMITS) {
             let commit = self.repository.find_commit(id.map_err(failed)?).map_err(failed)?;
             let tree = commit.tree().map_err(failed)?;
+            // A folder is read once for all that are in it, and not at all where it is as it was found before.
+            let mut read: HashMap<String, Option<Tree<'_>>> = HashMap::new();
             for (one, before) in open.iter_mut().filter(|(one, _)| one.author.is_none()) {
-                if kept_at(&tree, &one.path)? != *before {
+                let (at, name) = one.path.rsplit_once('/').unwrap_or(("", &one.path));
+                if !read.contains_key(at) {
+                    let now = folder_at(self.repository, &tree, at)?;
+                    let is_known =
+                        seen.insert(at.to_owned(), now.as_ref().map(Tree::id)) == now.as_ref().map(|it| Some(it.id()));
+                    read.insert(at.to_owned(), now.filter(|_| !is_known));
+                }
+                if let Some(Some(folder)) = read.get(at)
+                    && kept_in(Some(folder), name) != *before
+                {
                     one.author = Some(author(&commit, request));
                 }
             }
@@ -314,16 +389,26 @@ impl Sides<'_> {
     }
 
     /// One ChangeLog with these fragments in it, if the branch changes it, and what is worth saying.
-    fn fold(&self, place: &Place, request: &Ingredients, taken: &[Taken]) -> Tried<(Option<FoldedFile>, Vec<String>)> {
+    fn fold(
+        &self,
+        place: &Place,
+        request: &Ingredients,
+        taken: &[Taken],
+        notes: &mut Notes,
+        budget: &mut Budget,
+    ) -> Tried<Option<FoldedFile>> {
         let path = place.path.as_str();
         let at = |tree| kept_at(tree, path);
         let (base, mainline, branch) = (at(&self.base)?, at(&self.mainline)?, at(&self.branch)?);
         if taken.is_empty() && (branch == base || branch == mainline) {
-            return Ok(Ok((None, Vec::new())));
+            return Ok(Ok(None));
         }
-        let mut versions = Vec::new();
+        let mut versions: Vec<Option<Vec<u8>>> = Vec::new();
         for (whose, kept) in [("", base), ("mainline's ", mainline), ("the branch's ", branch)] {
-            match self.version(path, whose, kept)? {
+            // The branch's is a stranger's, and may be little longer than what it comes from.
+            let known = versions.iter().flatten().map(|bytes| bytes.len() as u64).max().unwrap_or_default();
+            let allowed = if versions.len() < 2 { MAX_CHANGELOG } else { known + MAX_GROWTH };
+            match self.version(path, whose, kept, allowed.min(MAX_CHANGELOG))? {
                 Ok(bytes) => versions.push(bytes),
                 Err(refused) => return Ok(Err(refused)),
             }
@@ -338,15 +423,15 @@ impl Sides<'_> {
         let fragments = as_fragments(place, taken);
         let folded = match fold_branch(&file, &fragments, request.date, &place.fold_options()) {
             Ok(folded) => folded,
-            Err(error) => return Ok(Err(not_folded(&error))),
+            Err(error) => return Ok(Err(not_folded(&error, budget))),
         };
-        let left_out = folded.left_out.iter().map(|left| shown(left.to_string().as_bytes()));
-        let notes = left_out.chain(folded.notes.iter().map(|note| shown(note.to_string().as_bytes()))).collect();
+        folded.left_out.iter().for_each(|left| notes.add(&left.to_string()));
+        folded.notes.iter().for_each(|note| notes.add(&note.to_string()));
         let decides = mainline.is_some() || !folded.changelog.is_empty();
         let before = mainline_bytes.unwrap_or_default().to_vec();
         let mode = mainline.or(branch).map_or(0o100_644, |kept| kept.mode);
         let file = FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode };
-        Ok(Ok((decides.then_some(file), notes)))
+        Ok(Ok(decides.then_some(file)))
     }
 
     /// Mainline's ChangeLog with these fragments in it, as a release would fold them; whatever else the branch does to it is merged as text.
@@ -355,11 +440,13 @@ impl Sides<'_> {
         place: &Place,
         request: &Ingredients,
         taken: &[Taken],
-    ) -> Tried<(FoldedFile, Vec<String>)> {
+        notes: &mut Notes,
+        budget: &mut Budget,
+    ) -> Tried<FoldedFile> {
         let path = place.path.as_str();
         let mut versions = Vec::new();
         for (whose, tree) in [("", &self.base), ("mainline's ", &self.mainline)] {
-            match self.version(path, whose, kept_at(tree, path)?)? {
+            match self.version(path, whose, kept_at(tree, path)?, MAX_CHANGELOG)? {
                 Ok(bytes) => versions.push(bytes),
                 Err(refused) => return Ok(Err(refused)),
             }
@@ -369,25 +456,25 @@ impl Sides<'_> {
         let options = FoldOptions { base: Some(base.unwrap_or_default()), ..place.fold_options() };
         let folded = match fold(path.as_bytes(), before, &fragments, request.date, &options) {
             Ok(folded) => folded,
-            Err(error) => return Ok(Err(not_folded(&error))),
+            Err(error) => return Ok(Err(not_folded(&error, budget))),
         };
-        let notes = folded.left_out.iter().map(|left| shown(left.to_string().as_bytes())).collect();
+        folded.left_out.iter().for_each(|left| notes.add(&left.to_string()));
         let before = before.unwrap_or_default().to_vec();
-        Ok(Ok((FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode: 0o100_644 }, notes)))
+        Ok(Ok(FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode: 0o100_644 }))
     }
 
     /// A ChangeLog's bytes; `None` if there is none.
-    fn version(&self, path: &str, whose: &str, kept: Option<Kept>) -> Tried<Option<Vec<u8>>> {
+    fn version(&self, path: &str, whose: &str, kept: Option<Kept>, allowed: u64) -> Tried<Option<Vec<u8>>> {
         let Some(kept) = kept else { return Ok(Ok(None)) };
         if !kept.is_file() {
             let text = format!("{whose}{path} is not a plain file");
             let hint = "make it a file, or name another in `changelog` of .bb.toml";
             return Ok(Err(refused("changelog-not-a-file", text, hint)));
         }
-        Ok(match kept.bytes(self.repository, MAX_CHANGELOG)? {
+        Ok(match kept.bytes(self.repository, allowed)? {
             Some(bytes) => Ok(Some(bytes)),
             None => {
-                let text = format!("{whose}{path} has more than {MAX_CHANGELOG} bytes");
+                let text = format!("{whose}{path} has more than {allowed} bytes");
                 Err(refused("changelog-too-large", text, "move old entries to another file"))
             }
         })
@@ -400,6 +487,21 @@ fn as_fragments<'t>(place: &Place, taken: &'t [Taken]) -> Vec<Fragment<'t>> {
         Some(Fragment { author: one.author.clone(), ..fragment })
     };
     taken.iter().filter_map(as_one).collect()
+}
+
+/// The folder at a path; the root at an empty one.
+fn folder_at<'r>(repository: &'r Repository, root: &Tree<'r>, folder: &str) -> Result<Option<Tree<'r>>, MirrorError> {
+    if folder.is_empty() {
+        return Ok(Some(root.clone()));
+    }
+    let failed = |source| MirrorError::Objects { what: format!("reading {folder}"), source };
+    let kept = kept_at(root, folder)?.filter(|kept| kept.mode == 0o040_000);
+    kept.map(|kept| repository.find_tree(kept.id).map_err(failed)).transpose()
+}
+
+/// What stands under a name in a folder that was read.
+fn kept_in(folder: Option<&Tree<'_>>, name: &str) -> Option<Kept> {
+    folder?.get_name(name).map(|entry| Kept { id: entry.id(), mode: entry.filemode() })
 }
 
 /// The author of a commit, as one that a fragment names.
@@ -416,13 +518,13 @@ fn is_path_in_tree(path: &str) -> bool {
         && path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
 }
 
-fn not_folded(error: &FoldError) -> NotFolded {
+fn not_folded(error: &FoldError, budget: &mut Budget) -> NotFolded {
     let (text, hint) = (crate::text::shown_lines(error.to_string().as_bytes()), error.hint());
     match error {
         FoldError::Conflict { path, bytes, .. } => NotFolded::Conflict {
             files: vec![ConflictFile {
                 path: shown(path.as_bytes()),
-                hunks: merge::marked_parts(bytes),
+                hunks: merge::marked_parts(bytes, budget),
                 message: text,
             }],
             settled: Vec::new(),

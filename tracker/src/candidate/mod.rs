@@ -16,6 +16,7 @@ pub(crate) use message::OwnCommits;
 use crate::Explain;
 use crate::git::RunError;
 use crate::mirror::{Mirror, MirrorError, Relation, commit_id, find_commit, kept_at};
+use crate::text::Budget;
 use attributes::Attributes;
 use fold::{Folding, NotFolded};
 use merge::MergedTree;
@@ -75,6 +76,9 @@ pub enum CandidateOutcome {
 
 /// Files in conflict that are told.
 pub const MAX_CONFLICTS: usize = 100;
+
+/// Bytes of all that is told of conflicts.
+const MAX_CONFLICT_BYTES: usize = 512 << 10;
 
 /// A candidate that was made.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -172,6 +176,9 @@ impl Mirror {
             Err(MirrorError::Run(RunError::TimedOut { after, .. })) => {
                 return Ok(Combined::Refused(too_slow(of, after)));
             }
+            Err(MirrorError::Run(RunError::TooMuchOutput { limit, .. })) => {
+                return Ok(Combined::Refused(too_many_conflicts(of, limit)));
+            }
             merged => merged?,
         };
         let of = of.clone();
@@ -238,6 +245,15 @@ fn too_slow(of: &Ingredients, after: Duration) -> Refusal {
     }
 }
 
+/// What conflicts is told with every path, and paths may be made long and many.
+fn too_many_conflicts(of: &Ingredients, limit: usize) -> Refusal {
+    Refusal {
+        code: "merge-too-many-conflicts".to_owned(),
+        text: format!("merging {} conflicts in more files than can be told in {limit} bytes", of.label),
+        hint: "merge mainline into the branch".to_owned(),
+    }
+}
+
 /// Why a revision that is not ahead of mainline has no candidate.
 fn not_ahead(of: &Ingredients, relation: &Relation) -> Refusal {
     let Ingredients { label, mainline, .. } = of;
@@ -268,16 +284,17 @@ fn finish(
     base: &CommitId,
     merged: &MergedTree,
 ) -> Result<Combined, MirrorError> {
-    let folding = match Folding::of(repository, of, base)? {
+    let mut budget = Budget::of(MAX_CONFLICT_BYTES);
+    let folding = match Folding::of(repository, of, base, &mut budget)? {
         Ok(folding) => folding,
         Err(NotFolded::Refused(refusal)) => return Ok(Combined::Refused(refusal)),
         Err(NotFolded::Conflict { mut files, settled }) => {
-            let (more, left_out) = merged.conflicts(repository, &settled)?;
+            let (more, left_out) = merged.conflicts(repository, &settled, &mut budget)?;
             files.extend(more);
             return Ok(Combined::Conflict { files, left_out });
         }
     };
-    let (files, left_out) = merged.conflicts(repository, &folding.settles())?;
+    let (files, left_out) = merged.conflicts(repository, &folding.settles(), &mut budget)?;
     if !files.is_empty() {
         return Ok(Combined::Conflict { files, left_out });
     }

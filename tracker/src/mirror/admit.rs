@@ -42,6 +42,8 @@ pub struct AdmissionLimits {
     pub blob_bytes: u64,
     /// Most files of the whole tree.
     pub paths: u64,
+    /// Most bytes of the paths of all these files.
+    pub path_bytes: u64,
     /// Deepest folder.
     pub depth: u32,
     /// Most parents of a commit.
@@ -67,6 +69,7 @@ impl Default for AdmissionLimits {
             objects: 2_000_000,
             blob_bytes: 256 << 20,
             paths: 500_000,
+            path_bytes: 64 << 20,
             depth: 128,
             parents: 16,
             reserved: reserved.map(str::to_owned).into(),

@@ -18,6 +18,7 @@ mod official;
 mod refusal;
 mod scratch;
 mod upkeep;
+mod walk;
 
 pub use admit::{Admission, AdmissionLimits};
 pub use copy::Copied;

@@ -1,7 +1,7 @@
 //! Commits as people read them.
 
 use crate::mirror::{Mirror, MirrorError, commit_id, find_commit};
-use crate::text::{shortened, shown, shown_lines};
+use crate::text::Budget;
 use protocol::api::Commit;
 use protocol::{CommitId, UnixMs};
 
@@ -16,9 +16,13 @@ pub struct Commits {
 
 /// Longest message that is shown, in characters.
 const MAX_BODY: usize = 20_000;
+/// Bytes of a list of commits.
+const MAX_LIST: usize = 1 << 20;
+/// Bytes of one commit.
+const MAX_COMMIT: usize = 128 << 10;
 
 impl Mirror {
-    /// The commits that `revision` has and `mainline` lacks, at most `limit` of them told.
+    /// The commits that `revision` has and `mainline` lacks, at most `limit` of them told, and no more than a page has room for.
     ///
     /// # Errors
     /// When one of them is not in the mirror.
@@ -37,11 +41,12 @@ impl Mirror {
             walk.push(to).map_err(failed)?;
             walk.hide(from).map_err(failed)?;
             let mut commits = Commits { newest: Vec::new(), count: 0 };
+            let mut budget = Budget::of(MAX_LIST);
             for id in walk {
                 let id = id.map_err(failed)?;
                 commits.count = commits.count.saturating_add(1);
-                if commits.newest.len() < limit {
-                    commits.newest.push(told(&repository.find_commit(id).map_err(failed)?)?);
+                if commits.newest.len() < limit && !budget.is_spent() {
+                    commits.newest.push(told(&repository.find_commit(id).map_err(failed)?, &mut budget)?);
                 }
             }
             Ok(commits)
@@ -55,12 +60,13 @@ impl Mirror {
     /// When it is not in the mirror.
     pub async fn commit(&self, commit: &CommitId) -> Result<Commit, MirrorError> {
         let commit = commit.clone();
-        self.with_repository(move |repository| told(&find_commit(repository, &commit)?)).await
+        self.with_repository(move |repository| told(&find_commit(repository, &commit)?, &mut Budget::of(MAX_COMMIT)))
+            .await
     }
 }
 
 /// A commit with nothing in it that could not be seen. Its message may be in any encoding; what is not UTF-8 is replaced.
-fn told(commit: &git2::Commit<'_>) -> Result<Commit, MirrorError> {
+fn told(commit: &git2::Commit<'_>, budget: &mut Budget) -> Result<Commit, MirrorError> {
     let message = commit.message_bytes();
     let message = message.strip_prefix(b"\n").unwrap_or(message);
     let (subject, body) = match message.iter().position(|&b| b == b'\n') {
@@ -68,13 +74,12 @@ fn told(commit: &git2::Commit<'_>) -> Result<Commit, MirrorError> {
         None => (message, &[][..]),
     };
     let author = commit.author();
-    let body: String = String::from_utf8_lossy(body).trim().chars().take(MAX_BODY).collect();
     Ok(Commit {
         id: commit_id(commit.id())?,
-        subject: shortened(String::from_utf8_lossy(subject).trim(), 500),
-        body: shown_lines(body.as_bytes()),
-        author: shortened(&shown(author.name_bytes()), 200),
-        email: shortened(&shown(author.email_bytes()), 200),
+        subject: budget.line(subject.trim_ascii(), 500),
+        author: budget.line(author.name_bytes(), 200),
+        email: budget.line(author.email_bytes(), 200),
+        body: budget.lines(body.trim_ascii(), MAX_BODY),
         authored_ms: UnixMs(author.when().seconds().saturating_mul(1000)),
     })
 }

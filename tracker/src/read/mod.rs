@@ -1,5 +1,6 @@
 //! Reading what is admitted, for pages: commits and diffs, bounded, with everything hidden made visible.
 
+mod changes;
 mod commits;
 mod diff;
 

@@ -28,10 +28,10 @@ fn mark_line(line: &str, start: usize, marks: &mut BTreeSet<usize>) {
     let mut alone: Vec<(usize, Script)> = Vec::new();
     let mut at = 0;
     for word in line.split_inclusive(|c: char| !is_of_word(c)) {
-        let letters: Vec<(usize, char, Taken)> = word
+        let letters: Vec<(usize, char, LooksLike)> = word
             .char_indices()
             .filter(|(_, c)| c.is_alphanumeric())
-            .map(|(i, c)| (start + at + i, c, taken(c)))
+            .map(|(i, c)| (start + at + i, c, looks_like(c)))
             .collect();
         at += word.len();
         let is_latin =
@@ -39,12 +39,12 @@ fn mark_line(line: &str, start: usize, marks: &mut BTreeSet<usize>) {
         has_ascii |= letters.iter().any(|(_, c, _)| c.is_ascii_alphabetic());
         let foreign = letters.iter().filter(|(_, c, _)| !c.is_ascii() && (is_styled(*c) || is_another_script(*c)));
         if is_latin {
-            marks.extend(foreign.filter(|(.., taken)| *taken != Taken::ForNone).map(|(at, ..)| *at));
+            marks.extend(foreign.filter(|(.., looks)| *looks != LooksLike::Itself).map(|(at, ..)| *at));
         } else {
-            for (at, c, taken) in foreign {
-                match taken {
-                    Taken::ForAscii => alone.push((*at, c.script())),
-                    Taken::ForLatin | Taken::ForNone => own.push(c.script()),
+            for (at, c, looks) in foreign {
+                match looks {
+                    LooksLike::Ascii => alone.push((*at, c.script())),
+                    LooksLike::Latin | LooksLike::Itself => own.push(c.script()),
                 }
             }
         }
@@ -55,25 +55,25 @@ fn mark_line(line: &str, start: usize, marks: &mut BTreeSet<usize>) {
     }
 }
 
-/// What a letter is taken for.
+/// What a letter is taken for in a Latin word.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Taken {
-    ForAscii,
-    ForLatin,
-    ForNone,
+enum LooksLike {
+    Ascii,
+    Latin,
+    Itself,
 }
 
-fn taken(c: char) -> Taken {
+fn looks_like(c: char) -> LooksLike {
     if c.is_ascii() {
-        return Taken::ForNone;
+        return LooksLike::Itself;
     }
     let mut buffer = [0; 4];
     let mut looks = skeleton(c.encode_utf8(&mut buffer));
     match (looks.next(), looks.next()) {
-        (Some(one), None) if one == c => Taken::ForNone,
-        (Some(one), None) if one.is_ascii_alphanumeric() => Taken::ForAscii,
-        (Some(one), None) if one.script() == Script::Latin => Taken::ForLatin,
-        _ => Taken::ForNone,
+        (Some(one), None) if one == c => LooksLike::Itself,
+        (Some(one), None) if one.is_ascii_alphanumeric() => LooksLike::Ascii,
+        (Some(one), None) if one.script() == Script::Latin => LooksLike::Latin,
+        _ => LooksLike::Itself,
     }
 }
 

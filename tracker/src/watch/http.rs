@@ -1,6 +1,6 @@
 //! Smart and dumb HTTP, asked in process over connections that are kept.
 
-use super::lines::{Found, Lines, find_in_text, ls_refs};
+use super::lines::{Found, Lines, Text, ls_refs};
 use super::{Head, PollError, PollLimits};
 use crate::source::{BranchRef, Scheme, SourcePolicy, SourceUrl, UncheckedUrl};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +14,16 @@ use std::time::Duration;
 const MAX_REDIRECTS: usize = 3;
 
 /// Answers remembered, to ask the next time as that server likes it.
-const MAX_KNOWN: usize = 50_000;
+const MAX_KNOWN: usize = 20_000;
+
+/// The longest word of a server that is remembered, such as an `ETag`, in bytes. One with a longer one is asked for all.
+const MAX_VALIDATOR: usize = 256;
+
+/// The longest place that a redirect names, in bytes.
+const MAX_LOCATION: usize = 4096;
+
+/// All headers of an answer, in bytes.
+const MAX_HEADERS: u32 = 32 << 10;
 
 const GIT_PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
 
@@ -47,6 +56,7 @@ impl Client {
             .connect_timeout(limits.connect)
             .pool_idle_timeout(Duration::from_secs(90))
             .pool_max_idle_per_host(4)
+            .http2_max_header_list_size(MAX_HEADERS)
             .dns_resolver(VettingResolver { policy: policy.clone() })
             .build()?;
         Ok(Self { http, limits, known: Arc::default() })
@@ -128,9 +138,7 @@ impl Client {
             return Ok((head, Known::Advertises));
         }
         let unless = validators(response.headers());
-        let text = self.read_all(url, response).await?;
-        let head = find_in_text(&text, name)
-            .map_err(|why| PollError::NotARepository { url: url.to_string(), why: why.to_owned() })?;
+        let head = self.read_text(url, response, name).await?;
         Ok((head.clone(), Known::Dumb { unless, head }))
     }
 
@@ -147,15 +155,15 @@ impl Client {
         Err(PollError::NotARepository { url: url.to_string(), why: "the answer ends too early".to_owned() })
     }
 
-    async fn read_all(&self, url: &SourceUrl, mut response: Response) -> Result<Vec<u8>, PollError> {
-        let mut all = Vec::new();
+    async fn read_text(&self, url: &SourceUrl, mut response: Response, name: &str) -> Result<Head, PollError> {
+        let mut left = self.limits.answer_bytes;
+        let mut text = Text::looking_for(name);
+        let no_repository = |why: &str| PollError::NotARepository { url: url.to_string(), why: why.to_owned() };
         while let Some(piece) = response.chunk().await.map_err(|error| self.failed(url, &error))? {
-            if all.len() + piece.len() > self.limits.answer_bytes {
-                return Err(self.too_long(url));
-            }
-            all.extend_from_slice(&piece);
+            left = left.checked_sub(piece.len()).ok_or_else(|| self.too_long(url))?;
+            text.take(&piece).map_err(no_repository)?;
         }
-        Ok(all)
+        text.end().map_err(no_repository)
     }
 
     /// Asks, following redirects by hand; says also which URL answered.
@@ -216,6 +224,9 @@ fn redirected(policy: &SourcePolicy, at: &SourceUrl, response: &Response, tail: 
         why,
     };
     let Some(location) = location else { return Err(refused("", "it does not say where".to_owned())) };
+    if location.len() > MAX_LOCATION {
+        return Err(refused(&location, format!("it has {} bytes", location.len())));
+    }
     let absolute = response.url().join(&location).map_err(|error| refused(&location, error.to_string()))?;
     let Some(base) = absolute.as_str().strip_suffix(tail) else {
         return Err(refused(absolute.as_str(), "it does not lead to a repository".to_owned()));
@@ -253,10 +264,13 @@ fn content_type(response: &Response) -> Option<&str> {
 /// What to send next time, so that an unchanged file is not sent again.
 fn validators(headers: &HeaderMap) -> HeaderMap {
     let mut unless = HeaderMap::new();
-    if let Some(tag) = headers.get(header::ETAG) {
-        unless.insert(header::IF_NONE_MATCH, tag.clone());
-    } else if let Some(time) = headers.get(header::LAST_MODIFIED) {
-        unless.insert(header::IF_MODIFIED_SINCE, time.clone());
+    let short = |name| headers.get(name).filter(|value: &&HeaderValue| value.len() <= MAX_VALIDATOR);
+    // Of its own, because what came in shares the memory of the whole answer.
+    let own = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+    if let Some(tag) = short(header::ETAG).and_then(own) {
+        unless.insert(header::IF_NONE_MATCH, tag);
+    } else if let Some(time) = short(header::LAST_MODIFIED).and_then(own) {
+        unless.insert(header::IF_MODIFIED_SINCE, time);
     }
     unless
 }

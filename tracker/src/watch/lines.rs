@@ -110,17 +110,70 @@ impl Lines {
     }
 }
 
-/// Looks for a ref in lines of `ID<tab>NAME`, as `info/refs` and `git ls-remote` have them.
-pub(super) fn find_in_text(text: &[u8], name: &str) -> Result<Head, &'static str> {
-    let mut head = Head::Absent;
-    for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
-        let tab = line.iter().position(|&b| b == b'\t').ok_or("a line that is not an id, a tab and a name")?;
-        let id = commit(&line[..tab])?;
-        if &line[tab + 1..] == name.as_bytes() {
-            head = Head::At(id);
-        }
+/// The longest line that has a ref in it, in bytes; nothing longer is a name that git takes.
+const MAX_LINE: usize = 4096;
+
+/// Looks for a ref in lines of `ID<tab>NAME`, as `info/refs` and `git ls-remote` have them, piece by piece.
+pub(super) struct Text {
+    name: Vec<u8>,
+    /// The beginning of a line whose end has not come yet.
+    rest: Vec<u8>,
+    head: Head,
+}
+
+impl Text {
+    pub(super) fn looking_for(name: &str) -> Self {
+        Self { name: name.as_bytes().to_vec(), rest: Vec::new(), head: Head::Absent }
     }
-    Ok(head)
+
+    /// Takes the next piece.
+    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<(), &'static str> {
+        while let Some(end) = memchr::memchr(b'\n', piece) {
+            if self.rest.is_empty() {
+                self.line(&piece[..end])?;
+            } else {
+                self.keep(&piece[..end])?;
+                let line = std::mem::take(&mut self.rest);
+                self.line(&line)?;
+            }
+            piece = &piece[end + 1..];
+        }
+        self.keep(piece)
+    }
+
+    /// Where the ref is, when all was taken.
+    pub(super) fn end(mut self) -> Result<Head, &'static str> {
+        let line = std::mem::take(&mut self.rest);
+        self.line(&line)?;
+        Ok(self.head)
+    }
+
+    fn keep(&mut self, part: &[u8]) -> Result<(), &'static str> {
+        if self.rest.len() + part.len() > MAX_LINE {
+            return Err("a line that is longer than a ref can be");
+        }
+        self.rest.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), &'static str> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        let tab = memchr::memchr(b'\t', line).ok_or("a line that is not an id, a tab and a name")?;
+        let id = commit(&line[..tab])?;
+        if line[tab + 1..] == self.name {
+            self.head = Head::At(id);
+        }
+        Ok(())
+    }
+}
+
+/// The same in a text that is there whole.
+pub(super) fn find_in_text(text: &[u8], name: &str) -> Result<Head, &'static str> {
+    let mut lines = Text::looking_for(name);
+    lines.take(text)?;
+    lines.end()
 }
 
 fn commit(id: &[u8]) -> Result<CommitId, &'static str> {
@@ -182,6 +235,15 @@ mod tests {
         assert_eq!(find_in_text(text.as_bytes(), "refs/heads/x"), Ok(Head::At(B.parse().unwrap())));
         assert_eq!(find_in_text(b"", "refs/heads/x"), Ok(Head::Absent));
         assert!(find_in_text(b"<html>\n", "refs/heads/x").is_err());
+        for piece in [1, 7, 60] {
+            let mut lines = Text::looking_for("refs/heads/x");
+            text.as_bytes().chunks(piece).for_each(|piece| lines.take(piece).unwrap());
+            assert_eq!(lines.end(), Ok(Head::At(B.parse().unwrap())));
+        }
+        // A line without an end is not kept.
+        let mut lines = Text::looking_for("refs/heads/x");
+        let taken = (0..100).take_while(|_| lines.take(&[b'a'; 1000]).is_ok()).count();
+        assert!(taken <= 4 && lines.rest.len() <= MAX_LINE, "{taken}");
     }
 
     proptest! {

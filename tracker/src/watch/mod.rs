@@ -39,6 +39,9 @@ pub struct PollLimits {
     pub answer_bytes: usize,
 }
 
+/// What `git ls-remote` may print of one branch, in bytes: refs whose names end alike are listed too.
+const MAX_LISTED: usize = 1 << 20;
+
 impl Default for PollLimits {
     fn default() -> Self {
         Self { connect: Duration::from_secs(10), whole: Duration::from_secs(30), answer_bytes: 32 << 20 }
@@ -257,8 +260,11 @@ impl Poller {
 
     async fn ls_remote(&self, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
         let route = self.way(url).await?;
-        let limits =
-            RunLimits { wall: self.limits.whole, output_bytes: self.limits.answer_bytes, ..RunLimits::default() };
+        let limits = RunLimits {
+            wall: self.limits.whole,
+            output_bytes: MAX_LISTED.min(self.limits.answer_bytes),
+            ..RunLimits::default()
+        };
         let name = branch.full();
         let run = route.prepare(self.git.bounded()).args(["ls-remote", "-q", "--heads"]);
         let run = route.add_options(run).args(["--", &route.url, &name]).limits(limits);

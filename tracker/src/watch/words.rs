@@ -3,6 +3,7 @@
 use super::PollError;
 use crate::git::RunError;
 use crate::source::SourceUrl;
+use crate::text::shortened;
 
 /// What a failed run of `ls-remote` or `fetch` means.
 pub(crate) fn from_run(url: &SourceUrl, error: RunError) -> PollError {
@@ -22,7 +23,8 @@ pub(crate) fn from_run(url: &SourceUrl, error: RunError) -> PollError {
 pub(crate) fn understood(url: &str, stderr: &str) -> Option<PollError> {
     let said = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     let url = || url.to_owned();
-    let why = || stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+    // Some of it may be the other side's.
+    let why = || shortened(stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim(), 300);
     if said(&[
         "could not read Username",
         "could not read Password",

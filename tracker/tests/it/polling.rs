@@ -88,6 +88,33 @@ async fn a_plain_folder_behind_a_web_server_is_asked_by_a_conditional_get() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_of_itself_has_a_length() {
+    let id = "a".repeat(40);
+    let text = format!("{id}\trefs/heads/main\n");
+    // A tag of 60 kB is not kept: the next time everything is asked for.
+    let server = Server::start(move |request| match request.method.as_str() {
+        "GET" => Answer::Whole(200, vec![("ETag", format!("\"{}\"", "e".repeat(60_000)))], text.clone().into_bytes()),
+        _ => status(404),
+    });
+    let (poller, url) = (poller(), at(&server.url("r.git")));
+    for _ in 0..2 {
+        assert_eq!(poller.head(&url, &branch("main")).await.unwrap(), Head::At(id.parse().unwrap()));
+    }
+    assert!(server.requests().last().unwrap().header("if-none-match").is_none());
+    let held = format!("{poller:?}");
+    assert!(held.len() < 10_000, "{} bytes are remembered", held.len());
+    // Of a place to go to, and of every other word, a page's worth is told.
+    let to = format!("http://127.0.0.1/{}", "x".repeat(20_000));
+    let far = Server::start(move |_| redirect(to.clone()));
+    let odd = Server::start(|_| Answer::Whole(200, Vec::new(), [b"x".repeat(50_000), b"\n".to_vec()].concat()));
+    for server in [&far, &odd] {
+        let error = refused(&poller, &server.url("r.git")).await;
+        assert!(matches!(error.code(), "redirect-refused" | "not-a-repository"), "{error}");
+        assert!(error.to_string().len() + error.hint().len() < 1500, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn local_repositories_are_asked_where_the_admin_allows_it() {
     let world = World::new().await;
     let ann = world.author("ann");

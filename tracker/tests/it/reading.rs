@@ -2,7 +2,7 @@
 
 use crate::support::{Repo, World};
 use protocol::api::{Diff, DiffFile, DiffKind};
-use tracker::read::DiffLimits;
+use tracker::read::{DiffLimits, text_diff};
 
 /// The diff from mainline to an author's admitted branch.
 async fn diff(world: &World, repo: &Repo, name: &str, limits: DiffLimits) -> Diff {
@@ -54,7 +54,7 @@ async fn what_happened_besides_lines_is_told() {
     let diff = diff(&world, &ann, "ann", DiffLimits::default()).await;
     let told: Vec<(String, String)> = diff.files.iter().map(|f| (f.path.clone(), f.notes.join("; "))).collect();
     let expected = [
-        ("binary", "new file; binary"),
+        ("binary", "new file; binary, 3 bytes"),
         ("gone", "deleted"),
         ("link", "new file, mode 120000; symbolic link to /etc/passwd"),
         ("new.c", "renamed, content unchanged"),
@@ -90,10 +90,84 @@ async fn long_diffs_are_cut_and_what_is_left_out_is_counted() {
     assert_eq!((file("many").lines.len(), file("many").added, file("many").lines_left_out), (100, 500, 401));
     assert_eq!(file("wide").lines[1].text.chars().count(), 1001);
     assert!(file("wide").lines[1].text.ends_with('…'));
-    assert_eq!(file("large").notes, ["new file", "too large to be compared"]);
+    assert_eq!(file("large").notes, ["new file", "too large to be compared: 6000000 bytes"]);
     let few = world.mirror.diff(&world.mainline, &head, DiffLimits { lines: 10, ..limits }).await.unwrap();
     assert_eq!(few.files.iter().map(|f| f.lines.len()).sum::<usize>(), 10);
     assert_eq!(few.files.len() as u64 + few.files_left_out, 23);
+}
+
+#[tokio::test]
+async fn nothing_that_a_file_holds_or_attributes_say_hides_its_hunks() {
+    let mut world = World::new().await;
+    world.official.write("run.sh", "#!/bin/sh\nmake\n").write("plain", "make\n").write("picture", [0xff; 300]);
+    world.official.commit("Scripts");
+    world.update().await;
+    let ann = world.author("ann");
+    ann.write(".gitattributes", "* -diff binary -text diff=hide\n*.sh -diff\nplain filter=x\n");
+    ann.write("run.sh", b"#!/bin/sh\n: \0\0\0\0\nrm -rf /\nmake\n").write("plain", b"make\n\0evil\n");
+    ann.write("sub/.gitattributes", "* binary\n").write("sub/new.c", "int x;\n");
+    ann.write("picture", [&[0xff; 200][..], b"\n#!/bin/sh\necho hidden in a picture\n"].concat());
+    ann.write("utf16", "a\u{0}b\u{0}\n".repeat(60)).commit("Hide");
+    let diff = diff(&world, &ann, "ann", DiffLimits::default()).await;
+    let file = |path: &str| diff.files.iter().find(|file| file.path == path).unwrap();
+    let (nul, script) = ("<U+0000>", file("run.sh"));
+    assert_eq!(lines(script)[1..], [" #!/bin/sh", &format!("+: {}", nul.repeat(4)), "+rm -rf /", " make"]);
+    assert_eq!(script.notes, ["has NUL characters in it"]);
+    assert_eq!(lines(file("plain")), ["@@ -1 +1,2 @@", " make", "+<U+0000>evil"]);
+    assert_eq!(lines(file("sub/new.c")), ["@@ -0,0 +1 @@", "+int x;"]);
+    // What is no text says so and how large it is; what can be read of it is there too.
+    let picture = file("picture");
+    assert_eq!(picture.notes, ["binary, 300 to 236 bytes"]);
+    assert!(lines(picture).contains(&"+echo hidden in a picture".to_owned()), "{:?}", lines(picture));
+    let utf16 = file("utf16");
+    assert_eq!((utf16.notes[1].as_str(), utf16.lines.len(), utf16.lines_left_out), ("binary, 300 bytes", 40, 21));
+}
+
+#[tokio::test]
+async fn letters_that_are_taken_for_others_are_marked_wherever_they_stand() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    ann.write("p\u{430}y.c", "if (is\u{410}dmin)\n\u{a0}\u{2800}\u{3000}return;\n");
+    ann.git(&["add", "-A"]);
+    ann.git(&[
+        "-c",
+        "user.name=x",
+        "commit",
+        "-q",
+        "--author",
+        "\u{410}nn <ann@ex\u{430}mple.org>",
+        "-m",
+        "Fix p\u{430}y\u{3164}ment",
+    ]);
+    let head = world.admit(&ann, "ann", 1).await;
+    let diff = world.mirror.diff(&world.mainline, &head, DiffLimits::default()).await.unwrap();
+    assert_eq!(diff.files[0].path, "p<U+0430>y.c");
+    assert_eq!(lines(&diff.files[0])[1..], ["+if (is<U+0410>dmin)", "+<U+00A0><U+2800><U+3000>return;"]);
+    let commit = world.mirror.commit(&head).await.unwrap();
+    assert_eq!(commit.subject, "Fix p<U+0430>y<U+3164>ment");
+    assert_eq!((commit.author.as_str(), commit.email.as_str()), ("<U+0410>nn", "ann@ex<U+0430>mple.org"));
+    let preview = text_diff("ChangeLog", b"", "\t* p\u{430}y.c: Fix.\n".as_bytes(), DiffLimits::default()).unwrap();
+    assert_eq!(lines(&preview)[1], "+\t* p<U+0430>y.c: Fix.");
+    let name: tracker::source::BranchRef = "p\u{430}y".parse().unwrap();
+    assert_eq!(name.display(), "p<U+0430>y");
+}
+
+#[tokio::test]
+async fn a_thousand_files_are_counted_and_the_first_are_told() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    for n in 0..1200 {
+        ann.write(&format!("d{:02}/f{n:04}", n % 40), "x\n");
+    }
+    ann.git(&["rm", "-q", "a.c"]);
+    // A file becomes a folder: two changes.
+    ann.git(&["rm", "-q", "ChangeLog"]);
+    ann.write("ChangeLog/now-a-folder", "x\n").commit("Many");
+    let limits = DiffLimits { files: 10, ..DiffLimits::default() };
+    let diff = diff(&world, &ann, "ann", limits).await;
+    assert_eq!(diff.files.len() as u64 + diff.files_left_out, 1203);
+    let paths: Vec<&str> = diff.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths[..4], ["ChangeLog", "ChangeLog/now-a-folder", "a.c", "d00/f0000"]);
 }
 
 #[tokio::test]
