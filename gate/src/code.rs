@@ -89,6 +89,8 @@ codes! {
     NoCandidate = Branch "no-candidate", "bb makes it";
     /// It does not merge with mainline.
     Conflict = Branch "conflict", "the author merges mainline; a rebase is not needed";
+    /// Something on mainline itself is broken, its ChangeLog say, so that no candidate can be made or judged.
+    MainlineBroken = Branch "mainline-broken", "a maintainer mends mainline; bb goes on by itself then";
     /// It merges, but no candidate can be made, for another reason: its fragment is malformed, say.
     CandidateRefused = Branch "candidate-refused", "the author mends what was refused";
     /// Merging it would change nothing any more.
@@ -128,6 +130,10 @@ codes! {
     Landing = Queue "landing", "bb pushes";
     /// Its candidate passed, and the official repository did not take the push; it is tried again.
     PushRefused = Queue "push-refused", "an admin mends what the official repository refuses; bb tries again";
+    /// Something on mainline itself is broken, its recipe or its ChangeLog: nobody is ejected for it.
+    MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline; bb goes on by itself then";
+    /// The official repository can't be read, so nothing can land.
+    OfficialAway = Queue "official-away", "an admin sees to the official repository; bb tries again";
     /// Its candidate did not merge.
     EjectedConflict = Queue "ejected-conflict", "the author merges mainline, then a maintainer accepts it again";
     /// Its candidate could not be made, for another reason than a conflict.
@@ -142,6 +148,14 @@ codes! {
     EjectedUntested = Queue "ejected-untested", "a maintainer sets `required = true` for a builder in .bb.toml, and accepts it again";
     /// The official repository refused its tested commit too often.
     EjectedPush = Queue "ejected-push", "an admin mends what the official repository refuses, then a maintainer accepts it again";
+    /// Its commit was not what its own parts give when bb made it anew before the push, twice.
+    EjectedCheck = Queue "ejected-check", "an admin reports it to the makers of bb, then a maintainer accepts it again";
+    /// Whoever accepted it may not accept any more.
+    EjectedRightLost = Queue "ejected-right-lost", "a maintainer accepts it again";
+    /// A newer revision of its branch was accepted, or landed, in its place.
+    Replaced = Queue "replaced", "nobody: the newer one goes its own way";
+    /// Mainline has all of it already: its branch is retired.
+    InMainline = Queue "in-mainline", "nobody: there is nothing left to land";
     /// Its branch was retired while it was in the queue.
     Retired = Queue "retired", "nobody, or the author publishes it again";
 

@@ -3,7 +3,7 @@
 
 use gate::code::Code;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Landing, Pause, Policy, PushRefused,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Hindrance, Landing, Pause, Policy, PushRefused,
     QueueState, Stack, StackId, decide,
 };
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
@@ -20,6 +20,7 @@ fn entry(id: i64, author: &str) -> Entry {
         author: author.to_owned(),
         priority: 0,
         accepted_at: UnixMs(id),
+        hindrance: None,
     }
 }
 
@@ -29,6 +30,7 @@ fn three() -> QueueState {
         now: UnixMs(100),
         mainline: commit(1),
         paused: None,
+        away: None,
         landing: None,
         entries: vec![entry(1, "Tomas"), entry(2, "Ines"), entry(3, "Priya")],
         stacks: vec![],
@@ -38,7 +40,14 @@ fn three() -> QueueState {
 }
 
 fn stack(id: i64, entry: i64, on: u32, candidate: Candidate) -> Stack {
-    Stack { id: StackId(id), on: commit(on), entries: vec![EntryId(entry)], candidate, push_refused: None }
+    Stack {
+        id: StackId(id),
+        on: commit(on),
+        entries: vec![EntryId(entry)],
+        candidate,
+        push_refused: None,
+        check_failed: 0,
+    }
 }
 
 fn builder(name: &str, required: bool) -> BuilderOf {
@@ -79,7 +88,8 @@ fn told(state: &QueueState) -> String {
     for action in &decision.actions {
         lines.push(match action {
             Action::Drop { stack } => format!("drop S{}", stack.0),
-            Action::Eject { entry, code, says, next } => {
+            Action::Retire { entry } => format!("retire {}", entry.0),
+            Action::Eject { entry, code, says, next, .. } => {
                 format!("eject {} {code}: {says}. Next: {} {}.", entry.0, next.who, next.what)
             }
             Action::Make { on, entries } => {
@@ -287,4 +297,116 @@ fn an_optional_builder_convicts_nobody() {
         builds[2].status = ended(BuildResult::Failure, "");
     }
     assert!(matches!(decide(&state).actions[..], [Action::Land { .. }]));
+}
+
+fn mainline_trouble() -> Candidate {
+    let text = "ChangeLog is not a plain file".to_owned();
+    Candidate::MainlineTrouble { text, hint: "make it a file".to_owned() }
+}
+
+/// Whatever of the entries waits for mainline, nobody is ejected for it, and who does not need what is broken goes by.
+#[test]
+fn what_is_wrong_on_mainline_ejects_nobody() {
+    for others in 0..4u32 {
+        let mut state = first(mainline_trouble());
+        for (nth, entry) in [2, 3].into_iter().enumerate() {
+            if others & (1 << nth) != 0 {
+                state.stacks.push(stack(entry + 5, entry, 1, mainline_trouble()));
+            }
+        }
+        let decision = decide(&state);
+        let ejects = |a: &Action| matches!(a, Action::Eject { .. } | Action::Retire { .. });
+        assert!(!decision.actions.iter().any(ejects), "{:?}", decision.actions);
+        for standing in &decision.standings {
+            let is_held = state.stacks.iter().any(|s| s.entries == [standing.entry]);
+            assert_eq!(is_held, standing.code == Code::MainlineTrouble, "{standing:?}");
+            assert!(!is_held || standing.next.who == "a maintainer", "{standing:?}");
+        }
+        let free = [2, 3].into_iter().find(|e| state.stacks.iter().all(|s| s.entries != [EntryId(*e)]));
+        let made: Vec<_> = decision
+            .actions
+            .iter()
+            .filter_map(|a| match a {
+                Action::Make { entries, .. } => Some(entries[0].0),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(made, free.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn mended_mainline_lets_them_land_without_another_acceptance() {
+    let state = QueueState { mainline: commit(2), ..first(mainline_trouble()) };
+    insta::assert_snapshot!(told(&state), @r"
+    drop S5
+    make [1] on 2
+    1. 1 making: its candidate is being made. Next: bb makes it.
+    2. 2 behind: one branch is before it. Next: bb tests it when those before it landed or left.
+    3. 3 behind: 2 branches are before it. Next: bb tests it when those before it landed or left.
+    ");
+}
+
+/// Who can't land whatever happens leaves with a code and somebody who is next, wherever he stands and whatever his
+/// candidate is like, and never stops those behind; only what is being pushed is left alone.
+#[test]
+fn nobody_who_can_t_land_stops_the_queue() {
+    let hindrances = [
+        Hindrance::Ended { says: "withdrawn by Ines".to_owned() },
+        Hindrance::RightLost { by: "olga".to_owned() },
+        Hindrance::Unusable { text: "nobody has its commit any more".to_owned(), hint: "publish it again".to_owned() },
+    ];
+    for hindrance in hindrances {
+        for at in 0..3 {
+            for base in [three(), first(Candidate::NotMade), passed(), first(mainline_trouble())] {
+                let mut state = base.clone();
+                state.entries[at].hindrance = Some(hindrance.clone());
+                let gone = state.entries[at].id;
+                let decision = decide(&state);
+                let ejected = decision.actions.iter().find_map(|a| match a {
+                    Action::Eject { entry, stack: None, code, next, .. } if *entry == gone => {
+                        Some((*code, next.clone()))
+                    }
+                    _ => None,
+                });
+                let (code, next) = ejected.expect("it leaves");
+                assert!(code.of() == gate::code::Of::Queue && !next.who.is_empty() && next.who != "bb");
+                let ways = |a: &Action| matches!(a, Action::Land { entries, .. } | Action::Make { entries, .. } if entries.contains(&gone));
+                assert!(!decision.actions.iter().any(ways), "{:?}", decision.actions);
+                assert_eq!(decision.standings.len(), 2);
+                // It is being pushed: nobody touches it.
+                state.landing = Some(Landing { stack: StackId(5) });
+                state.stacks = vec![stack(5, gone.0, 1, made(vec![]))];
+                assert!(!decide(&state).actions.iter().any(|a| matches!(a, Action::Eject { .. })));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_mainline_has_already_is_nobody_s_fault() {
+    let state = first(Candidate::InMainline { entry: EntryId(1) });
+    assert_eq!(decide(&state).actions, [Action::Retire { entry: EntryId(1) }, Action::Drop { stack: StackId(5) }]);
+}
+
+#[test]
+fn an_official_repository_that_is_away_is_the_admin_s_turn_and_builds_go_on() {
+    let away = Some("no repository there".to_owned());
+    insta::assert_snapshot!(told(&QueueState { away: away.clone(), ..passed() }), @r"
+    1. 1 official-away: it passed, and the official repository can't be read: no repository there. Next: an admin sees to it; bb tries again.
+    2. 2 behind: one branch is before it. Next: bb tests it when those before it landed or left.
+    3. 3 behind: 2 branches are before it. Next: bb tests it when those before it landed or left.
+    ");
+    assert_eq!(decide(&QueueState { away, ..first(made(vec![])) }).actions.len(), 3, "its builds are asked for");
+}
+
+#[test]
+fn a_candidate_that_is_not_what_its_parts_give_is_made_anew_once() {
+    let with = |times| {
+        let mut state = passed();
+        state.stacks[0].check_failed = times;
+        decide(&state).actions
+    };
+    assert!(matches!(with(1)[..], [Action::Land { .. }]));
+    assert!(matches!(with(2)[..], [Action::Eject { code: Code::EjectedCheck, .. }, Action::Drop { .. }]));
 }

@@ -4,8 +4,8 @@
 
 use gate::code::Of;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Landing, Pause, Policy, PushRefused,
-    QueueState, Stack, StackId, decide,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, Landing, Pause, Policy,
+    PushRefused, QueueState, Stack, StackId, decide,
 };
 use proptest::prelude::*;
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
@@ -40,9 +40,11 @@ enum Temper {
     LosesItsSlave,
     RequiresNothing,
     NeverTaken,
+    AlreadyThere,
+    LosesItsRight,
 }
 
-const TEMPERS: [Temper; 8] = [
+const TEMPERS: [Temper; 10] = [
     Temper::Good,
     Temper::Conflicts,
     Temper::Refused,
@@ -51,6 +53,8 @@ const TEMPERS: [Temper; 8] = [
     Temper::LosesItsSlave,
     Temper::RequiresNothing,
     Temper::NeverTaken,
+    Temper::AlreadyThere,
+    Temper::LosesItsRight,
 ];
 
 /// How hard the world is on the queue.
@@ -58,6 +62,8 @@ const TEMPERS: [Temper; 8] = [
 struct Weather {
     /// Of a hundred turns, those in which somebody else pushes to mainline.
     foreign_push: u64,
+    /// Of a hundred such pushes, those that break what candidates are made by.
+    breaks: u64,
     /// Of a hundred builds, those that end without a result.
     exception: u64,
     /// Of a hundred turns, those in which the queue is paused or resumed.
@@ -80,6 +86,8 @@ struct World {
     passed: BTreeSet<(CommitId, String)>,
     /// What each candidate's commit stands on.
     made_on: BTreeMap<CommitId, CommitId>,
+    /// Commits of mainline on which nothing can be made.
+    broken: BTreeSet<CommitId>,
     landed: Vec<EntryId>,
     ejected: Vec<EntryId>,
     taken_back: Vec<EntryId>,
@@ -93,11 +101,12 @@ impl World {
             now: UnixMs(0),
             mainline: commit(0),
             paused: None,
+            away: None,
             landing: None,
             entries: vec![],
             stacks: vec![],
             capacity: 1,
-            policy: Policy { retries: 2, push_retries: 2 },
+            policy: Policy { retries: 2, push_retries: 2, check_retries: 1 },
         };
         Self {
             chance: Chance(seed),
@@ -108,6 +117,7 @@ impl World {
             next: 1,
             passed: BTreeSet::new(),
             made_on: BTreeMap::new(),
+            broken: BTreeSet::new(),
             landed: vec![],
             ejected: vec![],
             taken_back: vec![],
@@ -130,6 +140,7 @@ impl World {
             author: "Ines".to_owned(),
             priority,
             accepted_at: self.state.now,
+            hindrance: (temper == Temper::LosesItsRight).then(|| Hindrance::RightLost { by: "Olga".to_owned() }),
         });
     }
 
@@ -168,8 +179,12 @@ impl World {
             .filter_map(|a| match a {
                 Action::Eject { entry, code, .. } => {
                     assert!(code.of() == Of::Queue && code.as_str().starts_with("ejected-"), "{code}");
+                    let on = self.state.stacks.iter().find(|s| s.entries.contains(entry)).map(|s| &s.on);
+                    let lost = self.tempers[entry] == Temper::LosesItsRight;
+                    assert!(lost || on.is_some_and(|on| !self.broken.contains(on)), "ejected for mainline's fault");
                     Some(*entry)
                 }
+                Action::Retire { entry } => Some(*entry),
                 _ => None,
             })
             .collect();
@@ -196,7 +211,7 @@ impl World {
     fn act(&mut self, action: &Action) {
         match action {
             Action::Drop { stack } => self.state.stacks.retain(|s| s.id != *stack),
-            Action::Eject { entry, .. } => {
+            Action::Eject { entry, .. } | Action::Retire { entry } => {
                 if self.state.entries.iter().any(|e| e.id == *entry) {
                     self.state.entries.retain(|e| e.id != *entry);
                     self.ejected.push(*entry);
@@ -210,7 +225,7 @@ impl World {
                     let id = StackId(i64::from(self.number()));
                     let (on, entries) = (on.clone(), entries.clone());
                     let candidate = Candidate::NotMade;
-                    self.state.stacks.push(Stack { id, on, entries, candidate, push_refused: None });
+                    self.state.stacks.push(Stack { id, on, entries, candidate, push_refused: None, check_failed: 0 });
                 }
             }
             Action::Build { stack, commit, builder, attempt } => {
@@ -245,6 +260,9 @@ impl World {
         if self.chance.percent(self.weather.foreign_push) {
             self.remote = commit(500_000 + self.next);
             self.next += 1;
+            if self.chance.percent(self.weather.breaks) {
+                self.broken.insert(self.remote.clone());
+            }
         }
         if self.chance.percent(60) {
             self.state.mainline = self.remote.clone();
@@ -307,6 +325,10 @@ impl World {
         let temper = entries.iter().map(|e| self.tempers[e]).find(|t| *t != Temper::Good).unwrap_or(Temper::Good);
         let culprit = entries[0];
         match &self.state.stacks[at].candidate {
+            Candidate::NotMade if self.broken.contains(&self.state.stacks[at].on) => {
+                let (text, hint) = (String::new(), String::new());
+                self.state.stacks[at].candidate = Candidate::MainlineTrouble { text, hint };
+            }
             Candidate::NotMade if self.chance.percent(70) => {
                 let made = self.make(temper, culprit);
                 if let Candidate::Made { commit, .. } = &made {
@@ -326,6 +348,7 @@ impl World {
     fn make(&mut self, temper: Temper, entry: EntryId) -> Candidate {
         match temper {
             Temper::Conflicts => Candidate::Conflict { entry, files: vec!["src/queue.c".to_owned()] },
+            Temper::AlreadyThere => Candidate::InMainline { entry },
             Temper::Refused => {
                 let text = || "no".to_owned();
                 Candidate::Refused { entry, code: text(), text: text(), hint: text() }
@@ -384,8 +407,8 @@ fn commit(n: u32) -> CommitId {
     format!("{n:040x}").parse().unwrap()
 }
 
-const STORM: Weather = Weather { foreign_push: 4, exception: 15, pause: 5, taken_back: 1, killed: 20 };
-const CALM: Weather = Weather { foreign_push: 0, exception: 0, pause: 0, taken_back: 0, killed: 0 };
+const STORM: Weather = Weather { foreign_push: 4, breaks: 30, exception: 15, pause: 5, taken_back: 1, killed: 20 };
+const CALM: Weather = Weather { foreign_push: 0, breaks: 0, exception: 0, pause: 0, taken_back: 0, killed: 0 };
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
@@ -394,7 +417,7 @@ proptest! {
     fn in_any_weather_only_the_tested_lands_and_at_last_everybody_has_an_end(seed: u64, branches in 1usize..25) {
         let mut world = World::new(seed, STORM);
         for _ in 0..branches {
-            let temper = if world.chance.percent(50) { Temper::Good } else { TEMPERS[usize::try_from(world.chance.below(8)).unwrap()] };
+            let temper = if world.chance.percent(50) { Temper::Good } else { TEMPERS[usize::try_from(world.chance.below(10)).unwrap()] };
             world.accept(temper);
             for _ in 0..world.chance.below(20) {
                 world.turn();
@@ -406,6 +429,9 @@ proptest! {
         // Results keep coming and nobody interferes: then everybody comes to an end.
         world.weather = CALM;
         world.state.paused = None;
+        world.broken.clear();
+        world.remote = commit(800_000);
+        // Whoever was held is made anew on the mended mainline.
         let mut turns = 0;
         while !world.state.entries.is_empty() {
             world.turn();
@@ -424,7 +450,7 @@ proptest! {
     fn in_calm_weather_exactly_the_good_land(seed: u64, branches in 1usize..20) {
         let mut world = World::new(seed, CALM);
         for _ in 0..branches {
-            let temper = TEMPERS[usize::try_from(world.chance.below(8)).unwrap()];
+            let temper = TEMPERS[usize::try_from(world.chance.below(10)).unwrap()];
             world.accept(temper);
         }
         world.state.entries.iter_mut().for_each(|e| e.priority = 0);

@@ -5,16 +5,19 @@
 use crate::auth::{self, Action, Actor, can};
 use crate::config::PublishPolicy;
 use crate::read::{self, ReadError};
-use crate::reconcile::requests;
+use crate::recipes;
+use crate::reconcile::{look_at_mainline, requests};
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{
-    Branch, BranchState, Build, BuildRequest, Candidate, NewBranch, Published, Revoked, StoreError, TokenKind,
-    TokenRow, request_of,
+    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
+    Revoked, StoreError, TokenKind, TokenRow, request_of,
 };
+use crate::terms::Terms;
 use protocol::api::{self, Problem};
 use protocol::wire::{Availability, ToSlave};
 use protocol::{BranchName, BuildId, CommitId, RevisionId, SlaveName, TokenId};
 use std::path::Path;
+use std::time::Duration;
 use tracker::Explain;
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 
@@ -184,13 +187,14 @@ pub(crate) async fn publish(
             // Whoever may withdraw it may also say anew what it is; for anybody else it stays as it was.
             let says_more = !(new.title.is_empty() && new.bugs.is_empty());
             if says_more && can(actor, Action::Withdraw(&branch)) {
-                return Ok((
-                    shared.store.by(actor.token()).describe_branch(&branch, &new.title, &new.bugs).await?,
-                    false,
-                ));
+                return match shared.store.by(actor.token()).describe_branch(&branch, &new.title, &new.bugs).await? {
+                    Some(branch) => Ok((branch, false)),
+                    None => Err(ended(&self::branch(shared, project, &branch.name).await?)),
+                };
             }
             Ok((branch, false))
         }
+        Published::BeingPushed(branch) => Err(being_pushed(&branch)),
         Published::NameTaken(other) => Err(Refused::new(
             409,
             "name-taken",
@@ -225,8 +229,7 @@ pub(crate) async fn accept(
     allow(actor, Action::Accept(&branch), "accepting")?;
     let newest = shared.store.newest_revision(branch.id).await?;
     let Some(revision) = newest.filter(|r| r.commit == *commit) else {
-        let detail = format!("{commit} is not the newest revision of {name}");
-        return Err(Refused::new(409, "revision-outdated", detail, "look at what is new, then accept that"));
+        return Err(outdated(name, commit));
     };
     if let Some(refusal) = &revision.refusal {
         let detail = format!("r{} of {name} was not admitted: {}", revision.number, refusal.text);
@@ -235,12 +238,42 @@ pub(crate) async fn accept(
     if let Some(tip) = shared.store.project_by_id(project.id).await?.tip
         && let Some(candidate) = shared.store.newest_candidate(revision.id).await?
         && candidate.mainline == tip
+        && let Err(refused) = acceptable(&branch, &candidate)
+        // What mainline was like when somebody last looked refuses nobody.
+        && looked(shared, project).await.is_none_or(|now| now == tip)
     {
-        acceptable(&branch, &candidate)?;
+        return Err(refused);
     }
-    match shared.store.by(actor.token()).accept(&branch, &revision, actor.name()).await? {
-        Some(entry) => Ok(read::queue_entry(shared, project, &entry, None).await?),
-        None => Err(ended(&branch)),
+    let terms = Terms::of_now(shared, project, &branch).kept().map_err(ReadError::Terms)?;
+    let (actor, token) = (actor.name(), actor.token());
+    let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms };
+    match shared.store.by(token).accept(&acceptance, auth::may_still_accept).await? {
+        Accepted::Entry(entry) => Ok(read::queue_entry(shared, project, &entry, None).await?),
+        Accepted::Ended => Err(ended(&self::branch(shared, project, name).await?)),
+        Accepted::Outdated => Err(outdated(name, commit)),
+        Accepted::BeingPushed(_) => Err(being_pushed(&branch)),
+    }
+}
+
+fn outdated(name: &BranchName, commit: &CommitId) -> Refused {
+    let detail = format!("{commit} is not the newest revision of {name}");
+    Refused::new(409, "revision-outdated", detail, "look at what is new, then accept that")
+}
+
+/// The longest that somebody waits for a look at mainline.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Where mainline is now; none when that can't be known in time.
+async fn looked(shared: &Shared, project: &Guarded) -> Option<CommitId> {
+    let claim = project.claim()?;
+    let look = tokio::time::timeout(LOOK, look_at_mainline(shared, project, claim)).await;
+    match look {
+        Ok(Ok(tip)) => Some(tip),
+        Ok(Err(error)) => {
+            tracing::warn!(project = %project.name, %error, "mainline can't be looked at for an acceptance");
+            None
+        }
+        Err(_) => None,
     }
 }
 
@@ -257,6 +290,8 @@ fn acceptable(branch: &Branch, candidate: &Candidate) -> Done<()> {
             ("conflict".to_owned(), format!("it conflicts with mainline in {}", paths.join(", ")), hint)
         }
         api::CandidateOutcome::Refused(refusal) => (refusal.code.clone(), refusal.text.clone(), refusal.hint.clone()),
+        // It waits in the queue until mainline is mended.
+        api::CandidateOutcome::MainlineTrouble(_) => return Ok(()),
     };
     Err(Refused::new(409, &code, format!("{} can't land: {why}", branch.name), hint))
 }
@@ -276,14 +311,29 @@ pub(crate) fn revoked() -> Refused {
 }
 
 /// Withdraws a branch.
+/// What can't be decided about a branch while its tested commit is on its way to mainline.
+fn being_pushed(branch: &Branch) -> Refused {
+    Refused::new(
+        409,
+        "being-pushed",
+        format!("{} is being pushed to mainline right now", branch.name),
+        "ask again when that is decided: its page says whether it landed",
+    )
+}
+
+/// Withdraws a branch. What was pushed before may be on mainline though nobody knows it yet: that is looked at first.
 pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, name: &BranchName) -> Done<Branch> {
     let before = branch(shared, project, name).await?;
     allow(actor, Action::Withdraw(&before), "withdrawing another's branch")?;
     let why = format!("withdrawn by {}", actor.name());
-    if !shared.store.by(actor.token()).end_branch(&before, BranchState::Withdrawn, &why, actor.name()).await? {
-        return Err(ended(&branch(shared, project, name).await?));
+    if shared.store.unlanded_of(before.id).await? {
+        looked(shared, project).await;
     }
-    branch(shared, project, name).await
+    match shared.store.by(actor.token()).end_branch(&before, BranchState::Withdrawn, &why, actor.name()).await? {
+        BranchEnd::Now => branch(shared, project, name).await,
+        BranchEnd::Before => Err(ended(&branch(shared, project, name).await?)),
+        BranchEnd::BeingPushed(_) => Err(being_pushed(&before)),
+    }
 }
 
 /// Asks again for the builds of a branch's newest revision that have ended, and for those that mainline's recipe asks for
@@ -329,7 +379,14 @@ pub(crate) async fn rebuild(
 async fn of_now(shared: &Shared, project: &Guarded, branch: &Branch, revision: RevisionId) -> Done<Vec<BuildRequest>> {
     let tip = shared.store.project_by_id(project.id).await?.tip;
     let candidate = shared.store.newest_candidate(revision).await?.filter(|c| Some(&c.mainline) == tip.as_ref());
-    let (Some(candidate), RecipeState::Fine(in_use)) = (candidate, project.recipe()) else {
+    // By the recipe of the very commit that it stands on.
+    let recipe = match &candidate {
+        Some(candidate) => {
+            recipes::at(shared, project, &candidate.mainline).await.map_err(|e| ReadError::Mirror(e.to_string()))?
+        }
+        None => RecipeState::Unknown,
+    };
+    let (Some(candidate), RecipeState::Fine(in_use)) = (candidate, recipe) else {
         let detail = format!("{} has no candidate on the mainline of now yet", branch.name);
         return Err(Refused::new(409, "no-candidate", detail, "try again when its page shows one"));
     };

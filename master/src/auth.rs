@@ -2,6 +2,7 @@
 
 use crate::store::{Branch, TokenKind, TokenRow};
 use protocol::TokenId;
+use protocol::wire::Isolation;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
@@ -47,11 +48,7 @@ impl Actor {
 
     /// Whether branches that it publishes may be built without isolation.
     pub fn is_trusted(&self) -> bool {
-        matches!(
-            self,
-            Self::Bearer { kind: TokenKind::Maintainer, .. }
-                | Self::Bearer { kind: TokenKind::Publisher, trusted: true, .. }
-        )
+        matches!(self, Self::Bearer { kind, trusted, .. } if kind.is_trusted(*trusted))
     }
 }
 
@@ -97,6 +94,17 @@ pub fn can(actor: &Actor, action: Action<'_>) -> bool {
         (TokenKind::Publisher, Action::Withdraw(branch) | Action::Rebuild(branch)) => branch.token == Some(*token),
         (TokenKind::Publisher, _) => false,
     }
+}
+
+/// The isolation that a branch's builds need at least, by what its publisher is trusted with now.
+pub fn isolation_for(branch: &Branch) -> Isolation {
+    if branch.trusted { Isolation::None } else { Isolation::Bubblewrap }
+}
+
+/// Whether whoever accepted a branch may do so still, by the token that it was accepted with as that is now.
+pub fn may_still_accept(token: Option<&TokenRow>, branch: &Branch) -> bool {
+    let live = token.filter(|token| token.revoked.is_none());
+    live.is_some_and(|token| can(&Actor::from(token.clone()), Action::Accept(branch)))
 }
 
 /// The system gave no random bytes.

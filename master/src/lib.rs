@@ -23,6 +23,7 @@ mod sole;
 mod state;
 pub mod stepping;
 pub mod store;
+mod terms;
 
 use basedir::{Basedir, BasedirError, Lock};
 use config::{Config, ConfigError};

@@ -24,58 +24,63 @@ const GUESS_FILES: [&str; 10] = [
     "composer.json",
 ];
 
-/// Mainline's recipe at a commit.
-pub(crate) async fn of_mainline(
-    shared: &Shared,
-    project: &Guarded,
-    tip: &CommitId,
-) -> Result<RecipeState, MirrorError> {
-    if let RecipeState::Fine(it) = project.recipe()
-        && it.commit == *tip
-    {
-        return Ok(RecipeState::Fine(it));
+/// The recipe at a commit, mainline's or a candidate's own: what its tree says, else the master for the project, else a
+/// guess. What a tree says is the same for ever, so that it may be remembered by its commit, and by nothing else.
+pub(crate) async fn at(shared: &Shared, project: &Guarded, commit: &CommitId) -> Result<RecipeState, MirrorError> {
+    if let Some(known) = project.known_recipe(commit) {
+        return Ok(known);
     }
-    read(shared, project, tip).await
-}
-
-/// The recipe that a candidate itself brings: what the queue builds by, once it is accepted.
-pub(crate) async fn of_candidate(
-    shared: &Shared,
-    project: &Guarded,
-    commit: &CommitId,
-) -> Result<RecipeState, MirrorError> {
-    read(shared, project, commit).await
-}
-
-async fn read(shared: &Shared, project: &Guarded, commit: &CommitId) -> Result<RecipeState, MirrorError> {
     let in_use = |recipe, from: &str| {
         RecipeState::Fine(Arc::new(RecipeInUse { recipe, from: from.to_owned(), commit: commit.clone() }))
     };
-    if let Some(text) = project.mirror.recipe_at(commit).await? {
-        return Ok(match Recipe::parse(&text, FILE_NAME) {
+    let found = match project.mirror.recipe_file(commit).await? {
+        Some(Err(refusal)) => {
+            RecipeState::Broken(Trouble { code: refusal.code, text: refusal.text, hint: refusal.hint })
+        }
+        Some(Ok(text)) => match Recipe::parse(&text, FILE_NAME) {
             Ok((recipe, _)) => in_use(recipe, FILE_NAME),
             Err(error) => RecipeState::Broken(trouble(&error)),
-        });
+        },
+        None if project.config.recipe.is_some() => {
+            // A file that can change at any time is read each time.
+            return Ok(match of_master(shared, project) {
+                Ok(Some(recipe)) => in_use(recipe, "the master's configuration"),
+                Ok(None) => RecipeState::Missing,
+                Err(trouble) => RecipeState::Broken(trouble),
+            });
+        }
+        None => match guess(project, commit).await? {
+            Some(guess) => in_use(guess.recipe, &format!("guessed from {}", guess.why)),
+            None => RecipeState::Missing,
+        },
+    };
+    project.know_recipe(commit, &found);
+    Ok(found)
+}
+
+/// The master's own recipe for a project, for trees that have none.
+pub(crate) fn of_master(shared: &Shared, project: &Guarded) -> Result<Option<Recipe>, Trouble> {
+    let Some(file) = &project.config.recipe else { return Ok(None) };
+    let path = shared.basedir.root().join(file);
+    let shown = path.display().to_string();
+    let text = std::fs::read(&path).map_err(|error| Trouble {
+        code: "recipe-unreadable".to_owned(),
+        text: format!("{shown}: {error}"),
+        hint: "an admin mends `recipe` in master.toml".to_owned(),
+    })?;
+    Recipe::parse(&text, &shown).map(|(recipe, _)| Some(recipe)).map_err(|error| trouble(&error))
+}
+
+/// The master's own recipe for what stands on a commit: none where the tree has its own, or where the master has none.
+pub(crate) async fn otherwise(
+    shared: &Shared,
+    project: &Guarded,
+    commit: &CommitId,
+) -> Result<Result<Option<recipe::Project>, Trouble>, MirrorError> {
+    if project.config.recipe.is_none() || project.mirror.recipe_file(commit).await?.is_some() {
+        return Ok(Ok(None));
     }
-    if let Some(file) = &project.config.recipe {
-        let path = shared.basedir.root().join(file);
-        let shown = path.display().to_string();
-        return Ok(match std::fs::read(&path) {
-            Ok(text) => match Recipe::parse(&text, &shown) {
-                Ok((recipe, _)) => in_use(recipe, "the master's configuration"),
-                Err(error) => RecipeState::Broken(trouble(&error)),
-            },
-            Err(error) => RecipeState::Broken(Trouble {
-                code: "recipe-unreadable".to_owned(),
-                text: format!("{shown}: {error}"),
-                hint: "an admin mends `recipe` in master.toml".to_owned(),
-            }),
-        });
-    }
-    Ok(match guess(project, commit).await? {
-        Some(guess) => in_use(guess.recipe, &format!("guessed from {}", guess.why)),
-        None => RecipeState::Missing,
-    })
+    Ok(of_master(shared, project).map(|recipe| recipe.map(|recipe| recipe.project)))
 }
 
 fn trouble(error: &RecipeError) -> Trouble {

@@ -10,14 +10,13 @@ use crate::reconcile::Troubles;
 use crate::slaves::{Parts, Sessions};
 use crate::stepping::Points;
 use crate::store::{Claim, Master, Store};
-use gate::queue::PushRefused;
 use gate::schedule::Wait;
 use gate::verdict::Trouble;
-use protocol::{BranchId, BuildId, CandidateId, CommitId, ProjectId, ProjectName, UnixMs};
+use protocol::{BranchId, BuildId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 use tracker::mirror::Mirror;
 use tracker::source::SourcePolicy;
@@ -56,10 +55,13 @@ pub(crate) struct Guarded {
     pub(crate) sizes: Sizes,
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
-    refused: Mutex<HashMap<CandidateId, PushRefused>>,
     pub(crate) planned_looks: PlannedLooks,
     /// What failed lately, so that it is not tried at every turn.
     pub(crate) troubles: Troubles,
+    /// What trees of commits say; no other commit's.
+    recipes: Mutex<HashMap<CommitId, RecipeState>>,
+    /// Held by whoever looks at mainline, so that two fetches don't get in each other's way.
+    looks: AsyncMutex<()>,
     /// Wakes the look at mainline before it is due.
     mainline_due: Notify,
     /// Wakes the comparison of rows and mirror before it is due.
@@ -121,9 +123,10 @@ impl Guarded {
             sizes: Sizes::default(),
             claim: Mutex::default(),
             recipe: Mutex::default(),
-            refused: Mutex::default(),
             planned_looks: PlannedLooks::default(),
             troubles: Troubles::default(),
+            recipes: Mutex::default(),
+            looks: AsyncMutex::default(),
             mainline_due: Notify::new(),
             mirror_due: Notify::new(),
         }
@@ -166,19 +169,27 @@ impl Guarded {
         self.mirror_due.notified().await;
     }
 
-    pub(crate) fn push_refused(&self, candidate: CandidateId) -> Option<PushRefused> {
-        lock(&self.refused).get(&candidate).cloned()
+    /// What the tree of a commit says, if it was read before.
+    pub(crate) fn known_recipe(&self, commit: &CommitId) -> Option<RecipeState> {
+        lock(&self.recipes).get(commit).cloned()
     }
 
-    /// Keeps only what was said of these candidates: no other will be pushed.
-    pub(crate) fn keep_push_refused(&self, wanted: impl Fn(CandidateId) -> bool) {
-        lock(&self.refused).retain(|candidate, _| wanted(*candidate));
+    pub(crate) fn know_recipe(&self, commit: &CommitId, state: &RecipeState) {
+        let mut known = lock(&self.recipes);
+        if known.len() >= RECIPES_KNOWN {
+            known.clear();
+        }
+        known.insert(commit.clone(), state.clone());
     }
 
-    pub(crate) fn set_push_refused(&self, candidate: CandidateId, refused: PushRefused) {
-        lock(&self.refused).insert(candidate, refused);
+    /// Waits for one's turn to look at mainline.
+    pub(crate) async fn turn_to_look(&self) -> AsyncMutexGuard<'_, ()> {
+        self.looks.lock().await
     }
 }
+
+/// The most recipes that are remembered; then it is begun anew.
+const RECIPES_KNOWN: usize = 128;
 
 impl Shared {
     #[expect(clippy::too_many_arguments, reason = "the parts of a master")]

@@ -42,7 +42,11 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 fn human(queue: &Queue) -> String {
     let mut text = String::new();
     if queue.project.paused {
-        text.push_str("The queue is paused: nothing lands until `bb queue resume`.\n\n");
+        text.push_str("The queue is paused: nothing lands until `bb queue resume`.\n");
+        for entry in queue.entries.iter().filter(|entry| entry.code == "landing") {
+            text += &format!("{} was being pushed to mainline already, and that goes on.\n", entry.branch);
+        }
+        text.push('\n');
     }
     if queue.entries.is_empty() {
         text.push_str("The queue is empty.\n");

@@ -124,7 +124,7 @@ fn candidate(text: &mut String, branch: &BranchDetail) {
                 );
             }
         }
-        Some(CandidateOutcome::Refused(refusal)) => {
+        Some(CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal)) => {
             let _ = writeln!(text, "\nNo candidate: {}\nhint: {}", safe(&refusal.text), safe(&refusal.hint));
         }
         None => {}

@@ -13,6 +13,7 @@ mod landing;
 mod listings;
 mod merging;
 mod pages;
+mod pushes;
 mod recipes;
 mod running;
 

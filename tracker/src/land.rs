@@ -1,6 +1,7 @@
 //! Landing: what was tested is pushed to the official repository, if mainline is still where the test stood.
 
 use crate::Explain;
+use crate::blocking::blocking;
 use crate::candidate::{CandidateRequest, expected_commit, places_of};
 use crate::git::RunError;
 use crate::mirror::{
@@ -11,7 +12,9 @@ use crate::source::BranchRef;
 use crate::text::shown;
 use git2::{Delta, Repository};
 use protocol::CommitId;
-use std::path::Path;
+use recipe::Project;
+use rustix::fs::FlockOperation;
+use std::path::{Path, PathBuf};
 
 /// A candidate and what it was made by; what it is checked against before it lands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,7 +93,8 @@ impl Explain for LandError {
 
 impl Mirror {
     /// Pushes the last step's commit to mainline, if mainline is at `expected`. Each step stands on the one before it,
-    /// the first on `expected`; each is made anew and compared first. Never forced.
+    /// the first on `expected`; each is made anew, by the settings of the tree below it as it is read then, and compared
+    /// first. Never forced.
     ///
     /// # Errors
     /// See [`LandError`]. After [`LandError::Unreachable`] or a crash, [`Mirror::where_is`] tells whether it landed.
@@ -112,6 +116,21 @@ impl Mirror {
         self.push(url, branch, expected, below).await
     }
 
+    /// Whether a push of this mirror is under way, also one of a master that was killed meanwhile: its processes hold a
+    /// lock until the last of them, and a hook of an official repository on this machine, has ended.
+    pub async fn is_pushing(&self) -> bool {
+        let path = self.push_lock();
+        blocking(move || {
+            let Ok(file) = std::fs::File::open(&path) else { return false };
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+        })
+        .await
+    }
+
+    fn push_lock(&self) -> PathBuf {
+        self.path().join("bb-push.lock")
+    }
+
     async fn check_step(&self, step: &Step, below: &CommitId) -> Result<(), LandError> {
         let failed = |why: &str| LandError::Check { commit: step.commit.clone(), why: why.to_owned() };
         if step.request.mainline != *below {
@@ -120,8 +139,11 @@ impl Mirror {
         if expected_commit(self, &step.request).await?.as_ref() != Some(&step.commit) {
             return Err(failed("made anew it is another commit"));
         }
+        let Ok(project) = self.settings_at(below, step.request.otherwise.clone()).await? else {
+            return Err(failed("the settings of what it stands on can't be read"));
+        };
         let (step, commit) = (step.clone(), step.commit.clone());
-        let reverted = self.with_repository(move |repository| reverted_path(repository, &step)).await?;
+        let reverted = self.with_repository(move |repository| reverted_path(repository, &step, &project)).await?;
         match reverted {
             Some(path) => {
                 Err(LandError::Check { commit, why: format!("it changes `{path}`, which the revision did not touch") })
@@ -144,6 +166,7 @@ impl Mirror {
         let run = with_other_side(run, url.other_side("--receive-pack=", self.git().program(), "receive-pack"));
         let run = run.arg(format!("--force-with-lease={name}:{expected}"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("{new}:{name}"));
+        let run = run.holding(self.push_lock());
         let failed = match run.limits(official_limits()).output_if(|exit| exit <= 1).await {
             Ok(said) if said.exit == 0 => return Ok(Landed { commit: new.clone() }),
             Ok(said) => {
@@ -191,7 +214,7 @@ fn refusal(report: &str, stderr: &str) -> String {
 }
 
 /// A path that the candidate changes though the revision does not: told by libgit2 alone, another way than the merge.
-fn reverted_path(repository: &Repository, step: &Step) -> Result<Option<String>, MirrorError> {
+fn reverted_path(repository: &Repository, step: &Step, project: &Project) -> Result<Option<String>, MirrorError> {
     let failed = |source| MirrorError::Objects { what: format!("checking {}", step.commit), source };
     let new = find_commit(repository, &step.commit)?;
     let mainline = find_commit(repository, &step.request.mainline)?;
@@ -208,7 +231,7 @@ fn reverted_path(repository: &Repository, step: &Step) -> Result<Option<String>,
     let [Ok(main_tree), Ok(new_tree), Ok(revision_tree)] = trees else {
         return Err(MirrorError::NoCommit { commit: step.commit.clone() });
     };
-    let places = places_of(&step.request.project, &main_tree, &revision_tree);
+    let places = places_of(project, &main_tree, &revision_tree);
     let at = |tree: &git2::Tree<'_>, path: &Path| tree.get_path(path).ok().map(|e| (e.id(), e.filemode()));
     let mut options = git2::DiffOptions::new();
     options.ignore_submodules(false).include_typechange(true).skip_binary_check(true);
@@ -268,13 +291,13 @@ mod tests {
                 mainline: id(mainline),
                 commit: id(revision),
                 date: jiff::civil::date(2024, 3, 5),
-                project: recipe::Project::default(),
+                otherwise: None,
                 message: Message::default(),
                 committer: Identity { name: "bb".to_owned(), email: "bb@x".to_owned() },
                 when: 1,
             };
             let commit = id(commit(&repository, parents, files));
-            reverted_path(&repository, &Step { request, commit }).unwrap()
+            reverted_path(&repository, &Step { request, commit }, &Project::default()).unwrap()
         };
         let both = [mainline, revision];
         assert_eq!(check(&both, &[("a", "2"), ("b", "2"), ("c", "1"), ("ChangeLog", "3")]), None);

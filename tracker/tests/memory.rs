@@ -158,7 +158,9 @@ async fn long_names_that_are_allowed_are_cut_where_they_are_shown() {
             assert_eq!(files.len() + left_out, 3000);
             assert!(size(&files) < MIB, "{} bytes", size(&files));
         }
-        CandidateOutcome::Refused(refusal) => assert_eq!(refusal.code, "merge-too-many-conflicts"),
+        CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal) => {
+            assert_eq!(refusal.code, "merge-too-many-conflicts")
+        }
         CandidateOutcome::Made(_) => panic!("there are conflicts"),
     }
     costs.at_most(96 * MIB, 160 * MIB);
@@ -262,7 +264,9 @@ async fn fragments_and_what_is_said_of_them_have_an_end() {
         let costs = Costs::begin();
         let (code, said) = match world.candidate(name, &head).await {
             CandidateOutcome::Made(made) => ("made".to_owned(), size(&made.notes)),
-            CandidateOutcome::Refused(refusal) => (refusal.code.clone(), size(&refusal)),
+            CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal) => {
+                (refusal.code.clone(), size(&refusal))
+            }
             CandidateOutcome::Conflict { .. } => panic!("no conflict is here"),
         };
         costs.at_most(48 * MIB, 128 * MIB);

@@ -1,8 +1,8 @@
 //! The serial decision: the first entry in order, alone on mainline.
 
 use super::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, PushRefused, QueueState, Stack,
-    StackId, Standing,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, PushRefused, QueueState,
+    Stack, StackId, Standing,
 };
 use crate::code::Code;
 use crate::words::list;
@@ -16,13 +16,19 @@ pub fn decide(state: &QueueState) -> Decision {
     order.sort_by_key(|e| (Reverse(e.priority), e.accepted_at, e.id));
 
     let landing = state.landing.as_ref().and_then(|l| state.stacks.iter().find(|s| s.id == l.stack));
-    let active = landing.or_else(|| wanted_stack(state, &order));
+    // What is being pushed is not disturbed; who can't land whatever happens leaves, wherever he stands.
+    let pushed = |e: &Entry| state.landing.is_some() && landing.is_none_or(|s| s.entries.contains(&e.id));
     let mut decision = Decision::default();
-    for stack in state.stacks.iter().filter(|s| active.is_none_or(|a| a.id != s.id)) {
+    decision.actions.extend(order.iter().filter(|e| !pushed(e)).filter_map(|e| leaves(state, e)));
+    order.retain(|e| pushed(e) || e.hindrance.is_none());
+
+    let first = first(state, &order);
+    let active = landing.or_else(|| first.and_then(|first| stack_of(state, first)));
+    for stack in state.stacks.iter().filter(|s| active.is_none_or(|a| a.id != s.id) && !is_held(state, s)) {
         decision.actions.push(Action::Drop { stack: stack.id });
     }
 
-    let mut head = match (landing, active, order.first()) {
+    let mut head = match (landing, active, first) {
         (Some(stack), ..) => Head::stands(stack, Code::Landing, "its tested commit is being pushed", bb("pushes it")),
         // The stack is not known any more, but the push may still be under way.
         _ if state.landing.is_some() => Head::default(),
@@ -42,15 +48,53 @@ pub fn decide(state: &QueueState) -> Decision {
     };
     decision.actions.append(&mut head.actions);
     decision.look_again = head.look_again;
-    decision.standings = standings(&order, &decision.actions, head.standing.as_ref());
+    decision.standings = standings(state, &order, &decision.actions, head.standing.as_ref());
     decision
 }
 
-/// The stack that the serial queue wants: the first entry alone on the mainline of now.
-fn wanted_stack<'a>(state: &'a QueueState, order: &[&Entry]) -> Option<&'a Stack> {
-    let first = order.first()?;
-    let fits = |s: &&Stack| s.on == state.mainline && s.entries == [first.id];
+/// The entry whose turn it is: the first that mainline's own trouble does not hold, else the first of all.
+fn first<'a>(state: &QueueState, order: &[&'a Entry]) -> Option<&'a Entry> {
+    let goes = |e: &&&Entry| stack_of(state, e).is_none_or(|s| !is_held(state, s));
+    order.iter().find(goes).or(order.first()).copied()
+}
+
+/// The stack that the serial queue wants of an entry: it alone on the mainline of now.
+fn stack_of<'a>(state: &'a QueueState, entry: &Entry) -> Option<&'a Stack> {
+    let fits = |s: &&Stack| s.on == state.mainline && s.entries == [entry.id];
     state.stacks.iter().filter(fits).min_by_key(|s| s.id)
+}
+
+/// Whether a stack waits for mainline to be mended.
+fn is_held(state: &QueueState, stack: &Stack) -> bool {
+    stack.on == state.mainline && matches!(stack.candidate, Candidate::MainlineTrouble { .. })
+}
+
+/// What takes an entry out of the queue whose candidate does not matter any more.
+fn leaves(state: &QueueState, entry: &Entry) -> Option<Action> {
+    let (code, says, next) = match entry.hindrance.as_ref()? {
+        Hindrance::Ended { says } => {
+            let says = with_detail("its branch is not live any more".to_owned(), says);
+            (Code::Retired, says, who(author(state, entry.id), "publishes it again, if it is still to land"))
+        }
+        Hindrance::RightLost { by } => {
+            let says = format!("{by}, who accepted it, may not accept any more");
+            (Code::EjectedRightLost, says, who("a maintainer", "looks at it and accepts it again"))
+        }
+        Hindrance::Unusable { text, hint } => {
+            let next = who(author(state, entry.id), with_detail("mends it".to_owned(), hint));
+            (Code::EjectedRefused, text.clone(), next)
+        }
+    };
+    Some(Action::Eject { entry: entry.id, stack: None, code, says, next })
+}
+
+/// How an entry stands that waits for mainline to be mended.
+fn held(state: &QueueState, entry: &Entry) -> Option<How> {
+    let stack = stack_of(state, entry).filter(|s| is_held(state, s))?;
+    let Candidate::MainlineTrouble { text, hint } = &stack.candidate else { return None };
+    let next = who("a maintainer", with_detail("mends mainline".to_owned(), hint));
+    let says = format!("mainline itself is at fault: {text}");
+    Some((vec![entry.id], Some(stack.id), Code::MainlineTrouble, says, next))
 }
 
 type How = (Vec<EntryId>, Option<StackId>, Code, String, Next);
@@ -70,7 +114,8 @@ impl Head {
     }
 
     fn ejects(entry: EntryId, stack: &Stack, code: Code, says: String, next: Next) -> Self {
-        let actions = vec![Action::Eject { entry, code, says, next }, Action::Drop { stack: stack.id }];
+        let actions =
+            vec![Action::Eject { entry, stack: Some(stack.id), code, says, next }, Action::Drop { stack: stack.id }];
         Self { actions, ..Self::default() }
     }
 }
@@ -101,6 +146,12 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             };
             let next = who(author(state, *entry), "merges mainline; a rebase is not needed");
             Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
+        }
+        // How each of them stands is said of all alike.
+        Candidate::MainlineTrouble { .. } => Head::default(),
+        Candidate::InMainline { entry } => {
+            let actions = vec![Action::Retire { entry: *entry }, Action::Drop { stack: stack.id }];
+            Head { actions, ..Head::default() }
         }
         Candidate::Refused { entry, text, hint, .. } => {
             let what = if hint.is_empty() { "mends it".to_owned() } else { format!("mends it: {hint}") };
@@ -229,6 +280,15 @@ fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> 
         let says = with_detail(format!("the queue is paused by {}", pause.by), &pause.reason);
         return Head::stands(stack, Code::Paused, says, who("a maintainer", "resumes the queue"));
     }
+    if let Some(trouble) = &state.away {
+        let says = format!("it passed, and the official repository can't be read: {trouble}");
+        return Head::stands(stack, Code::OfficialAway, says, who("an admin", "sees to it; bb tries again"));
+    }
+    if stack.check_failed > state.policy.check_retries {
+        let says = "made anew before the push it was another commit than the one that was tested".to_owned();
+        let next = who("an admin", "reports it to the makers of bb; then a maintainer accepts it again");
+        return Head::ejects(first.id, stack, Code::EjectedCheck, says, next);
+    }
     if let Some(PushRefused { times, again_at, said }) = &stack.push_refused {
         let next = |then: &str| who("an admin", format!("mends what the official repository refuses; {then}"));
         if *times > state.policy.push_retries {
@@ -257,17 +317,21 @@ fn with_detail(text: String, detail: &str) -> String {
     if detail.is_empty() { text } else { format!("{text}: {detail}") }
 }
 
-/// One standing for every entry that is not ejected: the head's own, and for the others that they are behind.
-fn standings(order: &[&Entry], actions: &[Action], head: Option<&How>) -> Vec<Standing> {
-    let ejected = |id: EntryId| actions.iter().any(|a| matches!(a, Action::Eject { entry, .. } if *entry == id));
-    let stay = order.iter().filter(|e| !ejected(e.id));
+/// One standing for every entry that does not leave: the head's own, that mainline holds it, or that others are before it.
+fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Option<&How>) -> Vec<Standing> {
+    let left = |id: EntryId| {
+        let takes = |a: &Action| matches!(a, Action::Eject { entry, .. } | Action::Retire { entry } if *entry == id);
+        actions.iter().any(takes)
+    };
+    let stay = order.iter().filter(|e| !left(e.id));
     (1..)
         .zip(stay)
-        .map(|(place, entry)| match head {
-            Some((entries, stack, code, says, next)) if entries.contains(&entry.id) => {
-                Standing { entry: entry.id, place, stack: *stack, code: *code, says: says.clone(), next: next.clone() }
+        .map(|(place, entry)| {
+            let own = head.filter(|(entries, ..)| entries.contains(&entry.id)).cloned();
+            match own.or_else(|| held(state, entry)) {
+                Some((_, stack, code, says, next)) => Standing { entry: entry.id, place, stack, code, says, next },
+                None => behind(entry.id, place),
             }
-            _ => behind(entry.id, place),
         })
         .collect()
 }

@@ -12,7 +12,8 @@
 //! - it is landed only on the commit of mainline that its candidate was made for; when mainline moved, it is made again;
 //! - nothing is landed while another landing is under way or the queue is paused; builds go on when it is paused;
 //! - every action is asked for again until the state says that it was done; doing one twice must do no harm;
-//! - each entry gets either an [`Action::Eject`] or one [`Standing`], never both.
+//! - each entry gets either an [`Action::Eject`] or [`Action::Retire`], or one [`Standing`], never two of them;
+//! - what is wrong on mainline itself ejects nobody: whoever needs it waits, and others go by.
 
 mod decide;
 
@@ -38,6 +39,8 @@ pub struct QueueState {
     pub mainline: CommitId,
     /// Set while nothing may land.
     pub paused: Option<Pause>,
+    /// Why the official repository can't be read, if it can't.
+    pub away: Option<String>,
     /// The landing that was begun and whose end is not known yet.
     pub landing: Option<Landing>,
     /// Accepted and neither landed nor ejected nor taken back, in any order.
@@ -57,11 +60,13 @@ pub struct Policy {
     pub retries: u32,
     /// How often a push that the official repository refused is tried again for one stack.
     pub push_retries: u32,
+    /// How often a candidate that bb's own check did not find as it should be is made anew for one entry.
+    pub check_retries: u32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { retries: 2, push_retries: 4 }
+        Self { retries: 2, push_retries: 4, check_retries: 1 }
     }
 }
 
@@ -89,6 +94,30 @@ pub struct Entry {
     pub priority: i32,
     /// When it was accepted; the earlier goes first.
     pub accepted_at: UnixMs,
+    /// Why it can't land whatever its candidate is like, if it can't.
+    pub hindrance: Option<Hindrance>,
+}
+
+/// Why an entry can't land, and leaves the queue wherever in it it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Hindrance {
+    /// Its branch has ended.
+    Ended {
+        /// How, in words: `withdrawn by Ines`.
+        says: String,
+    },
+    /// Whoever accepted it may not accept any more.
+    RightLost {
+        /// The person.
+        by: String,
+    },
+    /// The revision can't be used any more.
+    Unusable {
+        /// What is wrong.
+        text: String,
+        /// What to do.
+        hint: String,
+    },
 }
 
 /// Entries merged in order onto a commit of mainline.
@@ -104,6 +133,8 @@ pub struct Stack {
     pub candidate: Candidate,
     /// Set when the official repository refused to take the candidate for another reason than that mainline moved.
     pub push_refused: Option<PushRefused>,
+    /// How often bb's own check before the push found the candidate to be another commit than its parts give.
+    pub check_failed: u32,
 }
 
 /// What came of making a stack's candidate.
@@ -127,7 +158,19 @@ pub enum Candidate {
         /// In these files.
         files: Vec<String>,
     },
-    /// It can't be made for another reason: a fragment or the recipe has an error, or it would change nothing.
+    /// It can't be made or judged, and the fault is mainline's own: the queue waits until that is mended.
+    MainlineTrouble {
+        /// What is wrong.
+        text: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Mainline has all of it.
+    InMainline {
+        /// The entry.
+        entry: EntryId,
+    },
+    /// It can't be made for another reason: a fragment or the recipe has an error.
     Refused {
         /// The entry at fault.
         entry: EntryId,
@@ -218,8 +261,15 @@ pub enum Action {
         /// The stack.
         stack: StackId,
     },
+    /// Take the entry out of the queue: nothing is left of it to land. Its branch is retired.
+    Retire {
+        /// The entry.
+        entry: EntryId,
+    },
     /// Take the entry out of the queue.
     Eject {
+        /// The stack whose candidate is the reason; an outcome on an older mainline than that of now ejects nobody.
+        stack: Option<StackId>,
         /// The entry.
         entry: EntryId,
         /// Why, as a stable code.

@@ -96,7 +96,10 @@ fn queued(facts: &Facts) -> Option<Answer> {
     let held = |code, would_land| Answer::new(code, state.clone(), Look::Accepted, would_land);
     let answer = match code {
         Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
-        Code::PushRefused => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
+        Code::PushRefused | Code::OfficialAway => {
+            held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
+        }
+        Code::MainlineTrouble => held(Code::MainlineBroken, WouldLand::NotYet).because(format!("because {says}")),
         Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),
         Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),
         _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passes in the queue; {says}")),
@@ -173,6 +176,11 @@ fn candidate(facts: &Facts) -> Option<Answer> {
         Candidate::Superseded => Answer::new(Code::Superseded, "superseded", Look::Retired, WouldLand::No)
             .because("because nothing would change: mainline has it all")
             .next(facts.author(), "withdraws it, or pushes what is missing"),
+        Candidate::MainlineTrouble(trouble) => {
+            Answer::new(Code::MainlineBroken, "waiting", Look::Exception, WouldLand::NotYet)
+                .because(format!("because mainline itself is at fault: {}", trouble.text))
+                .next("a maintainer", mends(trouble, "mainline"))
+        }
         Candidate::Refused(trouble) => Answer::new(Code::CandidateRefused, "refused", Look::Failed, WouldLand::No)
             .because(format!("because no candidate can be made: {}", trouble.text))
             .next(facts.author(), mends(trouble, "it")),

@@ -112,6 +112,8 @@ pub enum Candidate {
     Conflict(Vec<String>),
     /// It would change nothing.
     Superseded,
+    /// It can't be made, and the fault is mainline's own.
+    MainlineTrouble(Trouble),
     /// It can't be made for another reason.
     Refused(Trouble),
 }

@@ -82,6 +82,9 @@ fn candidate(facts: &Facts) -> Option<Need> {
             need(Look::Conflict, format!("Conflicts with mainline in {}", list(files)), Some("#diff"))
         }
         Candidate::Superseded => need(Look::Failed, "Nothing would change: mainline has it all", Some("#diff")),
+        Candidate::MainlineTrouble(t) => {
+            need(Look::Exception, format!("Mainline itself is at fault: {}", t.text), Some("#changelog"))
+        }
         Candidate::Refused(t) => need(Look::Failed, t.text.clone(), Some("#changelog")),
     })
 }

@@ -3,12 +3,12 @@
 use super::facts::{Known, know};
 use super::{ReadError, build_summary, event_of, queue_entry};
 use crate::names;
+use crate::reconcile::KeptRequest;
 use crate::state::{Guarded, Shared};
 use crate::store::{Branch, BranchState, Build, Revision};
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
-use tracker::candidate::CandidateRequest;
 use tracker::mirror::{MirrorError, Relation};
 use tracker::read::{DiffLimits, text_diff};
 
@@ -69,16 +69,16 @@ pub(crate) async fn branch_detail(
     }
     let candidate = match (&known.candidate, &known.newest) {
         (Some(candidate), Some(revision)) => {
-            let request = serde_json::from_str::<CandidateRequest>(&candidate.request).ok();
-            let message = match &request {
-                Some(request) => project.mirror.candidate_message(request).await.ok(),
+            let kept = serde_json::from_str::<KeptRequest>(&candidate.request).ok();
+            let message = match &kept {
+                Some(kept) => project.mirror.candidate_message(&kept.request).await.ok(),
                 None => None,
             };
             Some(api::Candidate {
                 mainline: candidate.mainline.clone(),
                 revision: revision.number,
                 message,
-                folded_by: request.map(|request| request.project),
+                folded_by: kept.and_then(|kept| kept.project),
                 outcome: candidate.detail.clone(),
                 made_ms: candidate.made,
             })

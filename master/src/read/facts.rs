@@ -2,6 +2,7 @@
 
 use super::ReadError;
 use crate::names;
+use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{self, Branch, BranchState, Build, BuildRowState, Candidate, Entry, EntryState, Outcome, Revision};
 use gate::code::Code;
@@ -36,6 +37,7 @@ pub(super) async fn know(
         None => (None, Vec::new()),
     };
     let entries = store.entries_of(branch.id).await?;
+    let of_mainline = of_mainline(shared, project, tip).await;
     let mut facts = Facts {
         author: author(&branch, newest.as_ref()),
         life: life(&branch, &entries),
@@ -45,15 +47,26 @@ pub(super) async fn know(
             refused: r.refusal.clone().map(trouble),
             lost: lost(r),
         }),
-        recipe: recipe(&project.recipe(), candidate.as_ref()),
+        recipe: recipe(&of_mainline, candidate.as_ref()),
         candidate: on_tip(candidate.as_ref(), tip),
         changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
         builders: Vec::new(),
         queue: verdict::Queue::None,
     };
     facts.queue = place(shared, project, &branch, &entries).await?;
-    facts.builders = builders(shared, project, &builds).await?;
+    facts.builders = builders(shared, project, &of_mainline, &builds).await?;
     Ok(Known { branch, newest, candidate, builds, entries, facts })
+}
+
+/// The recipe of the mainline that is shown, and of no other that was read meanwhile.
+async fn of_mainline(shared: &Shared, project: &Guarded, tip: Option<&CommitId>) -> RecipeState {
+    let latest = project.recipe();
+    match (&latest, tip) {
+        (RecipeState::Fine(it), Some(tip)) if it.commit != *tip => {
+            recipes::at(shared, project, tip).await.unwrap_or(RecipeState::Unknown)
+        }
+        _ => latest,
+    }
 }
 
 fn author(branch: &Branch, newest: Option<&Revision>) -> String {
@@ -116,13 +129,21 @@ fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Can
         }
         (_, api::CandidateOutcome::Refused(refusal)) if refusal.code == "no-changes" => verdict::Candidate::Superseded,
         (_, api::CandidateOutcome::Refused(refusal)) => verdict::Candidate::Refused(trouble(refusal.clone())),
+        (_, api::CandidateOutcome::MainlineTrouble(refusal)) => {
+            verdict::Candidate::MainlineTrouble(trouble(refusal.clone()))
+        }
         (_, api::CandidateOutcome::Made { .. }) => verdict::Candidate::NotMade,
     }
 }
 
 /// The builders in the recipe's order, each with its latest build; then those that the recipe does not name any more.
-async fn builders(shared: &Shared, project: &Guarded, builds: &[Build]) -> Result<Vec<verdict::Builder>, ReadError> {
-    let mut named: Vec<(String, bool)> = match project.recipe() {
+async fn builders(
+    shared: &Shared,
+    project: &Guarded,
+    of_mainline: &RecipeState,
+    builds: &[Build],
+) -> Result<Vec<verdict::Builder>, ReadError> {
+    let mut named: Vec<(String, bool)> = match of_mainline {
         RecipeState::Fine(it) => {
             gate::builders::builders_for(&it.recipe).into_iter().map(|b| (b.name.clone(), b.required)).collect()
         }

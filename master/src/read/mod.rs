@@ -37,6 +37,8 @@ pub(crate) enum ReadError {
     Mirror(String),
     #[error("a log can't be read: {0}")]
     Log(#[from] std::io::Error),
+    #[error("what an acceptance binds can't be written: {0}")]
+    Terms(serde_json::Error),
 }
 
 /// A stored event as it is shown.

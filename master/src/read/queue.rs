@@ -4,6 +4,7 @@ use super::{ReadError, project_line};
 use crate::names;
 use crate::state::{Guarded, Shared};
 use crate::store::{BuildRowState, Entry, EntryState};
+use crate::terms::Terms;
 use gate::verdict;
 use protocol::api::{Look, Mark, Queue, QueueEntry};
 
@@ -59,7 +60,10 @@ pub(crate) async fn queue_entry(
         }
     }
     marks.sort_by_key(|(position, _)| *position);
-    let title = if branch.title.is_empty() { revision.subject } else { branch.title.clone() };
+    // As it was accepted, whatever its publisher calls it since.
+    let bound = Terms::of_entry(entry).ok().flatten().map(|terms| terms.message.title);
+    let title = bound.unwrap_or_else(|| branch.title.clone());
+    let title = if title.is_empty() { revision.subject } else { title };
     Ok(QueueEntry {
         title,
         revision: revision.number,

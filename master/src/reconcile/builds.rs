@@ -2,9 +2,9 @@
 //! Those that still wait when mainline or its recipe moves on go along.
 
 use super::{Again, StepError};
+use crate::auth::isolation_for;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{Branch, Build, BuildRequest, Candidate, Outcome};
-use protocol::wire::Isolation;
 use recipe::Recipe;
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
@@ -68,7 +68,7 @@ pub(crate) fn requests(
             builder: builder.clone(),
             position,
             for_queue,
-            isolation: if branch.trusted { Isolation::None } else { Isolation::Bubblewrap },
+            isolation: isolation_for(branch),
         })
         .collect()
 }

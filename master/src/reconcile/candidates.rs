@@ -1,52 +1,73 @@
-//! Makes candidates: for every live branch's newest revision, and every accepted one, on the mainline of now.
+//! Makes candidates: for every live branch's newest revision, and every accepted one, on the mainline of now. What one is made
+//! of is read from the tree that it stands on; what an acceptance binds is as it was accepted.
 
 use super::{Again, StepError};
-use crate::names;
 use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
-use crate::store::{Branch, Made, NewCandidate, Outcome, Revision, now};
-use jiff::{Timestamp, tz::TimeZone};
+use crate::store::{Made, NewCandidate, Outcome, Wanted, now};
+use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
-use tracker::candidate::{self, CandidateRequest, Identity, Message};
+use serde::{Deserialize, Serialize};
+use tracker::candidate::{self, CandidateRequest, Identity};
 use tracker::read::{DiffLimits, text_diff};
 
 /// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
 const TURN: u32 = 8;
 
-/// The day that entries folded now are dated, in UTC.
-pub(super) fn today() -> String {
-    Timestamp::now().to_zoned_datetime(TimeZone::UTC).date().to_string()
+/// What the store keeps of how a candidate was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeptRequest {
+    #[serde(flatten)]
+    pub(crate) request: CandidateRequest,
+    /// What was read of ChangeLogs then, for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) project: Option<recipe::Project>,
 }
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(Again::AtTick) };
-    let day = today();
-    let wanted = shared.store.revisions_without_candidate(project.id, &tip, &day, TURN).await?;
+    let wanted = shared.store.revisions_without_candidate(project.id, &tip, TURN).await?;
     let more = wanted.len() == TURN as usize;
-    for (branch, revision) in wanted {
-        let request = request(shared, project, &branch, &revision, &tip, &day)?;
-        let text = serde_json::to_string(&request)?;
+    let otherwise = match recipes::otherwise(shared, project, &tip).await? {
+        Ok(otherwise) => otherwise,
+        // It is mended without a change of mainline, so nothing is recorded.
+        Err(trouble) => {
+            tracing::warn!(project = %project.name, text = trouble.text, "the master's recipe can't be used");
+            return Ok(Again::AtTick);
+        }
+    };
+    for it in wanted {
+        let bound = it.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
+        let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &it.branch));
+        let request = request(shared, &it, &tip, &terms, otherwise.clone(), now().0 / 1000);
         let made = project.mirror.candidate(&request).await?;
-        let (outcome, detail, changes_recipe) = record(made)?;
+        let (outcome, detail, changes_recipe, folded_by) = record(made)?;
+        let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
         let mut recipe_trouble = None;
         if let Outcome::Made(made) = &outcome {
-            if changes_recipe
-                && let RecipeState::Broken(it) = recipes::of_candidate(shared, project, &made.commit).await?
-            {
+            if changes_recipe && let RecipeState::Broken(it) = recipes::at(shared, project, &made.commit).await? {
                 recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
             }
-            let newest = shared.store.newest_revision(branch.id).await?.is_some_and(|r| r.id == revision.id);
-            let (name, commit) = (&branch.name, &made.commit);
-            project.mirror.keep_candidate(name, revision.number, commit).await?;
+            let newest = shared.store.newest_revision(it.branch.id).await?.is_some_and(|r| r.id == it.revision.id);
+            let (name, commit) = (&it.branch.name, &made.commit);
+            project.mirror.keep_candidate(name, it.revision.number, commit).await?;
             if newest {
                 project.mirror.set_candidate(name, commit).await?;
             }
         }
-        let new =
-            NewCandidate { mainline: &tip, day: &day, outcome, request: text, detail, changes_recipe, recipe_trouble };
-        shared.store.add_candidate(claim, &branch, &revision, &new).await?;
+        let hash = terms.kept()?.hash;
+        let new = NewCandidate {
+            mainline: &tip,
+            terms_hash: &hash,
+            outcome,
+            request: text,
+            detail,
+            changes_recipe,
+            recipe_trouble,
+        };
+        shared.store.add_candidate(claim, &it.branch, &it.revision, &new).await?;
         // On an older mainline no candidate is wanted any more, and the queue waits for the newer ones.
         if shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(&tip) {
             return Ok(Again::Now);
@@ -55,42 +76,35 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     Ok(if more { Again::Now } else { Again::AtTick })
 }
 
-fn request(
+/// What a candidate on a commit is made by, at a second.
+pub(super) fn request(
     shared: &Shared,
-    project: &Guarded,
-    branch: &Branch,
-    revision: &Revision,
-    tip: &CommitId,
-    day: &str,
-) -> Result<CandidateRequest, StepError> {
-    let of_recipe = match project.recipe() {
-        RecipeState::Fine(it) => it.recipe.project.clone(),
-        RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => recipe::Project::default(),
-    };
-    let page = names::branch_page(&project.name, &branch.name);
-    Ok(CandidateRequest {
-        branch: branch.name.clone(),
-        revision: revision.number,
-        mainline: tip.clone(),
-        commit: revision.commit.clone(),
-        date: day.parse::<jiff::civil::Date>()?,
-        project: of_recipe,
-        message: Message {
-            title: branch.title.clone(),
-            bugs: branch.bugs.clone(),
-            page: Some(format!("{}{page}", shared.url)),
-            trailers: Vec::new(),
-        },
+    of: &Wanted,
+    mainline: &CommitId,
+    terms: &Terms,
+    otherwise: Option<recipe::Project>,
+    when: i64,
+) -> CandidateRequest {
+    CandidateRequest {
+        branch: of.branch.name.clone(),
+        revision: of.revision.number,
+        mainline: mainline.clone(),
+        commit: of.revision.commit.clone(),
+        date: terms.day,
+        otherwise,
+        message: terms.message.clone(),
         committer: Identity {
             name: shared.config.committer.name.clone(),
             email: shared.config.committer.email.clone(),
         },
-        when: now().0 / 1000,
-    })
+        when,
+    }
 }
 
+type Kept = (Outcome, CandidateOutcome, bool, Option<recipe::Project>);
+
 /// What the store keeps of a candidate.
-fn record(made: candidate::CandidateOutcome) -> Result<(Outcome, CandidateOutcome, bool), StepError> {
+fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
     Ok(match made {
         candidate::CandidateOutcome::Made(made) => {
             let tree = made.tree.parse()?;
@@ -104,11 +118,16 @@ fn record(made: candidate::CandidateOutcome) -> Result<(Outcome, CandidateOutcom
                 fragments: made.fragments,
                 notes: made.notes,
             };
-            (Outcome::Made(Made { commit: made.commit, tree }), detail, made.changes_recipe)
+            (Outcome::Made(Made { commit: made.commit, tree }), detail, made.changes_recipe, Some(made.folded_by))
         }
         candidate::CandidateOutcome::Conflict { files, .. } => {
-            (Outcome::Conflict, CandidateOutcome::Conflict { files }, false)
+            (Outcome::Conflict, CandidateOutcome::Conflict { files }, false, None)
         }
-        candidate::CandidateOutcome::Refused(refusal) => (Outcome::Refused, CandidateOutcome::Refused(refusal), false),
+        candidate::CandidateOutcome::Refused(refusal) => {
+            (Outcome::Refused, CandidateOutcome::Refused(refusal), false, None)
+        }
+        candidate::CandidateOutcome::MainlineTrouble(refusal) => {
+            (Outcome::MainlineTrouble, CandidateOutcome::MainlineTrouble(refusal), false, None)
+        }
     })
 }

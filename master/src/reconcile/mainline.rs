@@ -1,41 +1,78 @@
-//! Looks at mainline: brings the mirror up to date, records the tip, and reads the recipe there.
+//! Looks at mainline: brings the mirror up to date, records what of ours is in it and the tip, and reads the recipe there.
 
 use super::{Again, StepError};
 use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
+use crate::store::Claim;
+use protocol::CommitId;
 use std::time::Duration;
 use tracker::Explain as _;
+use tracker::mirror::{MirrorError, OfficialError, Relation};
 use tracker::source::{BranchRef, RawRefName};
+
+/// Pushes that mainline is compared with when it has moved.
+const PUSHES: u32 = 100;
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
     let pause = Duration::from_secs(shared.config.times.poll_s);
+    match look(shared, project, claim).await {
+        Ok(_) => {}
+        Err(StepError::Settings(_)) => return Ok(Again::AtTick),
+        Err(StepError::Official(error)) => tracing::warn!(project = %project.name, %error, "mainline can't be read"),
+        Err(error) => return Err(error),
+    }
+    Ok(Again::After(pause))
+}
+
+/// Looks at mainline now: the mirror and the row follow it, and whatever of it was ever pushed from here is recorded as landed.
+/// Whoever refuses or sends away for what mainline is like has looked before.
+pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Result<CommitId, StepError> {
+    let _turn = project.turn_to_look().await;
     let (url, branch) = match official(project) {
         Ok(found) => found,
         Err(trouble) => {
             shared.store.set_project_trouble(claim, Some(&trouble)).await?;
-            return Ok(Again::AtTick);
+            return Err(StepError::Settings(trouble));
         }
     };
-    match project.mirror.update_mainline(&url, &branch).await {
-        Ok(tip) => {
-            let known = shared.store.project_by_id(project.id).await?;
-            let recipe = recipes::of_mainline(shared, project, &tip).await?;
-            let from = match &recipe {
-                RecipeState::Fine(it) => it.from.clone(),
-                RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => String::new(),
-            };
-            project.set_recipe(recipe);
-            if known.tip.as_ref() != Some(&tip) || known.trouble.is_some() || known.recipe_from != from {
-                shared.store.set_tip(claim, &tip, &from).await?;
-            }
-        }
+    let tip = match project.mirror.update_mainline(&url, &branch).await {
+        Ok(tip) => tip,
+        Err(OfficialError::Mirror(error)) => return Err(error.into()),
         Err(error) => {
-            tracing::warn!(project = %project.name, %error, "mainline can't be read");
             shared.store.set_project_trouble(claim, Some(&format!("{error}; {}", error.hint()))).await?;
+            return Err(error.into());
+        }
+    };
+    let known = shared.store.project_by_id(project.id).await?;
+    if known.tip.as_ref() != Some(&tip) {
+        find_ours(shared, project, &tip).await?;
+    }
+    let recipe = recipes::at(shared, project, &tip).await?;
+    let from = match &recipe {
+        RecipeState::Fine(it) => it.from.clone(),
+        RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => String::new(),
+    };
+    project.set_recipe(recipe);
+    if known.tip.as_ref() != Some(&tip) || known.trouble.is_some() || known.recipe_from != from {
+        shared.store.set_tip(claim, &tip, &from).await?;
+    }
+    Ok(tip)
+}
+
+/// Records as landed what mainline contains of all that was ever pushed, however those pushes were thought to have ended.
+async fn find_ours(shared: &Shared, project: &Guarded, tip: &CommitId) -> Result<(), StepError> {
+    for landing in shared.store.unlanded(project.id, PUSHES).await? {
+        match project.mirror.relation(tip, &landing.to).await {
+            Ok(Relation::Same | Relation::Behind) => {
+                tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
+                shared.store.landed(&landing).await?;
+            }
+            Ok(Relation::Ahead { .. } | Relation::Unrelated) | Err(MirrorError::NoCommit { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(Again::After(pause))
+    Ok(())
 }
 
 /// The official repository and its mainline branch, as the tracker takes them; else what is wrong in the settings.

@@ -8,6 +8,7 @@ mod builds;
 mod candidates;
 mod claims;
 mod each;
+mod landing;
 mod mainline;
 mod mend;
 mod queue;
@@ -16,6 +17,8 @@ mod upkeep;
 mod watch;
 
 pub(crate) use builds::requests;
+pub(crate) use candidates::KeptRequest;
+pub(crate) use mainline::look as look_at_mainline;
 
 pub(crate) use claims::claim_all;
 pub(crate) use each::Troubles;

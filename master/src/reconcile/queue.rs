@@ -1,51 +1,57 @@
 //! Carries out what `gate::queue` decides: builds for the queue, landings, ejections.
 
-use super::{Again, StepError, builds, mainline};
+use super::{Again, StepError, builds, landing, mainline};
+use crate::auth::may_still_accept;
 use crate::recipes;
 use crate::state::{Guarded, RecipeInUse, RecipeState, Shared};
-use crate::store::{self, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Standing, now};
-use gate::queue::{
-    self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Pause, Policy, PushRefused, QueueState, Stack, StackId,
+use crate::store::{
+    self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Revision, Standing, now,
 };
-use protocol::{BuildResult, CommitId, UnixMs, api};
+use crate::terms::Terms;
+use gate::code::Code;
+use gate::queue::{
+    self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Hindrance, Pause, Policy, QueueState, Stack, StackId,
+};
+use gate::verdict::Trouble;
+use protocol::api::Next;
+use protocol::{BuildResult, CommitId, api};
 use recipe::Recipe;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tracker::land::{LandError, Step};
 
-/// Entries of which candidates are looked at: the serial queue wants the first, and the next soon after.
+/// Entries of which candidates are looked at, beside those that mainline's own trouble holds: the serial queue wants the
+/// first, and the next soon after.
 const LOOKAHEAD: usize = 4;
+/// A refusal's code for a revision of which mainline has all already.
+const IN_MAINLINE: [&str; 3] = ["already-landed", "equal-to-mainline", "no-changes"];
 
 /// What one turn knows beside the queue's state.
 struct Turn {
     claim: Claim,
-    entries: HashMap<EntryId, (Entry, Branch)>,
+    entries: HashMap<EntryId, Entry>,
     stacks: HashMap<StackId, (Candidate, Option<Arc<RecipeInUse>>)>,
 }
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
-    if shared.store.open_landing(project.id).await?.is_some() {
-        return finish_landing(shared, project).await;
+    if let Some(open) = shared.store.open_landing(project.id).await? {
+        return landing::finish(shared, project, claim, &open).await;
     }
-    let known = state(shared, project, claim).await?;
-    let in_queue = |id| known.as_ref().is_some_and(|(_, turn)| turn.stacks.values().any(|(c, _)| c.id == id));
-    project.keep_push_refused(in_queue);
-    let Some((state, turn)) = known else { return Ok(Again::AtTick) };
+    let Some((state, turn)) = state(shared, project, claim).await? else { return Ok(Again::AtTick) };
     let decision = queue::decide(&state);
     for standing in &decision.standings {
-        let Some((entry, _)) = turn.entries.get(&standing.entry) else { continue };
+        let Some(entry) = turn.entries.get(&standing.entry) else { continue };
         let candidate = standing.stack.and_then(|s| turn.stacks.get(&s)).map(|(c, _)| c.id);
         let standing = Standing {
             code: standing.code.as_str().to_owned(),
             says: standing.says.clone(),
             next: standing.next.clone(),
         };
-        shared.store.set_standing(entry, candidate, &standing).await?;
+        shared.store.set_standing(claim, entry, candidate, &standing).await?;
     }
     for action in &decision.actions {
-        act(shared, project, &turn, action).await?;
+        act(shared, project, &state.mainline, &turn, action).await?;
     }
     Ok(match decision.look_again {
         Some(at) => Again::After(Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0).max(20))),
@@ -66,18 +72,41 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         now: now(),
         mainline: tip.clone(),
         paused: row.paused.then(|| Pause { by: "a maintainer".to_owned(), reason: String::new() }),
+        away: row.trouble,
         landing: None,
         entries: Vec::new(),
         stacks: Vec::new(),
         capacity: 1,
         policy: Policy::default(),
     };
-    let day = super::candidates::today();
-    for (i, entry) in entries.into_iter().enumerate() {
+    // Without the master's own recipe, where it is wanted, no candidate can be made.
+    let unmade = recipes::otherwise(shared, project, &tip).await?.err();
+    let mut ahead = 0;
+    for entry in entries {
         let id = EntryId(entry.id);
         let branch = shared.store.branch_by_id(entry.branch).await?;
         let revision = shared.store.revision_by_id(entry.revision).await?;
+        if Terms::of_entry(&entry)?.is_none() {
+            let terms = Terms::of_now(shared, project, &branch);
+            shared.store.bind_terms(entry.id, &terms.kept()?).await?;
+        }
+        let hindrance = hindrance(shared, &entry, &branch, &revision).await?;
         let author = if revision.author.is_empty() { branch.publisher.clone() } else { revision.author };
+        if hindrance.is_none() && ahead < LOOKAHEAD {
+            let candidate = shared.store.candidate(entry.revision, &tip, &entry.terms.hash).await?;
+            let stack = match (candidate, &unmade) {
+                (Some(candidate), _) => {
+                    let (stack, recipe) = stack(shared, project, &entry, &candidate).await?;
+                    turn.stacks.insert(stack.id, (candidate, recipe));
+                    Some(stack)
+                }
+                (None, Some(trouble)) => Some(unmakeable(id, &tip, trouble)),
+                (None, None) => None,
+            };
+            let is_held = |s: &Stack| matches!(s.candidate, queue::Candidate::MainlineTrouble { .. });
+            ahead += usize::from(!stack.as_ref().is_some_and(is_held));
+            state.stacks.extend(stack);
+        }
         state.entries.push(queue::Entry {
             id,
             branch: entry.branch,
@@ -85,27 +114,47 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
             author,
             priority: i32::try_from(entry.priority).unwrap_or(0),
             accepted_at: entry.accepted,
+            hindrance,
         });
-        if i < LOOKAHEAD
-            && let Some(candidate) = shared.store.candidate(entry.revision, &tip, &day).await?
-        {
-            let (stack, recipe) = stack(shared, project, id, &candidate).await?;
-            turn.stacks.insert(stack.id, (candidate, recipe));
-            state.stacks.push(stack);
-        }
-        turn.entries.insert(id, (entry, branch));
+        turn.entries.insert(id, entry);
     }
     Ok(Some((state, turn)))
+}
+
+/// Why an entry can't land whatever its candidate is like.
+async fn hindrance(
+    shared: &Shared,
+    entry: &Entry,
+    branch: &Branch,
+    revision: &Revision,
+) -> Result<Option<Hindrance>, StepError> {
+    if branch.state != BranchState::Live {
+        return Ok(Some(Hindrance::Ended { says: branch.state_text.clone() }));
+    }
+    if let Some(refusal) = &revision.refusal {
+        return Ok(Some(Hindrance::Unusable { text: refusal.text.clone(), hint: refusal.hint.clone() }));
+    }
+    let token = shared.store.acceptor(entry).await?;
+    let lost = !may_still_accept(token.as_ref(), branch);
+    Ok(lost.then(|| Hindrance::RightLost { by: entry.accepted_by.clone() }))
+}
+
+/// A stack whose candidate can't even be tried.
+fn unmakeable(entry: EntryId, tip: &CommitId, trouble: &Trouble) -> Stack {
+    let candidate = queue::Candidate::MainlineTrouble { text: trouble.text.clone(), hint: trouble.hint.clone() };
+    // No candidate has such a number.
+    let id = StackId(-entry.0);
+    Stack { id, on: tip.clone(), entries: vec![entry], candidate, push_refused: None, check_failed: 0 }
 }
 
 /// A candidate as the queue's decision sees it: a stack of one entry.
 async fn stack(
     shared: &Shared,
     project: &Guarded,
-    entry: EntryId,
+    of: &Entry,
     candidate: &Candidate,
 ) -> Result<(Stack, Option<Arc<RecipeInUse>>), StepError> {
-    let id = StackId(candidate.id.0);
+    let (id, entry) = (StackId(candidate.id.0), EntryId(of.id));
     let mut recipe = None;
     let refused = |code: &str, text: &str, hint: &str| queue::Candidate::Refused {
         entry,
@@ -113,11 +162,21 @@ async fn stack(
         text: text.to_owned(),
         hint: hint.to_owned(),
     };
+    let of_mainline =
+        |text: &str, hint: &str| queue::Candidate::MainlineTrouble { text: text.to_owned(), hint: hint.to_owned() };
     let outcome = match (&candidate.outcome, &candidate.detail) {
         (Outcome::Made(made), _) => {
-            let own = recipes::of_candidate(shared, project, &made.commit).await;
-            match own? {
-                RecipeState::Fine(in_use) => {
+            // A fault that mainline has as well is not the branch's.
+            let own = recipes::at(shared, project, &made.commit).await?;
+            let inherited = recipes::at(shared, project, &candidate.mainline).await?;
+            match (own, inherited) {
+                (RecipeState::Fine(own), RecipeState::Fine(inherited))
+                    if requires_none(&own.recipe) && requires_none(&inherited.recipe) =>
+                {
+                    let text = "its recipe requires no builder, and nothing lands untested";
+                    of_mainline(text, "set `required = true` for a builder in .bb.toml")
+                }
+                (RecipeState::Fine(in_use), _) => {
                     let builders = gate::builders::builders_for(&in_use.recipe);
                     let builders =
                         builders.into_iter().map(|b| BuilderOf { name: b.name.clone(), required: b.required });
@@ -126,8 +185,14 @@ async fn stack(
                     recipe = Some(in_use);
                     queue::Candidate::Made { commit: made.commit.clone(), builders, builds }
                 }
-                RecipeState::Broken(trouble) => refused(&trouble.code, &trouble.text, &trouble.hint),
-                RecipeState::Missing | RecipeState::Unknown => {
+                (RecipeState::Broken(it), RecipeState::Broken(_)) if !candidate.changes_recipe => {
+                    of_mainline(&it.text, &it.hint)
+                }
+                (RecipeState::Broken(it), _) => refused(&it.code, &it.text, &it.hint),
+                (_, RecipeState::Missing | RecipeState::Broken(_)) => {
+                    of_mainline("there is no recipe, and none could be guessed", "add a .bb.toml")
+                }
+                (RecipeState::Missing | RecipeState::Unknown, _) => {
                     refused("recipe-missing", "it has no recipe, and none could be guessed", "add a .bb.toml")
                 }
             }
@@ -135,12 +200,20 @@ async fn stack(
         (_, api::CandidateOutcome::Conflict { files }) => {
             queue::Candidate::Conflict { entry, files: files.iter().map(|f| f.path.clone()).collect() }
         }
+        (_, api::CandidateOutcome::Refused(refusal)) if IN_MAINLINE.contains(&refusal.code.as_str()) => {
+            queue::Candidate::InMainline { entry }
+        }
         (_, api::CandidateOutcome::Refused(refusal)) => refused(&refusal.code, &refusal.text, &refusal.hint),
+        (_, api::CandidateOutcome::MainlineTrouble(refusal)) => of_mainline(&refusal.text, &refusal.hint),
         (_, api::CandidateOutcome::Made { .. }) => queue::Candidate::NotMade,
     };
-    let push_refused = project.push_refused(candidate.id);
-    let stack = Stack { id, on: candidate.mainline.clone(), entries: vec![entry], candidate: outcome, push_refused };
-    Ok((stack, recipe))
+    let (push_refused, check_failed) = landing::failures(shared, of, candidate).await?;
+    let on = candidate.mainline.clone();
+    Ok((Stack { id, on, entries: vec![entry], candidate: outcome, push_refused, check_failed }, recipe))
+}
+
+fn requires_none(recipe: &Recipe) -> bool {
+    !gate::builders::builders_for(recipe).iter().any(|b| b.required)
 }
 
 /// The latest build of each builder, numbered by how many there were. What another recipe's builder of the same name said,
@@ -181,7 +254,13 @@ async fn builds_of(
     Ok(latest)
 }
 
-async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -> Result<(), StepError> {
+async fn act(
+    shared: &Shared,
+    project: &Guarded,
+    tip: &CommitId,
+    turn: &Turn,
+    action: &Action,
+) -> Result<(), StepError> {
     match action {
         // The candidates' reconciler makes what the queue wants first, and was woken by the same change.
         Action::Make { .. } => {}
@@ -194,79 +273,30 @@ async fn act(shared: &Shared, project: &Guarded, turn: &Turn, action: &Action) -
             let requests = builds::requests(project, &branch, candidate, &recipe.recipe, true, wanted);
             shared.store.ask_for_builds(turn.claim, &requests, None).await?;
         }
-        Action::Eject { entry, code, says, next } => {
-            let Some((entry, branch)) = turn.entries.get(entry) else { return Ok(()) };
+        Action::Eject { entry, stack, code, says, next } => {
+            let Some(entry) = turn.entries.get(entry) else { return Ok(()) };
             let standing = Standing { code: code.as_str().to_owned(), says: says.clone(), next: next.clone() };
-            shared.store.eject(entry, branch, &standing, "bb").await?;
-            // Accepted again, it is pushed again: the tries are counted anew.
-            project.keep_push_refused(|_| false);
-        }
-        Action::Land { stack, entries, commit, on } => {
-            let (Some((candidate, _)), Some(id)) = (turn.stacks.get(stack), entries.first()) else { return Ok(()) };
-            let Some((entry, branch)) = turn.entries.get(id) else { return Ok(()) };
-            if branch.state != BranchState::Live || candidate.made_commit() != Some(commit) {
-                return Ok(());
+            let on = stack.map(|_| tip);
+            if on.is_none() || mainline::look(shared, project, turn.claim).await? == *tip {
+                shared.store.eject(turn.claim, entry, on, &standing).await?;
             }
-            if shared.store.begin_landing(turn.claim, entry.id, on, commit).await?.is_some() {
-                push(shared, project, candidate).await?;
+        }
+        Action::Retire { entry } => {
+            let Some(entry) = turn.entries.get(entry) else { return Ok(()) };
+            if mainline::look(shared, project, turn.claim).await? == *tip {
+                let next = Next { who: "nobody".to_owned(), what: String::new() };
+                let says = "mainline has all of it already".to_owned();
+                let standing = Standing { code: Code::InMainline.as_str().to_owned(), says, next };
+                shared.store.retire(turn.claim, entry, tip, &standing).await?;
+            }
+        }
+        Action::Land { entries, commit, on, .. } => {
+            let Some(entry) = entries.first().and_then(|id| turn.entries.get(id)) else { return Ok(()) };
+            let begun = shared.store.begin_landing(turn.claim, entry.id, on, commit, may_still_accept).await?;
+            if let Begun::Yes(open) = begun {
+                landing::push(shared, project, turn.claim, &open).await?;
             }
         }
     }
     Ok(())
-}
-
-/// How long the official repository is left alone after it refused a push so many times: from 10 seconds on, doubled each
-/// time, and less where the admin wants mainline looked at more often than every 5 seconds.
-fn push_pause_ms(poll_s: u64, times: u32) -> i64 {
-    i64::try_from(poll_s.clamp(1, 5)).unwrap_or(5) * 1000 * (1 << times.min(6))
-}
-
-/// Pushes what an open landing says.
-async fn push(shared: &Shared, project: &Guarded, candidate: &Candidate) -> Result<(), StepError> {
-    let Some(landing) = shared.store.open_landing(project.id).await? else { return Ok(()) };
-    let (url, mainline) = mainline::official(project).map_err(StepError::Settings)?;
-    let request = serde_json::from_str(&candidate.request)?;
-    let step = Step { request, commit: landing.to.clone() };
-    shared.points().at("queue.push").await;
-    let pushed = project.mirror.land(&url, &mainline, &landing.from, &[step]).await;
-    shared.points().at("queue.pushed").await;
-    match pushed {
-        Ok(_) => {
-            let entry = shared.store.entry(landing.entry).await?;
-            let branch = shared.store.branch_by_id(entry.branch).await?;
-            shared.store.landed(&landing, &entry, &branch).await?;
-            tracing::info!(project = %project.name, branch = %branch.name, commit = landing.to.short(), "landed");
-            project.look_at_mainline();
-        }
-        // Whether it landed is not known: the intent stays, and the remote's ref decides.
-        Err(LandError::Unreachable(error)) => return Err(error.into()),
-        Err(error) => {
-            tracing::warn!(project = %project.name, %error, "landing failed");
-            if !matches!(error, LandError::Moved { .. }) {
-                let times = project.push_refused(candidate.id).map_or(0, |r| r.times) + 1;
-                let again_at = UnixMs(now().0 + push_pause_ms(shared.config.times.poll_s, times));
-                project.set_push_refused(candidate.id, PushRefused { times, again_at, said: error.to_string() });
-            }
-            shared.store.landing_failed(&landing, &error.to_string()).await?;
-            project.look_at_mainline();
-        }
-    }
-    Ok(())
-}
-
-/// Decides by the remote's ref what came of a landing whose outcome is not recorded.
-async fn finish_landing(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
-    let Some(landing) = shared.store.open_landing(project.id).await? else { return Ok(Again::Now) };
-    let (url, mainline) = mainline::official(project).map_err(StepError::Settings)?;
-    let now = project.mirror.update_mainline(&url, &mainline).await?;
-    let relation = project.mirror.relation(&now, &landing.to).await?;
-    use tracker::mirror::Relation;
-    if matches!(relation, Relation::Same | Relation::Behind) {
-        let entry = shared.store.entry(landing.entry).await?;
-        let branch = shared.store.branch_by_id(entry.branch).await?;
-        shared.store.landed(&landing, &entry, &branch).await?;
-    } else {
-        shared.store.landing_failed(&landing, "interrupted before the push").await?;
-    }
-    Ok(Again::Now)
 }

@@ -1,11 +1,12 @@
 //! Gives waiting builds to slaves, as `gate::schedule` chooses, and takes them back from slaves that are lost.
 
 use super::{Again, StepError};
+use crate::auth::isolation_for;
 use crate::config::LockScope;
 use crate::state::Shared;
-use crate::store::{Build, BuildRowState, Finished, SlaveRow, now};
+use crate::store::{Branch, Build, BuildRowState, Finished, SlaveRow, now};
 use gate::schedule::{Class, Fate, Lock, Lost, Running, Scope, Situation, Slave, Waiting, fate, schedule};
-use protocol::wire::Assignment;
+use protocol::wire::{Assignment, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -14,9 +15,9 @@ use tracker::mirror::Mirror;
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
     let rows = shared.store.slaves().await?;
     let open = shared.store.open_builds().await?;
-    let publishers = publishers(shared, &open).await?;
+    let branches = branches(shared, &open).await?;
     let slaves = slaves(shared, &rows);
-    let waiting: Vec<Waiting> = open.iter().filter_map(|build| waiting(shared, build, &publishers)).collect();
+    let waiting: Vec<Waiting> = open.iter().filter_map(|build| waiting(shared, build, &branches)).collect();
     forget_strangers(shared, &open).await?;
     let (mut builds, mut kept, mut next_loss) = (Vec::new(), HashSet::new(), None);
     for build in open {
@@ -32,7 +33,7 @@ pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
     }
     shared.set_kept(kept);
     let served = shared.store.served().await?;
-    let running = builds.iter().filter_map(|build| running(build, &publishers)).collect();
+    let running = builds.iter().filter_map(|build| running(build, &branches)).collect();
     let plan = schedule(&situation(shared, waiting, running, slaves, served));
     shared.set_waits(plan.waits.into_iter().collect());
     for assigned in plan.assigned {
@@ -133,22 +134,28 @@ async fn forget_strangers(shared: &Shared, open: &[Build]) -> Result<(), StepErr
     Ok(())
 }
 
-async fn publishers(shared: &Shared, builds: &[Build]) -> Result<HashMap<BranchId, String>, StepError> {
-    let mut names = HashMap::new();
+/// The branches of builds, as they are now.
+async fn branches(shared: &Shared, builds: &[Build]) -> Result<HashMap<BranchId, Branch>, StepError> {
+    let mut branches = HashMap::new();
     for build in builds {
-        if let std::collections::hash_map::Entry::Vacant(entry) = names.entry(build.branch) {
-            entry.insert(shared.store.branch_by_id(build.branch).await?.publisher);
+        if let std::collections::hash_map::Entry::Vacant(entry) = branches.entry(build.branch) {
+            entry.insert(shared.store.branch_by_id(build.branch).await?);
         }
     }
-    Ok(names)
+    Ok(branches)
 }
 
-fn publisher(build: &Build, publishers: &HashMap<BranchId, String>) -> String {
-    publishers.get(&build.branch).cloned().unwrap_or_default()
+/// What a build needs: what it was asked for with, and never less than its publisher is trusted with at this moment.
+fn isolation(build: &Build, branch: &Branch) -> Isolation {
+    build.isolation.max(isolation_for(branch))
+}
+
+fn publisher(build: &Build, branches: &HashMap<BranchId, Branch>) -> String {
+    branches.get(&build.branch).map(|branch| branch.publisher.clone()).unwrap_or_default()
 }
 
 /// A build that waits; none of a project that this master does not guard (any more): nobody could give it out.
-fn waiting(shared: &Shared, build: &Build, publishers: &HashMap<BranchId, String>) -> Option<Waiting> {
+fn waiting(shared: &Shared, build: &Build, branches: &HashMap<BranchId, Branch>) -> Option<Waiting> {
     if build.state != BuildRowState::Waiting || shared.guarded(build.project).is_none() {
         return None;
     }
@@ -157,17 +164,17 @@ fn waiting(shared: &Shared, build: &Build, publishers: &HashMap<BranchId, String
         project: build.project,
         class: if build.for_queue { Class::Queue } else { Class::Other },
         priority: i32::try_from(build.priority).unwrap_or(0),
-        publisher: publisher(build, publishers),
+        publisher: publisher(build, branches),
         since: build.requested,
         labels: build.builder.slaves.clone(),
         locks: build.builder.locks.clone(),
-        isolation: build.isolation,
+        isolation: branches.get(&build.branch).map_or(Isolation::Bubblewrap, |branch| isolation(build, branch)),
     })
 }
 
-fn running(build: &Build, publishers: &HashMap<BranchId, String>) -> Option<Running> {
+fn running(build: &Build, branches: &HashMap<BranchId, Branch>) -> Option<Running> {
     let slave = build.slave.filter(|_| build.state == BuildRowState::Running)?;
-    Some(Running { id: build.id, slave, publisher: publisher(build, publishers), locks: build.builder.locks.clone() })
+    Some(Running { id: build.id, slave, publisher: publisher(build, branches), locks: build.builder.locks.clone() })
 }
 
 fn slaves(shared: &Shared, rows: &[SlaveRow]) -> Vec<Slave> {
@@ -232,7 +239,7 @@ async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepEr
         commit: build.commit.clone(),
         what: format!("{} r{}", branch.name, revision.number),
         builder: build.builder.clone(),
-        isolation: build.isolation,
+        isolation: isolation(&build, &branch),
         limits: shared.config.limits.into(),
         env: vec![
             ("BB_PROJECT".to_owned(), project.name.to_string()),

@@ -2,7 +2,7 @@
 
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
-use super::{Claim, Result, Store, now};
+use super::{Claim, Landing, Result, Store, TokenKind, landings, now};
 use protocol::api::Look;
 use protocol::{BranchId, BranchName, ProjectId, TokenId, UnixMs};
 use sqlx::any::AnyRow;
@@ -73,7 +73,7 @@ pub struct Branch {
     pub publisher: String,
     /// With which token, if any.
     pub token: Option<TokenId>,
-    /// Whether the publisher is trusted.
+    /// Whether the publisher is trusted now; who was when it was published, and is not any more, is not.
     pub trusted: bool,
     /// Where it is in its life.
     pub state: BranchState,
@@ -127,6 +127,37 @@ pub enum Published {
     Again(Branch),
     /// Another branch has the name.
     NameTaken(Branch),
+    /// A commit of it is being pushed to mainline: whether it lands is not known yet.
+    BeingPushed(Branch),
+}
+
+/// What came of ending a branch.
+#[derive(Clone, Debug)]
+pub enum BranchEnd {
+    /// It has ended.
+    Now,
+    /// It had ended before.
+    Before,
+    /// A commit of it is being pushed to mainline: whether it lands is not known yet.
+    BeingPushed(Landing),
+}
+
+/// What is read of the token that a branch was published with, as that is now: whether it is trusted is asked each time.
+pub(super) const TOKEN_OF_NOW: &str =
+    "token.kind AS token_kind, token.trusted AS token_trusted, token.revoked_ms AS token_revoked_ms";
+
+/// A query for whole branches.
+fn whole(rest: &str) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
+    let sql =
+        format!("SELECT branch.*, {TOKEN_OF_NOW} FROM branch LEFT JOIN token ON token.id = branch.token_id {rest}");
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+}
+
+/// Whether a branch's publisher is trusted now: it was when it was published, and its token still lets it be.
+fn is_trusted(row: &AnyRow) -> Result<bool> {
+    let Some(kind) = row.parsed_or_none::<TokenKind>("token_kind")? else { return Ok(false) };
+    let revoked = row.num_or_none::<i64>("token_revoked_ms")?.is_some();
+    Ok(row.flag("trusted")? && !revoked && kind.is_trusted(row.flag("token_trusted")?))
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Branch> {
@@ -148,7 +179,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Branch> {
         bugs: row.json("bugs")?,
         publisher: row.text("publisher")?,
         token: row.num_or_none("token_id")?,
-        trusted: row.flag("trusted")?,
+        trusted: is_trusted(row)?,
         state: row.parsed("state")?,
         state_text: row.text("state_text")?,
         looked: row.num_or_none("looked_ms")?,
@@ -167,8 +198,8 @@ impl Store {
     /// When the database fails.
     pub async fn publish(&self, new: &NewBranch) -> Result<Published> {
         let mut transaction = self.write.begin().await?;
-        let before = sqlx::query(
-            "SELECT * FROM branch WHERE project_id = $1 AND url = $2 AND source_ref = $3 ORDER BY id DESC LIMIT 1",
+        let before = whole(
+            "WHERE branch.project_id = $1 AND branch.url = $2 AND branch.source_ref = $3 ORDER BY branch.id DESC LIMIT 1",
         )
         .bind(new.project.0)
         .bind(&new.url)
@@ -177,6 +208,9 @@ impl Store {
         .await?;
         let before = before.as_ref().map(read).transpose()?;
         if let Some(live) = before.as_ref().filter(|b| b.state == BranchState::Live) {
+            if landings::open_of(&mut transaction, live.id).await?.is_some() {
+                return Ok(Published::BeingPushed(live.clone()));
+            }
             // Publishing again is also a way to say "look now". It always is another time than before: by that, a look
             // under way sees at its end that another one was asked for.
             sqlx::query(
@@ -195,7 +229,7 @@ impl Store {
             Some(old) => (
                 "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
                  trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, look_failures = 0,
-                 trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING *",
+                 trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id",
                 old.name,
                 true,
             ),
@@ -212,7 +246,7 @@ impl Store {
                 (
                     "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, token_id, trusted,
                      state, next_look_ms, published_ms, changed_ms)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10) RETURNING *",
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10) RETURNING id",
                     name,
                     false,
                 )
@@ -231,7 +265,7 @@ impl Store {
             .bind(now().0)
             .fetch_one(&mut *transaction)
             .await?;
-        let branch = read(&row)?;
+        let branch = by_id(&mut transaction, row.num("id")?).await?;
         if revived {
             // What was cancelled because the branch had ended is wanted again.
             sqlx::query(
@@ -251,21 +285,30 @@ impl Store {
         Ok(if revived { Published::Again(branch) } else { Published::New(branch) })
     }
 
-    /// Gives a live branch another title and other references to bugs; what is empty stays as it was.
+    /// Gives a live branch another title and other references to bugs; what is empty stays as it was. What was accepted
+    /// lands by the words that it was accepted by. None when it is not live any more.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn describe_branch(&self, branch: &Branch, title: &str, bugs: &[String]) -> Result<Branch> {
-        let (title, bugs) =
-            (if title.is_empty() { &branch.title } else { title }, if bugs.is_empty() { &branch.bugs } else { bugs });
-        let query = sqlx::query("UPDATE branch SET title = $2, bugs = $3, changed_ms = $4 WHERE id = $1 RETURNING *")
-            .bind(branch.id.0)
-            .bind(title)
-            .bind(to_json(&bugs)?)
-            .bind(now().0);
-        let row = self.write.fetch_one(query).await?;
+    pub async fn describe_branch(&self, branch: &Branch, title: &str, bugs: &[String]) -> Result<Option<Branch>> {
+        let mut transaction = self.write.begin().await?;
+        let done = sqlx::query(
+            "UPDATE branch SET title = CASE WHEN $2 = '' THEN title ELSE $2 END, bugs = CASE WHEN $3 = '[]' THEN bugs ELSE $3 END,
+             changed_ms = $4 WHERE id = $1 AND state = 'live'",
+        )
+        .bind(branch.id.0)
+        .bind(title)
+        .bind(to_json(&bugs)?)
+        .bind(now().0)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let branch = by_id(&mut transaction, branch.id).await?;
+        transaction.commit().await?;
         self.wake();
-        read(&row)
+        Ok(Some(branch))
     }
 
     /// A branch by name.
@@ -273,12 +316,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn branch(&self, project: ProjectId, name: &BranchName) -> Result<Option<Branch>> {
-        let row = sqlx::query("SELECT * FROM branch WHERE project_id = $1 AND name = $2")
-            .bind(project.0)
-            .bind(name.as_str())
-            .fetch_optional(&self.read)
-            .await?;
-        row.as_ref().map(read).transpose()
+        by_name(&mut *self.read.acquire().await?, project, name).await
     }
 
     /// A branch by number.
@@ -286,7 +324,7 @@ impl Store {
     /// # Errors
     /// When the database fails, or there is no such branch.
     pub async fn branch_by_id(&self, id: BranchId) -> Result<Branch> {
-        read(&sqlx::query("SELECT * FROM branch WHERE id = $1").bind(id.0).fetch_one(&self.read).await?)
+        by_id(&mut *self.read.acquire().await?, id).await
     }
 
     /// Branches of a project: the live ones, and the last `ended` of the others; last changed first.
@@ -294,14 +332,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn branches(&self, project: ProjectId, ended: u32) -> Result<Vec<Branch>> {
-        let live = sqlx::query(
-            "SELECT * FROM branch WHERE project_id = $1 AND state = 'live' ORDER BY changed_ms DESC, id DESC",
+        let live = whole(
+            "WHERE branch.project_id = $1 AND branch.state = 'live' ORDER BY branch.changed_ms DESC, branch.id DESC",
         )
         .bind(project.0)
         .fetch_all(&self.read)
         .await?;
-        let ended = sqlx::query(
-            "SELECT * FROM branch WHERE project_id = $1 AND state <> 'live' ORDER BY changed_ms DESC, id DESC LIMIT $2",
+        let ended = whole(
+            "WHERE branch.project_id = $1 AND branch.state <> 'live' ORDER BY branch.changed_ms DESC, branch.id DESC LIMIT $2",
         )
         .bind(project.0)
         .bind(i64::from(ended))
@@ -330,8 +368,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn next_looks(&self, project: ProjectId, limit: u32) -> Result<Vec<Branch>> {
-        let rows = sqlx::query(
-            "SELECT * FROM branch WHERE project_id = $1 AND state = 'live' ORDER BY next_look_ms, id LIMIT $2",
+        let rows = whole(
+            "WHERE branch.project_id = $1 AND branch.state = 'live' ORDER BY branch.next_look_ms, branch.id LIMIT $2",
         )
         .bind(project.0)
         .bind(i64::from(limit))
@@ -382,12 +420,15 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a live branch; it leaves the queue too, and its builds are to be cancelled. False when it is not live.
+    /// Ends a live branch; it leaves the queue too, and its builds are to be cancelled.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_branch(&self, branch: &Branch, state: BranchState, why: &str, actor: &str) -> Result<bool> {
+    pub async fn end_branch(&self, branch: &Branch, state: BranchState, why: &str, actor: &str) -> Result<BranchEnd> {
         let mut transaction = self.write.begin().await?;
+        if let Some(landing) = landings::open_of(&mut transaction, branch.id).await? {
+            return Ok(BranchEnd::BeingPushed(landing));
+        }
         let done = sqlx::query(
             "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1 AND state = 'live'",
         )
@@ -398,7 +439,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(BranchEnd::Before);
         }
         sqlx::query(
             "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3, next_who = 'nobody', next_what = '', left_ms = $4
@@ -416,8 +457,13 @@ impl Store {
         super::builds::cancel_all_of(&mut transaction, branch.id, "the branch has ended").await?;
         transaction.commit().await?;
         self.wake();
-        Ok(true)
+        Ok(BranchEnd::Now)
     }
+}
+
+/// A branch by number.
+pub(super) async fn by_id(connection: &mut sqlx::AnyConnection, id: BranchId) -> Result<Branch> {
+    read(&whole("WHERE branch.id = $1").bind(id.0).fetch_one(connection).await?)
 }
 
 async fn by_name(
@@ -425,7 +471,7 @@ async fn by_name(
     project: ProjectId,
     name: &BranchName,
 ) -> Result<Option<Branch>> {
-    let row = sqlx::query("SELECT * FROM branch WHERE project_id = $1 AND name = $2")
+    let row = whole("WHERE branch.project_id = $1 AND branch.name = $2")
         .bind(project.0)
         .bind(name.as_str())
         .fetch_optional(connection)

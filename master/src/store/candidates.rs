@@ -1,8 +1,8 @@
-//! Candidates: what would land, made anew for each mainline commit and day.
+//! Candidates: what would land, one for each revision, commit of mainline and terms (the day, the message) that it is made by.
 
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
-use super::{Branch, Claim, Result, Revision, Store, now};
+use super::{Branch, Claim, Entry, Result, Revision, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
@@ -18,8 +18,8 @@ pub struct Candidate {
     pub revision: RevisionId,
     /// Mainline's commit that it stands on.
     pub mainline: CommitId,
-    /// The day its ChangeLog entries are dated, `2026-11-24`.
-    pub day: String,
+    /// The hash of the terms that it was made by.
+    pub terms_hash: String,
     /// What came of it.
     pub outcome: Outcome,
     /// The request it was made by, as JSON: made again, it gives the same commit.
@@ -39,8 +39,8 @@ pub struct Candidate {
 pub struct NewCandidate<'a> {
     /// Mainline's commit that it stands on.
     pub mainline: &'a CommitId,
-    /// The day its ChangeLog entries are dated.
-    pub day: &'a str,
+    /// The hash of the terms that it was made by.
+    pub terms_hash: &'a str,
     /// What came of it.
     pub outcome: Outcome,
     /// The request it was made by, as JSON.
@@ -53,6 +53,17 @@ pub struct NewCandidate<'a> {
     pub recipe_trouble: Option<protocol::api::Refusal>,
 }
 
+/// A candidate that is to be made.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The branch.
+    pub branch: Branch,
+    /// Its revision.
+    pub revision: Revision,
+    /// The place in the queue that wants it, if one does.
+    pub entry: Option<Entry>,
+}
+
 /// What came of making a candidate.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
@@ -62,6 +73,8 @@ pub enum Outcome {
     Conflict,
     /// Another reason.
     Refused,
+    /// Mainline's own fault.
+    MainlineTrouble,
 }
 
 /// A candidate's commit.
@@ -91,13 +104,14 @@ impl Outcome {
             Self::Made(_) => "made",
             Self::Conflict => "conflict",
             Self::Refused => "refused",
+            Self::MainlineTrouble => "mainline-trouble",
         }
     }
 
     fn made(&self) -> Option<&Made> {
         match self {
             Self::Made(made) => Some(made),
-            Self::Conflict | Self::Refused => None,
+            Self::Conflict | Self::Refused | Self::MainlineTrouble => None,
         }
     }
 }
@@ -107,6 +121,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
         match (row.text("outcome")?.as_str(), row.parsed_or_none("commit_id")?, row.parsed_or_none("tree_id")?) {
             ("made", Some(commit), Some(tree)) => Outcome::Made(Made { commit, tree }),
             ("conflict", ..) => Outcome::Conflict,
+            ("mainline-trouble", ..) => Outcome::MainlineTrouble,
             _ => Outcome::Refused,
         };
     Ok(Candidate {
@@ -114,7 +129,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
         branch: row.num("branch_id")?,
         revision: row.num("revision_id")?,
         mainline: row.parsed("mainline")?,
-        day: row.text("day")?,
+        terms_hash: row.text("terms_hash")?,
         outcome,
         request: row.text("request")?,
         detail: row.json("detail")?,
@@ -125,8 +140,8 @@ pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
 }
 
 impl Store {
-    /// Revisions of a project that want a candidate for this mainline commit and day: the newest of each live branch,
-    /// and those in the queue, which come first.
+    /// Revisions of a project that want a candidate for this mainline commit: those in the queue, which come first, by the
+    /// terms that they were accepted by; and the newest of each live branch, if it has none by whatever terms.
     ///
     /// # Errors
     /// When the database fails.
@@ -134,28 +149,31 @@ impl Store {
         &self,
         project: ProjectId,
         mainline: &CommitId,
-        day: &str,
         limit: u32,
-    ) -> Result<Vec<(Branch, Revision)>> {
+    ) -> Result<Vec<Wanted>> {
         let rows = sqlx::query(
-            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id
-             LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued'
+            "SELECT r.*, q.id AS entry_id FROM revision r JOIN branch b ON b.id = r.branch_id
+             LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued' AND q.terms <> ''
              WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
              AND (q.id IS NOT NULL OR r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id))
-             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.day = $3)
+             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
+                             AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
              ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms, q.id, r.id
-             LIMIT $4",
+             LIMIT $3",
         )
         .bind(project.0)
         .bind(mainline.as_str())
-        .bind(day)
         .bind(i64::from(limit))
         .fetch_all(&self.read)
         .await?;
         let mut wanted = Vec::with_capacity(rows.len());
         for row in &rows {
             let revision = super::revisions::read(row)?;
-            wanted.push((self.branch_by_id(revision.branch).await?, revision));
+            let entry = match row.num_or_none::<i64>("entry_id")? {
+                Some(id) => Some(self.entry(id).await?),
+                None => None,
+            };
+            wanted.push(Wanted { branch: self.branch_by_id(revision.branch).await?, revision, entry });
         }
         Ok(wanted)
     }
@@ -179,16 +197,16 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         let done = sqlx::query(
-            "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, day, outcome, commit_id, tree_id, request, detail, changes_recipe, recipe_trouble, made_ms)
+            "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome, commit_id, tree_id, request, detail, changes_recipe, recipe_trouble, made_ms)
              SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM project WHERE id = $1 AND fence = $2
-             ON CONFLICT (revision_id, mainline, day) DO NOTHING",
+             ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
         )
         .bind(claim.project.0)
         .bind(claim.fence.0)
         .bind(branch.id.0)
         .bind(revision.id.0)
         .bind(new.mainline.as_str())
-        .bind(new.day)
+        .bind(new.terms_hash)
         .bind(outcome.as_str())
         .bind(made.map(|m| m.commit.to_string()))
         .bind(made.map(|m| m.tree.to_string()))
@@ -213,6 +231,9 @@ impl Store {
                     (Look::Passed, format!("Candidate of r{} made: {}", revision.number, made.commit.short()))
                 }
                 Outcome::Conflict => (Look::Conflict, format!("r{} conflicts with mainline", revision.number)),
+                Outcome::MainlineTrouble => {
+                    (Look::Exception, format!("No candidate of r{}: mainline itself is at fault", revision.number))
+                }
                 Outcome::Refused => (Look::Failed, format!("r{} can't be made a candidate", revision.number)),
             };
             let it = Happening::of_branch(branch.project, branch.id, "candidate", look, text);
@@ -223,18 +244,34 @@ impl Store {
         Ok(())
     }
 
-    /// The candidate of a revision for a mainline commit and day.
+    /// The candidate of a revision for a mainline commit, by these terms.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn candidate(&self, revision: RevisionId, mainline: &CommitId, day: &str) -> Result<Option<Candidate>> {
-        let row = sqlx::query("SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND day = $3")
+    pub async fn candidate(
+        &self,
+        revision: RevisionId,
+        mainline: &CommitId,
+        terms_hash: &str,
+    ) -> Result<Option<Candidate>> {
+        let row = sqlx::query("SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND terms_hash = $3")
             .bind(revision.0)
             .bind(mainline.as_str())
-            .bind(day)
+            .bind(terms_hash)
             .fetch_optional(&self.read)
             .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// Has a candidate made anew: this one is kept for its builds' sake, and is not what its terms give any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn discard_candidate(&self, id: CandidateId) -> Result<()> {
+        let query = sqlx::query("UPDATE candidate SET terms_hash = $2 WHERE id = $1");
+        self.write.execute(query.bind(id.0).bind(format!("discarded {id}"))).await?;
+        self.wake();
+        Ok(())
     }
 
     /// The newest candidate of a revision.
@@ -301,6 +338,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 0 AND c.mainline = $2 AND c.outcome = 'made'
+             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2)
              AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id) ORDER BY c.id LIMIT 200",
         )
         .bind(project.0)
@@ -323,6 +361,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 1 AND c.mainline = $2 AND c.outcome = 'made'
+             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2)
              AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
              AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3) ORDER BY c.id LIMIT 200",
         )

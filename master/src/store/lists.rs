@@ -1,6 +1,6 @@
 //! Listings of branches: pages by keyset, searches over all of them, and how many there are. Only reads.
 
-use super::branches::read;
+use super::branches::{TOKEN_OF_NOW, read};
 use super::row::Columns as _;
 use super::{Branch, Result, Store};
 use protocol::{BranchId, ProjectId, UnixMs};
@@ -67,7 +67,7 @@ const FOUND: &str = "(LOWER(b.name) LIKE $P ESCAPE '\\' OR LOWER(b.title) LIKE $
     OR (b.title = '' AND LOWER(r.subject) LIKE $P ESCAPE '\\'))";
 
 /// Branches that ended, each with its newest revision.
-const ENDED: &str = "FROM branch b LEFT JOIN revision r ON r.branch_id = b.id
+const ENDED: &str = "FROM branch b LEFT JOIN token ON token.id = b.token_id LEFT JOIN revision r ON r.branch_id = b.id
     AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
     WHERE b.project_id = $1 AND b.state <> 'live'";
 
@@ -140,7 +140,7 @@ impl Store {
         let after = after.unwrap_or(After { changed: UnixMs(i64::MAX), id: BranchId(i64::MAX) });
         let with = sought.map_or_else(String::new, |_| format!("AND {}", FOUND.replace("$P", "$5")));
         let sql = format!(
-            "SELECT b.*, COALESCE(r.author, '') AS author, COALESCE(r.subject, '') AS subject {ENDED} {with}
+            "SELECT b.*, {TOKEN_OF_NOW}, COALESCE(r.author, '') AS author, COALESCE(r.subject, '') AS subject {ENDED} {with}
              AND b.changed_ms <= $2 AND (b.changed_ms < $2 OR b.id < $3) ORDER BY b.changed_ms DESC, b.id DESC LIMIT $4"
         );
         let query = sqlx::query(AssertSqlSafe(sql).into_sql_str())

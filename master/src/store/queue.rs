@@ -1,10 +1,12 @@
 //! The queue: accepted branches on their way to mainline, and what became of them.
 
 use super::events::{self, Happening};
+use super::landings;
 use super::row::Columns as _;
-use super::{Branch, Result, Revision, Store, now};
+use super::{Branch, BranchState, Claim, Landing, Result, Revision, Store, TokenRow, now, tokens};
 use protocol::api::{Look, Next};
-use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
+use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 /// A place in the queue, as stored.
@@ -12,6 +14,8 @@ use sqlx::any::AnyRow;
 pub struct Entry {
     /// Its number.
     pub id: i64,
+    /// The project.
+    pub project: ProjectId,
     /// The branch.
     pub branch: BranchId,
     /// The accepted revision.
@@ -20,6 +24,10 @@ pub struct Entry {
     pub commit: CommitId,
     /// Who accepted it.
     pub accepted_by: String,
+    /// With which token; none when it is not known any more.
+    pub token: Option<TokenId>,
+    /// What else the acceptance binds.
+    pub terms: Terms,
     /// When.
     pub accepted: UnixMs,
     /// A maintainer's priority; greater goes first.
@@ -34,6 +42,44 @@ pub struct Entry {
     pub landed: Option<CommitId>,
     /// When it left.
     pub left: Option<UnixMs>,
+}
+
+/// What an acceptance binds beside the commit, as JSON, and its hash: candidates of the queue are made by it. Empty in
+/// entries from before it was kept.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Terms {
+    /// The terms.
+    pub json: String,
+    /// Their hash.
+    pub hash: String,
+}
+
+/// An acceptance to be recorded.
+#[derive(Clone, Debug)]
+pub struct Acceptance<'a> {
+    /// The branch.
+    pub branch: &'a Branch,
+    /// Its revision.
+    pub revision: &'a Revision,
+    /// Who accepts.
+    pub actor: &'a str,
+    /// With which token.
+    pub token: Option<TokenId>,
+    /// What else it binds.
+    pub terms: Terms,
+}
+
+/// What came of an acceptance.
+#[derive(Clone, Debug)]
+pub enum Accepted {
+    /// It is in the queue.
+    Entry(Box<Entry>),
+    /// The branch is not live any more.
+    Ended,
+    /// The branch has a newer revision.
+    Outdated,
+    /// A commit of the branch is being pushed to mainline: whether it lands is not known yet.
+    BeingPushed(Landing),
 }
 
 /// Whether an entry is in the queue.
@@ -73,10 +119,13 @@ pub struct Standing {
 pub(super) fn read(row: &AnyRow) -> Result<Entry> {
     Ok(Entry {
         id: row.num("id")?,
+        project: row.num("project_id")?,
         branch: row.num("branch_id")?,
         revision: row.num("revision_id")?,
         commit: row.parsed("commit_id")?,
         accepted_by: row.text("accepted_by")?,
+        token: row.num_or_none("token_id")?,
+        terms: Terms { json: row.text("terms")?, hash: row.text("terms_hash")? },
         accepted: row.num("accepted_ms")?,
         priority: row.num("priority")?,
         state: row.parsed("state")?,
@@ -92,49 +141,90 @@ pub(super) fn read(row: &AnyRow) -> Result<Entry> {
 }
 
 impl Store {
-    /// Accepts a revision: gives its branch a place in the queue. Accepting the same commit twice is one acceptance; a
-    /// place held by an older revision is given up for the new one. None when the branch is not live any more.
+    /// Accepts a revision: gives its branch a place in the queue. Accepting the same commit in the same words twice is one
+    /// acceptance, unless whoever made the first may not accept any more, as `may` says; a place held by an older revision is
+    /// given up for the new one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn accept(&self, branch: &Branch, revision: &Revision, actor: &str) -> Result<Option<Entry>> {
+    pub async fn accept(
+        &self,
+        it: &Acceptance<'_>,
+        may: impl Fn(Option<&TokenRow>, &Branch) -> bool + Send,
+    ) -> Result<Accepted> {
+        let (branch, revision) = (it.branch, it.revision);
         let mut transaction = self.write.begin().await?;
-        let held = sqlx::query("SELECT * FROM queue_entry WHERE branch_id = $1 AND state = 'queued'")
-            .bind(branch.id.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        if let Some(landing) = landings::open_of(&mut transaction, branch.id).await? {
+            return Ok(Accepted::BeingPushed(landing));
+        }
+        let newest = sqlx::query("SELECT id FROM revision WHERE branch_id = $1 ORDER BY number DESC LIMIT 1");
+        let newest = newest.bind(branch.id.0).fetch_optional(&mut *transaction).await?;
+        if newest.map(|row| row.num::<RevisionId>("id")).transpose()? != Some(revision.id) {
+            return Ok(Accepted::Outdated);
+        }
+        if super::branches::by_id(&mut transaction, branch.id).await?.state != BranchState::Live {
+            return Ok(Accepted::Ended);
+        }
+        let held = sqlx::query("SELECT * FROM queue_entry WHERE branch_id = $1 AND state = 'queued'");
+        let held = held.bind(branch.id.0).fetch_optional(&mut *transaction).await?;
         if let Some(held) = held.as_ref().map(read).transpose()? {
+            let by = acceptor(&mut transaction, &held).await?;
+            if held.revision == revision.id && held.terms == it.terms && may(by.as_ref(), branch) {
+                return Ok(Accepted::Entry(Box::new(held)));
+            }
             if held.revision == revision.id {
-                return Ok(Some(held));
+                let entry = bind_anew(&mut transaction, held.id, it).await?;
+                transaction.commit().await?;
+                self.wake();
+                return Ok(Accepted::Entry(Box::new(entry)));
             }
             let says = format!("r{} was accepted in its place", revision.number);
-            eject(&mut transaction, held.id, "superseded", &says, &Next { who: "bb".into(), what: String::new() })
-                .await?;
+            end(&mut transaction, held.id, "replaced", &says, &nobody()).await?;
+            if let Some(candidate) = held.candidate {
+                super::builds::cancel_queue_of(&mut transaction, candidate, &says).await?;
+            }
         }
         let row = sqlx::query(
-            "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id, accepted_by, accepted_ms, state, code, says, next_who, next_what)
-             SELECT project_id, id, $2, $3, $4, $5, 'queued', 'accepted', 'accepted', 'bb', 'tests it as it would land'
-             FROM branch WHERE id = $1 AND state = 'live' RETURNING *",
+            "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id, accepted_by, token_id, terms, terms_hash,
+             accepted_ms, state, code, says, next_who, next_what)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 'accepted', 'accepted', 'bb', 'tests it as it would land')
+             RETURNING *",
         )
+        .bind(branch.project.0)
         .bind(branch.id.0)
         .bind(revision.id.0)
         .bind(revision.commit.as_str())
-        .bind(actor)
+        .bind(it.actor)
+        .bind(it.token.map(|token| token.0))
+        .bind(&it.terms.json)
+        .bind(&it.terms.hash)
         .bind(now().0)
-        .fetch_optional(&mut *transaction)
+        .fetch_one(&mut *transaction)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
-            .bind(branch.id.0)
-            .bind(now().0)
-            .execute(&mut *transaction)
-            .await?;
-        let text = format!("{actor} accepted r{}, {}", revision.number, revision.commit.short());
-        let it = Happening::of_branch(branch.project, branch.id, "accepted", Look::Accepted, text).by(actor);
-        events::record(&mut transaction, &it).await?;
+        let entry = read(&row)?;
+        record_acceptance(&mut transaction, it).await?;
         transaction.commit().await?;
         self.wake();
-        read(&row).map(Some)
+        Ok(Accepted::Entry(Box::new(entry)))
+    }
+
+    /// Binds an entry from before terms were kept to those of now; nothing when it has some.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bind_terms(&self, entry: i64, terms: &Terms) -> Result<()> {
+        let query = sqlx::query("UPDATE queue_entry SET terms = $2, terms_hash = $3 WHERE id = $1 AND terms = ''");
+        self.write.execute(query.bind(entry).bind(&terms.json).bind(&terms.hash)).await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The token that an entry was accepted with, as it is now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn acceptor(&self, entry: &Entry) -> Result<Option<TokenRow>> {
+        acceptor(&mut *self.read.acquire().await?, entry).await
     }
 
     /// The entries in a project's queue, first accepted first among those of one priority.
@@ -189,58 +279,171 @@ impl Store {
     /// Records how an entry in the queue stands; nobody is woken when it stood so before.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn set_standing(&self, entry: &Entry, candidate: Option<CandidateId>, standing: &Standing) -> Result<()> {
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_standing(
+        &self,
+        claim: Claim,
+        entry: &Entry,
+        candidate: Option<CandidateId>,
+        standing: &Standing,
+    ) -> Result<()> {
         if entry.standing == *standing && entry.candidate == candidate {
             return Ok(());
         }
-        let mut transaction = self.write.begin().await?;
-        if let Some(stale) = entry.candidate.filter(|old| Some(*old) != candidate) {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let row = sqlx::query("SELECT * FROM queue_entry WHERE id = $1 AND state = 'queued'").bind(entry.id);
+        let row = row.fetch_optional(&mut *transaction).await?;
+        let Some(now) = row.as_ref().map(read).transpose()? else { return Ok(()) };
+        // What is being pushed stands as it does, and accepted anew it is another acceptance.
+        if landings::open_of(&mut transaction, now.branch).await?.is_some() || now.terms != entry.terms {
+            return Ok(());
+        }
+        if let Some(stale) = now.candidate.filter(|old| Some(*old) != candidate) {
             super::builds::cancel_queue_of(&mut transaction, stale, "the queue makes another candidate").await?;
         }
-        sqlx::query(
-            "UPDATE queue_entry SET code = $2, says = $3, next_who = $4, next_what = $5, candidate_id = $6
-             WHERE id = $1 AND state = 'queued'",
-        )
-        .bind(entry.id)
-        .bind(&standing.code)
-        .bind(&standing.says)
-        .bind(&standing.next.who)
-        .bind(&standing.next.what)
-        .bind(candidate.map(|c| c.0))
-        .execute(&mut *transaction)
-        .await?;
+        sqlx::query("UPDATE queue_entry SET candidate_id = $2 WHERE id = $1")
+            .bind(entry.id)
+            .bind(candidate.map(|c| c.0))
+            .execute(&mut *transaction)
+            .await?;
+        let Next { who, what } = &standing.next;
+        stands(&mut transaction, entry.id, &standing.code, &standing.says, who, what).await?;
         transaction.commit().await?;
         self.wake();
         Ok(())
     }
 
-    /// Sends an entry away, with the reason; it stays readable.
+    /// Sends an entry away, with the reason; it stays readable. What was found out on another mainline than that of now
+    /// (`on`) sends nobody away, nor is one whose commit is being pushed. False when it stays.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn eject(&self, entry: &Entry, branch: &Branch, standing: &Standing, actor: &str) -> Result<()> {
-        let mut transaction = self.write.begin().await?;
-        eject(&mut transaction, entry.id, &standing.code, &standing.says, &standing.next).await?;
+    /// When the database fails, or the claim is another's by now.
+    pub async fn eject(&self, claim: Claim, entry: &Entry, on: Option<&CommitId>, standing: &Standing) -> Result<bool> {
+        self.leave(claim, entry, on, standing, None).await
+    }
+
+    /// The same for one of which mainline has all: its branch is retired.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn retire(&self, claim: Claim, entry: &Entry, on: &CommitId, standing: &Standing) -> Result<bool> {
+        self.leave(claim, entry, Some(on), standing, Some("in-mainline")).await
+    }
+
+    async fn leave(
+        &self,
+        claim: Claim,
+        entry: &Entry,
+        on: Option<&CommitId>,
+        standing: &Standing,
+        retired: Option<&str>,
+    ) -> Result<bool> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        if landings::open_of(&mut transaction, entry.branch).await?.is_some() {
+            return Ok(false);
+        }
+        let tip = sqlx::query("SELECT 1 AS holds FROM project WHERE id = $1 AND ($2 = '' OR tip = $2)");
+        let tip = tip.bind(entry.project.0).bind(on.map_or("", CommitId::as_str));
+        let is_now = tip.fetch_optional(&mut *transaction).await?.is_some();
+        if !is_now || !end(&mut transaction, entry.id, &standing.code, &standing.says, &standing.next).await? {
+            return Ok(false);
+        }
         if let Some(candidate) = entry.candidate {
             super::builds::cancel_queue_of(&mut transaction, candidate, "the branch has left the queue").await?;
         }
-        sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
-            .bind(branch.id.0)
-            .bind(now().0)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE branch SET changed_ms = $2, state = CASE WHEN $3 = '' THEN state ELSE 'retired' END,
+             state_text = CASE WHEN $3 = '' THEN state_text ELSE $3 END WHERE id = $1",
+        )
+        .bind(entry.branch.0)
+        .bind(now().0)
+        .bind(retired.unwrap_or_default())
+        .execute(&mut *transaction)
+        .await?;
         let text = format!("Left the queue: {}", standing.says);
-        let it = Happening::of_branch(branch.project, branch.id, "ejected", Look::Failed, text).by(actor);
+        let (kind, look) = if retired.is_some() { ("retired", Look::Retired) } else { ("ejected", Look::Failed) };
+        let it = Happening::of_branch(entry.project, entry.branch, kind, look, text);
         events::record(&mut transaction, &it).await?;
+        if retired.is_some() {
+            super::builds::cancel_all_of(&mut transaction, entry.branch, "the branch has ended").await?;
+        }
         transaction.commit().await?;
         self.wake();
-        Ok(())
+        Ok(true)
     }
 }
 
-async fn eject(connection: &mut sqlx::AnyConnection, entry: i64, code: &str, says: &str, next: &Next) -> Result<()> {
+/// The token that an entry was accepted with.
+pub(super) async fn acceptor(connection: &mut AnyConnection, entry: &Entry) -> Result<Option<TokenRow>> {
+    let row = sqlx::query("SELECT * FROM token WHERE id = $1").bind(entry.token.map(|token| token.0));
+    row.fetch_optional(connection).await?.as_ref().map(tokens::read).transpose()
+}
+
+fn nobody() -> Next {
+    Next { who: "nobody".to_owned(), what: String::new() }
+}
+
+/// The same place, accepted by somebody else or in other words.
+async fn bind_anew(connection: &mut AnyConnection, entry: i64, it: &Acceptance<'_>) -> Result<Entry> {
+    let row = sqlx::query(
+        "UPDATE queue_entry SET accepted_by = $2, token_id = $3, terms = $4, terms_hash = $5 WHERE id = $1 RETURNING *",
+    )
+    .bind(entry)
+    .bind(it.actor)
+    .bind(it.token.map(|token| token.0))
+    .bind(&it.terms.json)
+    .bind(&it.terms.hash)
+    .fetch_one(&mut *connection)
+    .await?;
+    record_acceptance(connection, it).await?;
+    read(&row)
+}
+
+async fn record_acceptance(connection: &mut AnyConnection, it: &Acceptance<'_>) -> Result<()> {
+    sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
+        .bind(it.branch.id.0)
+        .bind(now().0)
+        .execute(&mut *connection)
+        .await?;
+    let text = format!("{} accepted r{}, {}", it.actor, it.revision.number, it.revision.commit.short());
+    let it = Happening::of_branch(it.branch.project, it.branch.id, "accepted", Look::Accepted, text).by(it.actor);
+    events::record(connection, &it).await
+}
+
+/// How an entry in the queue stands.
+pub(super) async fn stands(
+    connection: &mut AnyConnection,
+    entry: i64,
+    code: &str,
+    says: &str,
+    who: &str,
+    what: &str,
+) -> Result<()> {
     sqlx::query(
+        "UPDATE queue_entry SET code = $2, says = $3, next_who = $4, next_what = $5 WHERE id = $1 AND state = 'queued'",
+    )
+    .bind(entry)
+    .bind(code)
+    .bind(says)
+    .bind(who)
+    .bind(what)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends a branch's places in the queue but this one.
+pub(super) async fn end_others(connection: &mut AnyConnection, branch: BranchId, but: i64, says: &str) -> Result<()> {
+    let rows = sqlx::query("SELECT * FROM queue_entry WHERE branch_id = $1 AND state = 'queued' AND id <> $2");
+    for row in &rows.bind(branch.0).bind(but).fetch_all(&mut *connection).await? {
+        end(&mut *connection, read(row)?.id, "replaced", says, &nobody()).await?;
+    }
+    Ok(())
+}
+
+/// Takes an entry out of the queue; false when it was not in it.
+async fn end(connection: &mut AnyConnection, entry: i64, code: &str, says: &str, next: &Next) -> Result<bool> {
+    let done = sqlx::query(
         "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3, next_who = $4, next_what = $5, left_ms = $6
          WHERE id = $1 AND state = 'queued'",
     )
@@ -252,5 +455,5 @@ async fn eject(connection: &mut sqlx::AnyConnection, entry: i64, code: &str, say
     .bind(now().0)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }

@@ -33,3 +33,15 @@ CREATE TABLE master (
     until_ms BIGINT NOT NULL
 );
 INSERT INTO master (owner, place, says, beat, until_ms) VALUES ('', '', '', 0, 0);
+
+-- What an acceptance binds beside its commit (the day, the message and the style, as JSON, and their hash; empty until it is
+-- known for those of before), and the token that it was made with: whether that may still accept is asked again.
+ALTER TABLE queue_entry ADD COLUMN token_id BIGINT REFERENCES token (id);
+ALTER TABLE queue_entry ADD COLUMN terms TEXT NOT NULL DEFAULT '';
+ALTER TABLE queue_entry ADD COLUMN terms_hash TEXT NOT NULL DEFAULT '';
+UPDATE queue_entry SET token_id = (SELECT MAX(token.id) FROM token WHERE token.name = queue_entry.accepted_by
+    AND token.kind = 'maintainer' AND token.revoked_ms IS NULL) WHERE state = 'queued';
+-- A candidate is one for its revision, its mainline and the terms that it was made by; of those of before the day is left.
+ALTER TABLE candidate RENAME COLUMN day TO terms_hash;
+-- A landing's state: intent, landed, failed; refused by the official repository; or mischecked, by bb's own check.
+CREATE INDEX landing_entry ON landing (entry_id);

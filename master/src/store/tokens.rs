@@ -28,6 +28,17 @@ impl TokenKind {
     }
 }
 
+impl TokenKind {
+    /// Whether what such a token publishes may be built without isolation, `marked` as trusted or not.
+    pub const fn is_trusted(self, marked: bool) -> bool {
+        match self {
+            Self::Maintainer => true,
+            Self::Publisher => marked,
+            Self::Slave => false,
+        }
+    }
+}
+
 impl std::str::FromStr for TokenKind {
     type Err = String;
     fn from_str(word: &str) -> Result<Self, String> {
@@ -70,7 +81,7 @@ pub enum Revoked {
     LastMaintainer,
 }
 
-fn read(row: &AnyRow) -> Result<TokenRow> {
+pub(super) fn read(row: &AnyRow) -> Result<TokenRow> {
     Ok(TokenRow {
         id: row.num("id")?,
         kind: row.parsed("kind")?,
@@ -183,6 +194,8 @@ impl Store {
             .await?;
         sqlx::query("DELETE FROM session WHERE token_id = $1").bind(id.0).execute(&mut *transaction).await?;
         transaction.commit().await?;
+        // What was accepted, and who is trusted, is asked again.
+        self.wake();
         read(&row).map(Revoked::Now)
     }
 

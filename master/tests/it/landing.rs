@@ -2,7 +2,9 @@
 
 use crate::support::World;
 use crate::support::slave::FakeSlave;
-use master::store::Candidate;
+use master::auth::may_still_accept;
+use master::store::{Begun, Candidate, Claim, Entry, Standing, Store};
+use protocol::api::Next;
 use protocol::{BuildResult, CommitId, ProjectId};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,9 +34,19 @@ async fn intent(world: &World, candidate: &Candidate) -> CommitId {
     let entry = world.store().queue(ProjectId(1)).await.unwrap().remove(0);
     let owner = world.basedir().display().to_string();
     let claim = world.store().claim_project(ProjectId(1), &owner, 30_000).await.unwrap().unwrap();
-    let landing = world.store().begin_landing(claim, entry.id, &candidate.mainline, &commit).await.unwrap();
-    assert!(landing.is_some());
+    begin(world.store(), claim, &entry, candidate).await;
     commit
+}
+
+/// Begins a landing though nobody resumed the queue.
+async fn begin(store: &Store, claim: Claim, entry: &Entry, candidate: &Candidate) {
+    let next = Next { who: "bb".to_owned(), what: "lands it".to_owned() };
+    let standing = Standing { code: "landing".to_owned(), says: "it passed".to_owned(), next };
+    store.set_standing(claim, entry, Some(candidate.id), &standing).await.unwrap();
+    store.set_paused(ProjectId(1), false, "mia").await.unwrap();
+    let to = candidate.made_commit().unwrap();
+    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, may_still_accept).await.unwrap();
+    assert!(matches!(begun, Begun::Yes(_)));
 }
 
 fn landed_events(branch: &Value) -> usize {
@@ -54,8 +66,7 @@ async fn killed_between_intent_and_push_it_lands_once() {
         let entry = store.queue(ProjectId(1)).await.unwrap().remove(0);
         let claim = store.claim_project(ProjectId(1), &path.display().to_string(), 30_000).await.unwrap().unwrap();
         let commit = candidate.made_commit().unwrap().clone();
-        store.begin_landing(claim, entry.id, &candidate.mainline, &commit).await.unwrap().unwrap();
-        store.set_paused(ProjectId(1), false, "mia").await.unwrap();
+        begin(&store, claim, &entry, &candidate).await;
         store.close().await;
         commit
     };
@@ -79,8 +90,7 @@ async fn killed_between_push_and_row_it_is_recorded_once_also_when_mainline_went
         let entry = store.queue(ProjectId(1)).await.unwrap().remove(0);
         let owner = world.basedir().display().to_string();
         let claim = store.claim_project(ProjectId(1), &owner, 30_000).await.unwrap().unwrap();
-        let to = candidate.made_commit().unwrap();
-        store.begin_landing(claim, entry.id, &candidate.mainline, to).await.unwrap().unwrap();
+        begin(&store, claim, &entry, &candidate).await;
         store.close().await;
         testkit::git::Repo::at(mirror).git(&[
             "push",

@@ -12,6 +12,7 @@ mod http_raw;
 mod landing;
 mod lists;
 mod logs;
+mod queue;
 mod second;
 mod slaves;
 mod stepping;

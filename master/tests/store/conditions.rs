@@ -142,7 +142,7 @@ async fn another_recipes_builder_gives_way_to_the_queues(place: Place) {
     let asan = [world.request(&candidate, "asan", false)];
     let runs = world.store.ask_for_builds(world.claim, &asan, None).await.unwrap()[0];
     world.store.give_out(runs, slave.id).await.unwrap().unwrap();
-    world.store.accept(&branch, &revision, "mia").await.unwrap().unwrap();
+    accept(&world.store, &branch, &revision, "mia").await.unwrap();
     // The candidate's own recipe has builders of these names that do something else.
     let own = ["linux", "asan"].map(|name| {
         let mut it = world.request(&candidate, name, true);
@@ -167,7 +167,7 @@ async fn nothing_is_asked_for_what_nobody_waits_for(place: Place) {
     let for_queue = [world.request(&candidate, "asan", true)];
     let ask = async |requests: &[BuildRequest]| world.store.ask_for_builds(world.claim, requests, None).await.unwrap();
     assert!(ask(&for_queue).await.is_empty(), "it is not in the queue");
-    world.store.accept(&branch, &first, "mia").await.unwrap().unwrap();
+    accept(&world.store, &branch, &first, "mia").await.unwrap();
     let second = world.revision(&branch, 2).await;
     assert!(ask(&of_first).await.is_empty(), "a newer revision has come");
     world.store.move_waiting(world.claim, first.id, &of_first).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_candidate_being_made_is_not_outdated(place: Place) {
         let outcome = Outcome::Made(Made { commit: commit.clone(), tree: commit.clone() });
         let new = NewCandidate { outcome, ..conflict(&tip) };
         world.store.add_candidate(world.claim, &branch, &revision, &new).await.unwrap();
-        made.push((commit, world.store.candidate(revision.id, &tip, "2026-11-24").await.unwrap().unwrap()));
+        made.push((commit, world.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap()));
     }
     // The first was built, the third is the newest. One that has no row yet is in nobody's list.
     world.store.ask_again(&[world.request(&made[0].1, "linux", false)], "mia").await.unwrap();

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use master::store::{
-    Branch, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Finished, Made, NewBranch, NewCandidate,
-    NewRevision, Outcome, Project, Published, Recorded, Revision, Revoked, SlaveRow, Standing, Store, StoreError,
-    TokenKind,
+    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Entry,
+    Finished, Made, NewBranch, NewCandidate, NewRevision, Outcome, Project, Published, Recorded, Revision, Revoked,
+    SlaveRow, Standing, Store, StoreError, Terms, TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
@@ -31,6 +31,7 @@ macro_rules! stories {
 }
 
 mod conditions;
+mod landing;
 mod lists;
 mod races;
 
@@ -50,7 +51,6 @@ stories! {
     a_new_revision_cancels_what_only_the_branch_wanted
     a_branch_that_ends_leaves_the_queue_and_its_builds_stop
     an_acceptance_is_one_place_and_binds_to_its_revision
-    a_landing_is_recorded_once
     tokens_and_sessions_end_when_revoked
     a_slave_is_the_same_when_it_comes_back
 }
@@ -75,6 +75,19 @@ struct World {
     claim: Claim,
 }
 
+/// The hash of the terms that candidates are made by here.
+const TERMS: &str = "as of 2026-11-24";
+
+/// Accepts as somebody who may; none when it is not accepted.
+async fn accept(store: &Store, branch: &Branch, revision: &Revision, actor: &str) -> Option<Entry> {
+    let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
+    let it = Acceptance { branch, revision, actor, token: None, terms };
+    match store.accept(&it, |_, _| true).await.unwrap() {
+        Accepted::Entry(entry) => Some(*entry),
+        Accepted::Ended | Accepted::Outdated | Accepted::BeingPushed(_) => None,
+    }
+}
+
 fn commit(n: u32) -> CommitId {
     format!("{n:040x}").parse().unwrap()
 }
@@ -96,7 +109,7 @@ fn builder(name: &str) -> Builder {
 fn conflict<'a>(mainline: &'a CommitId) -> NewCandidate<'a> {
     NewCandidate {
         mainline,
-        day: "2026-11-24",
+        terms_hash: TERMS,
         outcome: Outcome::Conflict,
         request: "{}".to_owned(),
         detail: CandidateOutcome::Conflict { files: Vec::new() },
@@ -148,7 +161,7 @@ impl World {
         let outcome = Outcome::Made(Made { commit: made, tree: commit(2000 + revision.number) });
         let new = NewCandidate { outcome, detail, ..conflict(&tip) };
         self.store.add_candidate(self.claim, branch, revision, &new).await.unwrap();
-        self.store.candidate(revision.id, &tip, "2026-11-24").await.unwrap().unwrap()
+        self.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap()
     }
 
     fn request(&self, candidate: &Candidate, name: &str, for_queue: bool) -> BuildRequest {
@@ -218,8 +231,8 @@ async fn a_source_is_one_branch(place: Place) {
     let again = world.publish("https://ann.example/r.git", None).await;
     assert!(matches!(again, Published::Already(same) if same.id == branch.id));
     let end = || world.store.end_branch(&branch, BranchState::Withdrawn, "withdrawn by ann", "ann");
-    assert!(end().await.unwrap());
-    assert!(!end().await.unwrap());
+    assert!(matches!(end().await.unwrap(), BranchEnd::Now));
+    assert!(matches!(end().await.unwrap(), BranchEnd::Before));
     let back = world.publish("https://ann.example/r.git", None).await;
     assert!(matches!(back, Published::Again(same) if same.id == branch.id && same.state == BranchState::Live));
 }
@@ -244,7 +257,7 @@ async fn what_was_written_is_there_after_opening_again(place: Place) {
 
     let world = place.open().await;
     let kept = world.store.branch(world.project.id, &branch.name).await.unwrap().unwrap();
-    assert_eq!((kept.id, kept.bugs, kept.trusted), (branch.id, vec!["412".to_owned()], true));
+    assert_eq!((kept.id, kept.bugs, kept.publisher), (branch.id, vec!["412".to_owned()], "ann".to_owned()));
     assert_eq!(world.store.newest_revision(branch.id).await.unwrap().unwrap().commit, revision.commit);
     assert_eq!(world.store.candidate_by_id(candidate.id).await.unwrap().outcome, candidate.outcome);
     let open = world.store.open_builds().await.unwrap();
@@ -308,14 +321,16 @@ async fn a_commit_that_fails_is_a_write_that_failed(place: Place) {
     let fill = [
         "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, trusted, state, next_look_ms, published_ms, changed_ms) VALUES (1, 'a', 'a', 'a', '', '[]', 'ann', 1, 'live', 0, 0, 0)",
         "INSERT INTO revision (branch_id, number, commit_id, subject, author, commits, seen_ms) VALUES (1, 1, 'a', '', '', 1, 0)",
-        "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id, accepted_by, accepted_ms, state, code, says, next_who, next_what) VALUES (1, 1, 1, 'a', 'mia', 0, 'queued', '', '', '', '')",
+        "UPDATE project SET tip = '0000000000000000000000000000000000000001'",
+        "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome, commit_id, tree_id, request, detail, changes_recipe, recipe_trouble, made_ms) VALUES (1, 1, 1, '0000000000000000000000000000000000000001', '', 'made', '0000000000000000000000000000000000000002', '0000000000000000000000000000000000000002', '{}', '{}', 0, 'null', 0)",
+        "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id, accepted_by, accepted_ms, state, code, says, next_who, next_what, candidate_id) VALUES (1, 1, 1, '0000000000000000000000000000000000000003', 'mia', 0, 'queued', '', '', '', '', 1)",
     ];
     for statement in fill {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     pool.close().await;
     for _ in 0..3 {
-        assert!(store.begin_landing(*claim, 1, &commit(1), &commit(2)).await.is_err());
+        assert!(store.begin_landing(*claim, 1, &commit(1), &commit(2), |_, _| true).await.is_err());
         assert!(store.open_landing(project.id).await.unwrap().is_none());
         assert!(world.store.publish(&world.new_branch("/srv/b.git", None)).await.is_err());
         let kept = store.tokens().await.unwrap().len();
@@ -331,7 +346,7 @@ async fn a_commit_that_fails_is_a_write_that_failed(place: Place) {
 async fn a_build_is_asked_for_once(place: Place) {
     let world = place.open().await;
     let (branch, revision, candidate, build) = world.waiting().await;
-    world.store.accept(&branch, &revision, "olga").await.unwrap().unwrap();
+    accept(&world.store, &branch, &revision, "olga").await.unwrap();
     let both = [world.request(&candidate, "linux", true), world.request(&candidate, "asan", true)];
     let asked = world.store.ask_for_builds(world.claim, &both, None).await.unwrap();
     assert_eq!(asked.len(), 1, "the builder that has a build waiting is not asked twice");
@@ -414,7 +429,7 @@ async fn a_build_given_up_takes_no_more_reports(place: Place) {
 async fn a_new_revision_cancels_what_only_the_branch_wanted(place: Place) {
     let world = place.open().await;
     let (branch, revision, candidate, build) = world.waiting().await;
-    world.store.accept(&branch, &revision, "olga").await.unwrap().unwrap();
+    accept(&world.store, &branch, &revision, "olga").await.unwrap();
     let queued = [world.request(&candidate, "asan", true)];
     let wanted = world.store.ask_for_builds(world.claim, &queued, None).await.unwrap()[0];
     world.revision(&branch, 2).await;
@@ -427,13 +442,13 @@ async fn a_branch_that_ends_leaves_the_queue_and_its_builds_stop(place: Place) {
     let (branch, revision, _, build) = world.waiting().await;
     let slave = world.slave().await;
     world.store.give_out(build.id, slave.id).await.unwrap();
-    world.store.accept(&branch, &revision, "olga").await.unwrap().unwrap();
+    accept(&world.store, &branch, &revision, "olga").await.unwrap();
     world.store.end_branch(&branch, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap();
     assert!(world.store.queue(world.project.id).await.unwrap().is_empty());
     let left = world.store.left_queue(world.project.id, 10).await.unwrap();
     assert_eq!(left[0].standing.code, "withdrawn");
     assert_eq!(world.build(build.id).await.cancel.as_deref(), Some("the branch has ended"));
-    let late = world.store.accept(&branch, &revision, "olga").await.unwrap();
+    let late = accept(&world.store, &branch, &revision, "olga").await;
     assert!(late.is_none(), "an ended branch takes no acceptance");
 }
 
@@ -441,40 +456,24 @@ async fn an_acceptance_is_one_place_and_binds_to_its_revision(place: Place) {
     let world = place.open().await;
     let branch = world.branch().await;
     let first = world.revision(&branch, 1).await;
-    let entry = world.store.accept(&branch, &first, "olga").await.unwrap().unwrap();
-    let same = world.store.accept(&branch, &first, "marta").await.unwrap().unwrap();
+    let entry = accept(&world.store, &branch, &first, "olga").await.unwrap();
+    let same = accept(&world.store, &branch, &first, "marta").await.unwrap();
     assert_eq!((same.id, same.accepted_by.as_str()), (entry.id, "olga"));
     let second = world.revision(&branch, 2).await;
     let queue = async || world.store.queue(world.project.id).await.unwrap();
     assert_eq!(queue().await[0].commit, first.commit, "a new revision is not accepted");
-    let newer = world.store.accept(&branch, &second, "olga").await.unwrap().unwrap();
+    let newer = accept(&world.store, &branch, &second, "olga").await.unwrap();
     assert_eq!((queue().await.len(), queue().await[0].id), (1, newer.id));
     let next = Next { who: "Ann".to_owned(), what: "mends it".to_owned() };
     let standing = Standing { code: "ejected-failure".to_owned(), says: "linux failed".to_owned(), next };
-    world.store.eject(&newer, &branch, &standing, "bb").await.unwrap();
+    assert!(
+        !world.store.eject(world.claim, &newer, Some(&commit(9)), &standing).await.unwrap(),
+        "mainline is elsewhere"
+    );
+    assert!(world.store.eject(world.claim, &newer, None, &standing).await.unwrap());
+    assert!(!world.store.eject(world.claim, &newer, None, &standing).await.unwrap(), "once");
     assert!(queue().await.is_empty());
     assert_eq!(world.store.entries_of(branch.id).await.unwrap()[0].standing, standing, "the reason stays readable");
-}
-
-async fn a_landing_is_recorded_once(place: Place) {
-    let world = place.open().await;
-    let branch = world.branch().await;
-    let revision = world.revision(&branch, 1).await;
-    let entry = world.store.accept(&branch, &revision, "olga").await.unwrap().unwrap();
-    let begin = || world.store.begin_landing(world.claim, entry.id, &FROM, &TO);
-    static FROM: std::sync::LazyLock<CommitId> = std::sync::LazyLock::new(|| commit(500));
-    static TO: std::sync::LazyLock<CommitId> = std::sync::LazyLock::new(|| commit(1001));
-    let landing = begin().await.unwrap().unwrap();
-    assert!(begin().await.is_err(), "one at a time");
-    world.store.landed(&landing, &entry, &branch).await.unwrap();
-    world.store.landed(&landing, &entry, &branch).await.unwrap();
-    world.store.landing_failed(&landing, "too late").await.unwrap();
-    assert!(world.store.open_landing(world.project.id).await.unwrap().is_none());
-    assert_eq!(world.store.entry(entry.id).await.unwrap().landed, Some(TO.clone()));
-    assert_eq!(world.store.branch_by_id(branch.id).await.unwrap().state, BranchState::Landed);
-    assert_eq!(world.store.project_by_id(world.project.id).await.unwrap().tip, Some(TO.clone()));
-    let events = world.store.events_after(EventId(0), 100).await.unwrap();
-    assert_eq!(events.iter().filter(|e| e.kind == "landed").count(), 1);
 }
 
 async fn tokens_and_sessions_end_when_revoked(place: Place) {

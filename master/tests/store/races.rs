@@ -146,7 +146,7 @@ async fn builds_asked_for_at_once_are_one(place: Place) {
         let came = place.at_once(ask(Some(revision.id))).await;
         assert_eq!((came.iter().sum::<usize>(), count(&came, |n| *n == 2)), (2, 1), "one asked for all of them");
         assert_eq!(place.at_once(ask(None)).await.iter().sum::<usize>(), 0);
-        world.store.accept(&branch, &revision, "mia").await.unwrap().unwrap();
+        accept(&world.store, &branch, &revision, "mia").await.unwrap();
         let for_queue = requests.clone().map(|it| BuildRequest { for_queue: true, ..it });
         let take = |store: Store, _| {
             let for_queue = for_queue.clone();
@@ -273,7 +273,7 @@ async fn moving_and_giving_out_leave_one_open_build(place: Place) {
         let outcome = Outcome::Made(made);
         let new = NewCandidate { outcome, ..conflict(&tip) };
         world.store.add_candidate(world.claim, &branch, &revision, &new).await.unwrap();
-        let newer = world.store.candidate(revision.id, &tip, "2026-11-24").await.unwrap().unwrap();
+        let newer = world.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap();
         let requests = ["linux", "asan", "new"].map(|name| world.request(&newer, name, false));
         let (claim, id) = (world.claim, slave.id);
         let act = |store: Store, i| {
@@ -304,10 +304,13 @@ async fn accepting_and_ending_leave_no_place(place: Place) {
             let (branch, revision) = (branch.clone(), revision.clone());
             async move {
                 if i / 2 % 2 == 0 {
-                    drop(store.accept(&branch, &revision, "mia").await.unwrap());
+                    drop(accept(&store, &branch, &revision, "mia").await);
                     return false;
                 }
-                store.end_branch(&branch, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap()
+                matches!(
+                    store.end_branch(&branch, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap(),
+                    BranchEnd::Now
+                )
             }
         };
         assert_eq!(count(&place.at_once(act).await, |ended| *ended), 1);
@@ -322,7 +325,7 @@ async fn accepting_at_once_is_one_place(place: Place) {
         let (branch, revision, _) = world.nth(n).await;
         let act = |store: Store, i| {
             let (branch, revision) = (branch.clone(), revision.clone());
-            async move { store.accept(&branch, &revision, &format!("person-{i}")).await.unwrap().unwrap().id }
+            async move { accept(&store, &branch, &revision, &format!("person-{i}")).await.unwrap().id }
         };
         let came = place.at_once(act).await;
         assert!(came.iter().all(|id| *id == came[0]), "{came:?}");

@@ -223,6 +223,8 @@ pub enum CandidateOutcome {
     },
     /// It can't be made, for another reason.
     Refused(Refusal),
+    /// It can't be made, and the fault is mainline's own.
+    MainlineTrouble(Refusal),
 }
 
 /// A file in conflict.

@@ -112,7 +112,7 @@ impl Teller {
                 let files: Vec<String> = files.into_iter().map(|f| f.path).collect();
                 say(&format!("{:<16} no candidate: conflicts with mainline in {}", branch.name, files.join(", ")))?;
             }
-            Some(CandidateOutcome::Refused(refusal)) => {
+            Some(CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal)) => {
                 say(&format!("{:<16} no candidate: {}", branch.name, refusal.text))?;
             }
             None => {}

@@ -1,7 +1,8 @@
 //! The fold as a candidate has it: which of a revision's files are fragments, what becomes of each ChangeLog, and what
 //! that changes in the merged tree. How entries are folded is `changelog`'s own.
 
-use super::{ChangelogChange, Ingredients, merge};
+use super::settings::path_fault;
+use super::{ChangelogChange, Ingredients, merge, refusal};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
 use crate::text::{Budget, shown};
 use changelog::{
@@ -28,7 +29,7 @@ const MAX_NOTES: usize = 16 << 10;
 /// How much longer than mainline's a branch's ChangeLog may be, in bytes.
 const MAX_GROWTH: u64 = 8 << 20;
 /// The largest ChangeLog, in bytes.
-const MAX_CHANGELOG: u64 = 128 << 20;
+pub(super) const MAX_CHANGELOG: u64 = 128 << 20;
 /// Commits of a branch that are searched for who wrote a fragment.
 const MAX_COMMITS: usize = 2000;
 
@@ -93,7 +94,19 @@ pub(super) enum NotFolded {
 }
 
 fn refused(code: &str, text: String, hint: &str) -> NotFolded {
-    NotFolded::Refused(Refusal { code: code.to_owned(), text, hint: hint.to_owned() })
+    NotFolded::Refused(refusal(code, text, hint))
+}
+
+/// Said of a ChangeLog; `whose` is empty, or `mainline's `.
+pub(super) fn not_a_file(path: &str, whose: &str) -> Refusal {
+    let hint = "make it a file, or name another in `changelog` of .bb.toml";
+    refusal("changelog-not-a-file", format!("{whose}{path} is not a plain file"), hint)
+}
+
+/// The same.
+pub(super) fn too_large(path: &str, whose: &str, allowed: u64) -> Refusal {
+    let text = format!("{whose}{path} has more than {allowed} bytes");
+    refusal("changelog-too-large", text, "move old entries to another file")
 }
 
 type Tried<T> = Result<Result<T, NotFolded>, MirrorError>;
@@ -162,11 +175,8 @@ impl Folding {
         (place, base): (&Place, &CommitId),
         budget: &mut Budget,
     ) -> Tried<()> {
-        if let Some(path) = place.paths().find(|path| !is_path_in_tree(path)) {
-            let text =
-                format!("the recipe names `{}`, which can't be a path of the repository", shown(path.as_bytes()));
-            let hint = "name files and folders as `git ls-files` does, in `changelog` of .bb.toml";
-            return Ok(Err(refused("changelog-path", text, hint)));
+        if let Some(refusal) = path_fault(place) {
+            return Ok(Err(NotFolded::Refused(refusal)));
         }
         let mut taken = match sides.fragments(places, place, &mut self.notes)? {
             Ok(taken) => taken,
@@ -467,16 +477,11 @@ impl Sides<'_> {
     fn version(&self, path: &str, whose: &str, kept: Option<Kept>, allowed: u64) -> Tried<Option<Vec<u8>>> {
         let Some(kept) = kept else { return Ok(Ok(None)) };
         if !kept.is_file() {
-            let text = format!("{whose}{path} is not a plain file");
-            let hint = "make it a file, or name another in `changelog` of .bb.toml";
-            return Ok(Err(refused("changelog-not-a-file", text, hint)));
+            return Ok(Err(NotFolded::Refused(not_a_file(path, whose))));
         }
         Ok(match kept.bytes(self.repository, allowed)? {
             Some(bytes) => Ok(Some(bytes)),
-            None => {
-                let text = format!("{whose}{path} has more than {allowed} bytes");
-                Err(refused("changelog-too-large", text, "move old entries to another file"))
-            }
+            None => Err(NotFolded::Refused(too_large(path, whose, allowed))),
         })
     }
 }
@@ -513,7 +518,7 @@ fn author(commit: &git2::Commit<'_>, request: &Ingredients) -> FragmentAuthor {
 }
 
 /// Whether git would take this for the path of a file: nothing absolute, nothing that leads out, nothing of its own.
-fn is_path_in_tree(path: &str) -> bool {
+pub(super) fn is_path_in_tree(path: &str) -> bool {
     !path.contains('\0')
         && path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
 }

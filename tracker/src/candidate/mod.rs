@@ -8,14 +8,16 @@ mod attributes;
 mod fold;
 mod merge;
 mod message;
+mod settings;
 
 pub(crate) use fold::places_of;
 pub use message::Message;
 pub(crate) use message::OwnCommits;
+pub(crate) use settings::settings;
 
 use crate::Explain;
 use crate::git::RunError;
-use crate::mirror::{Mirror, MirrorError, Relation, commit_id, find_commit, kept_at};
+use crate::mirror::{Mirror, MirrorError, Relation, commit_id, find_commit, kept_at, tree_of};
 use crate::text::Budget;
 use attributes::Attributes;
 use fold::{Folding, NotFolded};
@@ -26,7 +28,8 @@ use recipe::Project;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Which candidate to make. Kept as JSON beside the candidate, it can be made again.
+/// Which candidate to make. Kept as JSON beside the candidate, it can be made again. How it is folded is not said here: that
+/// is read from the tree that it stands on.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct CandidateRequest {
     /// The branch's name.
@@ -39,8 +42,9 @@ pub struct CandidateRequest {
     pub commit: CommitId,
     /// The day that its ChangeLog entries get.
     pub date: jiff::civil::Date,
-    /// What the recipe says of ChangeLogs.
-    pub project: Project,
+    /// What holds of ChangeLogs if the tree that it stands on has no recipe: the master's own word for the project.
+    #[serde(default)]
+    pub otherwise: Option<Project>,
     /// What the commit's message says.
     pub message: Message,
     /// Who commits the merge. Its author is who wrote the branch.
@@ -72,6 +76,8 @@ pub enum CandidateOutcome {
     },
     /// It can't be made for another reason, which the author can mend.
     Refused(Refusal),
+    /// It can't be made, and the fault is in the tree that it stands on: whoever looks after mainline mends it.
+    MainlineTrouble(Refusal),
 }
 
 /// Files in conflict that are told.
@@ -95,6 +101,8 @@ pub struct Made {
     pub notes: Vec<String>,
     /// Whether the recipe differs from mainline's.
     pub changes_recipe: bool,
+    /// What was read of ChangeLogs, in the tree that it stands on.
+    pub folded_by: Project,
 }
 
 /// How a ChangeLog changes.
@@ -153,13 +161,28 @@ impl Mirror {
     }
 
     async fn make(&self, request: &CandidateRequest) -> Result<CandidateOutcome, MirrorError> {
-        let combined = match self.combine(&request.ingredients()).await? {
+        let project = match self.settings_at(&request.mainline, request.otherwise.clone()).await? {
+            Ok(project) => project,
+            Err(refusal) => return Ok(CandidateOutcome::MainlineTrouble(refusal)),
+        };
+        let combined = match self.combine(&request.ingredients(project.clone())).await? {
             Combined::Made(combined) => combined,
             Combined::Conflict { files, left_out } => return Ok(CandidateOutcome::Conflict { files, left_out }),
             Combined::Refused(refusal) => return Ok(CandidateOutcome::Refused(refusal)),
+            Combined::MainlineTrouble(refusal) => return Ok(CandidateOutcome::MainlineTrouble(refusal)),
         };
         let request = request.clone();
-        self.with_repository(move |repository| commit(repository, &request, combined)).await
+        self.with_repository(move |repository| commit(repository, &request, project, combined)).await
+    }
+
+    /// The settings by which a candidate on `commit` is folded.
+    pub(crate) async fn settings_at(
+        &self,
+        commit: &CommitId,
+        otherwise: Option<Project>,
+    ) -> Result<Result<Project, Refusal>, MirrorError> {
+        let commit = commit.clone();
+        self.with_repository(move |repository| settings(repository, &commit, otherwise.as_ref())).await
     }
 
     /// Makes a candidate's tree, of which there is no commit yet.
@@ -207,13 +230,13 @@ impl CandidateRequest {
         self.message.or_title(title).text(self.branch.as_str(), Some(self.revision))
     }
 
-    fn ingredients(&self) -> Ingredients {
+    fn ingredients(&self, project: Project) -> Ingredients {
         Ingredients {
             label: format!("{} r{}", self.branch, self.revision),
             mainline: self.mainline.clone(),
             commit: self.commit.clone(),
             date: self.date,
-            project: self.project.clone(),
+            project,
         }
     }
 }
@@ -226,6 +249,12 @@ pub(crate) enum Combined {
     Conflict { files: Vec<ConflictFile>, left_out: usize },
     /// As [`CandidateOutcome::Refused`].
     Refused(Refusal),
+    /// As [`CandidateOutcome::MainlineTrouble`].
+    MainlineTrouble(Refusal),
+}
+
+fn refusal(code: &str, text: String, hint: &str) -> Refusal {
+    Refusal { code: code.to_owned(), text, hint: hint.to_owned() }
 }
 
 /// A candidate's tree.
@@ -277,8 +306,23 @@ fn not_ahead(of: &Ingredients, relation: &Relation) -> Refusal {
     Refusal { code: code.to_owned(), text, hint: hint.to_owned() }
 }
 
-/// The part after the merge: the fold and the tree.
+/// The part after the merge: the fold and the tree. What can't be folded because of mainline's own fault is not the branch's.
 fn finish(
+    repository: &git2::Repository,
+    of: &Ingredients,
+    base: &CommitId,
+    merged: &MergedTree,
+) -> Result<Combined, MirrorError> {
+    let combined = fold_and_write(repository, of, base, merged)?;
+    if matches!(combined, Combined::Made(_)) {
+        return Ok(combined);
+    }
+    let mainline = tree_of(repository, &of.mainline)?;
+    let fault = settings::fault_of_mainline(repository, &mainline, &of.project, of.date)?;
+    Ok(fault.map_or(combined, Combined::MainlineTrouble))
+}
+
+fn fold_and_write(
     repository: &git2::Repository,
     of: &Ingredients,
     base: &CommitId,
@@ -315,6 +359,7 @@ fn finish(
 fn commit(
     repository: &git2::Repository,
     request: &CandidateRequest,
+    folded_by: Project,
     combined: CombinedTree,
 ) -> Result<CandidateOutcome, MirrorError> {
     let failed = |source| MirrorError::Objects { what: format!("making the candidate of {}", request.branch), source };
@@ -342,6 +387,7 @@ fn commit(
         notes: combined.notes,
         changelogs: combined.changelogs,
         changes_recipe,
+        folded_by,
     }))
 }
 
@@ -352,6 +398,8 @@ pub(crate) async fn expected_commit(
 ) -> Result<Option<CommitId>, MirrorError> {
     match mirror.make(request).await? {
         CandidateOutcome::Made(made) => Ok(Some(made.commit)),
-        CandidateOutcome::Conflict { .. } | CandidateOutcome::Refused(_) => Ok(None),
+        CandidateOutcome::Conflict { .. } | CandidateOutcome::Refused(_) | CandidateOutcome::MainlineTrouble(_) => {
+            Ok(None)
+        }
     }
 }

@@ -29,6 +29,8 @@ struct Inner {
     version: Version,
     /// `prlimit` of util-linux, which sets limits before git starts.
     prlimit: Option<PathBuf>,
+    /// `flock` of util-linux, which holds a lock for as long as git and what it started live.
+    flock: Option<PathBuf>,
     /// Where git finds its own helpers, such as ssh.
     path: OsString,
     ssh: SshSettings,
@@ -192,26 +194,29 @@ impl Git {
     }
 
     fn with(program: PathBuf, version: Version, folders: &[PathBuf]) -> Self {
-        let prlimit = folders.iter().map(|folder| folder.join("prlimit")).find(|program| program.is_file());
+        let beside = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file());
+        let (prlimit, flock) = (beside("prlimit"), beside("flock"));
         let path = std::env::join_paths(folders).ok().filter(|path| !path.is_empty());
         let path = path.unwrap_or_else(|| "/usr/bin:/bin".into());
-        Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh: SshSettings::default() }) }
+        Self { inner: Arc::new(Inner { program, version, prlimit, flock, path, ssh: SshSettings::default() }) }
     }
 
     /// The same git, with these settings of ssh towards strangers' repositories.
     #[must_use]
     pub fn with_ssh(self, ssh: SshSettings) -> Self {
-        let Inner { program, version, prlimit, path, .. } = &*self.inner;
-        let (program, version, prlimit, path) = (program.clone(), *version, prlimit.clone(), path.clone());
-        Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh }) }
+        let Inner { program, version, prlimit, flock, path, .. } = &*self.inner;
+        let (program, version, path) = (program.clone(), *version, path.clone());
+        let (prlimit, flock) = (prlimit.clone(), flock.clone());
+        Self { inner: Arc::new(Inner { program, version, prlimit, flock, path, ssh }) }
     }
 
     /// The same program, taken for one of an older version: so tests compare how older ones are asked with how newer ones are.
     #[must_use]
     pub fn taken_for(self, version: Version) -> Self {
-        let Inner { program, prlimit, path, ssh, .. } = &*self.inner;
-        let (program, prlimit, path, ssh) = (program.clone(), prlimit.clone(), path.clone(), ssh.clone());
-        Self { inner: Arc::new(Inner { program, version, prlimit, path, ssh }) }
+        let Inner { program, prlimit, flock, path, ssh, .. } = &*self.inner;
+        let (program, path, ssh) = (program.clone(), path.clone(), ssh.clone());
+        let (prlimit, flock) = (prlimit.clone(), flock.clone());
+        Self { inner: Arc::new(Inner { program, version, prlimit, flock, path, ssh }) }
     }
 
     /// The program.
@@ -240,6 +245,10 @@ impl Git {
 
     pub(crate) fn prlimit(&self) -> Option<&Path> {
         self.inner.prlimit.as_deref()
+    }
+
+    pub(crate) fn flock(&self) -> Option<&Path> {
+        self.inner.flock.as_deref()
     }
 
     /// The ssh command for strangers' servers. `pinned` is the vetted address to call, and the name whose key it must show.

@@ -168,6 +168,7 @@ pub(crate) struct Run {
     limits: RunLimits,
     grows: Option<(PathBuf, u64)>,
     view: Option<Arc<View>>,
+    lock: Option<PathBuf>,
 }
 
 /// What a run finds of our own environment.
@@ -259,6 +260,7 @@ impl Run {
             limits: RunLimits::default(),
             grows: None,
             view: None,
+            lock: None,
         };
         let run = env.iter().fold(run, |run, (name, value)| run.env(name, value));
         config.iter().fold(run, Self::config)
@@ -340,6 +342,13 @@ impl Run {
         self
     }
 
+    /// Waits for a lock and holds it, with all it starts, until the last of them has ended: also when whoever started it
+    /// was killed. Without `flock` it goes without.
+    pub(crate) fn holding(mut self, lock: PathBuf) -> Self {
+        self.lock = Some(lock);
+        self
+    }
+
     /// Runs to the end; an exit code other than 0 is an error.
     pub(crate) async fn output(self) -> Result<Output, RunError> {
         self.output_if(|exit| exit == 0).await
@@ -417,17 +426,21 @@ impl Run {
 
     /// The command; started by `prlimit` where there is one, so that its limits hold from its first instruction on.
     fn command(&self) -> Command {
-        let mut command = match self.git.prlimit() {
-            Some(prlimit) => {
-                let mut command = Command::new(prlimit);
-                command.arg(format!("--fsize={}", self.limits.file_bytes));
-                command.arg(format!("--cpu={}", self.limits.cpu.as_secs().max(1)));
-                command.arg(format!("--data={}", self.limits.memory_bytes));
-                command.args(["--core=0", "--"]).arg(self.git.program());
-                command
-            }
-            None => Command::new(self.git.program()),
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(prlimit) = self.git.prlimit() {
+            words.push(prlimit.into());
+            words.push(format!("--fsize={}", self.limits.file_bytes).into());
+            words.push(format!("--cpu={}", self.limits.cpu.as_secs().max(1)).into());
+            words.push(format!("--data={}", self.limits.memory_bytes).into());
+            words.extend(["--core=0".into(), "--".into()]);
+        }
+        if let (Some(flock), Some(lock)) = (self.git.flock(), &self.lock) {
+            // In place of a process of its own, so that signals and exit codes are git's.
+            words.extend([flock.into(), "--no-fork".into(), "--exclusive".into(), lock.into()]);
+        }
+        words.push(self.git.program().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         match self.environment {
             Environment::Empty => {
                 command.env_clear();

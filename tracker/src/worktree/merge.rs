@@ -407,7 +407,9 @@ impl MergePlace<'_> {
             end: MergeEnd::WouldMerge,
         };
         match self.combine(&of).await? {
-            Combined::Refused(refusal) => return Err(MergeError::Refused(refusal)),
+            Combined::Refused(refusal) | Combined::MainlineTrouble(refusal) => {
+                return Err(MergeError::Refused(refusal));
+            }
             Combined::Conflict { files, .. } if request.then == MergeThen::DryRun => {
                 report.end = MergeEnd::WouldConflict { files };
             }

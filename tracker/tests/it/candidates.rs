@@ -338,7 +338,7 @@ async fn random_merges_are_what_git_merge_gives() {
                 assert!(!merge.status.success(), "{name}");
                 conflicting += 1;
             }
-            CandidateOutcome::Refused(refusal) => panic!("{refusal:?}"),
+            CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal) => panic!("{refusal:?}"),
         }
     }
     assert!(clean > 2 && conflicting > 0, "{clean} clean, {conflicting} in conflict: choose another seed");
@@ -435,7 +435,7 @@ async fn nested_attributes_of_mainline_count_the_same_with_every_git() {
                 clean += 1;
             }
             CandidateOutcome::Conflict { .. } => conflicting += 1,
-            CandidateOutcome::Refused(refusal) => panic!("{refusal:?}"),
+            CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal) => panic!("{refusal:?}"),
         }
     }
     assert!(clean > 2 && conflicting > 2, "{clean} clean, {conflicting} in conflict: choose another seed");
@@ -494,12 +494,16 @@ async fn bad_fragments_are_refused_with_their_place() {
 
 #[tokio::test]
 async fn a_changelog_that_leads_out_of_the_tree_is_refused() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.official.git(&["rm", "-q", ".bb.toml"]);
+    world.official.commit("No recipe");
+    world.update().await;
     let head = published(&world, "ann", &[("repo.ChangeLog", NEW_ENTRY)]).await;
     for path in ["../ChangeLog", "/etc/passwd", ".git/config", "a//b", "", "x\0y"] {
         let project = recipe::Project::with(vec![changelog::Place::new(path)]);
-        let request = CandidateRequest { project, ..world.request("ann", &head) };
-        let refusal = refused(world.mirror.candidate(&request).await.unwrap());
+        let request = CandidateRequest { otherwise: Some(project), ..world.request("ann", &head) };
+        let outcome = world.mirror.candidate(&request).await.unwrap();
+        let CandidateOutcome::MainlineTrouble(refusal) = outcome else { panic!("{outcome:?}") };
         assert_eq!(refusal.code, "changelog-path", "{path:?}");
     }
 }

@@ -1,9 +1,10 @@
 //! Candidates of projects with ChangeLogs of their own kinds: several, other formats, other places for fragments.
 
-use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World};
+use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World, branch};
 use protocol::CommitId;
 use recipe::Project;
 use tracker::candidate::{CandidateOutcome, CandidateRequest, Made};
+use tracker::land::Step;
 
 /// The candidate of an author's newest commit, with a recipe that says this.
 async fn made(world: &World, repo: &Repo, name: &str, recipe: &str) -> Made {
@@ -15,8 +16,9 @@ async fn made(world: &World, repo: &Repo, name: &str, recipe: &str) -> Made {
 
 async fn outcome(world: &World, repo: &Repo, name: &str, recipe: &str) -> CandidateOutcome {
     let head: CommitId = world.admit(repo, name, 1).await;
-    let project = Project::parse(recipe.as_bytes(), ".bb.toml").unwrap();
-    let request = CandidateRequest { project, ..world.request(name, &head) };
+    world.official.write(".bb.toml", recipe).commit("Say how ChangeLogs are folded");
+    let mainline = world.mirror.update_mainline(&world.official_url(), &branch("main")).await.unwrap();
+    let request = CandidateRequest { mainline, ..world.request(name, &head) };
     // Kept as JSON beside the candidate, it can be made again.
     let kept: CandidateRequest = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
     assert_eq!(kept, request);
@@ -156,4 +158,109 @@ async fn a_project_that_folds_at_its_release_keeps_the_fragment_and_shows_the_en
     bob.write("changelog-fragments/13.feature.md", " \n").commit("Change");
     let CandidateOutcome::Refused(refusal) = outcome(&world, &bob, "bob", recipe).await else { panic!() };
     assert_eq!(refusal.code, "fragment-empty");
+}
+
+const NEWS: &str = "[project]\nfragments = [\"NEWS.frag\"]\n";
+
+/// Whatever was read of another commit, and whatever the master says for projects without a recipe.
+#[tokio::test]
+async fn a_candidate_is_folded_by_the_tree_that_it_stands_on() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    ann.write("b.c", "x\n").write("NEWS.frag", NEW_ENTRY).commit("Change");
+    let head = world.admit(&ann, "ann", 1).await;
+    world.official.write(".bb.toml", NEWS).commit("Name the fragment");
+    let url = world.official_url();
+    let after = world.mirror.update_mainline(&url, &branch("main")).await.unwrap();
+    let misleading = Project::parse(b"[project]\nfragments = [\"b.c\"]\n", ".bb.toml").unwrap();
+    for (mainline, folds) in [(world.mainline.clone(), false), (after.clone(), true), (world.mainline.clone(), false)] {
+        for otherwise in [None, Some(misleading.clone())] {
+            let request = CandidateRequest { mainline: mainline.clone(), otherwise, ..world.request("ann", &head) };
+            let outcome = world.mirror.candidate(&request).await.unwrap();
+            let CandidateOutcome::Made(made) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(world.file(&made.commit, "NEWS.frag").await.is_none(), folds);
+            assert_eq!(made.fragments.len(), usize::from(folds));
+            assert_eq!(made.folded_by, Project::parse(if folds { NEWS } else { "" }.as_bytes(), "").unwrap());
+        }
+    }
+    // What lands is checked by what is read then, too: the same commit, made by other settings, is none.
+    let stale = CandidateRequest { mainline: after.clone(), ..world.request("ann", &head) };
+    let old = world.made("ann", &head).await;
+    let error = world
+        .mirror
+        .land(&url, &branch("main"), &after, &[Step { request: stale, commit: old.commit }])
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("made anew it is another commit"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_recipe_the_master_s_own_word_holds() {
+    let mut world = World::new().await;
+    world.official.git(&["rm", "-q", ".bb.toml"]);
+    world.official.commit("No recipe");
+    world.update().await;
+    let ann = world.author("ann");
+    ann.write("NEWS.frag", NEW_ENTRY).commit("Change");
+    let head = world.admit(&ann, "ann", 1).await;
+    let otherwise = Some(Project::parse(NEWS.as_bytes(), "recipe.toml").unwrap());
+    let request = CandidateRequest { otherwise, ..world.request("ann", &head) };
+    let outcome = world.mirror.candidate(&request).await.unwrap();
+    assert!(matches!(&outcome, CandidateOutcome::Made(made) if made.fragments == ["NEWS.frag"]), "{outcome:?}");
+}
+
+/// For each: how mainline is broken, whether a branch that brings no entry is held too.
+#[tokio::test]
+async fn what_is_wrong_on_mainline_is_no_branch_s_fault() {
+    type Breaks = (&'static str, bool, fn(&Repo));
+    let cases: [Breaks; 8] = [
+        ("changelog-not-a-file", false, |repo| {
+            std::fs::remove_file(repo.path.join("ChangeLog")).unwrap();
+            std::os::unix::fs::symlink("a.c", repo.path.join("ChangeLog")).unwrap();
+        }),
+        ("changelog-not-a-file", false, |repo| {
+            std::fs::remove_file(repo.path.join("ChangeLog")).unwrap();
+            repo.write("ChangeLog/part", "x\n");
+        }),
+        ("recipe-error", true, |repo| _ = repo.write(".bb.toml", "this is no TOML\n")),
+        ("recipe-error", true, |repo| _ = repo.write(".bb.toml", "[project]\nchangelogg = 1\n")),
+        ("recipe-error", true, |repo| {
+            std::fs::remove_file(repo.path.join(".bb.toml")).unwrap();
+            std::os::unix::fs::symlink("a.c", repo.path.join(".bb.toml")).unwrap();
+        }),
+        ("recipe-error", true, |repo| _ = repo.write(".bb.toml", format!("# {}\n", "x".repeat(1 << 20)))),
+        ("fragments-not-a-folder", false, |repo| _ = repo.write("changelog-fragments", "x\n")),
+        ("changelog-unusable", false, |repo| _ = repo.write(".bb.toml", "[changelog]\nformat = \"debian\"\n")),
+    ];
+    for (code, holds_all, break_it) in cases {
+        let mut world = World::new().await;
+        let (ann, bob) = (world.author("ann"), world.author("bob"));
+        ann.write("b.c", "x\n").write("changelog-fragments/b.ChangeLog", NEW_ENTRY).commit("Change");
+        bob.write("c.c", "x\n").commit("Change");
+        let (ann, bob) = (world.admit(&ann, "ann", 1).await, world.admit(&bob, "bob", 1).await);
+        break_it(&world.official);
+        world.official.commit("Break it");
+        world.update().await;
+        let outcome = world.candidate("ann", &ann).await;
+        assert!(matches!(&outcome, CandidateOutcome::MainlineTrouble(it) if it.code == code), "{code}: {outcome:?}");
+        let outcome = world.candidate("bob", &bob).await;
+        assert_eq!(matches!(outcome, CandidateOutcome::MainlineTrouble(_)), holds_all, "{code}: {outcome:?}");
+        // Mended, both are made.
+        world.official.git(&["revert", "--no-edit", "HEAD"]);
+        world.update().await;
+        world.made("ann", &ann).await;
+        world.made("bob", &bob).await;
+    }
+}
+
+/// The same faults are the branch's own where it brings them.
+#[tokio::test]
+async fn what_a_branch_breaks_is_its_own_fault() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    std::fs::remove_file(ann.path.join("ChangeLog")).unwrap();
+    ann.write("ChangeLog/part", "x\n").write("repo.ChangeLog", NEW_ENTRY).commit("Change");
+    let head = world.admit(&ann, "ann", 1).await;
+    let outcome = world.candidate("ann", &head).await;
+    assert!(matches!(&outcome, CandidateOutcome::Refused(it) if it.code == "changelog-not-a-file"), "{outcome:?}");
 }

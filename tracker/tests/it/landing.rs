@@ -166,3 +166,30 @@ async fn the_landed_merge_is_what_plain_git_gives_in_a_fresh_clone() {
     land(&world, &[Step { request: world.request("ann", &head), commit: made.commit }]).await.unwrap();
     assert_eq!(world.official.git(&["rev-parse", "HEAD^{tree}"]), by_hand.git(&["rev-parse", "HEAD^{tree}"]));
 }
+
+/// Also when nobody waits for it any more, as after the kill of a master.
+#[tokio::test]
+async fn a_push_is_known_to_be_under_way_until_the_last_of_its_processes_has_ended() {
+    let world = World::new().await;
+    let step = step(&world, "ann", "b.c").await;
+    assert!(!world.mirror.is_pushing().await);
+    let fifo = |name: &str| {
+        let path = world.temp.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    };
+    let (began, goes_on) = (fifo("began"), fifo("goes-on"));
+    let hook = world.official.path.join(".git/hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    let script = format!("#!/bin/sh\necho > {}\nread x < {}\n", began.display(), goes_on.display());
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let steps = [step.clone()];
+    let (landed, ()) = tokio::join!(land(&world, &steps), async {
+        tokio::fs::read(&began).await.unwrap();
+        assert!(world.mirror.is_pushing().await);
+        tokio::fs::write(&goes_on, "\n").await.unwrap();
+    });
+    assert_eq!(landed.unwrap(), step.commit);
+    assert!(!world.mirror.is_pushing().await);
+}

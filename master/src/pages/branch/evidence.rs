@@ -75,7 +75,7 @@ fn hunks(text: &str, name: &dyn Fn(&str) -> String) -> Vec<DiffRow> {
 
 pub(super) fn refusal(outcome: Option<&CandidateOutcome>) -> Option<RefusalView> {
     match outcome {
-        Some(CandidateOutcome::Refused(refusal)) => Some(refusal.into()),
+        Some(CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal)) => Some(refusal.into()),
         _ => None,
     }
 }

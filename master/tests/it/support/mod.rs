@@ -3,7 +3,7 @@
 pub mod slave;
 
 use master::stepping::{Loop, Stops};
-use master::store::{Branch, Store, TokenKind};
+use master::store::{Branch, Claim, NewRevision, Store, TokenKind};
 use master::{Running, create, stepping};
 use protocol::ProjectId;
 use reqwest::Method;
@@ -47,6 +47,12 @@ impl Answer {
         }
         it["code"].as_str().unwrap().to_owned()
     }
+}
+
+/// A revision that is recorded without a look.
+pub fn revision(number: u32, commit: &str) -> NewRevision {
+    let (subject, author) = ("Work".to_owned(), "Ann".to_owned());
+    NewRevision { number, commit: commit.parse().unwrap(), subject, author, commits: 1, refusal: None }
 }
 
 /// What runs.
@@ -131,6 +137,12 @@ impl World {
         drop(running);
         self.shutdown.cancel();
         store.close().await;
+    }
+
+    /// The running master's claim on the project.
+    pub async fn claim(&self) -> Claim {
+        let owner = self.basedir().display().to_string();
+        self.store().claim_project(ProjectId(1), &owner, 30_000).await.unwrap().expect("the master's own")
     }
 
     /// One turn of a loop, to its end.

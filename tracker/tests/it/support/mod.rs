@@ -187,7 +187,7 @@ impl World {
             mainline: self.mainline.clone(),
             commit: commit.clone(),
             date: jiff::civil::date(2024, 3, 5),
-            project: recipe::Project::default(),
+            otherwise: None,
             message: Message { title: "Say hello".to_owned(), ..Message::default() },
             committer: Identity { name: "bb".to_owned(), email: "bb@example.org".to_owned() },
             when: 1_700_000_000,

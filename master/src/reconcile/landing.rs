@@ -1,0 +1,124 @@
+//! A landing from its intent to its end: the push, what came of it, and what a master does that finds an intent which another
+//! one has left.
+
+use super::{Again, StepError, candidates, mainline};
+use crate::auth::may_still_accept;
+use crate::recipes;
+use crate::state::{Guarded, Shared};
+use crate::store::{Candidate, Claim, Entry, FailedBy, Landing, Wanted, now};
+use crate::terms::Terms;
+use candidates::KeptRequest;
+use gate::queue::PushRefused;
+use protocol::UnixMs;
+use std::time::Duration;
+use tracker::land::{LandError, Step};
+
+/// How long after its begin an intent that can't be taken up again is waited for, though no process of its push lives here:
+/// a hook of the official repository may run on when nobody listens any more.
+const QUIET_MS: i64 = 60_000;
+/// How long a push that another master has left is waited for while its processes live.
+const LEFT_MS: i64 = 60 * 60_000;
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How the official repository refused a candidate, and how often bb's own check found another commit than was tested.
+pub(super) async fn failures(
+    shared: &Shared,
+    entry: &Entry,
+    candidate: &Candidate,
+) -> Result<(Option<PushRefused>, u32), StepError> {
+    let Some(commit) = candidate.made_commit() else { return Ok((None, 0)) };
+    let failures = shared.store.failures(entry.id, commit).await?;
+    let refused = failures.refused_at.map(|at| PushRefused {
+        times: failures.refused,
+        again_at: UnixMs(at.0 + push_pause_ms(shared.config.times.poll_s, failures.refused)),
+        said: failures.refused_said,
+    });
+    Ok((refused, failures.checks))
+}
+
+/// How long the official repository is left alone after it refused a push so many times: from 10 seconds on, doubled each
+/// time, and less where the admin wants mainline looked at more often than every 5 seconds.
+fn push_pause_ms(poll_s: u64, times: u32) -> i64 {
+    i64::try_from(poll_s.clamp(1, 5)).unwrap_or(5) * 1000 * (1 << times.min(6))
+}
+
+/// Pushes what an open landing says, if it is what its parts give.
+pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landing: &Landing) -> Result<(), StepError> {
+    let (url, branch_ref) = mainline::official(project).map_err(StepError::Settings)?;
+    let entry = shared.store.entry(landing.entry).await?;
+    let (Some(id), Some(terms)) = (entry.candidate, Terms::of_entry(&entry)?) else {
+        let says = "the entry has no candidate any more";
+        return Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, says).await?);
+    };
+    let candidate = shared.store.candidate_by_id(id).await?;
+    // What it is checked by comes from what was accepted and from the tree below, not from how it was made: but for the
+    // second of its making, which nothing else tells.
+    let when = serde_json::from_str::<KeptRequest>(&candidate.request)?.request.when;
+    let of = Wanted {
+        branch: shared.store.branch_by_id(entry.branch).await?,
+        revision: shared.store.revision_by_id(entry.revision).await?,
+        entry: None,
+    };
+    let otherwise = recipes::otherwise(shared, project, &landing.from).await?.unwrap_or_default();
+    let request = candidates::request(shared, &of, &landing.from, &terms, otherwise, when);
+    let step = Step { request, commit: landing.to.clone() };
+    shared.points().at("queue.push").await;
+    let pushed = project.mirror.land(&url, &branch_ref, &landing.from, &[step]).await;
+    shared.points().at("queue.pushed").await;
+    match pushed {
+        Ok(_) => {
+            // A look that saw mainline before the push must not set it back.
+            let _turn = project.turn_to_look().await;
+            shared.store.landed(landing).await?;
+            tracing::info!(project = %project.name, branch = %of.branch.name, commit = landing.to.short(), "landed");
+        }
+        // Whether it landed is not known: the intent stays, and the remote's ref decides.
+        Err(LandError::Unreachable(error)) => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(project = %project.name, %error, "landing failed");
+            let by = match &error {
+                LandError::Moved { .. } => FailedBy::Overtaken,
+                LandError::Check { .. } => FailedBy::Check,
+                _ => FailedBy::Refused,
+            };
+            shared.store.landing_failed(claim, landing, by, &error.to_string()).await?;
+            if by == FailedBy::Check {
+                shared.store.discard_candidate(candidate.id).await?;
+            }
+        }
+    }
+    project.look_at_mainline();
+    Ok(())
+}
+
+/// Finds out what came of a landing whose outcome is not recorded, or takes it up again: a push that was begun elsewhere may
+/// still be under way, so that nothing is said of it before mainline shows it or it can't come any more.
+pub(super) async fn finish(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    landing: &Landing,
+) -> Result<Again, StepError> {
+    let age = now().0 - landing.begun.0;
+    if project.mirror.is_pushing().await && age < LEFT_MS {
+        return Ok(Again::After(LOOK));
+    }
+    // Records it as landed if mainline has it.
+    let tip = mainline::look(shared, project, claim).await?;
+    if shared.store.open_landing(project.id).await?.is_none_or(|open| open.id != landing.id) {
+        return Ok(Again::Now);
+    }
+    if tip != landing.from {
+        let says = format!("mainline moved to {}", tip.short());
+        shared.store.landing_failed(claim, landing, FailedBy::Overtaken, &says).await?;
+    } else if shared.store.may_land_on(landing, may_still_accept).await? {
+        push(shared, project, claim, landing).await?;
+    } else if age < QUIET_MS {
+        let left = Duration::from_millis(u64::try_from(QUIET_MS - age).unwrap_or(0));
+        return Ok(Again::After(left.min(LOOK)));
+    } else {
+        shared.store.landing_failed(claim, landing, FailedBy::Overtaken, "interrupted before the push").await?;
+    }
+    Ok(Again::Now)
+}
