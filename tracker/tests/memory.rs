@@ -11,8 +11,8 @@ use peak_alloc::PeakAlloc;
 use protocol::CommitId;
 use std::io::Write as _;
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::{Repo, World, entry, plain_git};
+use tokio::sync::{Mutex, MutexGuard};
 use tracker::Explain as _;
 use tracker::candidate::CandidateOutcome;
 use tracker::read::DiffLimits;
@@ -21,7 +21,7 @@ use tracker::read::DiffLimits;
 static COUNTED: PeakAlloc = PeakAlloc;
 
 /// One test at a time, so that each counts its own.
-static ALONE: Mutex<()> = Mutex::new(());
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 const MIB: usize = 1 << 20;
 
@@ -53,8 +53,8 @@ impl Costs {
     }
 }
 
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+async fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().await
 }
 
 /// Feeds `git fast-import` in a repository.
@@ -99,7 +99,7 @@ fn size(value: &impl serde::Serialize) -> usize {
 
 #[tokio::test]
 async fn six_hundred_folders_below_long_names_cost_nothing() {
-    let _alone = alone();
+    let _alone = alone().await;
     let world = World::new().await;
     let ann = world.author("ann");
     // The folders: each another one, so that none is read once for all.
@@ -126,7 +126,7 @@ async fn six_hundred_folders_below_long_names_cost_nothing() {
 
 #[tokio::test]
 async fn long_names_that_are_allowed_are_cut_where_they_are_shown() {
-    let _alone = alone();
+    let _alone = alone().await;
     let mut world = World::new().await;
     let ann = world.author("ann");
     // 3,000 files below a path of nearly 4,000 bytes.
@@ -168,7 +168,7 @@ async fn long_names_that_are_allowed_are_cut_where_they_are_shown() {
 
 #[tokio::test]
 async fn lines_that_grow_when_they_are_shown_have_one_budget() {
-    let _alone = alone();
+    let _alone = alone().await;
     let world = World::new().await;
     let ann = world.author("ann");
     let mut stream = commit_on("ann", &ann.head(), b"Lines");
@@ -192,7 +192,7 @@ async fn lines_that_grow_when_they_are_shown_have_one_budget() {
 
 #[tokio::test]
 async fn messages_and_names_of_commits_have_one_budget() {
-    let _alone = alone();
+    let _alone = alone().await;
     let world = World::new().await;
     let ann = world.author("ann");
     let mut stream = Vec::new();
@@ -218,7 +218,7 @@ async fn messages_and_names_of_commits_have_one_budget() {
 
 #[tokio::test]
 async fn hunks_in_conflict_have_one_budget() {
-    let _alone = alone();
+    let _alone = alone().await;
     let mut world = World::new().await;
     let text = |word: u8| [&[word; 1500][..], b"\n"].concat().repeat(500);
     let official = world.official.clone();
@@ -248,7 +248,7 @@ async fn hunks_in_conflict_have_one_budget() {
 
 #[tokio::test]
 async fn fragments_and_what_is_said_of_them_have_an_end() {
-    let _alone = alone();
+    let _alone = alone().await;
     let world = World::new().await;
     let mut sizes = Vec::new();
     for (name, count, file_name) in [("strays", 5000, "x"), ("fragments", 1200, ".ChangeLog"), ("crowd", 12_000, "y")] {

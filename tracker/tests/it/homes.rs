@@ -26,14 +26,14 @@ fn a_home_that_can_not_be_read_is_no_matter() {
     }
     for name in ["closed/.gitconfig", "closed/.config/git/config"] {
         std::fs::write(at(name), "").unwrap();
-        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o000)).unwrap();
     }
     for name in ["broken/.gitconfig", "broken/.config/git/config"] {
         std::fs::write(at(name), "[core\nnonsense = [\n").unwrap();
     }
     // Settings that would change what is written.
     std::fs::write(at("odd/.gitconfig"), "[core]\n\tautocrlf = true\n\tbare = false\n\tworktree = /nowhere\n").unwrap();
-    std::fs::set_permissions(at("closed"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(at("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let official = Repo::init(at("work/official"));
     official.write("a", "1\n").commit("Start");
     for home in ["closed", "broken", "odd"] {
