@@ -429,14 +429,15 @@ impl MergePlace<'_> {
 
     /// What HEAD's recipe says of ChangeLogs, which needs no builder; what is wrong there says nothing, on a master too.
     fn project(&self, notes: &mut Vec<String>) -> Result<Project, WorkTreeError> {
-        let Some(text) = self.tree.git.file_at(self.head.as_str(), FILE_NAME)? else { return Ok(Project::default()) };
-        Ok(match Project::parse(&text, FILE_NAME) {
-            Ok(project) => project,
-            Err(error) => {
-                notes.push(format!("{FILE_NAME} has an error and does not count: {}", shown(error.line().as_bytes())));
-                Project::default()
-            }
-        })
+        let recipe = self.tree.git.file_at(self.head.as_str(), FILE_NAME)?;
+        let read = |path: &str| match path {
+            FILE_NAME => recipe.clone(),
+            other => self.tree.git.file_at(self.head.as_str(), other).ok()?,
+        };
+        Ok(Project::read(read).unwrap_or_else(|error| {
+            notes.push(format!("{} has an error and does not count: {}", error.file, shown(error.line().as_bytes())));
+            Project::default()
+        }))
     }
 
     /// Makes the candidate's tree in a repository of its own, whose objects are the clone's.

@@ -264,3 +264,23 @@ async fn what_a_branch_breaks_is_its_own_fault() {
     let outcome = world.candidate("ann", &head).await;
     assert!(matches!(&outcome, CandidateOutcome::Refused(it) if it.code == "changelog-not-a-file"), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn settings_of_towncrier_are_read_where_the_candidate_stands() {
+    let settings =
+        "[tool.towncrier]\nfilename = \"NEWS.rst\"\ndirectory = \"changes\"\nissue_format = \"GH-{issue}\"\n";
+    let news = "News\n====\n\n.. towncrier release notes start\n\n1.0 (2024-01-02)\n================\n\nFeatures\n--------\n\n- All.\n";
+    let world =
+        official(&[("pyproject.toml", settings), ("NEWS.rst", news), ("changes/1.feature.rst", "Kept.\n")]).await;
+    let ann = world.author("ann");
+    ann.write("a.c", "x\n").write("changes/12.bugfix.rst", "No more crash.\n");
+    // What the branch says of it does not count yet.
+    ann.write("pyproject.toml", settings.replace("GH-", "other ")).commit("Change");
+    let head = world.admit(&ann, "ann", 1).await;
+    let made = world.made("ann", &head).await;
+    assert_eq!(made.fragments, ["changes/12.bugfix.rst"]);
+    let want = news
+        .replace("start\n\n", "start\n\nUnreleased\n==========\n\nBugfixes\n--------\n\n- No more crash. (GH-12)\n\n");
+    assert_eq!(world.file(&made.commit, "NEWS.rst").await, Some(want));
+    assert_eq!(world.file(&made.commit, "changes/1.feature.rst").await.as_deref(), Some("Kept.\n"));
+}
