@@ -132,6 +132,8 @@ codes! {
     PushRefused = Queue "push-refused", "an admin mends what the official repository refuses; bb tries again";
     /// Something on mainline itself is broken, its recipe or its ChangeLog: nobody is ejected for it.
     MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline; bb goes on by itself then";
+    /// What it is made of is not in the mirror any more, or can't be read there; others go by.
+    Missing = Queue "missing", "bb fetches it again; where it can't, the author pushes or publishes it again";
     /// The official repository can't be read, so nothing can land.
     OfficialAway = Queue "official-away", "an admin sees to the official repository; bb tries again";
     /// Its candidate did not merge.

@@ -336,6 +336,17 @@ fn what_is_wrong_on_mainline_ejects_nobody() {
 }
 
 #[test]
+fn who_waits_for_what_is_missing_is_told_so_and_stops_nobody() {
+    let missing = Candidate::Missing { text: "nobody has it".to_owned(), hint: "push it again".to_owned() };
+    let decision = decide(&first(missing));
+    assert!(!decision.actions.iter().any(|a| matches!(a, Action::Eject { .. })), "{:?}", decision.actions);
+    assert!(matches!(&decision.actions[..], [Action::Make { entries, .. }] if entries[0] == EntryId(2)));
+    let waits = &decision.standings[0];
+    assert_eq!((waits.entry, waits.code), (EntryId(1), Code::Missing));
+    assert!(waits.next.what.contains("push it again") && waits.next.who != "bb", "{waits:?}");
+}
+
+#[test]
 fn mended_mainline_lets_them_land_without_another_acceptance() {
     let state = QueueState { mainline: commit(2), ..first(mainline_trouble()) };
     insta::assert_snapshot!(told(&state), @r"

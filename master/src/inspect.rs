@@ -278,7 +278,8 @@ impl OfProject<'_> {
             }
         }
         for (branch, revision, candidate) in candidates {
-            if let Err(error) = reconcile::mend_candidate(self.project, branch, revision, candidate).await {
+            if let Err(error) = reconcile::mend_candidate(self.shared, self.project, branch, revision, candidate).await
+            {
                 told(branch.name.as_str(), &error);
             }
         }

@@ -34,7 +34,9 @@ fn a_mirror_that_was_deleted_comes_back_and_what_nobody_has_any_more_is_said() {
         publish(&world, author, branch);
     }
     world.run(["queue", "pause"]).ok();
-    world.maintainer().accepts("queued").ok();
+    for branch in ["lost", "queued"] {
+        world.maintainer().accepts(branch).ok();
+    }
     world.kill_master();
     std::fs::remove_dir_all(world.basedir().join("mirrors")).unwrap();
     std::fs::remove_dir_all(world.author("eve").repo().path()).unwrap();
@@ -51,11 +53,16 @@ fn a_mirror_that_was_deleted_comes_back_and_what_nobody_has_any_more_is_said() {
         assert_eq!(world.client().get(&page).status, 200, "{page}");
     }
     world.run(["queue", "resume"]).ok();
+    // The first in the queue waits for its author, and stops nobody.
+    let waits = world.until("lost", |branch| branch.queue.iter().any(|entry| entry.code == "missing"));
+    assert_eq!(waits.queue[0].next.who, "eve");
     world.until("queued", |branch| branch.queue.iter().any(|entry| entry.code == "landed"));
     assert!(world.mainline().files("main").contains(&"queued.txt".to_owned()));
     assert!(!world.mainline().files("main").contains(&"more.txt".to_owned()), "what was accepted landed");
 
+    // Mainline moved: one branch that can't be merged any more keeps no other from being.
     world.until_verdict("feature", "ready");
+    publish(&world, "ann", "fresh");
     world.maintainer().accepts("feature").ok();
     world.until_verdict("feature", "landed");
 
@@ -63,7 +70,9 @@ fn a_mirror_that_was_deleted_comes_back_and_what_nobody_has_any_more_is_said() {
     let eve = world.author("eve");
     eve.writes("lost", &[("again.txt", "text\n")]);
     eve.publishes("lost").ok();
-    world.until_verdict("lost", "ready");
+    world.until("lost", |branch| branch.summary.revision == Some(2));
+    world.maintainer().accepts("lost").ok();
+    world.until_verdict("lost", "landed");
 }
 
 #[test]

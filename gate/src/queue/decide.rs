@@ -52,7 +52,7 @@ pub fn decide(state: &QueueState) -> Decision {
     decision
 }
 
-/// The entry whose turn it is: the first that mainline's own trouble does not hold, else the first of all.
+/// The entry whose turn it is: the first that is not held by mainline's own trouble or by what is missing, else the first.
 fn first<'a>(state: &QueueState, order: &[&'a Entry]) -> Option<&'a Entry> {
     let goes = |e: &&&Entry| stack_of(state, e).is_none_or(|s| !is_held(state, s));
     order.iter().find(goes).or(order.first()).copied()
@@ -64,9 +64,9 @@ fn stack_of<'a>(state: &'a QueueState, entry: &Entry) -> Option<&'a Stack> {
     state.stacks.iter().filter(fits).min_by_key(|s| s.id)
 }
 
-/// Whether a stack waits for mainline to be mended.
+/// Whether a stack waits for mainline to be mended, or for what it is made of.
 fn is_held(state: &QueueState, stack: &Stack) -> bool {
-    stack.on == state.mainline && matches!(stack.candidate, Candidate::MainlineTrouble { .. })
+    stack.on == state.mainline && stack.candidate.is_held()
 }
 
 /// What takes an entry out of the queue whose candidate does not matter any more.
@@ -88,13 +88,21 @@ fn leaves(state: &QueueState, entry: &Entry) -> Option<Action> {
     Some(Action::Eject { entry: entry.id, stack: None, code, says, next })
 }
 
-/// How an entry stands that waits for mainline to be mended.
+/// How an entry stands that waits for mainline to be mended, or for what it is made of.
 fn held(state: &QueueState, entry: &Entry) -> Option<How> {
     let stack = stack_of(state, entry).filter(|s| is_held(state, s))?;
-    let Candidate::MainlineTrouble { text, hint } = &stack.candidate else { return None };
-    let next = who("a maintainer", with_detail("mends mainline".to_owned(), hint));
-    let says = format!("mainline itself is at fault: {text}");
-    Some((vec![entry.id], Some(stack.id), Code::MainlineTrouble, says, next))
+    let (code, says, next) = match &stack.candidate {
+        Candidate::MainlineTrouble { text, hint } => {
+            let next = who("a maintainer", with_detail("mends mainline".to_owned(), hint));
+            (Code::MainlineTrouble, format!("mainline itself is at fault: {text}"), next)
+        }
+        Candidate::Missing { text, hint } => {
+            let next = who(author(state, entry.id), with_detail("sees to it".to_owned(), hint));
+            (Code::Missing, format!("what it is made of is missing: {text}"), next)
+        }
+        _ => return None,
+    };
+    Some((vec![entry.id], Some(stack.id), code, says, next))
 }
 
 type How = (Vec<EntryId>, Option<StackId>, Code, String, Next);
@@ -148,7 +156,7 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
         }
         // How each of them stands is said of all alike.
-        Candidate::MainlineTrouble { .. } => Head::default(),
+        Candidate::MainlineTrouble { .. } | Candidate::Missing { .. } => Head::default(),
         Candidate::InMainline { entry } => {
             let actions = vec![Action::Retire { entry: *entry }, Action::Drop { stack: stack.id }];
             Head { actions, ..Head::default() }

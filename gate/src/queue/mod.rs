@@ -158,6 +158,13 @@ pub enum Candidate {
         /// In these files.
         files: Vec<String>,
     },
+    /// What it is made of can't be read: the entry waits until it can, and others go by.
+    Missing {
+        /// What is wrong.
+        text: String,
+        /// What to do.
+        hint: String,
+    },
     /// It can't be made or judged, and the fault is mainline's own: the queue waits until that is mended.
     MainlineTrouble {
         /// What is wrong.
@@ -181,6 +188,13 @@ pub enum Candidate {
         /// What to do.
         hint: String,
     },
+}
+
+impl Candidate {
+    /// Whether its entry waits for something that is no fault of its own, and others go by.
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::MainlineTrouble { .. } | Self::Missing { .. })
+    }
 }
 
 /// A builder that judges a candidate.

@@ -99,6 +99,7 @@ fn queued(facts: &Facts) -> Option<Answer> {
         Code::PushRefused | Code::OfficialAway => {
             held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
         }
+        Code::Missing => held(Code::CommitMissing, WouldLand::NotYet).because(format!("because {says}")),
         Code::MainlineTrouble => held(Code::MainlineBroken, WouldLand::NotYet).because(format!("because {says}")),
         Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),
         Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),

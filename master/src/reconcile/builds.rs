@@ -1,6 +1,7 @@
 //! Asks for builds of new revisions, by mainline's recipe: a branch can't choose how it is built before it is accepted.
 //! Those that still wait when mainline or its recipe moves on go along.
 
+use super::each::each;
 use super::{Again, StepError};
 use crate::auth::isolation_for;
 use crate::state::{Guarded, RecipeState, Shared};
@@ -17,11 +18,15 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     if in_use.commit != tip {
         return Ok(Again::AtTick);
     }
-    for candidate in shared.store.candidates_without_builds(project.id, &tip).await? {
-        let branch = shared.store.branch_by_id(candidate.branch).await?;
-        let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
-        shared.store.ask_for_builds(claim, &requests, Some(candidate.revision)).await?;
-    }
+    let (store, recipe) = (&shared.store, &in_use.recipe);
+    let new = store.candidates_without_builds(project.id, &tip).await?;
+    let ask = |candidate: Candidate| async move {
+        let branch = store.branch_by_id(candidate.branch).await?;
+        let requests = requests(project, &branch, &candidate, recipe, false, |_| true);
+        store.ask_for_builds(claim, &requests, Some(candidate.revision)).await?;
+        Ok(())
+    };
+    let again = each(project, "builds", new, |candidate| candidate.id.0, ask).await?;
     // A builder that mainline's recipe has got since is asked too.
     for builder in gate::builders::builders_for(&in_use.recipe) {
         for candidate in shared.store.candidates_without_build_by(project.id, &tip, &builder.name).await? {
@@ -42,7 +47,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
             shared.store.move_waiting(claim, build.revision, &requests).await?;
         }
     }
-    Ok(Again::AtTick)
+    Ok(again)
 }
 
 /// The builds of a candidate by those of a recipe's builders that are wanted; none when it is no commit.

@@ -1,17 +1,21 @@
 //! Makes candidates: for every live branch's newest revision, and every accepted one, on the mainline of now. What one is made
 //! of is read from the tree that it stands on; what an acceptance binds is as it was accepted.
 
+use super::each::each;
 use super::{Again, StepError};
 use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
-use crate::store::{Made, NewCandidate, Outcome, Wanted, now};
+use crate::store::{Claim, Made, NewCandidate, Outcome, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracker::candidate::{self, CandidateRequest, Identity};
 use tracker::read::{DiffLimits, text_diff};
 
+/// What this loop's troubles are remembered under.
+const NAME: &str = "candidates";
 /// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
 const TURN: u32 = 8;
 
@@ -28,8 +32,10 @@ pub(crate) struct KeptRequest {
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(Again::AtTick) };
-    let wanted = shared.store.revisions_without_candidate(project.id, &tip, TURN).await?;
-    let more = wanted.len() == TURN as usize;
+    // Those that failed lately are passed over, and are not to keep others from their turn.
+    let limit = TURN + project.troubles.waiting(NAME);
+    let wanted = shared.store.revisions_without_candidate(project.id, &tip, limit).await?;
+    let more = wanted.len() == limit as usize;
     let otherwise = match recipes::otherwise(shared, project, &tip).await? {
         Ok(otherwise) => otherwise,
         // It is mended without a change of mainline, so nothing is recorded.
@@ -38,45 +44,59 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
             return Ok(Again::AtTick);
         }
     };
-    for it in wanted {
-        let bound = it.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
-        let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &it.branch));
-        let request = request(shared, &it, &tip, &terms, otherwise.clone(), now().0 / 1000);
-        let made = project.mirror.candidate(&request).await?;
-        let (outcome, detail, changes_recipe, folded_by) = record(made)?;
-        let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
-        let mut recipe_trouble = None;
-        if let Outcome::Made(made) = &outcome {
-            if changes_recipe && let RecipeState::Broken(it) = recipes::at(shared, project, &made.commit).await? {
-                recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
-            }
-            let newest = shared.store.newest_revision(it.branch.id).await?.is_some_and(|r| r.id == it.revision.id);
-            let (name, commit) = (&it.branch.name, &made.commit);
-            project.mirror.keep_candidate(name, it.revision.number, commit).await?;
-            if newest {
-                project.mirror.set_candidate(name, commit).await?;
-            }
-        }
-        let hash = terms.kept()?.hash;
-        let new = NewCandidate {
-            mainline: &tip,
-            terms_hash: &hash,
-            outcome,
-            request: text,
-            detail,
-            changes_recipe,
-            recipe_trouble,
-        };
-        shared.store.add_candidate(claim, &it.branch, &it.revision, &new).await?;
-        // On an older mainline no candidate is wanted any more, and the queue waits for the newer ones.
-        if shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(&tip) {
-            return Ok(Again::Now);
-        }
-    }
-    Ok(if more { Again::Now } else { Again::AtTick })
+    let on = On { claim, tip: &tip, otherwise, moved: AtomicBool::new(false) };
+    let again = each(project, NAME, wanted, |it| it.revision.id.0, |it| make(shared, project, &on, it)).await?;
+    Ok(if more || on.moved.into_inner() { Again::Now } else { again })
 }
 
-/// What a candidate on a commit is made by, at a second.
+/// What all candidates of one turn stand on.
+struct On<'a> {
+    claim: Claim,
+    tip: &'a CommitId,
+    otherwise: Option<recipe::Project>,
+    /// Mainline moved on: no candidate is wanted on an older one, and the queue waits for the newer ones.
+    moved: AtomicBool,
+}
+
+/// Makes one, and records it.
+async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Result<(), StepError> {
+    if on.moved.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let bound = it.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
+    let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &it.branch));
+    let request = request(shared, &it, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
+    let made = project.mirror.candidate(&request).await?;
+    let (outcome, detail, changes_recipe, folded_by) = record(made)?;
+    let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
+    let mut recipe_trouble = None;
+    if let Outcome::Made(made) = &outcome {
+        if changes_recipe && let RecipeState::Broken(it) = recipes::at(shared, project, &made.commit).await? {
+            recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
+        }
+        let newest = shared.store.newest_revision(it.branch.id).await?.is_some_and(|r| r.id == it.revision.id);
+        let (name, commit) = (&it.branch.name, &made.commit);
+        project.mirror.keep_candidate(name, it.revision.number, commit).await?;
+        if newest {
+            project.mirror.set_candidate(name, commit).await?;
+        }
+    }
+    let hash = terms.kept()?.hash;
+    let new = NewCandidate {
+        mainline: on.tip,
+        terms_hash: &hash,
+        outcome,
+        request: text,
+        detail,
+        changes_recipe,
+        recipe_trouble,
+    };
+    shared.store.add_candidate(on.claim, &it.branch, &it.revision, &new).await?;
+    let moved = shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(on.tip);
+    on.moved.store(moved, Ordering::Relaxed);
+    Ok(())
+}
+
 pub(super) fn request(
     shared: &Shared,
     of: &Wanted,

@@ -25,7 +25,6 @@ struct Trouble {
 
 impl Troubles {
     /// How many items of a reconciler are being left alone: so many more are to be asked for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the loops that take a few of many are not there yet"))]
     pub(super) fn waiting(&self, reconciler: &'static str) -> u32 {
         let now = Instant::now();
         let count = self.lock().iter().filter(|((of, _), trouble)| *of == reconciler && trouble.until > now).count();

@@ -50,14 +50,17 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
     )
     .await?;
     let wanted = shared.store.wanted_candidates(project.id).await?;
-    let candidates = each(
-        project,
-        "mend-candidate",
-        wanted,
-        |(.., it)| it.id.0,
-        |(branch, revision, candidate)| async move { mend_candidate(project, &branch, &revision, &candidate).await },
-    )
-    .await?;
+    let candidates =
+        each(
+            project,
+            "mend-candidate",
+            wanted,
+            |(.., it)| it.id.0,
+            |(branch, revision, candidate)| async move {
+                mend_candidate(shared, project, &branch, &revision, &candidate).await
+            },
+        )
+        .await?;
     Ok(Some(revisions.or(candidates)))
 }
 
@@ -73,6 +76,7 @@ pub(crate) fn named(branch: &Branch, all: &[Revision]) -> Vec<Named> {
 
 /// A candidate that is not whole is made again, by the request that it was made by: that gives the same commit.
 pub(crate) async fn mend_candidate(
+    shared: &Shared,
     project: &Guarded,
     branch: &Branch,
     revision: &Revision,
@@ -93,9 +97,10 @@ pub(crate) async fn mend_candidate(
             tracing::info!(branch = %branch.name, commit = commit.short(), "a lost candidate was made again");
             Ok(project.mirror.keep_candidate(&branch.name, revision.number, commit).await?)
         }
-        _ => Err(StepError::Settings(format!(
-            "the candidate {commit} of {} r{} is lost, and made again it is another one",
-            branch.name, revision.number
-        ))),
+        // Another git, or another bb, makes another one of it: so what was made before is no use any more.
+        _ => {
+            tracing::warn!(branch = %branch.name, commit = commit.short(), "a lost candidate can't be made again: another is made");
+            Ok(shared.store.discard_candidate(candidate.id).await?)
+        }
     }
 }

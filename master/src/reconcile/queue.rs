@@ -50,8 +50,16 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         };
         shared.store.set_standing(claim, entry, candidate, &standing).await?;
     }
+    // What fails for one entry keeps nothing from the others; the turn is taken again for it.
+    let mut failed = None;
     for action in &decision.actions {
-        act(shared, project, &state.mainline, &turn, action).await?;
+        if let Err(error) = act(shared, project, &state.mainline, &turn, action).await {
+            tracing::warn!(project = %project.name, ?action, %error, "an action of the queue failed");
+            failed = failed.or(Some(error));
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     Ok(match decision.look_again {
         Some(at) => Again::After(Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0).max(20))),
@@ -91,20 +99,28 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
             shared.store.bind_terms(entry.id, &terms.kept()?).await?;
         }
         let hindrance = hindrance(shared, &entry, &branch, &revision).await?;
+        let lost = revision.lost.clone();
         let author = if revision.author.is_empty() { branch.publisher.clone() } else { revision.author };
         if hindrance.is_none() && ahead < LOOKAHEAD {
             let candidate = shared.store.candidate(entry.revision, &tip, &entry.terms.hash).await?;
-            let stack = match (candidate, &unmade) {
-                (Some(candidate), _) => {
-                    let (stack, recipe) = stack(shared, project, &entry, &candidate).await?;
-                    turn.stacks.insert(stack.id, (candidate, recipe));
-                    Some(stack)
-                }
-                (None, Some(trouble)) => Some(unmakeable(id, &tip, trouble)),
-                (None, None) => None,
+            let stack = match (candidate, &unmade, &lost) {
+                (_, _, Some(lost)) => Some(missing(id, &tip, lost)),
+                (Some(candidate), ..) => match stack(shared, project, &entry, &candidate).await {
+                    Ok((stack, recipe)) => {
+                        turn.stacks.insert(stack.id, (candidate, recipe));
+                        Some(stack)
+                    }
+                    // What can't be read is this entry's trouble, and is looked for.
+                    Err(StepError::Mirror(error)) => {
+                        project.look_after_mirror();
+                        Some(missing(id, &tip, &store::Trouble::of(&error)))
+                    }
+                    Err(error) => return Err(error),
+                },
+                (None, Some(trouble), None) => Some(unmakeable(id, &tip, trouble)),
+                (None, None, None) => None,
             };
-            let is_held = |s: &Stack| matches!(s.candidate, queue::Candidate::MainlineTrouble { .. });
-            ahead += usize::from(!stack.as_ref().is_some_and(is_held));
+            ahead += usize::from(!stack.as_ref().is_some_and(|s| s.candidate.is_held()));
             state.stacks.extend(stack);
         }
         state.entries.push(queue::Entry {
@@ -137,6 +153,13 @@ async fn hindrance(
     let token = shared.store.acceptor(entry).await?;
     let lost = !may_still_accept(token.as_ref(), branch);
     Ok(lost.then(|| Hindrance::RightLost { by: entry.accepted_by.clone() }))
+}
+
+/// A stack of what is not in the mirror.
+fn missing(entry: EntryId, tip: &CommitId, lost: &store::Trouble) -> Stack {
+    let candidate = queue::Candidate::Missing { text: lost.text.clone(), hint: lost.hint.clone() };
+    let id = StackId(-entry.0);
+    Stack { id, on: tip.clone(), entries: vec![entry], candidate, push_refused: None, check_failed: 0 }
 }
 
 /// A stack whose candidate can't even be tried.

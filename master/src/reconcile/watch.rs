@@ -124,10 +124,6 @@ async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(),
     Ok(())
 }
 
-fn trouble(error: &impl Explain) -> Trouble {
-    Trouble { code: error.code().to_owned(), text: error.to_string(), hint: error.hint() }
-}
-
 /// `asked`: somebody wants it now, so that what was given up is tried again, too.
 async fn found(
     shared: &Shared,
@@ -150,7 +146,7 @@ async fn found(
                 hint: "push the branch there, or publish it under the name that it has".to_owned(),
             }));
         }
-        Err(error) => return Ok(Err(trouble(&error))),
+        Err(error) => return Ok(Err(Trouble::of(&error))),
     };
     let newest = shared.store.newest_revision(branch.id).await?;
     let before = match newest {
@@ -168,8 +164,8 @@ async fn found(
 
 /// Where a branch is published. Checked again each time: the admin may have changed what is allowed.
 fn source_of(shared: &Shared, branch: &Branch) -> Result<(SourceUrl, BranchRef), Trouble> {
-    let source = SourceUrl::check(&UncheckedUrl::new(&branch.url), &shared.policy).map_err(|e| trouble(&e))?;
-    let reference = BranchRef::check(&RawRefName::new(&branch.source_ref)).map_err(|e| trouble(&e))?;
+    let source = SourceUrl::check(&UncheckedUrl::new(&branch.url), &shared.policy).map_err(|e| Trouble::of(&e))?;
+    let reference = BranchRef::check(&RawRefName::new(&branch.source_ref)).map_err(|e| Trouble::of(&e))?;
     Ok((source, reference))
 }
 
@@ -214,7 +210,7 @@ async fn admit(
             describe(shared, project, &mut new).await?;
         }
         // Whatever happened on the way may not happen again: it is tried again, ever more seldom.
-        Err(AdmissionError::Passing(error)) => return Ok(Err(trouble(&error))),
+        Err(AdmissionError::Passing(error)) => return Ok(Err(Trouble::of(&error))),
         // What the commit itself is, stays: it is recorded, and not fetched again.
         Err(AdmissionError::Refused(error)) => new.refusal = Some(error.refusal()),
     }
@@ -269,7 +265,7 @@ async fn bring_back(
             }
             Err(error) => {
                 tracing::warn!(branch = %branch.name, commit = revision.commit.short(), %error, "a commit stays lost");
-                let error = trouble(&error);
+                let error = Trouble::of(&error);
                 set_lost(shared, project, branch, revision, Some(&error)).await?;
                 passing = passing.or((error.code != GONE).then_some(error));
             }

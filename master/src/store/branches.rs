@@ -52,6 +52,13 @@ pub struct Trouble {
     pub hint: String,
 }
 
+impl Trouble {
+    /// What the tracker says was wrong.
+    pub fn of(error: &impl tracker::Explain) -> Self {
+        Self { code: error.code().to_owned(), text: error.to_string(), hint: error.hint() }
+    }
+}
+
 /// A branch as stored.
 #[derive(Clone, Debug)]
 pub struct Branch {

@@ -144,7 +144,8 @@ impl Mirror {
         let route = poller.route(source).await?;
         let run = route.prepare(self.git().bounded().repository(&scratch.path()));
         let run = if wanted.sees_mirror { self.sees_mirror(run, admission) } else { run };
-        let run = run.config("fetch.fsckObjects=false");
+        // Nothing here outlives a power failure, or need.
+        let run = run.config("fetch.fsckObjects=false").config("core.fsync=none");
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         let run = route.add_options(run.args(["--no-recurse-submodules", "--no-auto-maintenance"]));
         let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", wanted.what)]);
@@ -189,7 +190,7 @@ impl Mirror {
         let limits =
             RunLimits { wall: limits.wall, cpu: limits.wall, file_bytes: limits.pack_bytes, ..RunLimits::default() };
         match run.limits(limits).output().await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(self.sync_names(&Self::head_ref(name)).await?),
             Err(error) => Err(take_over_error(admission, error)),
         }
     }

@@ -29,6 +29,25 @@ pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 impl Mirror {
+    /// Makes names durable that git gave to what it had synced: new packs, and refs in the folder of this one.
+    pub(super) async fn sync_names(&self, reference: &str) -> Result<(), MirrorError> {
+        let folders =
+            [Some(self.path().join("objects/pack")), self.path().join(reference).parent().map(Path::to_owned)];
+        blocking(move || {
+            for folder in folders.into_iter().flatten() {
+                match sync_folder(&folder) {
+                    // All refs may be packed.
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(MirrorError::Io { what: format!("syncing {}", folder.display()), source: error });
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// As [`Mirror::with_repository`], but each pack and ref that is written is on the disk when it is there.
     pub(super) async fn with_durable_repository<T, F>(&self, work: F) -> Result<T, MirrorError>
     where

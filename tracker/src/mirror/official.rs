@@ -207,6 +207,7 @@ impl Mirror {
         all: bool,
     ) -> Result<CommitId, OfficialError> {
         let name = branch.full();
+        let before = self.ref_at(&name).await.ok().flatten();
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
@@ -216,6 +217,9 @@ impl Mirror {
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
         run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
+        if tip != before {
+            self.sync_names(&name).await?;
+        }
         let tip = tip.ok_or_else(|| no_branch(url, branch))?;
         self.with_repository(move |repository| {
             let is_head = repository.find_reference("HEAD").ok();
