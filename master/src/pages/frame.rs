@@ -1,7 +1,7 @@
 //! What surrounds every page: who reads it, of which project it is, and what is said on each.
 
 use super::Pages;
-use protocol::{ProjectName, UnixMs};
+use protocol::{EventId, ProjectName, UnixMs};
 use serde::Serialize;
 
 /// Events after which a page may read otherwise.
@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) url: String,
     /// The time now.
     pub(crate) now: UnixMs,
+    /// The newest event when the page began to be made: what comes after it may change the page.
+    pub(crate) since: Option<EventId>,
     /// What is said on every page.
     pub(crate) notices: Vec<Notice>,
 }
@@ -63,6 +65,8 @@ pub(super) struct Frame {
     publish: Option<String>,
     publish_first: bool,
     events: Option<String>,
+    #[serde(skip)]
+    since: Option<EventId>,
     kinds: &'static str,
     awaits: Option<String>,
     notices: Vec<Notice>,
@@ -135,6 +139,7 @@ impl Context {
             publish: project.as_ref().map(|_| format!("{base}/publish")),
             publish_first: false,
             events: None,
+            since: self.since,
             kinds: KINDS,
             awaits: None,
             notices: self.notices.clone(),
@@ -154,6 +159,9 @@ impl Context {
 impl Frame {
     /// The page is read again when something of this happens.
     pub(super) fn renewed_by(mut self, query: &[(&str, &str)]) -> Self {
+        let since = self.since.map(|since| since.to_string());
+        let since = since.as_deref().map(|since| ("since", since));
+        let query = query.iter().copied().chain(since);
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         self.events = Some(format!("/api/v1/events?{query}"));
         self

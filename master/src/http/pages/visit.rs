@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use protocol::ProjectName;
+use protocol::{EventId, ProjectName};
 use protocol::api::Problem;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(super) struct Visit {
     pub(super) who: Who,
     pub(super) headers: HeaderMap,
     path: String,
+    /// The newest event before anything was read for the page.
+    since: Option<EventId>,
 }
 
 impl FromRequestParts<Arc<Shared>> for Visit {
@@ -29,14 +31,15 @@ impl FromRequestParts<Arc<Shared>> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
         let who = Who::from_request_parts(parts, shared).await?;
-        Ok(Self::by(shared, who, parts))
+        let since = Some(shared.store.newest_event().await?);
+        Ok(Self { since, ..Self::by(shared, who, parts) })
     }
 }
 
 impl Visit {
     fn by(shared: &Arc<Shared>, who: Who, parts: &Parts) -> Self {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { shared: shared.clone(), who, headers: parts.headers.clone(), path }
+        Self { shared: shared.clone(), who, headers: parts.headers.clone(), path, since: None }
     }
 
     /// What a page is made for. Where there is one project only, everything is of it.
@@ -57,6 +60,7 @@ impl Visit {
             path: self.path.clone(),
             url: self.shared.url.clone(),
             now: now(),
+            since: self.since,
             notices: Vec::new(),
         }
     }

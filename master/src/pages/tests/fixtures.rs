@@ -35,6 +35,7 @@ pub(super) fn context() -> Context {
         path: "/p/heron".to_owned(),
         url: "https://bb.example".to_owned(),
         now: UnixMs(NOW),
+        since: Some(EventId(812)),
         notices: Vec::new(),
     }
 }
