@@ -127,6 +127,13 @@ fn all() -> Vec<(&'static str, Facts)> {
         ("no candidate yet", Facts { candidate: Candidate::NotMade, ..green() }),
         ("conflict", conflict(&["src/queue.c"])),
         ("conflict of nobody knows what", conflict(&[])),
+        (
+            "mainline at fault",
+            Facts {
+                candidate: Candidate::MainlineTrouble(trouble("ChangeLog is not a plain file", "make it a file")),
+                ..green()
+            },
+        ),
         ("superseded", Facts { candidate: Candidate::Superseded, ..green() }),
         (
             "fragment malformed",
