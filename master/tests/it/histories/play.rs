@@ -14,6 +14,8 @@ use tokio::time::timeout;
 const PLACES: [&str; 6] = ["store.write", "queue.push", "queue.pushed", "http.answer", "watch.fetch", "upkeep.forget"];
 /// Only the outer safety net.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who gets nowhere for so long while others are stopped waits for one of them, and goes on after the next segment of another.
+const HELD_UP: Duration = Duration::from_secs(2);
 
 /// One segment.
 #[derive(Debug)]
@@ -131,9 +133,11 @@ async fn play(stage: &mut Stage, actors: &[Actor], prefix: &[usize]) -> Played {
         bad: Vec::new(),
     };
     stage.world.stops().stop_at(&PLACES);
+    let mut held_up = None;
     loop {
         let number = it.steps.len();
-        let alive: Vec<usize> = (0..ways.len()).filter(|i| !matches!(ways[*i], Way::Ended)).collect();
+        let alive: Vec<usize> =
+            (0..ways.len()).filter(|i| !matches!(ways[*i], Way::Ended) && held_up != Some(*i)).collect();
         let last = it.steps.last().map(|step| step.who);
         let who = match prefix.get(number).filter(|who| alive.contains(who)) {
             Some(who) => *who,
@@ -154,6 +158,7 @@ async fn play(stage: &mut Stage, actors: &[Actor], prefix: &[usize]) -> Played {
             }
             stage.restart().await;
             stage.world.stops().stop_at(&PLACES);
+            held_up = None;
             Some(Said::Done)
         } else {
             if matches!(ways[who], Way::NotBegun) {
@@ -164,6 +169,7 @@ async fn play(stage: &mut Stage, actors: &[Actor], prefix: &[usize]) -> Played {
                 from = held.place;
                 held.go();
             }
+            let others = ways.iter().enumerate().any(|(i, way)| i != who && matches!(way, Way::Going(..)));
             let Way::Going(future, held) = &mut ways[who] else { unreachable!() };
             let segment = async {
                 tokio::select! {
@@ -175,8 +181,11 @@ async fn play(stage: &mut Stage, actors: &[Actor], prefix: &[usize]) -> Played {
                     }
                 }
             };
-            match timeout(PATIENCE, segment).await {
+            let waited = timeout(if others { HELD_UP } else { PATIENCE }, segment).await;
+            held_up = (waited.is_err() && others).then_some(who);
+            match waited {
                 Ok(said) => said,
+                Err(_) if others => None,
                 Err(_) => panic!("{:?} is held up by who is stopped, after {}", actors[who], letters(&it.order())),
             }
         };
