@@ -4,9 +4,11 @@
 
 use crate::auth::{self, Action, Actor, can};
 use crate::config::PublishPolicy;
+use crate::http::Caller;
 use crate::read::{self, ReadError};
 use crate::recipes;
 use crate::reconcile::{look_at_mainline, requests};
+use crate::registrations;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{
     Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
@@ -47,12 +49,13 @@ impl Refused {
             503 => "Not able to at the moment",
             _ => "Something went wrong here",
         };
-        let hint = Some(hint.into()).filter(|h: &String| !h.is_empty());
+        // Whatever somebody sent may hold a password, wherever it belongs: nobody is told it, and no log.
+        let hint = Some(tracker::source::without_secrets(&hint.into())).filter(|h| !h.is_empty());
         Self(Box::new(Problem {
             kind: "about:blank".to_owned(),
             title: title.to_owned(),
             status,
-            detail: detail.into(),
+            detail: tracker::source::without_secrets(&detail.into()),
             code: code.to_owned(),
             hint,
             retry_after_s: None,
@@ -153,6 +156,7 @@ pub(crate) async fn publish(
     shared: &Shared,
     project: &Guarded,
     actor: &Actor,
+    caller: &Caller,
     it: &api::Publish,
 ) -> Done<(Branch, bool)> {
     let open = project.config.publish == PublishPolicy::Open;
@@ -181,7 +185,9 @@ pub(crate) async fn publish(
         token: actor.token(),
         trusted: actor.is_trusted(),
     };
-    match shared.store.by(actor.token()).publish(&new).await? {
+    let origin = registrations::origin(actor, caller, &shared.config.registrations);
+    match shared.store.by(actor.token()).register(&new, &origin).await? {
+        Published::TooMany(too_many) => Err(registrations::refused(too_many)),
         Published::New(branch) | Published::Again(branch) => Ok((branch, true)),
         Published::Already(branch) => {
             // Whoever may withdraw it may also say anew what it is; for anybody else it stays as it was.

@@ -81,6 +81,9 @@ pub struct Config {
     /// How much clients may have at once.
     #[serde(default)]
     pub clients: Clients,
+    /// How many branches may be published, by whoever is no maintainer.
+    #[serde(default)]
+    pub registrations: Registrations,
 }
 
 /// A project guarded.
@@ -122,16 +125,47 @@ pub struct Sources {
     pub allow_local: Vec<PathBuf>,
     /// Private networks that may be reached all the same.
     pub allow_private: Vec<IpNet>,
-    /// The longest fetch, in seconds.
+    /// The longest look at a branch, its fetch included, in seconds.
     pub fetch_s: u64,
     /// The most that a branch may add to the mirror, in bytes.
     pub fetch_bytes: u64,
+    /// Looks at branches of one project, at once.
+    pub looks: usize,
+    /// Those of one publisher, and those at one host.
+    pub looks_each: usize,
+    /// How often the head of one branch may move at once.
+    pub revisions_at_once: u32,
+    /// Seconds in which it may move once more, after that.
+    pub revisions_s: u64,
+}
+
+impl Sources {
+    /// How many looks there may be.
+    pub fn size(&self) -> gate::looks::Size {
+        gate::looks::Size { all: self.looks, each: self.looks_each }
+    }
+
+    /// How often a branch may move.
+    pub fn pace(&self) -> gate::looks::Pace {
+        let interval_ms = i64::try_from(self.revisions_s.saturating_mul(1000)).unwrap_or(i64::MAX / 2);
+        gate::looks::Pace { burst: self.revisions_at_once, interval_ms }
+    }
 }
 
 impl Default for Sources {
     fn default() -> Self {
         let schemes = ["https", "http", "git", "ssh"].map(str::to_owned).to_vec();
-        Self { schemes, allow_local: Vec::new(), allow_private: Vec::new(), fetch_s: 600, fetch_bytes: 1 << 30 }
+        Self {
+            schemes,
+            allow_local: Vec::new(),
+            allow_private: Vec::new(),
+            fetch_s: 600,
+            fetch_bytes: 1 << 30,
+            looks: 16,
+            looks_each: 4,
+            revisions_at_once: 12,
+            revisions_s: 120,
+        }
     }
 }
 
@@ -311,6 +345,37 @@ impl Default for Clients {
             streams_anonymous_each: 32,
             forms_anonymous: 64,
             forms_anonymous_each: 8,
+        }
+    }
+}
+
+/// How many branches may be published, by whoever is no maintainer.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registrations {
+    /// In an hour, from one address without a token.
+    pub hour_anonymous: u32,
+    /// In an hour, with one publisher's token.
+    pub hour_publisher: u32,
+    /// In an hour, of one host's repositories without a token.
+    pub hour_host: u32,
+    /// Live at once, from one address without a token.
+    pub live_anonymous: u32,
+    /// Live at once, with one publisher's token.
+    pub live_publisher: u32,
+    /// Live at once, of one host's repositories without a token.
+    pub live_host: u32,
+}
+
+impl Default for Registrations {
+    fn default() -> Self {
+        Self {
+            hour_anonymous: 10,
+            hour_publisher: 100,
+            hour_host: 100,
+            live_anonymous: 30,
+            live_publisher: 1000,
+            live_host: 300,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod branch;
 mod build;
+mod claim;
 mod diff;
 mod event;
 mod machine;
@@ -16,9 +17,10 @@ mod verdict;
 
 pub use branch::{
     Accept, BranchDetail, BranchPage, BranchSummary, BuilderRow, Candidate, CandidateOutcome, Commit, ConflictFile,
-    Publish, Refusal, Revision, Size, Waiting, Watch,
+    Publish, Refusal, Revision, Revisions, Size, Waiting, Watch,
 };
 pub use build::{BuildDetail, BuildState, BuildSummary, StepDetail};
+pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::Event;
 pub use machine::{Lock, Slave};

@@ -4,6 +4,7 @@ mod accept;
 mod branches;
 mod cancel;
 mod changelog;
+mod claim;
 mod completions;
 mod demo;
 mod log;
@@ -56,6 +57,7 @@ enum Command {
     Log(log::Args),
     Accept(accept::Args),
     Withdraw(withdraw::Args),
+    Claim(claim::Args),
     Rebuild(rebuild::Args),
     Cancel(cancel::Args),
     Queue(queue::Args),
@@ -110,6 +112,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Log(args) => wait(log::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
+        Command::Claim(args) => wait(claim::run(args, &asking()?)),
         Command::Rebuild(args) => wait(rebuild::run(args, &asking()?)),
         Command::Cancel(args) => wait(cancel::run(args, &asking()?)),
         Command::Queue(args) => wait(queue::run(args, &asking()?)),

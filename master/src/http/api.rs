@@ -1,8 +1,10 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
+use super::caller::Caller;
 use super::who::Who;
 use super::{events, logs, watch};
 use crate::actions::{self, Done, Refused};
+use crate::claim;
 use crate::read::{self, Listed};
 use crate::state::{Guarded, Shared};
 use crate::store::Sought;
@@ -31,6 +33,8 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/projects/{project}/branches/{name}/accept", post(accept))
         .route("/projects/{project}/branches/{name}/withdraw", post(withdraw))
         .route("/projects/{project}/branches/{name}/rebuild", post(rebuild))
+        .route("/projects/{project}/branches/{name}/claim", post(claim))
+        .route("/projects/{project}/branches/{name}/revisions", get(revisions))
         .route("/projects/{project}/queue", get(queue))
         .route("/projects/{project}/queue/pause", post(pause))
         .route("/projects/{project}/queue/resume", post(resume))
@@ -240,9 +244,10 @@ async fn publish(
     State(shared): App,
     InProject(project): InProject,
     who: Who,
+    caller: Caller,
     Body(it): Body<api::Publish>,
 ) -> Done<Response> {
-    let (branch, new) = actions::publish(&shared, &project, &who.actor, &it).await?;
+    let (branch, new) = actions::publish(&shared, &project, &who.actor, &caller, &it).await?;
     let line = read::branch_summary(&shared, &project, branch).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let location = [(axum::http::header::LOCATION, line.page.clone())];
@@ -276,6 +281,33 @@ async fn withdraw(
 ) -> Done<Json<BranchSummary>> {
     let branch = actions::withdraw(&shared, &project, &who.actor, &part.name).await?;
     Ok(Json(read::branch_summary(&shared, &project, branch).await?))
+}
+
+async fn claim(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Claim>,
+) -> Done<Json<api::Claimed>> {
+    Ok(Json(claim::claim(&shared, &project, &who.actor, &part.name, &it).await?))
+}
+
+/// Which revisions are wanted.
+#[derive(Deserialize)]
+pub(super) struct RevisionsQuery {
+    /// Those before this number.
+    pub(super) before: Option<u32>,
+}
+
+async fn revisions(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    Asked(query): Asked<RevisionsQuery>,
+) -> Done<Json<api::Revisions>> {
+    let branch = actions::branch(&shared, &project, &part.name).await?;
+    Ok(Json(read::revisions(&shared, &branch, query.before).await?))
 }
 
 async fn rebuild(

@@ -1,8 +1,11 @@
 //! Where a request comes from: the address that places and registrations are counted for.
 
 use crate::config::Clients;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The address at the other end of a connection.
@@ -44,6 +47,16 @@ impl Caller {
             }
         }
         Self { address: network(address), many: true, passed_on: false }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    /// As it was found before all handlers.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let nobody = Self { address: IpAddr::from([0, 0, 0, 0]), many: true, passed_on: false };
+        Ok(parts.extensions.get().copied().unwrap_or(nobody))
     }
 }
 

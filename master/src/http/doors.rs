@@ -7,6 +7,7 @@ use super::caller::{Caller, Peer};
 use super::who::Who;
 use super::{health, hosts, pages};
 use crate::actions::Refused;
+use crate::auth::Actor;
 use crate::config::{Clients, Config};
 use crate::state::Shared;
 use axum::body::{Body, HttpBody};
@@ -27,6 +28,9 @@ use tokio::time::{Instant, Sleep, timeout_at};
 /// Seconds after which one who found no place may well find one.
 const AGAIN_S: u64 = 10;
 
+/// Claims looked at, at once.
+const CLAIMS: usize = 8;
+
 /// What stands before all handlers, and what it knows.
 #[derive(Debug)]
 pub(crate) struct Doors {
@@ -41,6 +45,8 @@ pub(crate) struct Doors {
     fetches: Door,
     /// What they send: forms, and what the API takes.
     forms: Door,
+    /// Looks at repositories that somebody claims.
+    claims: Door,
 }
 
 /// Whom places are counted for.
@@ -75,7 +81,10 @@ impl Kind {
             Self::Fetch
         } else if !method.is_safe() {
             Self::Form
-        } else if path == "/api/v1/events" || path.ends_with("/log/events") || (path.ends_with("/log") && follows()) {
+        } else if matches!(path, "/api/v1/events" | "/api/v1/watch")
+            || path.ends_with("/log/events")
+            || (path.ends_with("/log") && follows())
+        {
             Self::Stream
         } else {
             Self::Page
@@ -94,8 +103,21 @@ impl Doors {
             streams: Door::new(clients.streams_anonymous, 0),
             fetches: Door::new(clients.git_anonymous, 0),
             forms: Door::new(clients.forms_anonymous, 0),
+            claims: Door::new(CLAIMS, 0),
             clients,
         }
+    }
+
+    /// A place for a look at a repository that somebody claims: one for each token.
+    pub(crate) fn claim(&self, actor: &Actor) -> Result<Place, Refused> {
+        let token = actor.token().map_or(0, |token| token.0);
+        self.claims.enter(Rank::Ordinary, &[(Key::Token(token), 1)]).map_err(|full| {
+            let (status, detail) = match full {
+                Full::Share(_) => (429, "your claim before is looked at still"),
+                Full::All => (503, "as many claims are looked at as may be at once"),
+            };
+            Refused::new(status, "too-many-claims", detail, "try again in a moment").retry_after(AGAIN_S)
+        })
     }
 
     /// The places that a request needs, or why it is not let in.
@@ -206,7 +228,7 @@ struct Inside {
 
 /// A place that is held; free again when this goes.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     door: Door,
     keys: Vec<Key>,
 }
@@ -300,7 +322,6 @@ impl<T: Unpin> HttpBody for Held<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::auth::Actor;
     use crate::store::TokenKind;
     use protocol::TokenId;
     use std::path::Path;

@@ -15,6 +15,7 @@ mod serve;
 mod watch;
 mod who;
 
+pub(crate) use caller::Caller;
 pub(crate) use doors::Doors;
 pub(crate) use serve::serve;
 

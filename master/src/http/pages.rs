@@ -3,7 +3,7 @@
 mod forms;
 mod visit;
 
-use super::api::{Asked, BranchQuery, InProject, NamePart, Part, detail};
+use super::api::{Asked, BranchQuery, InProject, NamePart, Part, RevisionsQuery, detail};
 use super::logs;
 use super::watch::{self, What};
 use crate::actions::{self, Done, Refused};
@@ -37,6 +37,8 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/p/{project}/branches/{name}/accept", post(forms::accept))
         .route("/p/{project}/branches/{name}/withdraw", post(forms::withdraw))
         .route("/p/{project}/branches/{name}/rebuild", post(forms::rebuild))
+        .route("/p/{project}/branches/{name}/claim", get(claim).post(forms::claim))
+        .route("/p/{project}/branches/{name}/revisions", get(revisions))
         .route("/p/{project}/builds/{id}", get(build))
         .route("/p/{project}/builds/{id}/rebuild", post(forms::build_again))
         .route("/p/{project}/builds/{id}/cancel", post(forms::cancel))
@@ -124,6 +126,26 @@ async fn branch(InProject(project): InProject, Part(part): Part<NamePart>, visit
     };
     let it = read::branch_detail(shared, &project, row).await?;
     Ok(Html(shared.pages.branch(&visit.context_with_notices(&project).await?, &it, may)?))
+}
+
+async fn claim(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {
+    let branch = actions::branch(&visit.shared, &project, &part.name).await?;
+    let page = crate::names::branch_page(&project.name, &branch.name);
+    let context = visit.context_with_notices(&project).await?;
+    Ok(Html(visit.shared.pages.claim(&context, &branch.name, &page, None, None)?))
+}
+
+async fn revisions(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    Asked(query): Asked<RevisionsQuery>,
+    visit: Visit,
+) -> Done<Html<String>> {
+    let branch = actions::branch(&visit.shared, &project, &part.name).await?;
+    let it = read::revisions(&visit.shared, &branch, query.before).await?;
+    let page = crate::names::branch_page(&project.name, &branch.name);
+    let context = visit.context_with_notices(&project).await?;
+    Ok(Html(visit.shared.pages.revisions(&context, &branch.name, &page, &it)?))
 }
 
 #[derive(Deserialize)]

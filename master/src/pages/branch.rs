@@ -6,7 +6,8 @@ use super::frame::At;
 use super::parts::{DiffRow, EntryLine, VerdictView, diff_rows};
 use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
-use evidence::{BuilderLine, CandidateLine, CommitLine, ConflictView, EventLine, FileView, RefusalView, RevisionLine};
+pub(super) use evidence::RevisionLine;
+use evidence::{BuilderLine, CandidateLine, CommitLine, ConflictView, EventLine, FileView, RefusalView};
 use protocol::api::{BranchDetail, CandidateOutcome, WouldLand};
 use serde::Serialize;
 
@@ -69,6 +70,8 @@ struct View {
     diff_note: String,
     files_left_out: Option<String>,
     revisions: Vec<RevisionLine>,
+    older_revisions: Option<String>,
+    claim: Option<String>,
     queue: Vec<EntryLine>,
     timeline: Vec<EventLine>,
     timeline_note: Option<String>,
@@ -211,6 +214,8 @@ impl Pages {
                 )
             }),
             revisions: it.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
+            older_revisions: it.older_revisions.map(|before| super::revisions::older(&summary.page, before)),
+            claim: (live && context.known() && !may.withdraw).then(|| format!("{}/claim", summary.page)),
             queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
             timeline: it.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),
             timeline_note: (it.timeline.len() >= TIMELINE).then(|| format!("the newest {TIMELINE}")),

@@ -17,6 +17,7 @@ mod parts;
 mod projects;
 mod publish;
 mod queue;
+mod revisions;
 mod slaves;
 mod words;
 

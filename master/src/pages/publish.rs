@@ -23,6 +23,21 @@ pub(crate) struct Filled {
     pub(crate) title: String,
 }
 
+impl Filled {
+    /// The same without passwords, which somebody may have sent in any of the fields: they are not sent back.
+    pub(crate) fn without_secrets(&self) -> Self {
+        let clean = |text: &String| tracker::source::without_secrets(text);
+        Self {
+            csrf: self.csrf.clone(),
+            url: tracker::source::url_without_secrets(&self.url),
+            branch: clean(&self.branch),
+            bugs: clean(&self.bugs),
+            name: clean(&self.name),
+            title: clean(&self.title),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct View {
     page: String,

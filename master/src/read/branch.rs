@@ -12,6 +12,9 @@ use protocol::{BranchName, CommitId};
 use tracker::mirror::{MirrorError, Relation};
 use tracker::read::{DiffLimits, text_diff};
 
+/// The most revisions that a branch's page shows, and that are listed at once.
+pub(crate) const REVISIONS: u32 = 50;
+
 /// One branch's line.
 pub(crate) async fn branch_summary(
     shared: &Shared,
@@ -61,7 +64,7 @@ pub(crate) async fn branch_detail(
     let tip = shared.store.project_by_id(project.id).await?.tip;
     let known = know(shared, project, tip.as_ref(), branch).await?;
     let branch = &known.branch;
-    let revisions = shared.store.revisions(branch.id).await?;
+    let revisions = shared.store.revision_page(branch.id, None, REVISIONS).await?;
     let timeline = shared.store.timeline(branch.id, 200).await?;
     let mut queue = Vec::new();
     for entry in &known.entries {
@@ -115,6 +118,7 @@ pub(crate) async fn branch_detail(
         timeline: timeline.into_iter().map(|e| event_of(shared, e, Some(branch.name.clone()))).collect(),
         git_path: format!("/git/{}.git", project.name),
         refs: refs(&branch.name, &revisions, known.candidate.as_ref().is_some_and(|c| c.is_made())),
+        older_revisions: older(&revisions),
         revisions: revisions.into_iter().map(revision_line).collect(),
     })
 }
@@ -127,6 +131,22 @@ async fn recipe_diff(project: &Guarded, known: &Known) -> Result<Option<api::Dif
     let old = project.mirror.recipe_at(&candidate.mainline).await.map_err(unreadable)?.unwrap_or_default();
     let new = project.mirror.recipe_at(made).await.map_err(unreadable)?.unwrap_or_default();
     text_diff(recipe::FILE_NAME, &old, &new, DiffLimits::default()).map(Some).map_err(unreadable)
+}
+
+/// Where the revisions go on, if there are more than a page of them.
+fn older(revisions: &[Revision]) -> Option<u32> {
+    let last = revisions.iter().map(|r| r.number).min()?;
+    (revisions.len() >= REVISIONS as usize && last > 1).then_some(last)
+}
+
+/// A branch's revisions below a number, a page of them.
+pub(crate) async fn revisions(
+    shared: &Shared,
+    branch: &Branch,
+    before: Option<u32>,
+) -> Result<api::Revisions, ReadError> {
+    let revisions = shared.store.revision_page(branch.id, before, REVISIONS).await?;
+    Ok(api::Revisions { older: older(&revisions), revisions: revisions.into_iter().map(revision_line).collect() })
 }
 
 fn revision_line(revision: Revision) -> api::Revision {

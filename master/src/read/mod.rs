@@ -14,7 +14,7 @@ mod queue;
 mod sizes;
 mod slaves;
 
-pub(crate) use branch::{branch_detail, branch_summary};
+pub(crate) use branch::{branch_detail, branch_summary, revisions};
 pub(crate) use build::{build_detail, build_summary};
 pub(crate) use diffs::Diffs;
 pub(crate) use lists::{Listed, MOST, branch_page};

@@ -3,19 +3,22 @@
 use super::{Again, StepError, TICK};
 use crate::state::{Guarded, Shared};
 use crate::store::{Branch, NewRevision, Revision, Trouble, now};
-use protocol::{BranchId, CommitId, UnixMs};
+use gate::looks::{self, Look, Pace, Standing};
+use protocol::{CommitId, UnixMs};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{self, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracker::Explain;
 use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Named, Relation};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 use tracker::watch::Head;
 
-/// Branches looked at, at once.
-const AT_ONCE: u32 = 16;
+/// What a look may take beyond its budget, for what is done here: the admission into the mirror.
+const GRACE: Duration = Duration::from_secs(30);
+/// The code of a branch that moves more often than it may.
+const TOO_OFTEN: &str = "moves-too-often";
 /// A look that failed by bb's own fault is not taken again before this.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -43,33 +46,40 @@ pub(super) async fn run(shared: Arc<Shared>, project: Arc<Guarded>) {
     }
 }
 
-/// The looks that are due, to their ends.
+/// The looks that are due, to their ends; those that found no place at once after them.
 pub(super) async fn turn(shared: &Arc<Shared>, project: &Arc<Guarded>) -> Result<Again, StepError> {
     let mut looks = Looks::default();
-    let again = begin(shared, project, &mut looks).await?;
-    while !looks.of.is_empty() {
-        looks.ended().await;
+    let mut rounds = 0;
+    loop {
+        let again = begin(shared, project, &mut looks).await?;
+        // What fails by the master's own fault stays due.
+        if looks.of.is_empty() || rounds == 100 {
+            return Ok(again);
+        }
+        while !looks.of.is_empty() {
+            looks.ended().await;
+        }
+        rounds += 1;
     }
-    Ok(again)
 }
 
 /// The looks under way.
 #[derive(Default)]
 struct Looks {
     tasks: JoinSet<()>,
-    of: HashMap<task::Id, BranchId>,
+    of: HashMap<task::Id, Look>,
 }
 
 impl Looks {
-    fn begin(&mut self, shared: &Arc<Shared>, project: &Arc<Guarded>, branch: Branch) {
-        let (shared, project, id) = (shared.clone(), project.clone(), branch.id);
+    fn begin(&mut self, shared: &Arc<Shared>, project: &Arc<Guarded>, branch: Branch, as_seen: Look) {
+        let (shared, project) = (shared.clone(), project.clone());
         let task = self.tasks.spawn(async move {
             if let Err(error) = look(&shared, &project, &branch).await {
                 tracing::warn!(branch = %branch.name, %error, "a look failed by the master's own fault");
                 sleep(PAUSE).await;
             }
         });
-        self.of.insert(task.id(), id);
+        self.of.insert(task.id(), as_seen);
     }
 
     /// Waits until one ends, and forgets it.
@@ -79,49 +89,91 @@ impl Looks {
             self.of.remove(&id);
         }
     }
+}
 
-    fn is_full(&self) -> bool {
-        self.of.len() >= AT_ONCE as usize
-    }
-
-    fn has(&self, branch: BranchId) -> bool {
-        self.of.values().any(|of| *of == branch)
+/// A branch's look, as places are given.
+fn as_seen(branch: &Branch, accepted: bool) -> Look {
+    let well = branch.looked.is_some() && branch.look_failures == 0;
+    Look {
+        branch: branch.id,
+        standing: match (accepted, well) {
+            (true, _) => Standing::Accepted,
+            (false, true) => Standing::Steady,
+            (false, false) => Standing::Doubtful,
+        },
+        asked: branch.look_asked,
+        publisher: branch.token.map_or_else(|| branch.address.clone(), |token| format!("token {token}")),
+        host: Some(branch.host.clone()).filter(|host| !host.is_empty()),
+        due: branch.next_look,
     }
 }
 
 async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) -> Result<Again, StepError> {
-    if project.claim().is_none() || looks.is_full() {
+    let size = shared.config.sources.size();
+    if project.claim().is_none() || looks.of.len() >= size.all {
         return Ok(Again::AtTick);
     }
-    // Those under way are among the first; there are fewer of them than are asked for.
-    for branch in shared.store.next_looks(project.id, 2 * AT_ONCE).await? {
-        if looks.has(branch.id) {
-            continue;
+    let now = now();
+    // Those under way are still due: beside them, enough of each publisher's to fill every place.
+    let each = u32::try_from(size.all + size.each).unwrap_or(u32::MAX);
+    let mut due = shared.store.due_looks(project.id, now, each).await?;
+    due.retain(|it| looks.of.values().all(|under_way| under_way.branch != it.branch.id));
+    let waiting: Vec<Look> = due.iter().map(|it| as_seen(&it.branch, it.accepted)).collect();
+    let under_way: Vec<Look> = looks.of.values().cloned().collect();
+    for chosen in looks::begin(size, &under_way, &waiting) {
+        if let Some(at) = due.iter().position(|it| it.branch.id == chosen) {
+            let it = due.swap_remove(at);
+            let as_seen = as_seen(&it.branch, it.accepted);
+            looks.begin(shared, project, it.branch, as_seen);
         }
-        let wait_ms = u64::try_from(branch.next_look.0 - now().0).unwrap_or(0);
-        if wait_ms > 0 {
-            return Ok(Again::After(Duration::from_millis(wait_ms)));
-        }
-        if looks.is_full() {
-            break;
-        }
-        looks.begin(shared, project, branch);
     }
-    Ok(Again::AtTick)
+    let next = shared.store.next_look(project.id, now).await?;
+    Ok(next
+        .map_or(Again::AtTick, |next| Again::After(Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0)))))
 }
 
 /// One look at a branch's source. Whatever is wrong with it is recorded; an error is only bb's own.
 async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
     let Some(claim) = project.claim() else { return Ok(()) };
-    let asked = project.planned_looks.is_other(branch.id, branch.next_look);
-    let found = found(shared, project, branch, asked).await?;
+    let asked = branch.look_asked || project.planned_looks.is_other(branch.id, branch.next_look);
+    // All of a look together, however many answers it takes: the first question, the way there, the fetch.
+    let whole = whole(shared);
+    let found = match timeout(whole + GRACE, found(shared, project, branch, asked, Instant::now() + whole)).await {
+        Ok(found) => found?,
+        Err(_) => Err(Trouble {
+            code: "look-timed-out".to_owned(),
+            text: format!("looking at {} and fetching from it took longer than {} s", branch.url, whole.as_secs()),
+            hint: "it is tried again, ever more seldom; publish from a faster server if that goes on".to_owned(),
+        }),
+    };
     if let Err(trouble) = &found {
         tracing::info!(branch = %branch.name, code = trouble.code, text = trouble.text, "look failed");
     }
-    let next = next_look(shared, branch, found.is_err());
+    let again = shared.config.sources.pace().wait_ms(branch.moves_until, now());
+    let next = match again.filter(|_| matches!(&found, Err(trouble) if trouble.code == TOO_OFTEN)) {
+        Some(wait_ms) => UnixMs(now().0 + wait_ms),
+        None => next_look(shared, branch, found.is_err()),
+    };
     project.planned_looks.set(branch.id, next);
     shared.store.looked(claim, branch, found.err().as_ref(), next).await?;
     Ok(())
+}
+
+/// How long a look may take.
+fn whole(shared: &Shared) -> Duration {
+    Duration::from_secs(shared.config.sources.fetch_s)
+}
+
+fn too_often(pace: Pace, wait_ms: i64) -> Trouble {
+    let text = format!(
+        "the branch moves more often than it may: {} times at once, and then once in {} s; it is looked at again in {} s",
+        pace.burst,
+        pace.interval_ms / 1000,
+        wait_ms.div_euclid(1000) + 1,
+    );
+    let hint = "nothing needs to be done: what is there then is the next revision; an admin allows more with \
+                revisions_at_once and revisions_s under [sources]";
+    Trouble { code: TOO_OFTEN.to_owned(), text, hint: hint.to_owned() }
 }
 
 /// `asked`: somebody wants it now, so that what was given up is tried again, too.
@@ -130,9 +182,10 @@ async fn found(
     project: &Guarded,
     branch: &Branch,
     asked: bool,
+    until: Instant,
 ) -> Result<Result<(), Trouble>, StepError> {
     let from = source_of(shared, branch);
-    let lost = bring_back(shared, project, branch, from.as_ref(), asked).await?;
+    let lost = bring_back(shared, project, branch, from.as_ref(), asked, until).await?;
     let (source, reference) = match from {
         Ok(both) => both,
         Err(refused) => return Ok(Err(refused)),
@@ -155,10 +208,18 @@ async fn found(
         }
         // Limits may be others by now, and so may be bb.
         Some(newest) if newest.commit == commit => Before::Refused(newest),
-        Some(newest) => Before::Other(newest),
-        None => Before::None,
+        Some(_) | None => match shared.store.revision_at(branch.id, &commit).await? {
+            Some(before) => Before::Returned(before),
+            None => Before::None,
+        },
     };
-    let admission = admission(shared, branch, source, reference, commit);
+    let pace = shared.config.sources.pace();
+    if !matches!(before, Before::Refused(_))
+        && let Some(wait_ms) = pace.wait_ms(branch.moves_until, now())
+    {
+        return Ok(Err(too_often(pace, wait_ms)));
+    }
+    let admission = admission(shared, branch, source, reference, commit, until);
     Ok(admit(shared, project, branch, admission, before).await?.and(lost.map_or(Ok(()), Err)))
 }
 
@@ -171,17 +232,25 @@ fn source_of(shared: &Shared, branch: &Branch) -> Result<(SourceUrl, BranchRef),
 
 /// What there was of a branch before.
 enum Before {
+    /// Nothing of this commit.
     None,
-    /// Another commit.
-    Other(Revision),
-    /// The same commit, which was refused.
+    /// The newest revision is at the same commit, and was refused.
     Refused(Revision),
+    /// An older one is: the head went back to it.
+    Returned(Revision),
 }
 
 /// What is to be fetched, as the branch's next revision; its number is filled in by whoever knows it.
-fn admission(shared: &Shared, branch: &Branch, source: SourceUrl, reference: BranchRef, commit: CommitId) -> Admission {
+fn admission(
+    shared: &Shared,
+    branch: &Branch,
+    source: SourceUrl,
+    reference: BranchRef,
+    commit: CommitId,
+    until: Instant,
+) -> Admission {
     let limits = AdmissionLimits {
-        wall: Duration::from_secs(shared.config.sources.fetch_s),
+        wall: until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1)),
         pack_bytes: shared.config.sources.fetch_bytes,
         ..AdmissionLimits::default()
     };
@@ -197,10 +266,19 @@ async fn admit(
     before: Before,
 ) -> Result<Result<(), Trouble>, StepError> {
     let number = match &before {
-        Before::None => 1,
-        Before::Other(newest) => newest.number + 1,
-        Before::Refused(newest) => newest.number,
+        Before::None => shared.store.last_revision(branch.id).await? + 1,
+        Before::Refused(before) | Before::Returned(before) => before.number,
     };
+    let moves_until = shared.config.sources.pace().moved(branch.moves_until, now());
+    let moved = Branch { moves_until, ..branch.clone() };
+    if let Before::Returned(before) = &before
+        && before.refusal.is_some()
+    {
+        let Some(claim) = project.claim() else { return Ok(Ok(())) };
+        shared.store.head_again(claim, &moved, before).await?;
+        return Ok(Ok(()));
+    }
+    shared.points().at("watch.fetch").await;
     let Some(commit) = admission.expected.clone() else { return Ok(Ok(())) };
     let mut new =
         NewRevision { number, commit, subject: String::new(), author: String::new(), commits: 0, refusal: None };
@@ -214,11 +292,20 @@ async fn admit(
         // What the commit itself is, stays: it is recorded, and not fetched again.
         Err(AdmissionError::Refused(error)) => new.refusal = Some(error.refusal()),
     }
+    if let (Before::Returned(_), Some(refusal)) = (&before, &new.refusal) {
+        // Limits are others by now; what it was stays recorded.
+        let (code, text, hint) = (refusal.code.clone(), refusal.text.clone(), refusal.hint.clone());
+        return Ok(Err(Trouble { code, text, hint }));
+    }
     let Some(claim) = project.claim() else { return Ok(Ok(())) };
     match before {
         Before::Refused(newest) => shared.store.readmitted(claim, branch, &newest, &new).await?,
-        Before::None | Before::Other(_) => {
-            shared.store.add_revision(claim, branch, &new).await?;
+        // That one counts again, with its results.
+        Before::Returned(before) => {
+            shared.store.head_again(claim, &moved, &before).await?;
+        }
+        Before::None => {
+            shared.store.add_revision(claim, &moved, &new).await?;
         }
     }
     Ok(Ok(()))
@@ -233,6 +320,7 @@ async fn bring_back(
     branch: &Branch,
     from: Result<&(SourceUrl, BranchRef), &Trouble>,
     asked: bool,
+    until: Instant,
 ) -> Result<Option<Trouble>, StepError> {
     let mut passing = None;
     let gone = |r: &Revision| r.lost.as_ref().is_some_and(|lost| lost.code == GONE);
@@ -256,7 +344,7 @@ async fn bring_back(
                 continue;
             }
         };
-        let again = admission(shared, branch, source, reference, revision.commit.clone());
+        let again = admission(shared, branch, source, reference, revision.commit.clone(), until);
         match project.mirror.readmit(&shared.poller, &Admission { revision: revision.number, ..again }).await {
             Ok(()) => {
                 tracing::info!(branch = %branch.name, commit = revision.commit.short(), "a lost commit is there again");
@@ -289,7 +377,8 @@ async fn set_lost(
 
 /// Brings back what is missing of a branch, outside of any look.
 pub(crate) async fn bring_branch_back(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
-    bring_back(shared, project, branch, source_of(shared, branch).as_ref(), true).await.map(drop)
+    let until = Instant::now() + whole(shared);
+    bring_back(shared, project, branch, source_of(shared, branch).as_ref(), true, until).await.map(drop)
 }
 
 /// The tracker's word for a commit that its source does not have any more either.

@@ -110,7 +110,7 @@ async fn is_queued(connection: &mut AnyConnection, revision: RevisionId) -> Resu
 pub(super) async fn is_newest(connection: &mut AnyConnection, revision: RevisionId) -> Result<bool> {
     let query = sqlx::query(
         "SELECT r.id FROM revision r JOIN branch b ON b.id = r.branch_id WHERE r.id = $1 AND b.state = 'live'
-         AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)",
+         AND r.number = b.head",
     );
     Ok(query.bind(revision.0).fetch_optional(connection).await?.is_some())
 }

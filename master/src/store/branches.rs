@@ -1,8 +1,10 @@
 //! Published branches: the registry.
 
 use super::events::{self, Happening};
+use super::registrations::{self, Origin};
 use super::row::{Columns as _, to_json};
 use super::{Claim, Landing, Result, Store, TokenKind, landings, now};
+use gate::registrations::TooMany;
 use protocol::api::Look;
 use protocol::{BranchId, BranchName, ProjectId, TokenId, UnixMs};
 use sqlx::any::AnyRow;
@@ -98,6 +100,16 @@ pub struct Branch {
     pub published: UnixMs,
     /// When it last changed.
     pub changed: UnixMs,
+    /// The host and port of its source; empty for a folder of the master's own machine.
+    pub host: String,
+    /// The address that it was published from by one who showed no token.
+    pub address: String,
+    /// Whether somebody asked for a look that has not begun.
+    pub look_asked: bool,
+    /// The number of the revision that its head is at.
+    pub head: Option<u32>,
+    /// Until when its moves count.
+    pub moves_until: UnixMs,
 }
 
 /// A branch to be published; all of it is checked.
@@ -134,6 +146,8 @@ pub enum Published {
     Again(Branch),
     /// Another branch has the name.
     NameTaken(Branch),
+    /// There are too many registrations, or live branches, of whom it counts for.
+    TooMany(TooMany),
     /// A commit of it is being pushed to mainline: whether it lands is not known yet.
     BeingPushed(Branch),
 }
@@ -195,6 +209,11 @@ pub(super) fn read(row: &AnyRow) -> Result<Branch> {
         trouble,
         published: row.num("published_ms")?,
         changed: row.num("changed_ms")?,
+        host: row.text("host")?,
+        address: row.text("address")?,
+        look_asked: row.flag("look_asked")?,
+        head: row.count_or_none("head")?,
+        moves_until: row.num("moves_until_ms")?,
     })
 }
 
@@ -204,6 +223,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn publish(&self, new: &NewBranch) -> Result<Published> {
+        self.register(new, &Origin::default()).await
+    }
+
+    /// The same for whoever has limits. What is live already is no registration.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn register(&self, new: &NewBranch, origin: &Origin) -> Result<Published> {
         let mut transaction = self.write.begin().await?;
         let before = whole(
             "WHERE branch.project_id = $1 AND branch.url = $2 AND branch.source_ref = $3 ORDER BY branch.id DESC LIMIT 1",
@@ -221,7 +248,8 @@ impl Store {
             // Publishing again is also a way to say "look now". It always is another time than before: by that, a look
             // under way sees at its end that another one was asked for.
             sqlx::query(
-                "UPDATE branch SET next_look_ms = CASE WHEN next_look_ms > $2 THEN $2 ELSE next_look_ms - 1 END WHERE id = $1",
+                "UPDATE branch SET look_asked = 1, next_look_ms = CASE WHEN next_look_ms > $2 THEN $2 ELSE next_look_ms - 1 END
+                 WHERE id = $1",
             )
             .bind(live.id.0)
             .bind(now().0)
@@ -235,8 +263,8 @@ impl Store {
         let (sql, name, revived) = match again {
             Some(old) => (
                 "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
-                 trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, look_failures = 0,
-                 trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id",
+                 trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, host = $11, address = $12,
+                 look_failures = 0, trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id",
                 old.name,
                 true,
             ),
@@ -252,13 +280,17 @@ impl Store {
                 };
                 (
                     "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, token_id, trusted,
-                     state, next_look_ms, published_ms, changed_ms)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10) RETURNING id",
+                     state, next_look_ms, published_ms, changed_ms, host, address)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11, $12) RETURNING id",
                     name,
                     false,
                 )
             }
         };
+        if let Err(too_many) = registrations::allowed(&mut transaction, new, origin).await? {
+            return Ok(Published::TooMany(too_many));
+        }
+        registrations::count(&mut transaction, new, origin).await?;
         let row = sqlx::query(sql)
             .bind(new.project.0)
             .bind(name.as_str())
@@ -270,6 +302,8 @@ impl Store {
             .bind(new.token.map(|t| t.0))
             .bind(i64::from(new.trusted))
             .bind(now().0)
+            .bind(registrations::host(&new.url))
+            .bind(&origin.address)
             .fetch_one(&mut *transaction)
             .await?;
         let branch = by_id(&mut transaction, row.num("id")?).await?;
@@ -277,7 +311,7 @@ impl Store {
             // What was cancelled because the branch had ended is wanted again.
             sqlx::query(
                 "UPDATE revision SET builds_asked = 0
-                 WHERE branch_id = $1 AND number = (SELECT MAX(number) FROM revision WHERE branch_id = $1)
+                 WHERE branch_id = $1 AND number = (SELECT head FROM branch WHERE id = $1)
                  AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id AND (result = 'cancelled' OR cancel IS NOT NULL))",
             )
             .bind(branch.id.0)
@@ -370,21 +404,6 @@ impl Store {
         Ok((row.count("live")?, row.count("queued")?))
     }
 
-    /// A project's live branches by their next look, the one that is due first before the others.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn next_looks(&self, project: ProjectId, limit: u32) -> Result<Vec<Branch>> {
-        let rows = whole(
-            "WHERE branch.project_id = $1 AND branch.state = 'live' ORDER BY branch.next_look_ms, branch.id LIMIT $2",
-        )
-        .bind(project.0)
-        .bind(i64::from(limit))
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
     /// Records a look at a live branch's source, under a claim: what was wrong, if anything, and when to look next. `branch`
     /// is as it was when the look began: if another look was asked for since, that is still due.
     ///
@@ -400,7 +419,8 @@ impl Store {
         let troubled = before.text_or_none("trouble_code")?;
         let due = before.num::<UnixMs>("next_look_ms")? != branch.next_look;
         sqlx::query(
-            "UPDATE branch SET looked_ms = $2, next_look_ms = CASE WHEN next_look_ms = $7 THEN $3 ELSE next_look_ms END,
+            "UPDATE branch SET looked_ms = $2, look_asked = CASE WHEN next_look_ms = $7 THEN 0 ELSE look_asked END,
+             next_look_ms = CASE WHEN next_look_ms = $7 THEN $3 ELSE next_look_ms END,
              look_failures = CASE WHEN $4 IS NULL THEN 0 ELSE look_failures + 1 END,
              trouble_code = $4, trouble_text = $5, trouble_hint = $6 WHERE id = $1",
         )
@@ -473,7 +493,7 @@ pub(super) async fn by_id(connection: &mut sqlx::AnyConnection, id: BranchId) ->
     read(&whole("WHERE branch.id = $1").bind(id.0).fetch_one(connection).await?)
 }
 
-async fn by_name(
+pub(super) async fn by_name(
     connection: &mut sqlx::AnyConnection,
     project: ProjectId,
     name: &BranchName,

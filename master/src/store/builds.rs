@@ -192,6 +192,12 @@ pub(super) async fn cancel_branch_only(connection: &mut AnyConnection, branch: B
     cancel_where(connection, "branch_id = $1 AND for_queue = 0", branch.0, why).await.map(drop)
 }
 
+/// The same, for the builds of all revisions of a branch but one.
+pub(super) async fn cancel_other_revisions(connection: &mut AnyConnection, kept: RevisionId, why: &str) -> Result<()> {
+    let others = "branch_id = (SELECT branch_id FROM revision WHERE id = $1) AND revision_id <> $1 AND for_queue = 0";
+    cancel_where(connection, others, kept.0, why).await.map(drop)
+}
+
 /// The same, for the builds of one candidate that the queue asked for.
 pub(super) async fn cancel_queue_of(connection: &mut AnyConnection, candidate: CandidateId, why: &str) -> Result<()> {
     cancel_where(connection, "candidate_id = $1 AND for_queue = 1", candidate.0, why).await.map(drop)

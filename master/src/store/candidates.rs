@@ -155,7 +155,7 @@ impl Store {
             "SELECT r.*, q.id AS entry_id FROM revision r JOIN branch b ON b.id = r.branch_id
              LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued' AND q.terms <> ''
              WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
-             AND (q.id IS NOT NULL OR r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id))
+             AND (q.id IS NOT NULL OR r.number = b.head)
              AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
                              AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
              ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms, q.id, r.id
@@ -339,7 +339,7 @@ impl Store {
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 0 AND c.mainline = $2 AND c.outcome = 'made'
              AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2)
-             AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id) ORDER BY c.id LIMIT 200",
+             AND r.number = b.head ORDER BY c.id LIMIT 200",
         )
         .bind(project.0)
         .bind(mainline.as_str())
@@ -362,7 +362,7 @@ impl Store {
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 1 AND c.mainline = $2 AND c.outcome = 'made'
              AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2)
-             AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
+             AND r.number = b.head
              AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3) ORDER BY c.id LIMIT 200",
         )
         .bind(project.0)

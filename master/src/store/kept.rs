@@ -36,7 +36,7 @@ impl Store {
             "SELECT c.* FROM candidate c JOIN branch b ON b.id = c.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND c.outcome = 'made'
              AND (c.id = (SELECT MAX(n.id) FROM candidate n JOIN revision r ON r.id = n.revision_id
-                          WHERE n.branch_id = b.id AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id))
+                          WHERE n.branch_id = b.id AND r.number = b.head)
                   OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = c.id AND state = 'queued')
                   OR EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id AND state <> 'finished'))
              ORDER BY c.id DESC",

@@ -85,7 +85,8 @@ pub(super) fn read(row: &AnyRow) -> Result<Revision> {
 
 impl Store {
     /// Records a revision under a claim, the next of its branch; builds of the older ones that only the branch wanted are
-    /// cancelled. None when the branch is not live any more, or has a revision of this number.
+    /// cancelled. None when the branch is not live any more, or has a revision of this number. `branch` says until when its
+    /// moves count, this one with them.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
@@ -111,9 +112,11 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
+        sqlx::query("UPDATE branch SET changed_ms = $2, head = $3, moves_until_ms = $4 WHERE id = $1")
             .bind(branch.id.0)
             .bind(now().0)
+            .bind(i64::from(new.number))
+            .bind(branch.moves_until.0)
             .execute(&mut *transaction)
             .await?;
         let why = format!("r{} has come", new.number);
@@ -129,28 +132,108 @@ impl Store {
         read(&row).map(Some)
     }
 
-    /// All revisions of a branch, newest first.
+    /// Records under a claim that a branch's head is again at a revision that it was at before: that is the same revision, with
+    /// its results. Builds of the others that only the branch wanted are cancelled; its own that were cancelled are wanted
+    /// again. False when the branch is not live any more. `branch` says until when its moves count, this one with them.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn head_again(&self, claim: Claim, branch: &Branch, revision: &Revision) -> Result<bool> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let done = sqlx::query(
+            "UPDATE branch SET changed_ms = $2, head = $3, moves_until_ms = $4 WHERE id = $1 AND state = 'live' AND head <> $3",
+        )
+        .bind(branch.id.0)
+        .bind(now().0)
+        .bind(i64::from(revision.number))
+        .bind(branch.moves_until.0)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let why = format!("the branch is at r{} again", revision.number);
+        super::builds::cancel_other_revisions(&mut transaction, revision.id, &why).await?;
+        sqlx::query(
+            "UPDATE revision SET builds_asked = 0 WHERE id = $1
+             AND EXISTS (SELECT 1 FROM build WHERE revision_id = $1 AND (result = 'cancelled' OR cancel IS NOT NULL))",
+        )
+        .bind(revision.id.0)
+        .execute(&mut *transaction)
+        .await?;
+        let text = format!("The branch is at r{} again: {}", revision.number, revision.subject);
+        let it = Happening::of_branch(branch.project, branch.id, "revision", Look::Running, text);
+        events::record(&mut transaction, &it).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(true)
+    }
+
+    /// All revisions of a branch, newest first, but the one that its head is at before the others.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn revisions(&self, branch: BranchId) -> Result<Vec<Revision>> {
-        let rows = sqlx::query("SELECT * FROM revision WHERE branch_id = $1 ORDER BY number DESC")
-            .bind(branch.0)
-            .fetch_all(&self.read)
-            .await?;
+        self.revision_page(branch, None, u32::MAX).await
+    }
+
+    /// The revisions of a branch below a number, or all, newest first, but the one that its head is at before the others;
+    /// no more than `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revision_page(&self, branch: BranchId, before: Option<u32>, limit: u32) -> Result<Vec<Revision>> {
+        let rows = sqlx::query(
+            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id WHERE b.id = $1 AND r.number < $2
+             ORDER BY CASE WHEN $3 = 0 AND r.number = b.head THEN 0 ELSE 1 END, r.number DESC LIMIT $4",
+        )
+        .bind(branch.0)
+        .bind(before.map_or(i64::MAX, i64::from))
+        .bind(i64::from(before.is_some()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.read)
+        .await?;
         rows.iter().map(read).collect()
     }
 
-    /// The newest revision of a branch.
+    /// The revision that a branch's head is at: its newest, or one that it went back to.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn newest_revision(&self, branch: BranchId) -> Result<Option<Revision>> {
-        let row = sqlx::query("SELECT * FROM revision WHERE branch_id = $1 ORDER BY number DESC LIMIT 1")
-            .bind(branch.0)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = sqlx::query(
+            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id AND r.number = b.head WHERE b.id = $1",
+        )
+        .bind(branch.0)
+        .fetch_optional(&self.read)
+        .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// The revision of a branch that is at a commit.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revision_at(&self, branch: BranchId, commit: &CommitId) -> Result<Option<Revision>> {
+        let row =
+            sqlx::query("SELECT * FROM revision WHERE branch_id = $1 AND commit_id = $2 ORDER BY number DESC LIMIT 1")
+                .bind(branch.0)
+                .bind(commit.as_str())
+                .fetch_optional(&self.read)
+                .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// How many revisions a branch has: the highest number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_revision(&self, branch: BranchId) -> Result<u32> {
+        let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS last FROM revision WHERE branch_id = $1")
+            .bind(branch.0)
+            .fetch_one(&self.read)
+            .await?;
+        row.count("last")
     }
 
     /// A revision by its number in the store.

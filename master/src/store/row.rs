@@ -13,6 +13,8 @@ pub(super) trait Columns {
     fn num_or_none<T: From<i64>>(&self, column: &str) -> Result<Option<T>>;
     /// A small count.
     fn count(&self, column: &str) -> Result<u32>;
+    /// The same, or nothing.
+    fn count_or_none(&self, column: &str) -> Result<Option<u32>>;
     /// A flag.
     fn flag(&self, column: &str) -> Result<bool>;
     /// Text.
@@ -46,6 +48,11 @@ impl Columns for AnyRow {
 
     fn count(&self, column: &str) -> Result<u32> {
         u32::try_from(self.try_get::<i64, _>(column)?).map_err(|e| corrupt(column, e))
+    }
+
+    fn count_or_none(&self, column: &str) -> Result<Option<u32>> {
+        let count = self.try_get::<Option<i64>, _>(column)?;
+        count.map(u32::try_from).transpose().map_err(|e| corrupt(column, e))
     }
 
     fn flag(&self, column: &str) -> Result<bool> {

@@ -45,3 +45,22 @@ UPDATE queue_entry SET token_id = (SELECT MAX(token.id) FROM token WHERE token.n
 ALTER TABLE candidate RENAME COLUMN day TO terms_hash;
 -- A landing's state: intent, landed, failed; refused by the official repository; or mischecked, by bb's own check.
 CREATE INDEX landing_entry ON landing (entry_id);
+-- Who may stand behind a branch, for limits: the host and port of its source, and the address that it was published from by
+-- one who showed no token.
+ALTER TABLE branch ADD COLUMN host TEXT NOT NULL DEFAULT '';
+ALTER TABLE branch ADD COLUMN address TEXT NOT NULL DEFAULT '';
+-- Whether somebody asked for a look.
+ALTER TABLE branch ADD COLUMN look_asked BIGINT NOT NULL DEFAULT 0;
+-- The number of the revision that its head is at, and until when its moves count.
+ALTER TABLE branch ADD COLUMN head BIGINT;
+ALTER TABLE branch ADD COLUMN moves_until_ms BIGINT NOT NULL DEFAULT 0;
+UPDATE branch SET head = (SELECT MAX(number) FROM revision WHERE branch_id = branch.id);
+-- Registrations of the last hour, also of branches that came back.
+CREATE TABLE registration (
+    id {ID},
+    at_ms BIGINT NOT NULL,
+    token_id BIGINT,
+    address TEXT NOT NULL,
+    host TEXT NOT NULL
+);
+CREATE INDEX registration_at ON registration (at_ms);

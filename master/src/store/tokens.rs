@@ -162,6 +162,15 @@ impl Store {
         }
     }
 
+    /// The hash by which a token is stored, unless it was revoked.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn token_hash(&self, id: TokenId) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT hash FROM token WHERE id = $1 AND revoked_ms IS NULL").bind(id.0);
+        row.fetch_optional(&self.read).await?.map(|row| row.text("hash")).transpose()
+    }
+
     /// All tokens, newest first.
     ///
     /// # Errors

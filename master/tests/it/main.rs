@@ -16,4 +16,5 @@ mod queue;
 mod second;
 mod slaves;
 mod stepping;
+mod strangers;
 mod support;

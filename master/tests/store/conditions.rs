@@ -57,7 +57,7 @@ async fn under_a_claim_that_is_anothers_nothing_is_written(place: Place) {
 async fn looking_now_said_during_a_look_is_not_lost(place: Place) {
     let world = place.open().await;
     world.branch().await;
-    let due = async || world.store.next_looks(world.project.id, 1).await.unwrap().remove(0);
+    let due = async || world.store.due_looks(world.project.id, UnixMs(i64::MAX), 1).await.unwrap().remove(0).branch;
     let began = due().await;
     let later = UnixMs(began.next_look.0 + 3_600_000);
     // Also when it is said in the same millisecond.

@@ -35,6 +35,7 @@ mod kept;
 mod landing;
 mod lists;
 mod races;
+mod shares;
 
 stories! {
     a_source_is_one_branch

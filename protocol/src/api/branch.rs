@@ -120,6 +120,9 @@ pub struct BranchDetail {
     pub watch: Watch,
     /// All revisions, newest first.
     pub revisions: Vec<Revision>,
+    /// When there are more: those before this number are the older ones.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub older_revisions: Option<u32>,
     /// The candidate for the mainline of now, if one could be tried.
     pub candidate: Option<Candidate>,
     /// Commits that the newest revision has and mainline lacks, newest first; at most 250.
@@ -152,6 +155,16 @@ pub struct Watch {
     pub trouble: Option<String>,
     /// The next look; none when it is watched no more.
     pub next_ms: Option<UnixMs>,
+}
+
+/// A page of a branch's revisions, newest first.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Revisions {
+    /// They.
+    pub revisions: Vec<Revision>,
+    /// When there are more: ask for those before this number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub older: Option<u32>,
 }
 
 /// A revision.

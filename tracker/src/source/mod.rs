@@ -7,10 +7,12 @@
 mod address;
 mod local;
 mod refname;
+mod secrets;
 mod url;
 
 pub use address::is_public;
 pub use refname::{BranchRef, RawRefName, RefRefused};
+pub use secrets::{url_without_secrets, without_secrets};
 pub use url::{Scheme, SourceUrl, UncheckedUrl, UrlRefused};
 
 use ipnet::IpNet;

@@ -1,9 +1,9 @@
 //! The URL of a published repository.
 
-use super::{SourcePolicy, local};
+use super::{SourcePolicy, local, url_without_secrets};
 use crate::Explain;
 use crate::git::View;
-use crate::text::{is_hidden, shortened, shown};
+use crate::text::{is_hidden, shortened};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -194,9 +194,14 @@ impl SourceUrl {
                 remote_url(text, scheme, policy)
             }
             Split::Helper(word) => Err(refused_scheme(text, word, policy)),
+            // `NAME:PASSWORD@HOST:PATH`
+            Split::ShortSsh { path, .. } if path.contains('@') => {
+                let host = path.rsplit('@').next().unwrap_or_default().split([':', '/']).next().unwrap_or_default();
+                Err(UrlRefused::Credentials { host: shortened(host, 80) })
+            }
             Split::ShortSsh { who, path } => Err(UrlRefused::ShortSsh {
                 text: safe(text),
-                long: shown(format!("ssh://{who}/{}", path.trim_start_matches('/')).as_bytes()),
+                long: safe(&format!("ssh://{who}/{}", path.trim_start_matches('/'))),
             }),
             Split::Path => local_path(text, text, policy),
         }
@@ -279,13 +284,9 @@ fn refused_scheme(text: &str, word: &str, policy: &SourcePolicy) -> UrlRefused {
     UrlRefused::Scheme { text: safe(text), scheme: shortened(word, 20), allowed: allowed.join(", ") }
 }
 
-/// The text as it may be shown: what stands between `//` and `@` is a secret.
+/// The text as it may be shown.
 fn safe(text: &str) -> String {
-    let Some((front, rest)) = text.split_once("//") else { return shortened(text, 80) };
-    match rest.rsplit_once('@') {
-        Some((_, host)) => shortened(&format!("{front}//…@{host}"), 80),
-        None => shortened(text, 80),
-    }
+    shortened(&url_without_secrets(text), 80)
 }
 
 /// Whether there are characters that can't be seen, as they are or behind `%`.

@@ -4,6 +4,8 @@ use super::visit::{Visit, local};
 use super::{BuildPart, build_in, may_publish};
 use crate::actions::{self, Done, Refused};
 use crate::auth;
+use crate::claim;
+use crate::http::Caller;
 use crate::http::api::{InProject, NamePart, Part, SlavePart};
 use crate::http::who::{COOKIE, own_form};
 use crate::names;
@@ -14,7 +16,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use protocol::CommitId;
-use protocol::api::Publish;
+use protocol::api::{Claim, Publish};
 use protocol::wire::Availability;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -76,6 +78,28 @@ pub(super) async fn withdraw(
     own_form(&visit.who, &visit.headers, &it.csrf)?;
     actions::withdraw(&visit.shared, &project, &visit.who.actor, &part.name).await?;
     Ok(Redirect::to(&names::branch_page(&project.name, &part.name)))
+}
+
+pub(super) async fn claim(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<Csrf>,
+) -> Done<Response> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    let (page, claim) = (names::branch_page(&project.name, &part.name), Claim::default());
+    let claimed = claim::claim(&visit.shared, &project, &visit.who.actor, &part.name, &claim).await;
+    let context = visit.context_with_notices(&project).await?;
+    match claimed {
+        Ok(claimed) => {
+            Ok(Html(visit.shared.pages.claim(&context, &part.name, &page, Some(&claimed), None)?).into_response())
+        }
+        Err(refused) if matches!(refused.0.status, 409 | 422) => {
+            let html = visit.shared.pages.claim(&context, &part.name, &page, None, Some(&refused.0))?;
+            Ok((status(&refused), Html(html)).into_response())
+        }
+        Err(refused) => Err(refused),
+    }
 }
 
 pub(super) async fn rebuild(
@@ -144,7 +168,12 @@ pub(super) async fn availability(
     Ok(Redirect::to("/slaves"))
 }
 
-pub(super) async fn publish(InProject(project): InProject, visit: Visit, Sent(filled): Sent<Filled>) -> Done<Response> {
+pub(super) async fn publish(
+    InProject(project): InProject,
+    visit: Visit,
+    caller: Caller,
+    Sent(filled): Sent<Filled>,
+) -> Done<Response> {
     own_form(&visit.who, &visit.headers, &filled.csrf)?;
     let given = |text: &str| Some(text.trim().to_owned()).filter(|t| !t.is_empty());
     let it = Publish {
@@ -154,13 +183,18 @@ pub(super) async fn publish(InProject(project): InProject, visit: Visit, Sent(fi
         title: given(&filled.title),
         bugs: filled.bugs.split([' ', ',', '\n']).filter_map(given).collect(),
     };
-    match actions::publish(&visit.shared, &project, &visit.who.actor, &it).await {
+    match actions::publish(&visit.shared, &project, &visit.who.actor, &caller, &it).await {
         Ok((branch, _)) => Ok(Redirect::to(&names::branch_page(&project.name, &branch.name)).into_response()),
-        Err(refused) if matches!(refused.0.status, 409 | 422) => {
+        Err(refused) if matches!(refused.0.status, 409 | 422 | 429) => {
             let context = visit.context_with_notices(&project).await?;
+            let filled = filled.without_secrets();
             let html =
                 visit.shared.pages.publish(&context, may_publish(&visit, &project), &filled, Some(&refused.0))?;
-            Ok((status(&refused), Html(html)).into_response())
+            let mut answer = (status(&refused), Html(html)).into_response();
+            if let Some(seconds) = refused.0.retry_after_s {
+                answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            Ok(answer)
         }
         Err(refused) => Err(refused),
     }

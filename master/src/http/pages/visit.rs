@@ -12,8 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use protocol::{EventId, ProjectName};
 use protocol::api::Problem;
+use protocol::{EventId, ProjectName};
 use std::sync::Arc;
 
 /// Who comes, and where to.

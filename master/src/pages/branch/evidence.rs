@@ -255,7 +255,7 @@ pub(super) fn diff_note(it: &BranchDetail) -> String {
 }
 
 #[derive(Serialize)]
-pub(super) struct RevisionLine {
+pub(in crate::pages) struct RevisionLine {
     number: u32,
     id: Commit,
     subject: String,
@@ -265,7 +265,7 @@ pub(super) struct RevisionLine {
 }
 
 impl RevisionLine {
-    pub(super) fn of(it: &Revision, now: UnixMs) -> Self {
+    pub(in crate::pages) fn of(it: &Revision, now: UnixMs) -> Self {
         Self {
             number: it.number,
             id: Commit::from(&it.commit),

@@ -130,6 +130,7 @@ pub(super) fn branch() -> BranchDetail {
     let summary = branch_line("greet-more", Look::Passed);
     BranchDetail {
         watch: Watch { looked_ms: Some(ago(1)), trouble: None, next_ms: Some(UnixMs(NOW + 50_000)) },
+        older_revisions: None,
         revisions: vec![
             Revision {
                 number: 2,

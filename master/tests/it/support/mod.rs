@@ -76,7 +76,16 @@ impl World {
 
     /// With more lines for the settings, at their beginning and in `[times]`.
     pub async fn start_as(settings: &str, times: &str) -> Self {
-        let mut world = Self::make(settings, &format!("poll_s = 1\npoll_quiet_s = 2\n{times}"), true).await;
+        let mut world = Self::make(settings, "", "", &format!("poll_s = 1\npoll_quiet_s = 2\n{times}"), true).await;
+        world.start_master().await;
+        world
+    }
+
+    /// Where anybody may publish, also from this machine; with more lines for the settings, at their beginning and in
+    /// `[sources]`.
+    pub async fn open_to_all(settings: &str, sources: &str) -> Self {
+        let (project, sources) = ("publish = \"open\"\n", format!("allow_private = [\"127.0.0.0/8\"]\n{sources}\n"));
+        let mut world = Self::make(settings, project, &sources, "poll_s = 1\npoll_quiet_s = 2\n", true).await;
         world.start_master().await;
         world
     }
@@ -84,13 +93,13 @@ impl World {
     /// A world in which only [`World::turn`] makes loops do anything, and branches are looked at only when somebody
     /// publishes.
     pub async fn stepped() -> Self {
-        let mut world = Self::make("", "poll_s = 3600\npoll_quiet_s = 3600\nlease_s = 0\n", false).await;
+        let mut world = Self::make("", "", "", "poll_s = 3600\npoll_quiet_s = 3600\nlease_s = 0\n", false).await;
         world.start_master().await;
         world
     }
 
     /// A world whose master was not started yet.
-    async fn make(settings: &str, times: &str, loops: bool) -> Self {
+    async fn make(settings: &str, project: &str, sources: &str, times: &str, loops: bool) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -102,8 +111,8 @@ impl World {
         first.git(&["push", "--quiet", official.url(), "main"]);
         let author = Repo::clone(official.url(), folder.path().join("author"));
         let text = format!(
-            "listen = \"127.0.0.1:0\"\n{settings}\n[[project]]\nname = \"heron\"\nrepository = {:?}\n\
-             [sources]\nallow_local = [{:?}]\n[times]\n{times}\n",
+            "listen = \"127.0.0.1:0\"\n{settings}\n[[project]]\nname = \"heron\"\nrepository = {:?}\n{project}\
+             [sources]\nallow_local = [{:?}]\n{sources}[times]\n{times}\n",
             official.path(),
             author.path(),
         );

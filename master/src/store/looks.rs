@@ -1,0 +1,70 @@
+//! Which branches are due to be looked at.
+
+use super::branches::TOKEN_OF_NOW;
+use super::row::Columns as _;
+use super::{Branch, Result, Store, branches};
+use protocol::{ProjectId, UnixMs};
+
+/// A live branch that is due.
+#[derive(Clone, Debug)]
+pub struct DueLook {
+    /// The branch.
+    pub branch: Branch,
+    /// Whether it is in the queue.
+    pub accepted: bool,
+}
+
+/// The most that are given at once.
+const MOST: i64 = 512;
+
+impl Store {
+    /// Branches that are due now: all that are accepted, and of each publisher the first `each`, by turns of the hosts, so that
+    /// no publisher and no host hides another, however many are due.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn due_looks(&self, project: ProjectId, now: UnixMs, each: u32) -> Result<Vec<DueLook>> {
+        let sql = format!(
+            "WITH due AS (
+                 SELECT b.*, {TOKEN_OF_NOW},
+                 CASE WHEN EXISTS (SELECT 1 FROM queue_entry q WHERE q.branch_id = b.id AND q.state = 'queued') THEN 1 ELSE 0 END AS accepted,
+                 CASE WHEN b.token_id IS NULL THEN b.address ELSE 'token ' || CAST(b.token_id AS TEXT) END AS who
+                 FROM branch b LEFT JOIN token ON token.id = b.token_id WHERE b.project_id = $1 AND b.state = 'live' AND b.next_look_ms <= $2
+             ), there AS (
+                 SELECT due.*, ROW_NUMBER() OVER (
+                     PARTITION BY who, host ORDER BY accepted DESC, look_asked DESC, next_look_ms, id) AS nth_there
+                 FROM due
+             ), turns AS (
+                 SELECT there.*, ROW_NUMBER() OVER (
+                     PARTITION BY who ORDER BY accepted DESC, nth_there, look_asked DESC, next_look_ms, id) AS nth
+                 FROM there
+             )
+             SELECT * FROM turns WHERE accepted = 1 OR nth <= $3 ORDER BY accepted DESC, nth, next_look_ms, id LIMIT $4",
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(project.0)
+            .bind(now.0)
+            .bind(i64::from(each))
+            .bind(MOST)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(DueLook { branch: branches::read(row)?, accepted: row.num::<i64>("accepted")? == 1 }))
+            .collect()
+    }
+
+    /// When the next branch is due after `now`; none when none will be.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_look(&self, project: ProjectId, now: UnixMs) -> Result<Option<UnixMs>> {
+        let row = sqlx::query(
+            "SELECT MIN(next_look_ms) AS next FROM branch WHERE project_id = $1 AND state = 'live' AND next_look_ms > $2",
+        )
+        .bind(project.0)
+        .bind(now.0)
+        .fetch_one(&self.read)
+        .await?;
+        row.num_or_none("next")
+    }
+}

@@ -1,0 +1,136 @@
+//! Whose a registered branch is: who has shown that a repository is theirs, has the rights over its branches.
+
+use super::branches::{by_id, by_name};
+use super::events::{self, Happening};
+use super::registrations::host;
+use super::row::{Columns as _, to_json};
+use super::{Branch, BranchState, NewBranch, Result, Store, now};
+use protocol::api::Look;
+use protocol::{BranchId, BranchName, TokenId};
+
+/// Who has shown that a repository is theirs.
+#[derive(Clone, Debug)]
+pub struct Claimer {
+    /// The name.
+    pub name: String,
+    /// The token.
+    pub token: TokenId,
+    /// Whether branches that they publish are trusted.
+    pub trusted: bool,
+}
+
+/// What came of taking a name.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// It is this branch's now.
+    Now(Branch),
+    /// Something was fetched under it, so it stays.
+    Fetched,
+    /// That source is live already, under another name.
+    Published(Branch),
+}
+
+impl Store {
+    /// Gives all live branches of a branch's repository, and itself, to who has shown that this is theirs; how many were not
+    /// theirs before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_repository(&self, branch: &Branch, claimer: &Claimer) -> Result<usize> {
+        let mut transaction = self.write.begin().await?;
+        let rows = sqlx::query(
+            "UPDATE branch SET publisher = $3, token_id = $4, trusted = $5, address = ''
+             WHERE project_id = $1 AND url = $2 AND (state = 'live' OR id = $6) AND (token_id IS NULL OR token_id <> $4)
+             RETURNING id",
+        )
+        .bind(branch.project.0)
+        .bind(&branch.url)
+        .bind(&claimer.name)
+        .bind(claimer.token.0)
+        .bind(i64::from(claimer.trusted))
+        .bind(branch.id.0)
+        .fetch_all(&mut *transaction)
+        .await?;
+        for row in &rows {
+            let id: BranchId = row.num("id")?;
+            let text = format!("Claimed by {}, who has shown that the repository is theirs", claimer.name);
+            let it = Happening::of_branch(branch.project, id, "claimed", Look::Waiting, text).by(&claimer.name);
+            events::record(&mut transaction, &it).await?;
+        }
+        transaction.commit().await?;
+        if !rows.is_empty() {
+            self.wake();
+        }
+        Ok(rows.len())
+    }
+
+    /// Gives a name under which nothing was ever fetched to another branch, which is published so; the one that had it ends,
+    /// under another name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_name(&self, from: &Branch, new: &NewBranch) -> Result<Taken> {
+        let mut transaction = self.write.begin().await?;
+        let live = sqlx::query(
+            "SELECT id FROM branch WHERE project_id = $1 AND url = $2 AND source_ref = $3 AND state = 'live'",
+        )
+        .bind(new.project.0)
+        .bind(&new.url)
+        .bind(&new.source_ref)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(live) = &live {
+            return Ok(Taken::Published(by_id(&mut transaction, live.num("id")?).await?));
+        }
+        let mut n = 2;
+        let other = loop {
+            let other = BranchName::suggest(from.name.as_str(), n);
+            if by_name(&mut transaction, from.project, &other).await?.is_none() {
+                break other;
+            }
+            n += 1;
+        };
+        let done = sqlx::query(
+            "UPDATE branch SET name = $2, state = $3, state_text = $4, changed_ms = $5 WHERE id = $1 AND head IS NULL",
+        )
+        .bind(from.id.0)
+        .bind(other.as_str())
+        .bind(BranchState::Retired.as_str())
+        .bind("name-claimed")
+        .bind(now().0)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(Taken::Fetched);
+        }
+        let text =
+            format!("The name {} was claimed by {}; nothing was ever fetched under it", from.name, new.publisher);
+        let it = Happening::of_branch(from.project, from.id, "retired", Look::Retired, text).by(&new.publisher);
+        events::record(&mut transaction, &it).await?;
+        let row = sqlx::query(
+            "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, token_id, trusted, state,
+             next_look_ms, published_ms, changed_ms, host)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11) RETURNING id",
+        )
+        .bind(new.project.0)
+        .bind(from.name.as_str())
+        .bind(&new.url)
+        .bind(&new.source_ref)
+        .bind(&new.title)
+        .bind(to_json(&new.bugs)?)
+        .bind(&new.publisher)
+        .bind(new.token.map(|token| token.0))
+        .bind(i64::from(new.trusted))
+        .bind(now().0)
+        .bind(host(&new.url))
+        .fetch_one(&mut *transaction)
+        .await?;
+        let branch = by_id(&mut transaction, row.num("id")?).await?;
+        let text = format!("Published by {}, who claimed the name", new.publisher);
+        let it = Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
+        events::record(&mut transaction, &it).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(Taken::Now(branch))
+    }
+}
