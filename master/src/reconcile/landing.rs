@@ -68,8 +68,6 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
     shared.points().at("queue.pushed").await;
     match pushed {
         Ok(_) => {
-            // A look that saw mainline before the push must not set it back.
-            let _turn = project.turn_to_look().await;
             shared.store.landed(landing).await?;
             tracing::info!(project = %project.name, branch = %of.branch.name, commit = landing.to.short(), "landed");
         }

@@ -28,7 +28,6 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 /// Looks at mainline now: the mirror and the row follow it, and whatever of it was ever pushed from here is recorded as landed.
 /// Whoever refuses or sends away for what mainline is like has looked before.
 pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Result<CommitId, StepError> {
-    let _turn = project.turn_to_look().await;
     let (url, branch) = match official(project) {
         Ok(found) => found,
         Err(trouble) => {
@@ -36,7 +35,13 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
             return Err(StepError::Settings(trouble));
         }
     };
-    let tip = match project.mirror.update_mainline(&url, &branch).await {
+    let known = shared.store.project_by_id(project.id).await?;
+    // Nobody else's fetch gets in its way; writes are made without it.
+    let fetched = {
+        let _turn = project.turn_to_look().await;
+        project.mirror.update_mainline(&url, &branch).await
+    };
+    let tip = match fetched {
         Ok(tip) => tip,
         Err(OfficialError::Mirror(error)) => return Err(error.into()),
         Err(error) => {
@@ -44,7 +49,6 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
             return Err(error.into());
         }
     };
-    let known = shared.store.project_by_id(project.id).await?;
     if known.tip.as_ref() != Some(&tip) {
         find_ours(shared, project, &tip).await?;
     }
@@ -55,7 +59,7 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
     };
     project.set_recipe(recipe);
     if known.tip.as_ref() != Some(&tip) || known.trouble.is_some() || known.recipe_from != from {
-        shared.store.set_tip(claim, &tip, &from).await?;
+        shared.store.set_tip(claim, known.tip.as_ref(), &tip, &from).await?;
     }
     Ok(tip)
 }

@@ -130,20 +130,21 @@ impl Store {
         Ok(())
     }
 
-    /// Records where mainline is, under a claim.
+    /// Records where mainline is, under a claim, unless a landing has moved it on from where it `was` when the look began.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
-    pub async fn set_tip(&self, claim: Claim, tip: &CommitId, recipe_from: &str) -> Result<()> {
+    pub async fn set_tip(&self, claim: Claim, was: Option<&CommitId>, tip: &CommitId, recipe_from: &str) -> Result<()> {
         let mut transaction = self.write.begin_under(claim).await?;
         let done = sqlx::query(
             "UPDATE project SET tip_seen_ms = CASE WHEN tip = $2 THEN tip_seen_ms ELSE $3 END, tip = $2, trouble = NULL,
-             recipe_from = $4 WHERE id = $1 AND (COALESCE(tip, '') <> $2 OR trouble IS NOT NULL OR recipe_from <> $4)",
+             recipe_from = $4 WHERE id = $1 AND COALESCE(tip, '') = $5 AND (COALESCE(tip, '') <> $2 OR trouble IS NOT NULL OR recipe_from <> $4)",
         )
         .bind(claim.project.0)
         .bind(tip.as_str())
         .bind(now().0)
         .bind(recipe_from)
+        .bind(was.map_or("", CommitId::as_str))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;

@@ -41,7 +41,7 @@ async fn under_a_claim_that_is_anothers_nothing_is_written(place: Place) {
         refusal: None,
     };
     let lost = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::ClaimLost)), "{result:?}");
-    lost(store.set_tip(stale, &commit(9), "").await);
+    lost(store.set_tip(stale, None, &commit(9), "").await);
     lost(store.set_project_trouble(stale, Some("x")).await);
     lost(store.add_revision(stale, &branch, &new).await.map(drop));
     lost(store.looked(stale, &branch, Some(&trouble), UnixMs(1)).await);
@@ -222,14 +222,14 @@ async fn what_changed_nothing_wakes_nobody(place: Place) {
     let slave = world.slave().await;
     let given = world.store.give_out(build.id, slave.id).await.unwrap().unwrap();
     let requests = [world.request(&candidate, "linux", false)];
-    world.store.set_tip(world.claim, &commit(9), "").await.unwrap();
+    world.store.set_tip(world.claim, None, &commit(9), "").await.unwrap();
     let looked = world.store.branch_by_id(branch.id).await.unwrap();
     let old = BuildRef { fence: Fence(given.fence.0 - 1), ..given.reference() };
     let lost = Finished { result: BuildResult::Retry, says: "away".to_owned() };
     let store = &world.store;
     let mut changes = store.changes();
     changes.borrow_and_update();
-    store.set_tip(world.claim, &commit(9), "").await.unwrap();
+    store.set_tip(world.claim, Some(&commit(9)), &commit(9), "").await.unwrap();
     store.set_project_trouble(world.claim, None).await.unwrap();
     store.set_paused(world.project.id, false, "mia").await.unwrap();
     store.looked(world.claim, &looked, None, UnixMs(looked.next_look.0 + 1000)).await.unwrap();

@@ -47,7 +47,7 @@ impl World {
         let branch = self.branch().await;
         let revision = self.revision(&branch, 1).await;
         let candidate = self.candidate(&branch, &revision).await;
-        self.store.set_tip(self.claim, &candidate.mainline, "").await.unwrap();
+        self.store.set_tip(self.claim, None, &candidate.mainline, "").await.unwrap();
         let token = self.store.add_token(TokenKind::Maintainer, "olga", false, "hash of olga").await.unwrap();
         self.store.add_token(TokenKind::Maintainer, "mia", false, "hash of mia").await.unwrap();
         let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };

@@ -293,7 +293,7 @@ async fn a_stale_claim_writes_nothing(place: Place) {
     let branch = world.branch().await;
     let revision = world.revision(&branch, 1).await;
     let stale = Claim { project: world.project.id, fence: Fence(world.claim.fence.0 - 1) };
-    assert!(matches!(world.store.set_tip(stale, &commit(9), "").await, Err(StoreError::ClaimLost)));
+    assert!(matches!(world.store.set_tip(stale, None, &commit(9), "").await, Err(StoreError::ClaimLost)));
     assert!(world.store.project_by_id(world.project.id).await.unwrap().tip.is_none());
     world.store.add_candidate(stale, &branch, &revision, &conflict(&commit(500))).await.unwrap();
     assert!(world.store.newest_candidate(revision.id).await.unwrap().is_none());
