@@ -6,6 +6,7 @@
 mod build;
 mod changelog;
 mod crash;
+mod hostile;
 mod log;
 mod machine;
 mod throughput;
@@ -48,11 +49,13 @@ enum Name {
     Changelog,
     /// Kills, pauses, full disks and lost networks at random moments, and what must hold afterwards (slow)
     Crash,
+    /// What strangers send to cost memory, places or a reviewer's eye (slow)
+    Hostile,
 }
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Build | Name::Crash)
+        matches!(self, Name::Build | Name::Crash | Name::Hostile)
     }
 
     fn word(self) -> String {
@@ -99,6 +102,7 @@ fn measure(name: Name, args: &Args) -> Numbers {
         Name::Throughput => throughput::measure(&bb(args.dev)?),
         Name::Log => log::measure(&bb(args.dev)?),
         Name::Changelog => changelog::measure(&bb(args.dev)?),
+        Name::Hostile => hostile::measure(&bb(args.dev)?),
         Name::Crash => crash::measure(&bb(args.dev)?, args.seed..args.seed + args.histories),
     }
 }

