@@ -26,7 +26,6 @@ async fn all(from: From, sets: &[&[Actor]]) {
     assert!(bad.is_empty(), "{} histories broke what must hold:\n{}", bad.len(), bad.join("\n"));
 }
 
-#[ignore = "what it finds is being mended"]
 #[tokio::test(flavor = "multi_thread")]
 async fn landing_while_people_say_something() {
     all(
@@ -101,7 +100,6 @@ async fn reporting_while_others_decide_about_the_build() {
     .await;
 }
 
-#[ignore = "what it finds is being mended"]
 #[tokio::test(flavor = "multi_thread")]
 async fn three_at_once() {
     all(
