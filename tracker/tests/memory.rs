@@ -159,7 +159,7 @@ async fn long_names_that_are_allowed_are_cut_where_they_are_shown() {
             assert!(size(&files) < MIB, "{} bytes", size(&files));
         }
         CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal) => {
-            assert_eq!(refusal.code, "merge-too-many-conflicts")
+            assert_eq!(refusal.code, "merge-too-many-conflicts");
         }
         CandidateOutcome::Made(_) => panic!("there are conflicts"),
     }
