@@ -74,11 +74,12 @@ impl Local {
         self.master.guessed_recipe().await.map_err(start_error)
     }
 
-    /// Says what is wrong with mainline, whenever that becomes another thing, until the end is asked for.
+    /// Says what is wrong with mainline, and what of its recipe deserves a look, whenever that becomes another thing, until the
+    /// end is asked for.
     /// A look that fails is taken again: watching never ends what is watched.
     pub(crate) async fn say_troubles(&self) -> Result<(), CliError> {
         let mut changes = self.master.store().changes();
-        let mut said = Vec::new();
+        let (mut said, mut warned) = (Vec::new(), Vec::new());
         // What is wrong with a recipe is not stored but found at the start, a moment after the first look at mainline.
         let mut first_looks = 20;
         loop {
@@ -94,6 +95,14 @@ impl Local {
                 }
                 // A store that fails is in the master's own log.
                 Ok(_) | Err(_) => {}
+            }
+            if let Ok(warnings) = self.master.recipe_warnings().await
+                && warnings != warned
+            {
+                for warning in &warnings {
+                    print::out(&format!("\nThe recipe deserves a look: {}\n", print::safe(warning)))?;
+                }
+                warned = warnings;
             }
             tokio::select! {
                 _ = changes.changed() => {}

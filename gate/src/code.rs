@@ -53,11 +53,13 @@ macro_rules! codes {
 codes! {
     /// The accepted commit is in mainline, exactly as it was tested.
     Landed = Branch "landed", "nobody: the record stays";
+    /// It landed, and a push has rewritten mainline since, which does not hold it any more.
+    LandedTakenOut = Branch "landed-taken-out", "the author publishes it again, if it is still to land";
     /// Its publisher took it back.
     Withdrawn = Branch "withdrawn", "the author publishes it again to bring it back";
-    /// Its source was gone for longer than the project waits.
+    /// Its source was gone for longer than the project waits (coming: no branch is retired so yet).
     RetiredGone = Branch "retired-gone", "the author publishes it again to bring it back";
-    /// No revision and no comment for longer than the project waits.
+    /// No revision and no comment for longer than the project waits (coming: no branch is retired so yet).
     RetiredQuiet = Branch "retired-quiet", "the author publishes it again to bring it back";
     /// Mainline has all of it already, by ancestry or by the same patches.
     RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
@@ -87,6 +89,10 @@ codes! {
     BranchRecipeError = Branch "branch-recipe-error", "the author mends .bb.toml of the branch";
     /// The candidate for the mainline of now is not made yet.
     NoCandidate = Branch "no-candidate", "bb makes it";
+    /// The official repository can't be read, so bb does not know where mainline is, and nothing can land.
+    MainlineAway = Branch "mainline-away", "an admin sees to the official repository; bb tries again, ever more seldom";
+    /// The official repository has no branch of mainline's name any more, so nothing can land.
+    MainlineGone = Branch "mainline-gone", "an admin names mainline's branch in master.toml, or brings it back";
     /// It does not merge with mainline.
     Conflict = Branch "conflict", "the author merges mainline; a rebase is not needed";
     /// Something on mainline itself is broken, its ChangeLog say, so that no candidate can be made or judged.
@@ -113,7 +119,8 @@ codes! {
     Waiting = Branch "waiting", "bb starts them";
     /// A build of a required builder waits for something that does not come by itself.
     Stuck = Branch "stuck", "an admin adds what is missing";
-    /// All required builders passed; it lands as soon as it is accepted.
+    /// All required builders passed; it lands as soon as it is accepted. With the look of warnings and "but it changes how it is
+    /// built" when its `.bb.toml` is other than mainline's, by which it was built so far.
     Ready = Branch "ready", "a maintainer accepts it";
 
     /// It was accepted just now, and the queue has not looked at it yet.
@@ -124,6 +131,8 @@ codes! {
     Making = Queue "making", "bb makes the candidate";
     /// Its candidate is built.
     Testing = Queue "testing", "bb builds";
+    /// A build of its candidate waits for something that does not come by itself.
+    TestingStuck = Queue "testing-stuck", "an admin adds what is missing, or a maintainer mends the recipe";
     /// Its candidate passed, and the queue is paused.
     Paused = Queue "paused", "a maintainer resumes the queue";
     /// Its tested commit is being pushed to the official repository.
@@ -136,6 +145,8 @@ codes! {
     Missing = Queue "missing", "bb fetches it again; where it can't, the author pushes or publishes it again";
     /// The official repository can't be read, so nothing can land.
     OfficialAway = Queue "official-away", "an admin sees to the official repository; bb tries again";
+    /// The official repository has no branch of mainline's name any more, so nothing can land.
+    OfficialWithout = Queue "official-without-mainline", "an admin names mainline's branch in master.toml, or brings it back";
     /// Its candidate did not merge.
     EjectedConflict = Queue "ejected-conflict", "the author merges mainline, then a maintainer accepts it again";
     /// Its candidate could not be made, for another reason than a conflict.

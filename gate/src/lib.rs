@@ -11,6 +11,7 @@
 //! - [`availability::effective`]: the stricter of a slave's word and an admin's;
 //! - [`looks::begin`]: which branches are looked at now; [`places`]: who may hold how many of what there is only so much of;
 //! - [`builders::builders_for`]: which builders judge a branch, alone or in a stack;
+//! - [`mainline`]: what of mainline stops everybody;
 //! - [`code`]: every stable code that these answers carry, with its meaning.
 //!
 //! ```
@@ -59,6 +60,7 @@ pub mod availability;
 pub mod builders;
 pub mod code;
 pub mod looks;
+pub mod mainline;
 pub mod places;
 pub mod queue;
 pub mod registrations;

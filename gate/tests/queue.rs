@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use gate::code::Code;
+use gate::mainline::Mainline;
 use gate::queue::{
     Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Hindrance, Landing, Pause, Policy, PushRefused,
     QueueState, Stack, StackId, decide,
 };
+use gate::schedule::Wait;
+use gate::verdict::Trouble;
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
 
 fn commit(n: u32) -> CommitId {
@@ -30,7 +33,7 @@ fn three() -> QueueState {
         now: UnixMs(100),
         mainline: commit(1),
         paused: None,
-        away: None,
+        official: Mainline::Fine,
         landing: None,
         entries: vec![entry(1, "Tomas"), entry(2, "Ines"), entry(3, "Priya")],
         stacks: vec![],
@@ -55,7 +58,7 @@ fn builder(name: &str, required: bool) -> BuilderOf {
 }
 
 fn build(builder: &str, status: BuildStatus) -> BuildOf {
-    BuildOf { builder: builder.to_owned(), commit: commit(11), attempt: 1, for_queue: true, status }
+    BuildOf { builder: builder.to_owned(), commit: commit(11), attempt: 1, for_queue: true, status, wait: None }
 }
 
 fn ended(result: BuildResult, says: &str) -> BuildStatus {
@@ -400,15 +403,62 @@ fn what_mainline_has_already_is_nobody_s_fault() {
     assert_eq!(decide(&state).actions, [Action::Retire { entry: EntryId(1) }, Action::Drop { stack: StackId(5) }]);
 }
 
+fn troubled() -> [Mainline; 2] {
+    let it = |text: &str| Trouble { code: "x".to_owned(), text: text.to_owned(), hint: String::new() };
+    [Mainline::Away(it("no answer")), Mainline::Gone(it("it has no branch `main`"))]
+}
+
 #[test]
 fn an_official_repository_that_is_away_is_the_admin_s_turn_and_builds_go_on() {
-    let away = Some("no repository there".to_owned());
-    insta::assert_snapshot!(told(&QueueState { away: away.clone(), ..passed() }), @r"
-    1. 1 official-away: it passed, and the official repository can't be read: no repository there. Next: an admin sees to it; bb tries again.
-    2. 2 behind: one branch is before it. Next: bb tests it when those before it landed or left.
-    3. 3 behind: 2 branches are before it. Next: bb tests it when those before it landed or left.
+    let [away, gone] = troubled();
+    insta::assert_snapshot!(told(&QueueState { official: away.clone(), ..passed() }), @r"
+    1. 1 official-away: the official repository can't be read: no answer. Next: an admin sees to the official repository; bb tries again, ever more seldom.
+    2. 2 official-away: the official repository can't be read: no answer. Next: an admin sees to the official repository; bb tries again, ever more seldom.
+    3. 3 official-away: the official repository can't be read: no answer. Next: an admin sees to the official repository; bb tries again, ever more seldom.
     ");
-    assert_eq!(decide(&QueueState { away, ..first(made(vec![])) }).actions.len(), 3, "its builds are asked for");
+    let standings = decide(&QueueState { official: gone, ..passed() }).standings;
+    assert!(standings.iter().all(|s| s.code == Code::OfficialWithout && s.next.who == "an admin"));
+    assert_eq!(
+        decide(&QueueState { official: away, ..first(made(vec![])) }).actions.len(),
+        3,
+        "its builds are asked for"
+    );
+}
+
+#[test]
+fn nobody_s_turn_is_bb_s_while_mainline_can_t_be_read_and_nothing_is_pushed_or_ejected() {
+    let failed = made(vec![build("linux", ended(BuildResult::Failure, ""))]);
+    let states = [
+        three(),
+        passed(),
+        first(Candidate::NotMade),
+        first(made(vec![])),
+        first(failed),
+        first(Candidate::Conflict { entry: EntryId(1), files: vec![] }),
+        first(Candidate::InMainline { entry: EntryId(1) }),
+        QueueState { landing: Some(Landing { stack: StackId(5) }), ..passed() },
+    ];
+    for official in troubled() {
+        for state in &states {
+            let decision = decide(&QueueState { official: official.clone(), ..state.clone() });
+            assert!(decision.standings.iter().all(|s| s.next.who != "bb"), "{decision:?}");
+            assert_eq!(decision.standings.len(), 3);
+            let harmless = |a: &Action| matches!(a, Action::Build { .. } | Action::Make { .. } | Action::Drop { .. });
+            assert!(decision.actions.iter().all(harmless), "{decision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_build_that_no_slave_can_take_is_not_bb_s_turn() {
+    for wait in [Wait::NoSlave, Wait::NoLabel { missing: vec!["mips".to_owned()] }] {
+        let waits = BuildOf { wait: Some(wait.clone()), ..build("linux", BuildStatus::Waiting) };
+        let decision = decide(&first(made(vec![waits, build("asan", BuildStatus::Running)])));
+        let first = &decision.standings[0];
+        assert_eq!((first.code, &first.next), (Code::TestingStuck, &wait.next()));
+        assert_eq!(first.says, format!("linux can't be built: {}", wait.text()));
+        assert_ne!(first.next.who, "bb");
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl World {
             now: UnixMs(0),
             mainline: commit(0),
             paused: None,
-            away: None,
+            official: Default::default(),
             landing: None,
             entries: vec![],
             stacks: vec![],
@@ -235,7 +235,7 @@ impl World {
                 if !builds.iter().any(|b| b.builder == *builder && b.attempt == *attempt && b.commit == *commit) {
                     let (builder, commit) = (builder.clone(), commit.clone());
                     let status = BuildStatus::Waiting;
-                    builds.push(BuildOf { builder, commit, attempt: *attempt, for_queue: true, status });
+                    builds.push(BuildOf { builder, commit, attempt: *attempt, for_queue: true, status, wait: None });
                 }
             }
             Action::Land { stack, entries, commit, on } => {
@@ -365,6 +365,7 @@ impl World {
                     attempt: 1,
                     for_queue: true,
                     status: BuildStatus::Finished { result: BuildResult::Success, says: String::new() },
+                    wait: None,
                 });
                 let made = commit(self.number());
                 Candidate::Made { commit: made, builders, builds: stray.into_iter().collect() }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use gate::code::{Code, Of};
+use gate::mainline::Mainline;
 use gate::schedule::Wait;
 use gate::verdict::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Revision, Source, Trouble, judge};
 use proptest::prelude::*;
@@ -38,10 +39,12 @@ fn green() -> Facts {
         author: "Ines".to_owned(),
         life: Life::Live,
         source: Source::Fine,
+        mainline: Mainline::Fine,
         revision: Some(Revision { number: 4, refused: None, lost: None }),
         recipe: Recipe::Fine,
         candidate: Candidate::Made,
         changes_recipe: false,
+        recipe_warnings: vec![],
         builders: vec![builder("linux", passed()), builder("asan", passed()), docs],
         queue: Queue::None,
     }
@@ -76,6 +79,9 @@ fn lock_wait() -> Wait {
 fn all() -> Vec<(&'static str, Facts)> {
     use BuildResult::{Cancelled, Exception, Failure, Retry, Skipped, Warnings};
     let life = |life| Facts { life, ..green() };
+    let landed = |newer, taken_out: Option<&str>| {
+        life(Life::Landed { commit: "7c41e0b".to_owned(), newer, taken_out: taken_out.map(ToOwned::to_owned) })
+    };
     let conflict = |files: &[&str]| {
         let files = files.iter().map(|f| (*f).to_owned()).collect();
         Facts { candidate: Candidate::Conflict(files), ..green() }
@@ -91,7 +97,9 @@ fn all() -> Vec<(&'static str, Facts)> {
     let mut nobody = built(ended(Failure, "", ""), passed());
     nobody.author.clear();
     vec![
-        ("landed", life(Life::Landed { commit: "7c41e0b".to_owned() })),
+        ("landed", landed(None, None)),
+        ("landed, and a newer revision did not", landed(Some(5), None)),
+        ("landed, and was taken out", landed(None, Some("2026-11-26"))),
         ("withdrawn", life(Life::Withdrawn { by: "Mateo".to_owned() })),
         ("withdrawn by nobody knows whom", life(Life::Withdrawn { by: String::new() })),
         ("gone too long", life(Life::Gone)),
@@ -182,6 +190,25 @@ fn all() -> Vec<(&'static str, Facts)> {
             "push refused",
             queued(1, 4, Code::PushRefused, "it passed; the push was refused: no", "an admin", "mends it"),
         ),
+        ("mainline can't be read", Facts { mainline: Mainline::Away(trouble("no answer", "")), ..green() }),
+        (
+            "mainline's branch is gone",
+            Facts {
+                mainline: Mainline::Gone(trouble("it has no branch `main`", "")),
+                ..queued(1, 4, Code::Testing, "linux and asan are left", "bb", "lands it when they passed")
+            },
+        ),
+        (
+            "in the queue, no slave has the label",
+            queued(
+                1,
+                4,
+                Code::TestingStuck,
+                "linux can't be built: no slave has the label `x`",
+                "an admin",
+                "adds one",
+            ),
+        ),
         (
             "an older revision is in the queue",
             queued(2, 3, Code::Behind, "one branch is before it", "bb", "tests it later"),
@@ -229,15 +256,26 @@ fn every_code_of_a_branch_is_said_of_some_branch() {
 /// Facts mixed of all of the above, also such as can't come about.
 fn mixed() -> impl Strategy<Value = Facts> {
     let pick = || (0..all().len()).prop_map(|n| all().swap_remove(n).1);
-    (pick(), pick(), pick(), pick(), pick(), pick(), pick(), prop::sample::subsequence(vec![0usize, 1, 2], 0..=3))
-        .prop_map(|(life, source, revision, recipe, candidate, builders, queue, some)| Facts {
+    (
+        pick(),
+        pick(),
+        (pick(), pick()),
+        pick(),
+        pick(),
+        pick(),
+        pick(),
+        prop::sample::subsequence(vec![0usize, 1, 2], 0..=3),
+    )
+        .prop_map(|(life, source, (mainline, revision), recipe, candidate, builders, queue, some)| Facts {
             author: life.author,
             life: life.life,
             source: source.source,
+            mainline: mainline.mainline,
             revision: revision.revision,
             recipe: recipe.recipe,
             candidate: candidate.candidate,
             changes_recipe: recipe.changes_recipe,
+            recipe_warnings: recipe.recipe_warnings,
             builders: some.into_iter().filter_map(|n| builders.builders.get(n).cloned()).collect(),
             queue: queue.queue,
         })
@@ -265,6 +303,14 @@ proptest! {
                 prop_assert!(green, "{b:?}");
             }
             prop_assert_eq!(facts.candidate, Candidate::Made);
+        }
+    }
+
+    #[test]
+    fn no_turn_is_bb_s_while_mainline_can_t_be_read(facts in mixed()) {
+        let verdict = judge(&facts);
+        if facts.mainline != Mainline::Fine && facts.life == Life::Live {
+            prop_assert!(verdict.next.who != "bb" && verdict.would_land != WouldLand::Yes, "{verdict:?}");
         }
     }
 

@@ -159,6 +159,15 @@ impl Running {
         Ok(projects.into_iter().filter_map(|project| project.trouble).collect())
     }
 
+    /// What deserves a look of the recipes of the guarded mainlines, a line each.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recipe_warnings(&self) -> Result<Vec<String>, StartError> {
+        let projects = read::projects(&self.shared).await.map_err(|error| StartError::Other(error.to_string()))?;
+        Ok(projects.into_iter().flat_map(|project| project.warnings).collect())
+    }
+
     /// Waits until the first project's mainline was looked at; if its recipe was guessed, from what, and the `.bb.toml`
     /// that makes it explicit. None also when mainline can't be read at the moment, which [`Running::troubles`] tells.
     ///

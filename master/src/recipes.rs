@@ -3,7 +3,7 @@
 use crate::state::{Guarded, RecipeInUse, RecipeState, Shared};
 use gate::verdict::Trouble;
 use protocol::CommitId;
-use recipe::{FILE_NAME, Recipe, RecipeError};
+use recipe::{FILE_NAME, Recipe, RecipeError, Warning};
 use std::sync::Arc;
 use tracker::mirror::{EntryKind, MirrorError};
 
@@ -30,27 +30,28 @@ pub(crate) async fn at(shared: &Shared, project: &Guarded, commit: &CommitId) ->
     if let Some(known) = project.known_recipe(commit) {
         return Ok(known);
     }
-    let in_use = |recipe, from: &str| {
-        RecipeState::Fine(Arc::new(RecipeInUse { recipe, from: from.to_owned(), commit: commit.clone() }))
+    let in_use = |recipe, warnings, from: &str| {
+        let (from, commit) = (from.to_owned(), commit.clone());
+        RecipeState::Fine(Arc::new(RecipeInUse { recipe, from, warnings, commit }))
     };
     let found = match project.mirror.recipe_file(commit).await? {
         Some(Err(refusal)) => {
             RecipeState::Broken(Trouble { code: refusal.code, text: refusal.text, hint: refusal.hint })
         }
         Some(Ok(text)) => match Recipe::parse(&text, FILE_NAME) {
-            Ok((recipe, _)) => in_use(recipe, FILE_NAME),
+            Ok((recipe, warnings)) => in_use(recipe, warned(FILE_NAME, &warnings), FILE_NAME),
             Err(error) => RecipeState::Broken(trouble(&error)),
         },
         None if project.config.recipe.is_some() => {
             // A file that can change at any time is read each time.
             return Ok(match of_master(shared, project) {
-                Ok(Some(recipe)) => in_use(recipe, "the master's configuration"),
+                Ok(Some((recipe, warnings))) => in_use(recipe, warnings, "the master's configuration"),
                 Ok(None) => RecipeState::Missing,
                 Err(trouble) => RecipeState::Broken(trouble),
             });
         }
         None => match guess(project, commit).await? {
-            Some(guess) => in_use(guess.recipe, &format!("guessed from {}", guess.why)),
+            Some(guess) => in_use(guess.recipe, Vec::new(), &format!("guessed from {}", guess.why)),
             None => RecipeState::Missing,
         },
     };
@@ -58,8 +59,17 @@ pub(crate) async fn at(shared: &Shared, project: &Guarded, commit: &CommitId) ->
     Ok(found)
 }
 
-/// The master's own recipe for a project, for trees that have none.
-pub(crate) fn of_master(shared: &Shared, project: &Guarded) -> Result<Option<Recipe>, Trouble> {
+/// Warnings as they are shown: where, what, and what to do.
+fn warned(file: &str, warnings: &[Warning]) -> Vec<String> {
+    let line = |it: &Warning| match &it.hint {
+        Some(hint) => format!("{file}:{}; {hint}", it.line()),
+        None => format!("{file}:{}", it.line()),
+    };
+    warnings.iter().map(line).collect()
+}
+
+/// The master's own recipe for a project, for trees that have none, and what of it deserves a look.
+fn of_master(shared: &Shared, project: &Guarded) -> Result<Option<(Recipe, Vec<String>)>, Trouble> {
     let Some(file) = &project.config.recipe else { return Ok(None) };
     let path = shared.basedir.root().join(file);
     let shown = path.display().to_string();
@@ -68,7 +78,8 @@ pub(crate) fn of_master(shared: &Shared, project: &Guarded) -> Result<Option<Rec
         text: format!("{shown}: {error}"),
         hint: "an admin mends `recipe` in master.toml".to_owned(),
     })?;
-    Recipe::parse(&text, &shown).map(|(recipe, _)| Some(recipe)).map_err(|error| trouble(&error))
+    let read = Recipe::parse(&text, &shown);
+    read.map(|(recipe, warnings)| Some((recipe, warned(&shown, &warnings)))).map_err(|error| trouble(&error))
 }
 
 /// The master's own recipe for what stands on a commit: none where the tree has its own, or where the master has none.
@@ -80,7 +91,7 @@ pub(crate) async fn otherwise(
     if project.config.recipe.is_none() || project.mirror.recipe_file(commit).await?.is_some() {
         return Ok(Ok(None));
     }
-    Ok(of_master(shared, project).map(|recipe| recipe.map(|recipe| recipe.project)))
+    Ok(of_master(shared, project).map(|recipe| recipe.map(|(recipe, _)| recipe.project)))
 }
 
 fn trouble(error: &RecipeError) -> Trouble {

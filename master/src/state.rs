@@ -10,11 +10,13 @@ use crate::reconcile::Troubles;
 use crate::slaves::{Parts, Sessions};
 use crate::stepping::Points;
 use crate::store::{Claim, Master, Store};
+use gate::code::Code;
 use gate::schedule::Wait;
 use gate::verdict::Trouble;
 use protocol::{BranchId, BuildId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +64,8 @@ pub(crate) struct Guarded {
     recipes: Mutex<HashMap<CommitId, RecipeState>>,
     /// Held by whoever looks at mainline, so that two fetches don't get in each other's way.
     looks: AsyncMutex<()>,
+    /// Looks at mainline that failed, since the last that did not.
+    pub(crate) failed_looks: AtomicU32,
     /// Wakes the look at mainline before it is due.
     mainline_due: Notify,
     /// Wakes the comparison of rows and mirror before it is due.
@@ -88,6 +92,8 @@ pub(crate) struct RecipeInUse {
     pub(crate) recipe: Recipe,
     /// For people: `.bb.toml`, `guessed from a Makefile with the target …`.
     pub(crate) from: String,
+    /// What of it deserves a look, a line each.
+    pub(crate) warnings: Vec<String>,
     /// The commit it was read at.
     pub(crate) commit: CommitId,
 }
@@ -127,6 +133,7 @@ impl Guarded {
             troubles: Troubles::default(),
             recipes: Mutex::default(),
             looks: AsyncMutex::default(),
+            failed_looks: AtomicU32::new(0),
             mainline_due: Notify::new(),
             mirror_due: Notify::new(),
         }
@@ -246,8 +253,18 @@ impl Shared {
         lock(&self.waits).get(&build).cloned()
     }
 
+    /// Whoever says why builds wait is woken when that is another reason now.
     pub(crate) fn set_waits(&self, waits: HashMap<BuildId, Wait>) {
-        *lock(&self.waits) = waits;
+        let kinds = |all: &HashMap<BuildId, Wait>| -> BTreeMap<BuildId, Code> {
+            all.iter().map(|(id, wait)| (*id, wait.kind())).collect()
+        };
+        let mut known = lock(&self.waits);
+        let is_news = kinds(&known) != kinds(&waits);
+        *known = waits;
+        drop(known);
+        if is_news {
+            self.store.wake();
+        }
     }
 
     /// Whether a build is left to a slave that is away, by the last plan.

@@ -52,7 +52,8 @@ impl Problem {
         }
     }
 
-    fn line(&self) -> String {
+    /// The same after its place: `7:1: unknown key …`.
+    pub fn line(&self) -> String {
         format!("{}:{}: {}", self.place.line, self.place.column, self.message())
     }
 

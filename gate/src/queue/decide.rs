@@ -46,6 +46,9 @@ pub fn decide(state: &QueueState) -> Decision {
         },
         (None, _, None) => Head::default(),
     };
+    if state.official.stop().is_some() {
+        head.actions.retain(|a| matches!(a, Action::Build { .. } | Action::Make { .. }));
+    }
     decision.actions.append(&mut head.actions);
     decision.look_again = head.look_again;
     decision.standings = standings(state, &order, &decision.actions, head.standing.as_ref());
@@ -262,8 +265,17 @@ fn judge(
         .collect();
     let left: Vec<&str> =
         words.iter().filter(|(b, w)| b.required && !matches!(w, Word::Passed)).map(|(b, _)| b.name.as_str()).collect();
+    let stuck = words.iter().filter(|(b, _)| b.required).find_map(|(b, w)| match w {
+        Word::Open(BuildOf { status: BuildStatus::Waiting, wait: Some(wait), .. }) if !wait.passes_by_itself() => {
+            Some((b, wait))
+        }
+        _ => None,
+    });
     let mut head = if left.is_empty() {
         land(state, stack, first, commit)
+    } else if let Some((builder, wait)) = stuck {
+        let says = format!("{} can't be built: {}", builder.name, wait.text());
+        Head::stands(stack, Code::TestingStuck, says, wait.next())
     } else {
         let running = words
             .iter()
@@ -287,10 +299,6 @@ fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> 
     if let Some(pause) = &state.paused {
         let says = with_detail(format!("the queue is paused by {}", pause.by), &pause.reason);
         return Head::stands(stack, Code::Paused, says, who("a maintainer", "resumes the queue"));
-    }
-    if let Some(trouble) = &state.away {
-        let says = format!("it passed, and the official repository can't be read: {trouble}");
-        return Head::stands(stack, Code::OfficialAway, says, who("an admin", "sees to it; bb tries again"));
     }
     if stack.check_failed > state.policy.check_retries {
         let says = "made anew before the push it was another commit than the one that was tested".to_owned();
@@ -336,9 +344,13 @@ fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Opt
         .zip(stay)
         .map(|(place, entry)| {
             let own = head.filter(|(entries, ..)| entries.contains(&entry.id)).cloned();
-            match own.or_else(|| held(state, entry)) {
+            let standing = match own.or_else(|| held(state, entry)) {
                 Some((_, stack, code, says, next)) => Standing { entry: entry.id, place, stack, code, says, next },
                 None => behind(entry.id, place),
+            };
+            match state.official.instead(&standing.next) {
+                Some(stop) => Standing { code: stop.queue, says: stop.says, next: stop.next, ..standing },
+                None => standing,
             }
         })
         .collect()

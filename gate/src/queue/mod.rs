@@ -13,11 +13,14 @@
 //! - nothing is landed while another landing is under way or the queue is paused; builds go on when it is paused;
 //! - every action is asked for again until the state says that it was done; doing one twice must do no harm;
 //! - each entry gets either an [`Action::Eject`] or [`Action::Retire`], or one [`Standing`], never two of them;
-//! - what is wrong on mainline itself ejects nobody: whoever needs it waits, and others go by.
+//! - what is wrong on mainline itself ejects nobody: whoever needs it waits, and others go by;
+//! - while mainline can't be read nothing is pushed and nobody is sent away for what it was like, and no turn is bb's.
 
 mod decide;
 
 use crate::code::Code;
+use crate::mainline::Mainline;
+use crate::schedule::Wait;
 pub use decide::decide;
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
@@ -39,8 +42,8 @@ pub struct QueueState {
     pub mainline: CommitId,
     /// Set while nothing may land.
     pub paused: Option<Pause>,
-    /// Why the official repository can't be read, if it can't.
-    pub away: Option<String>,
+    /// What the last look at mainline said.
+    pub official: Mainline,
     /// The landing that was begun and whose end is not known yet.
     pub landing: Option<Landing>,
     /// Accepted and neither landed nor ejected nor taken back, in any order.
@@ -220,6 +223,8 @@ pub struct BuildOf {
     pub for_queue: bool,
     /// Where it is.
     pub status: BuildStatus,
+    /// Why nobody has it, as far as is known.
+    pub wait: Option<Wait>,
 }
 
 /// Where a build is.

@@ -17,6 +17,7 @@ pub fn judge(facts: &Facts) -> Verdict {
         .or_else(|| candidate(facts))
         .or_else(|| ejected(facts))
         .unwrap_or_else(|| built(facts));
+    let answer = stopped(facts, answer);
     Verdict {
         code: answer.code.as_str().to_owned(),
         state: answer.state,
@@ -67,12 +68,35 @@ fn mends(trouble: &Trouble, what: &str) -> String {
     if trouble.hint.is_empty() { format!("mends {what}") } else { format!("mends {what}: {}", trouble.hint) }
 }
 
+/// Where mainline stops everybody, nobody's turn is bb's, and nobody would land.
+fn stopped(facts: &Facts, answer: Answer) -> Answer {
+    let goes = answer.next.who == "bb" || answer.would_land == WouldLand::Yes;
+    let Some(stop) = facts.mainline.stop().filter(|_| facts.life == Life::Live && goes) else { return answer };
+    let (state, look) = match facts.queue {
+        Queue::In { .. } => (answer.state, answer.look),
+        Queue::None | Queue::Ejected { .. } => ("waiting".to_owned(), Look::Exception),
+    };
+    Answer::new(stop.branch, state, look, WouldLand::NotYet)
+        .because(format!("because {}", stop.says))
+        .next(&stop.next.who, stop.next.what)
+}
+
 fn ended(facts: &Facts) -> Option<Answer> {
     let retired = |code, because: &str| Answer::new(code, "retired", Look::Retired, WouldLand::No).because(because);
     let again = "publishes it again to bring it back";
     Some(match &facts.life {
         Life::Live => return None,
-        Life::Landed { commit } => Answer::new(Code::Landed, "landed", Look::Landed, WouldLand::Yes)
+        Life::Landed { commit, taken_out: Some(day), .. } => {
+            Answer::new(Code::LandedTakenOut, "taken out", Look::Exception, WouldLand::No)
+                .because(format!("because it landed as {commit} and was taken out by somebody's push of {day}"))
+                .next(facts.author(), "publishes it again, if it is still to land")
+        }
+        Life::Landed { commit, newer: Some(newer), .. } => {
+            Answer::new(Code::Landed, "landed", Look::Landed, WouldLand::Yes)
+                .because(format!("because it is in mainline as {commit}; r{newer} has not landed"))
+                .next(facts.author(), format!("publishes it again, if r{newer} is to land"))
+        }
+        Life::Landed { commit, .. } => Answer::new(Code::Landed, "landed", Look::Landed, WouldLand::Yes)
             .because(format!("because it is in mainline as {commit}"))
             .next("nobody", "has to do anything; the record stays"),
         Life::Withdrawn { by } => {
@@ -96,10 +120,11 @@ fn queued(facts: &Facts) -> Option<Answer> {
     let held = |code, would_land| Answer::new(code, state.clone(), Look::Accepted, would_land);
     let answer = match code {
         Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
-        Code::PushRefused | Code::OfficialAway => {
-            held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
-        }
         Code::Missing => held(Code::CommitMissing, WouldLand::NotYet).because(format!("because {says}")),
+        Code::PushRefused => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
+        Code::OfficialAway => held(Code::MainlineAway, WouldLand::NotYet).because(format!("because {says}")),
+        Code::OfficialWithout => held(Code::MainlineGone, WouldLand::NotYet).because(format!("because {says}")),
+        Code::TestingStuck => held(Code::Stuck, WouldLand::NotYet).because(format!("because {says}")),
         Code::MainlineTrouble => held(Code::MainlineBroken, WouldLand::NotYet).because(format!("because {says}")),
         Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),
         Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),

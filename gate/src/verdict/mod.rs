@@ -17,6 +17,8 @@ pub struct Facts {
     pub life: Life,
     /// What the last look at its source said.
     pub source: Source,
+    /// What the last look at mainline said.
+    pub mainline: crate::mainline::Mainline,
     /// The newest revision, admitted or refused.
     pub revision: Option<Revision>,
     /// The recipe that it is built by.
@@ -26,6 +28,8 @@ pub struct Facts {
     /// Whether that candidate has another recipe than mainline, so that its builds so far say nothing of how it would be
     /// built.
     pub changes_recipe: bool,
+    /// What of that recipe deserves a look, a line each, if it is another than mainline's.
+    pub recipe_warnings: Vec<String>,
     /// The builders in the recipe's order, each with its latest build for the newest revision.
     pub builders: Vec<Builder>,
     /// Its place in the queue, now or last.
@@ -41,6 +45,10 @@ pub enum Life {
     Landed {
         /// As this commit of mainline, shortened for people.
         commit: String,
+        /// The number of a newer revision, which has not landed, if there is one.
+        newer: Option<u32>,
+        /// The day on which a push took it out of mainline again, if one did.
+        taken_out: Option<String>,
     },
     /// Taken back.
     Withdrawn {

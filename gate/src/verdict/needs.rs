@@ -11,6 +11,7 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
         return vec![];
     }
     let mut needs: Vec<Need> = source(facts).into_iter().collect();
+    needs.extend(facts.mainline.stop().map(|stop| need(Look::Exception, upper(&stop.says), None)));
     needs.extend(revision(facts));
     needs.extend(recipe(facts));
     if facts.changes_recipe {
@@ -20,12 +21,20 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
             Some("#recipe"),
         ));
     }
+    let warns = |text: &String| need(Look::Warnings, format!("Its recipe: {text}"), Some("#recipe"));
+    needs.extend(facts.recipe_warnings.iter().map(warns));
     needs.extend(candidate(facts));
     needs.extend(facts.builders.iter().map(builder));
     needs.extend(acceptance(facts));
     // Stable, so that builders keep the recipe's order within each kind.
     needs.sort_by_key(|need| rank(need.look));
     needs
+}
+
+/// As a sentence begins.
+fn upper(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Unmet, then under way, then what only deserves a look, then met.

@@ -20,6 +20,7 @@ struct View {
     tip: Option<Commit>,
     tip_seen: Option<When>,
     recipe_from: Option<String>,
+    warnings: Vec<String>,
     turns: Vec<Fact>,
     empty: bool,
     publish_line: String,
@@ -193,6 +194,7 @@ impl Pages {
             tip: project.tip.as_ref().map(Commit::from),
             tip_seen: project.tip_seen_ms.map(|at| When::new(at, now)),
             recipe_from: Some(project.recipe_from.clone()).filter(|from| !from.is_empty()),
+            warnings: project.warnings.clone(),
             turns: vec![
                 Fact::new("By themselves", branches(it.turns.bb)),
                 Fact::new("Need a maintainer", branches(it.turns.maintainer)),

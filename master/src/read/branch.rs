@@ -21,8 +21,8 @@ pub(crate) async fn branch_summary(
     project: &Guarded,
     branch: Branch,
 ) -> Result<BranchSummary, ReadError> {
-    let tip = shared.store.project_by_id(project.id).await?.tip;
-    Ok(summary(project, &know(shared, project, tip.as_ref(), branch).await?))
+    let row = shared.store.project_by_id(project.id).await?;
+    Ok(summary(project, &know(shared, project, &row, branch).await?))
 }
 
 pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
@@ -61,8 +61,8 @@ pub(crate) async fn branch_detail(
     project: &Guarded,
     branch: Branch,
 ) -> Result<BranchDetail, ReadError> {
-    let tip = shared.store.project_by_id(project.id).await?.tip;
-    let known = know(shared, project, tip.as_ref(), branch).await?;
+    let row = shared.store.project_by_id(project.id).await?;
+    let known = know(shared, project, &row, branch).await?;
     let branch = &known.branch;
     let revisions = shared.store.revision_page(branch.id, None, REVISIONS).await?;
     let timeline = shared.store.timeline(branch.id, 200).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn branch_detail(
         _ => None,
     };
     // What the mirror can't show now is no reason to show nothing: it is said, and brought back.
-    let (commits, diff, unreadable) = match source_views(project, &known, tip.as_ref()).await {
+    let (commits, diff, unreadable) = match source_views(project, &known, row.tip.as_ref()).await {
         Ok((commits, diff)) => (commits, diff, None),
         Err(ReadError::Mirror(text)) => {
             if known.newest.as_ref().is_some_and(|revision| revision.lost.is_none()) {

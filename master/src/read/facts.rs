@@ -3,12 +3,13 @@
 use super::ReadError;
 use crate::names;
 use crate::recipes;
+use crate::reconcile::{IN_MAINLINE, mainline_of};
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{self, Branch, BranchState, Build, BuildRowState, Candidate, Entry, EntryState, Outcome, Revision};
 use gate::code::Code;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
 use protocol::api::{self, Refusal};
-use protocol::{BuildResult, CommitId};
+use protocol::{BuildResult, CommitId, UnixMs};
 
 /// A branch and everything that its listing needs, read once.
 pub(super) struct Known {
@@ -27,9 +28,10 @@ const GONE: [&str; 2] = ["no-such-branch", "not-found"];
 pub(super) async fn know(
     shared: &Shared,
     project: &Guarded,
-    tip: Option<&CommitId>,
+    row: &store::Project,
     branch: Branch,
 ) -> Result<Known, ReadError> {
+    let tip = row.tip.as_ref();
     let store = &shared.store;
     let newest = store.newest_revision(branch.id).await?;
     let (candidate, builds) = match &newest {
@@ -40,8 +42,9 @@ pub(super) async fn know(
     let of_mainline = of_mainline(shared, project, tip).await;
     let mut facts = Facts {
         author: author(&branch, newest.as_ref()),
-        life: life(&branch, &entries),
+        life: life(&branch, newest.as_ref(), &entries),
         source: source(&branch, newest.is_some()),
+        mainline: mainline_of(row),
         revision: newest.as_ref().map(|r| verdict::Revision {
             number: r.number,
             refused: r.refusal.clone().map(trouble),
@@ -50,6 +53,7 @@ pub(super) async fn know(
         recipe: recipe(&of_mainline, candidate.as_ref()),
         candidate: on_tip(candidate.as_ref(), tip),
         changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
+        recipe_warnings: own_warnings(shared, project, candidate.as_ref()).await,
         builders: Vec::new(),
         queue: verdict::Queue::None,
     };
@@ -69,16 +73,39 @@ async fn of_mainline(shared: &Shared, project: &Guarded, tip: Option<&CommitId>)
     }
 }
 
+/// What deserves a look of the recipe that a branch brings, where it is another than mainline's.
+async fn own_warnings(shared: &Shared, project: &Guarded, candidate: Option<&Candidate>) -> Vec<String> {
+    let Some(made) = candidate.filter(|c| c.changes_recipe).and_then(|c| c.made_commit()) else { return Vec::new() };
+    match recipes::at(shared, project, made).await {
+        Ok(RecipeState::Fine(it)) => it.warnings.clone(),
+        Ok(RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_)) | Err(_) => Vec::new(),
+    }
+}
+
 fn author(branch: &Branch, newest: Option<&Revision>) -> String {
     newest.map(|r| r.author.clone()).filter(|a| !a.is_empty()).unwrap_or_else(|| branch.publisher.clone())
 }
 
-fn life(branch: &Branch, entries: &[Entry]) -> Life {
+/// A day for people: `2026-11-26`.
+fn day(at: UnixMs) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(at.0).ok()?;
+    Some(at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date().to_string())
+}
+
+fn life(branch: &Branch, newest: Option<&Revision>, entries: &[Entry]) -> Life {
     match branch.state {
         BranchState::Live => Life::Live,
         BranchState::Landed => {
-            let commit = entries.iter().find_map(|e| e.landed.as_ref()).map_or("", CommitId::short);
-            Life::Landed { commit: commit.to_owned() }
+            let number = newest.map(|r| r.number);
+            let entry = entries.iter().find(|e| e.landed.is_some());
+            let commit = entry.and_then(|e| e.landed.as_ref()).map_or("", CommitId::short).to_owned();
+            let newest = newest.filter(|r| entry.is_some_and(|e| e.commit != r.commit)).map(|r| r.number);
+            let newer = match (&branch.newer_head, newest) {
+                (_, Some(number)) => Some(number),
+                (Some(_), None) => Some(number.map_or(1, |n| n + 1)),
+                (None, None) => None,
+            };
+            Life::Landed { commit, newer, taken_out: entry.and_then(|e| e.taken_out).and_then(day) }
         }
         BranchState::Withdrawn => {
             Life::Withdrawn { by: branch.state_text.strip_prefix("withdrawn by ").unwrap_or_default().to_owned() }
@@ -127,7 +154,9 @@ fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Can
         (_, api::CandidateOutcome::Conflict { files }) => {
             verdict::Candidate::Conflict(files.iter().map(|f| f.path.clone()).collect())
         }
-        (_, api::CandidateOutcome::Refused(refusal)) if refusal.code == "no-changes" => verdict::Candidate::Superseded,
+        (_, api::CandidateOutcome::Refused(refusal)) if IN_MAINLINE.contains(&refusal.code.as_str()) => {
+            verdict::Candidate::Superseded
+        }
         (_, api::CandidateOutcome::Refused(refusal)) => verdict::Candidate::Refused(trouble(refusal.clone())),
         (_, api::CandidateOutcome::MainlineTrouble(refusal)) => {
             verdict::Candidate::MainlineTrouble(trouble(refusal.clone()))

@@ -79,12 +79,12 @@ pub(super) struct Line {
 
 /// All live branches of a project, last changed first. Whose turn each is can be told of all of them only.
 pub(super) async fn live(shared: &Shared, project: &Guarded) -> Result<Vec<Line>, ReadError> {
-    let tip = shared.store.project_by_id(project.id).await?.tip;
+    let row = shared.store.project_by_id(project.id).await?;
     let branches = shared.store.branches(project.id, 0).await?;
     let mut lines = Vec::with_capacity(branches.len());
     for branch in branches {
         let at = After { changed: branch.changed, id: branch.id };
-        let summary = summary(project, &know(shared, project, tip.as_ref(), branch).await?);
+        let summary = summary(project, &know(shared, project, &row, branch).await?);
         lines.push(Line { at, summary });
     }
     Ok(lines)
@@ -161,9 +161,9 @@ pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, it: &Listed)
         let place = ended.last().map(|b| After { changed: b.changed, id: b.id });
         page.next = Some(Place::Ended(place.or(after)).to_string());
     }
-    let tip = shared.store.project_by_id(project.id).await?.tip;
+    let row = shared.store.project_by_id(project.id).await?;
     for branch in ended {
-        page.branches.push(summary(project, &know(shared, project, tip.as_ref(), branch).await?));
+        page.branches.push(summary(project, &know(shared, project, &row, branch).await?));
     }
     Ok(page)
 }

@@ -20,6 +20,10 @@ pub(crate) async fn projects(shared: &Shared) -> Result<Vec<Project>, ReadError>
 pub(crate) async fn project(shared: &Shared, guarded: &Guarded) -> Result<Project, ReadError> {
     let row = shared.store.project_by_id(guarded.id).await?;
     let (live, queued) = shared.store.branch_counts(guarded.id).await?;
+    let warnings = match guarded.recipe() {
+        RecipeState::Fine(it) => it.warnings.clone(),
+        RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => Vec::new(),
+    };
     let broken = match guarded.recipe() {
         RecipeState::Broken(trouble) => Some(format!("the recipe has an error: {}", trouble.text)),
         RecipeState::Missing => {
@@ -34,6 +38,7 @@ pub(crate) async fn project(shared: &Shared, guarded: &Guarded) -> Result<Projec
         tip: row.tip,
         tip_seen_ms: row.tip_seen,
         trouble: row.trouble.or(broken),
+        warnings,
         paused: row.paused,
         recipe_from: row.recipe_from,
         live,

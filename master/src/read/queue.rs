@@ -2,8 +2,9 @@
 
 use super::{ReadError, project_line};
 use crate::names;
+use crate::reconcile::mainline_of;
 use crate::state::{Guarded, Shared};
-use crate::store::{BuildRowState, Entry, EntryState};
+use crate::store::{BuildRowState, Entry, EntryState, Standing};
 use crate::terms::Terms;
 use gate::verdict;
 use protocol::api::{Look, Mark, Queue, QueueEntry};
@@ -60,6 +61,10 @@ pub(crate) async fn queue_entry(
         }
     }
     marks.sort_by_key(|(position, _)| *position);
+    let standing = match entry.state {
+        EntryState::Queued => stands_now(shared, project, entry).await?,
+        EntryState::Landed | EntryState::Ejected => entry.standing.clone(),
+    };
     // As it was accepted, whatever its publisher calls it since.
     let bound = Terms::of_entry(entry).ok().flatten().map(|terms| terms.message.title);
     let title = bound.unwrap_or_else(|| branch.title.clone());
@@ -71,19 +76,28 @@ pub(crate) async fn queue_entry(
         accepted_by: entry.accepted_by.clone(),
         accepted_ms: entry.accepted,
         place,
-        code: entry.standing.code.clone(),
+        code: standing.code,
         look: match entry.state {
             EntryState::Queued => Look::Accepted,
             EntryState::Landed => Look::Landed,
             EntryState::Ejected => Look::Failed,
         },
-        says: entry.standing.says.clone(),
-        next: entry.standing.next.clone(),
+        says: standing.says,
+        next: standing.next,
         changes_recipe: shared.store.newest_candidate(entry.revision).await?.is_some_and(|c| c.changes_recipe),
         marks: marks.into_iter().map(|(_, mark)| mark).collect(),
         landed: entry.landed.clone(),
         left_ms: entry.left,
         page: names::branch_page(&project.name, &branch.name),
         branch: branch.name,
+    })
+}
+
+/// How an entry in the queue stands, by what is known of mainline at this moment.
+async fn stands_now(shared: &Shared, project: &Guarded, entry: &Entry) -> Result<Standing, ReadError> {
+    let official = mainline_of(&shared.store.project_by_id(project.id).await?);
+    Ok(match official.instead(&entry.standing.next) {
+        Some(stop) => Standing { code: stop.queue.as_str().to_owned(), says: stop.says, next: stop.next },
+        None => entry.standing.clone(),
     })
 }

@@ -2,7 +2,7 @@
 //! of is read from the tree that it stands on; what an acceptance binds is as it was accepted.
 
 use super::each::each;
-use super::{Again, StepError};
+use super::{Again, StepError, afterwards};
 use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
 use crate::store::{Claim, Made, NewCandidate, Outcome, Wanted, now};
@@ -46,6 +46,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     };
     let on = On { claim, tip: &tip, otherwise, moved: AtomicBool::new(false) };
     let again = each(project, NAME, wanted, |it| it.revision.id.0, |it| make(shared, project, &on, it)).await?;
+    afterwards::contained(shared, project, claim, &tip).await?;
     Ok(if more || on.moved.into_inner() { Again::Now } else { again })
 }
 
@@ -68,6 +69,7 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
     let request = request(shared, &it, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
     let made = project.mirror.candidate(&request).await?;
     let (outcome, detail, changes_recipe, folded_by) = record(made)?;
+    let detail = afterwards::or_same_patches(project, detail, &it.revision, on.tip).await?;
     let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
     let mut recipe_trouble = None;
     if let Outcome::Made(made) = &outcome {

@@ -10,6 +10,7 @@ use crate::terms::Terms;
 use candidates::KeptRequest;
 use gate::queue::PushRefused;
 use protocol::UnixMs;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::land::{LandError, Step};
 
@@ -84,6 +85,15 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
             if by == FailedBy::Check {
                 shared.store.discard_candidate(candidate.id).await?;
             }
+            // What came between is known before the next try is decided on, also that mainline is not there any more.
+            return match mainline::look(shared, project, claim).await {
+                Ok(_) => Ok(()),
+                Err(StepError::Official(error)) => {
+                    tracing::warn!(project = %project.name, %error, "mainline can't be read after a push");
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
         }
     }
     project.look_at_mainline();
@@ -103,7 +113,14 @@ pub(super) async fn finish(
         return Ok(Again::After(LOOK));
     }
     // Records it as landed if mainline has it.
-    let tip = mainline::look(shared, project, claim).await?;
+    let tip = match mainline::look(shared, project, claim).await {
+        Ok(tip) => tip,
+        Err(StepError::Official(error)) => {
+            tracing::warn!(project = %project.name, %error, "what came of a push can't be seen");
+            return Ok(Again::After(mainline::pause(1, project.failed_looks.load(Ordering::Relaxed))));
+        }
+        Err(error) => return Err(error),
+    };
     if shared.store.open_landing(project.id).await?.is_none_or(|open| open.id != landing.id) {
         return Ok(Again::Now);
     }

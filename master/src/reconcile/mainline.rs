@@ -1,28 +1,46 @@
 //! Looks at mainline: brings the mirror up to date, records what of ours is in it and the tip, and reads the recipe there.
 
-use super::{Again, StepError};
+use super::{Again, StepError, afterwards};
 use crate::recipes;
 use crate::state::{Guarded, RecipeState, Shared};
-use crate::store::Claim;
+use crate::store::{self, Claim};
+use gate::mainline::Mainline;
+use gate::verdict::Trouble;
 use protocol::CommitId;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::Explain as _;
 use tracker::mirror::{MirrorError, OfficialError, Relation};
 use tracker::source::{BranchRef, RawRefName};
 
+/// The longest pause between two looks at a mainline that can't be read, if the admin wants no longer one at any rate.
+const LONGEST_PAUSE_S: u64 = 300;
+/// The tracker's word for an official repository that has no branch of mainline's name.
+const NO_BRANCH: &str = "official-no-branch";
 /// Pushes that mainline is compared with when it has moved.
 const PUSHES: u32 = 100;
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
-    let pause = Duration::from_secs(shared.config.times.poll_s);
     match look(shared, project, claim).await {
         Ok(_) => {}
         Err(StepError::Settings(_)) => return Ok(Again::AtTick),
         Err(StepError::Official(error)) => tracing::warn!(project = %project.name, %error, "mainline can't be read"),
         Err(error) => return Err(error),
     }
-    Ok(Again::After(pause))
+    Ok(Again::After(pause(shared.config.times.poll_s, project.failed_looks.load(Ordering::Relaxed))))
+}
+
+/// Until the next look at mainline, after so many that failed: ever longer, and never for long.
+pub(super) fn pause(poll_s: u64, failures: u32) -> Duration {
+    Duration::from_secs(poll_s.saturating_mul(1 << failures.min(16)).min(poll_s.max(LONGEST_PAUSE_S)))
+}
+
+/// What the last look at mainline said, as the verdicts and the queue take it.
+pub(crate) fn mainline_of(row: &store::Project) -> Mainline {
+    let Some(text) = &row.trouble else { return Mainline::Fine };
+    let trouble = Trouble { code: row.trouble_code.clone(), text: text.clone(), hint: String::new() };
+    if row.trouble_code == NO_BRANCH { Mainline::Gone(trouble) } else { Mainline::Away(trouble) }
 }
 
 /// Looks at mainline now: the mirror and the row follow it, and whatever of it was ever pushed from here is recorded as landed.
@@ -31,7 +49,7 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
     let (url, branch) = match official(project) {
         Ok(found) => found,
         Err(trouble) => {
-            shared.store.set_project_trouble(claim, Some(&trouble)).await?;
+            shared.store.set_project_trouble(claim, Some(("settings", &trouble))).await?;
             return Err(StepError::Settings(trouble));
         }
     };
@@ -45,12 +63,16 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
         Ok(tip) => tip,
         Err(OfficialError::Mirror(error)) => return Err(error.into()),
         Err(error) => {
-            shared.store.set_project_trouble(claim, Some(&format!("{error}; {}", error.hint()))).await?;
+            project.failed_looks.fetch_add(1, Ordering::Relaxed);
+            let text = format!("{error}; {}", error.hint());
+            shared.store.set_project_trouble(claim, Some((error.code(), &text))).await?;
             return Err(error.into());
         }
     };
+    project.failed_looks.store(0, Ordering::Relaxed);
     if known.tip.as_ref() != Some(&tip) {
         find_ours(shared, project, &tip).await?;
+        afterwards::compare(shared, project, claim, known.tip.as_ref(), &tip).await?;
     }
     let recipe = recipes::at(shared, project, &tip).await?;
     let from = match &recipe {

@@ -4,6 +4,7 @@
 //! A loop is woken by every write to the store and also by a slow tick, so that a lost wake-up costs time, never
 //! correctness. What is to be done is decided by `gate`; how is done by `tracker`; here the two are joined.
 
+mod afterwards;
 mod builds;
 mod candidates;
 mod claims;
@@ -22,8 +23,9 @@ pub(crate) use mainline::look as look_at_mainline;
 
 pub(crate) use claims::claim_all;
 pub(crate) use each::Troubles;
-pub(crate) use mainline::official;
+pub(crate) use mainline::{mainline_of, official};
 pub(crate) use mend::{mend_candidate, named};
+pub(crate) use queue::IN_MAINLINE;
 pub(crate) use schedule::locks;
 pub(crate) use watch::bring_branch_back;
 

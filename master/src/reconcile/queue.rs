@@ -24,7 +24,7 @@ use std::time::Duration;
 /// first, and the next soon after.
 const LOOKAHEAD: usize = 4;
 /// A refusal's code for a revision of which mainline has all already.
-const IN_MAINLINE: [&str; 3] = ["already-landed", "equal-to-mainline", "no-changes"];
+pub(crate) const IN_MAINLINE: [&str; 4] = ["already-landed", "equal-to-mainline", "no-changes", "same-patches"];
 
 /// What one turn knows beside the queue's state.
 struct Turn {
@@ -70,7 +70,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 /// Reads what the decision depends on; none when there is nothing to decide.
 async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Option<(QueueState, Turn)>, StepError> {
     let row = shared.store.project_by_id(project.id).await?;
-    let Some(tip) = row.tip else { return Ok(None) };
+    let Some(tip) = row.tip.clone() else { return Ok(None) };
     let entries = shared.store.queue(project.id).await?;
     if entries.is_empty() {
         return Ok(None);
@@ -80,7 +80,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         now: now(),
         mainline: tip.clone(),
         paused: row.paused.then(|| Pause { by: "a maintainer".to_owned(), reason: String::new() }),
-        away: row.trouble,
+        official: mainline::mainline_of(&row),
         landing: None,
         entries: Vec::new(),
         stacks: Vec::new(),
@@ -254,6 +254,7 @@ async fn builds_of(
     let never_ran = |b: &store::Build| !b.for_queue && b.result() == Some(BuildResult::Cancelled);
     let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !never_ran(b);
     for build in oldest_first.into_iter().filter(judges) {
+        let wait = shared.wait_of(build.id);
         let status = match build.state {
             BuildRowState::Waiting => BuildStatus::Waiting,
             BuildRowState::Running => BuildStatus::Running,
@@ -264,6 +265,7 @@ async fn builds_of(
                 before.attempt += 1;
                 before.for_queue = build.for_queue;
                 before.status = status;
+                before.wait = wait;
             }
             None => latest.push(BuildOf {
                 builder: build.builder.name,
@@ -271,6 +273,7 @@ async fn builds_of(
                 attempt: 1,
                 for_queue: build.for_queue,
                 status,
+                wait,
             }),
         }
     }

@@ -1,8 +1,8 @@
 //! Looks at published branches when they are due, and admits what is new.
 
-use super::{Again, StepError, TICK};
+use super::{Again, StepError, TICK, afterwards};
 use crate::state::{Guarded, Shared};
-use crate::store::{Branch, NewRevision, Revision, Trouble, now};
+use crate::store::{Branch, BranchState, NewRevision, Revision, Trouble, now};
 use gate::looks::{self, Look, Pace, Standing};
 use protocol::{CommitId, UnixMs};
 use std::collections::HashMap;
@@ -113,6 +113,10 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
     if project.claim().is_none() || looks.of.len() >= size.all {
         return Ok(Again::AtTick);
     }
+    // Checks leave out what mainline has, which is known only once it is here. Its first look wakes this loop.
+    if shared.store.project_by_id(project.id).await?.tip.is_none() {
+        return Ok(Again::AtTick);
+    }
     let now = now();
     // Those under way are still due: beside them, enough of each publisher's to fill every place.
     let each = u32::try_from(size.all + size.each).unwrap_or(u32::MAX);
@@ -135,6 +139,13 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
 /// One look at a branch's source. Whatever is wrong with it is recorded; an error is only bb's own.
 async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
     let Some(claim) = project.claim() else { return Ok(()) };
+    if branch.state == BranchState::Landed {
+        let head = match source_of(shared, branch) {
+            Ok((source, reference)) => shared.poller.head(&source, &reference).await.ok(),
+            Err(_) => None,
+        };
+        return afterwards::look_at_landed(shared, project, claim, branch, head).await;
+    }
     let asked = branch.look_asked || project.planned_looks.is_other(branch.id, branch.next_look);
     // All of a look together, however many answers it takes: the first question, the way there, the fetch.
     let whole = whole(shared);

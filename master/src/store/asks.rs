@@ -120,11 +120,12 @@ async fn is_wanted(connection: &mut AnyConnection, it: &BuildRequest) -> Result<
     if it.for_queue { is_queued(connection, it.revision).await } else { is_newest(connection, it.revision).await }
 }
 
-/// Whether a build says already what another one of the request would.
+/// Whether the newest build says already what another one of the request would. An older one counts no more: verdicts go by
+/// the newest, which may have been cancelled.
 pub(super) async fn has_passed(connection: &mut AnyConnection, it: &BuildRequest) -> Result<bool> {
     let query = sqlx::query(
-        "SELECT id FROM build WHERE candidate_id = $1 AND builder = $2 AND spec_hash = $3 AND cancel IS NULL
-         AND state = 'finished' AND result IN ('success', 'warnings') LIMIT 1",
+        "SELECT id FROM build WHERE cancel IS NULL AND state = 'finished' AND result IN ('success', 'warnings')
+         AND id = (SELECT MAX(id) FROM build WHERE candidate_id = $1 AND builder = $2 AND spec_hash = $3)",
     )
     .bind(it.candidate.0)
     .bind(&it.builder.name)

@@ -6,7 +6,7 @@ use super::row::{Columns as _, to_json};
 use super::{Claim, Landing, Result, Store, TokenKind, landings, now};
 use gate::registrations::TooMany;
 use protocol::api::Look;
-use protocol::{BranchId, BranchName, ProjectId, TokenId, UnixMs};
+use protocol::{BranchId, BranchName, CommitId, ProjectId, TokenId, UnixMs};
 use sqlx::any::AnyRow;
 
 /// Where a branch is in its life.
@@ -94,6 +94,8 @@ pub struct Branch {
     pub next_look: UnixMs,
     /// Looks that failed, since the last that did not.
     pub look_failures: u32,
+    /// Where its source is since it landed, if that is neither its newest revision nor in mainline.
+    pub newer_head: Option<CommitId>,
     /// What was wrong at the last look.
     pub trouble: Option<Trouble>,
     /// When it was published, last.
@@ -206,6 +208,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Branch> {
         looked: row.num_or_none("looked_ms")?,
         next_look: row.num("next_look_ms")?,
         look_failures: row.count("look_failures")?,
+        newer_head: Some(row.text("newer_head")?).filter(|id| !id.is_empty()).and_then(|id| id.parse().ok()),
         trouble,
         published: row.num("published_ms")?,
         changed: row.num("changed_ms")?,
@@ -264,7 +267,7 @@ impl Store {
             Some(old) => (
                 "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
                  trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, host = $11, address = $12,
-                 look_failures = 0, trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id",
+                 look_failures = 0, newer_head = '', trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id",
                 old.name,
                 true,
             ),
@@ -373,20 +376,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn branches(&self, project: ProjectId, ended: u32) -> Result<Vec<Branch>> {
-        let live = whole(
-            "WHERE branch.project_id = $1 AND branch.state = 'live' ORDER BY branch.changed_ms DESC, branch.id DESC",
-        )
-        .bind(project.0)
-        .fetch_all(&self.read)
-        .await?;
-        let ended = whole(
-            "WHERE branch.project_id = $1 AND branch.state <> 'live' ORDER BY branch.changed_ms DESC, branch.id DESC LIMIT $2",
+        // In one statement: nobody is in both parts, or in none, whatever ends meanwhile.
+        let rows = whole(
+            "WHERE branch.project_id = $1 AND (branch.state = 'live' OR branch.id IN (
+                 SELECT id FROM branch WHERE project_id = $1 AND state <> 'live' ORDER BY changed_ms DESC, id DESC LIMIT $2))
+             ORDER BY CASE WHEN branch.state = 'live' THEN 0 ELSE 1 END, branch.changed_ms DESC, branch.id DESC",
         )
         .bind(project.0)
         .bind(i64::from(ended))
         .fetch_all(&self.read)
         .await?;
-        live.iter().chain(&ended).map(read).collect()
+        rows.iter().map(read).collect()
     }
 
     /// How many branches of a project are live, and how many are in its queue.

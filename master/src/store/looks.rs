@@ -5,7 +5,7 @@ use super::row::Columns as _;
 use super::{Branch, Result, Store, branches};
 use protocol::{ProjectId, UnixMs};
 
-/// A live branch that is due.
+/// A branch that is due: a live one, or one that landed.
 #[derive(Clone, Debug)]
 pub struct DueLook {
     /// The branch.
@@ -29,7 +29,8 @@ impl Store {
                  SELECT b.*, {TOKEN_OF_NOW},
                  CASE WHEN EXISTS (SELECT 1 FROM queue_entry q WHERE q.branch_id = b.id AND q.state = 'queued') THEN 1 ELSE 0 END AS accepted,
                  CASE WHEN b.token_id IS NULL THEN b.address ELSE 'token ' || CAST(b.token_id AS TEXT) END AS who
-                 FROM branch b LEFT JOIN token ON token.id = b.token_id WHERE b.project_id = $1 AND b.state = 'live' AND b.next_look_ms <= $2
+                 FROM branch b LEFT JOIN token ON token.id = b.token_id WHERE b.project_id = $1 AND (b.state = 'live' OR (b.state = 'landed' AND b.next_look_ms < $5))
+                 AND b.next_look_ms <= $2
              ), there AS (
                  SELECT due.*, ROW_NUMBER() OVER (
                      PARTITION BY who, host ORDER BY accepted DESC, look_asked DESC, next_look_ms, id) AS nth_there
@@ -46,6 +47,7 @@ impl Store {
             .bind(now.0)
             .bind(i64::from(each))
             .bind(MOST)
+            .bind(super::NEVER.0)
             .fetch_all(&self.read)
             .await?;
         rows.iter()
@@ -59,10 +61,11 @@ impl Store {
     /// When the database fails.
     pub async fn next_look(&self, project: ProjectId, now: UnixMs) -> Result<Option<UnixMs>> {
         let row = sqlx::query(
-            "SELECT MIN(next_look_ms) AS next FROM branch WHERE project_id = $1 AND state = 'live' AND next_look_ms > $2",
+            "SELECT MIN(next_look_ms) AS next FROM branch WHERE project_id = $1 AND state IN ('live', 'landed') AND next_look_ms > $2 AND next_look_ms < $3",
         )
         .bind(project.0)
         .bind(now.0)
+        .bind(super::NEVER.0)
         .fetch_one(&self.read)
         .await?;
         row.num_or_none("next")

@@ -11,6 +11,7 @@
 //! Every write that changed something ends by waking whoever waits on [`Store::changes`]: that is how reconcilers and event streams learn of
 //! it at once. They also look by themselves now and then, so a lost wake-up costs time only.
 
+mod afterwards;
 mod asks;
 mod branches;
 mod builds;
@@ -34,6 +35,7 @@ mod steps;
 mod tokens;
 mod writer;
 
+pub use afterwards::NEVER;
 pub use branches::{Branch, BranchEnd, BranchState, NewBranch, Published, Trouble};
 pub(crate) use builds::request_of;
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, Recorded};

@@ -22,6 +22,8 @@ pub struct Project {
     pub tip_seen: Option<UnixMs>,
     /// What is wrong with mainline.
     pub trouble: Option<String>,
+    /// The stable word of that.
+    pub trouble_code: String,
     /// Where the recipe comes from, for people.
     pub recipe_from: String,
     /// Whether the queue is paused.
@@ -46,6 +48,7 @@ fn read(row: &AnyRow) -> Result<Project> {
         tip: row.parsed_or_none("tip")?,
         tip_seen: row.num_or_none("tip_seen_ms")?,
         trouble: row.text_or_none("trouble")?,
+        trouble_code: row.text("trouble_code")?,
         recipe_from: row.text("recipe_from")?,
         paused: row.flag("paused")?,
     })
@@ -154,16 +157,17 @@ impl Store {
         Ok(())
     }
 
-    /// Records what is wrong with mainline, or that nothing is any more, under a claim.
+    /// Records what is wrong with mainline, by its stable word and in words, or that nothing is any more, under a claim.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
-    pub async fn set_project_trouble(&self, claim: Claim, trouble: Option<&str>) -> Result<()> {
+    pub async fn set_project_trouble(&self, claim: Claim, trouble: Option<(&str, &str)>) -> Result<()> {
         let mut transaction = self.write.begin_under(claim).await?;
         let done =
-            sqlx::query("UPDATE project SET trouble = $2 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')")
+            sqlx::query("UPDATE project SET trouble = $2, trouble_code = $3 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')")
                 .bind(claim.project.0)
-                .bind(trouble)
+                .bind(trouble.map(|(_, text)| text))
+                .bind(trouble.map_or("", |(code, _)| code))
                 .execute(&mut *transaction)
                 .await?;
         transaction.commit().await?;

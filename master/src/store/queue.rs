@@ -42,6 +42,8 @@ pub struct Entry {
     pub landed: Option<CommitId>,
     /// When it left.
     pub left: Option<UnixMs>,
+    /// When a push was seen to have taken out of mainline what had landed.
+    pub taken_out: Option<UnixMs>,
 }
 
 /// What an acceptance binds beside the commit, as JSON, and its hash: candidates of the queue are made by it. Empty in
@@ -137,6 +139,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Entry> {
         candidate: row.num_or_none("candidate_id")?,
         landed: row.parsed_or_none("landed")?,
         left: row.num_or_none("left_ms")?,
+        taken_out: row.num_or_none("taken_out_ms")?,
     })
 }
 

@@ -64,3 +64,9 @@ CREATE TABLE registration (
     host TEXT NOT NULL
 );
 CREATE INDEX registration_at ON registration (at_ms);
+
+-- The stable word of what is wrong with mainline.
+ALTER TABLE project ADD COLUMN trouble_code TEXT NOT NULL DEFAULT '';
+-- When a rewrite of mainline took out what had landed; where a landed branch's source is since, if mainline has not that.
+ALTER TABLE queue_entry ADD COLUMN taken_out_ms BIGINT;
+ALTER TABLE branch ADD COLUMN newer_head TEXT NOT NULL DEFAULT '';

@@ -18,3 +18,4 @@ mod slaves;
 mod stepping;
 mod strangers;
 mod support;
+mod true_words;

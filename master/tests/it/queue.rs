@@ -8,33 +8,33 @@ use master::store::{BranchState, FailedBy, TokenKind};
 use protocol::{BuildResult, ProjectId};
 use serde_json::{Value, json};
 
-const BRANCHES: &str = "/api/v1/projects/heron/branches";
+pub const BRANCHES: &str = "/api/v1/projects/heron/branches";
 const QUEUE: &str = "/api/v1/projects/heron/queue";
 const RECIPE: &str = "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n";
 const ENTRY: &str = "2026-01-02  Ann  <ann@example.org>\n\n\t* feature: New.\n";
 
 /// A world of steps with a slave in it.
-async fn stepped() -> (World, FakeSlave) {
+pub async fn stepped() -> (World, FakeSlave) {
     let world = World::stepped().await;
     world.turn(Loop::Mainline).await;
     let (oak, _) = FakeSlave::new(&world, "oak").await;
     (world, oak)
 }
 
-async fn turns(world: &World, which: &[Loop]) {
+pub async fn turns(world: &World, which: &[Loop]) {
     for it in which {
         world.turn(*it).await;
     }
 }
 
 /// Publishes a branch of these files, and builds it.
-async fn passed(world: &World, oak: &mut FakeSlave, name: &str, files: &[(&str, &str)]) {
+pub async fn passed(world: &World, oak: &mut FakeSlave, name: &str, files: &[(&str, &str)]) {
     publish(world, name, files, &json!({})).await;
     turns(world, &[Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule]).await;
     oak.passes_next().await;
 }
 
-async fn publish(world: &World, name: &str, files: &[(&str, &str)], more: &Value) {
+pub async fn publish(world: &World, name: &str, files: &[(&str, &str)], more: &Value) {
     world.author.git(&["fetch", "--quiet", "origin"]);
     if world.author.try_git(&["switch", "--quiet", name]).is_err() {
         world.author.branch(name, "origin/main");
@@ -44,14 +44,14 @@ async fn publish(world: &World, name: &str, files: &[(&str, &str)], more: &Value
     assert!(answer.status < 300, "{}", answer.text);
 }
 
-async fn publish_again(world: &World, token: &str, name: &str, more: &Value) -> crate::support::Answer {
+pub async fn publish_again(world: &World, token: &str, name: &str, more: &Value) -> crate::support::Answer {
     let mut body = json!({"url": world.author.url(), "branch": name, "name": name});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.post_as(token, BRANCHES, &body).await
 }
 
 /// Somebody else's push to mainline.
-fn by_hand(world: &World, files: &[(&str, &str)]) -> String {
+pub fn by_hand(world: &World, files: &[(&str, &str)]) -> String {
     world.author.git(&["fetch", "--quiet", "origin"]);
     world.author.git(&["switch", "--quiet", "--detach", "origin/main"]);
     world.author.commit(files, "By hand");
@@ -59,15 +59,15 @@ fn by_hand(world: &World, files: &[(&str, &str)]) -> String {
     world.official.head()
 }
 
-async fn code(world: &World, name: &str) -> String {
+pub async fn code(world: &World, name: &str) -> String {
     world.branch(name).await["queue"][0]["code"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn verdict(world: &World, name: &str) -> String {
+pub async fn verdict(world: &World, name: &str) -> String {
     world.branch(name).await["summary"]["verdict"]["code"].as_str().unwrap().to_owned()
 }
 
-async fn withdraw(world: &World, name: &str) -> crate::support::Answer {
+pub async fn withdraw(world: &World, name: &str) -> crate::support::Answer {
     world.post(&format!("{BRANCHES}/{name}/withdraw"), &json!({})).await
 }
 

@@ -42,7 +42,7 @@ async fn under_a_claim_that_is_anothers_nothing_is_written(place: Place) {
     };
     let lost = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::ClaimLost)), "{result:?}");
     lost(store.set_tip(stale, None, &commit(9), "").await);
-    lost(store.set_project_trouble(stale, Some("x")).await);
+    lost(store.set_project_trouble(stale, Some(("x", "x"))).await);
     lost(store.add_revision(stale, &branch, &new).await.map(drop));
     lost(store.looked(stale, &branch, Some(&trouble), UnixMs(1)).await);
     lost(store.ask_for_builds(stale, &requests, Some(revision.id)).await.map(drop));

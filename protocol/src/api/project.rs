@@ -19,6 +19,9 @@ pub struct Project {
     pub tip_seen_ms: Option<UnixMs>,
     /// What is wrong with mainline, if anything: not reachable, or its recipe has an error.
     pub trouble: Option<String>,
+    /// What of its recipe deserves a look, a line each: `.bb.toml:7:1: …`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Whether the queue is paused.
     pub paused: bool,
     /// Where the recipe comes from: `.bb.toml`, `the master's configuration`, `guessed from Makefile`.

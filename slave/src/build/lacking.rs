@@ -12,29 +12,57 @@ const LONGEST: usize = 64;
 /// How shells, `env` and `make` end the line that names what could not be run.
 const NOT_THERE: [&str; 3] = [": command not found", ": not found", ": No such file or directory"];
 
-/// The program that this slave lacks, from a step's exit code and the end of its output. None when the step ended for
-/// another reason, and for a path (`./configure`), which is the project's own.
+/// How they end the line that names what is there and can't be executed, the longest first.
+const NOT_EXECUTABLE: [&str; 9] = [
+    ": cannot execute binary file: Exec format error",
+    ": cannot execute binary file",
+    ": cannot execute: required file not found",
+    ": cannot execute: Permission denied",
+    ": cannot execute",
+    ": bad interpreter: No such file or directory",
+    ": bad interpreter: Permission denied",
+    ": Exec format error",
+    ": Permission denied",
+];
+
+/// Folders of the machine itself: what lies there is no project's own.
+const OF_MACHINE: [&str; 6] = ["/usr/", "/bin/", "/sbin/", "/opt/", "/lib/", "/nix/"];
+
+/// The program that this slave lacks, or can't execute, from a step's exit code and the end of its output. None when the
+/// step ended for another reason, and for a path (`./configure`), which is the project's own.
 pub(super) fn program(exit_code: i32, tail: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(tail);
     // make ends with 2 whatever its recipe's line ended with, and says that.
-    let by_make = || text.lines().rev().take(8).any(|line| line.starts_with("make") && line.ends_with(" Error 127"));
-    if exit_code != 127 && !by_make() {
-        return None;
+    let by_make = |code: i32| {
+        let ends = format!(" Error {code}");
+        exit_code == code || text.lines().rev().take(8).any(|line| line.starts_with("make") && line.ends_with(&ends))
+    };
+    let mut last = text.lines().rev().take(16);
+    if by_make(126) {
+        // What `make` could not run itself it tells with 127.
+        last.find_map(|line| named(line, &NOT_EXECUTABLE))
+    } else if by_make(127) {
+        last.find_map(|line| named(line, &NOT_THERE).or_else(|| named(line, &NOT_EXECUTABLE)))
+    } else {
+        None
     }
-    text.lines().rev().take(16).find_map(named)
 }
 
-/// The program that a line names as not there.
-fn named(line: &str) -> Option<String> {
+/// The program that a line with one of these ends names.
+fn named(line: &str, ends: &[&str]) -> Option<String> {
     let line = line.trim_end();
-    let what = match line.rsplit_once("command not found: ") {
-        // zsh names it last.
+    // zsh names it last.
+    let last = ["command not found: ", "permission denied: "].iter().find_map(|words| line.rsplit_once(words));
+    let what = match last {
         Some((_, name)) => name,
         None => {
-            let before = NOT_THERE.iter().find_map(|end| line.strip_suffix(end))?;
+            let before = ends.iter().find_map(|end| line.strip_suffix(end))?;
             before.rsplit_once(": ").map_or(before, |(_, name)| name)
         }
     };
+    let what = what.trim_matches(['\'', '"', '`', '‘', '’', ' ']);
+    let of_machine = |path: &str| OF_MACHINE.iter().any(|folder| path.starts_with(folder));
+    let what = if of_machine(what) { what.rsplit_once('/').map_or(what, |(_, name)| name) } else { what };
     let name = what.trim_matches(['\'', '"', '`', '‘', '’', ' ']);
     let plain = |c: char| c.is_alphanumeric() || "+-._@".contains(c);
     (!name.is_empty() && name.chars().count() <= LONGEST && name.chars().all(plain)).then(|| name.to_owned())
@@ -42,6 +70,11 @@ fn named(line: &str) -> Option<String> {
 
 /// What is said of a slave that lacks a program.
 pub(super) fn words(program: &str, exit_code: i32) -> String {
+    if exit_code == 126 {
+        return format!(
+            "this slave can't execute the program `{program}` (exit code 126): its admin mends its permissions, installs one for this machine, or gives another by `read_only` and by PATH below [env] in slave.toml"
+        );
+    }
     format!(
         "this slave has no program `{program}` (exit code {exit_code}): its admin installs it, or gives it by `read_only` and by PATH below [env] in slave.toml"
     )
@@ -109,6 +142,34 @@ mod tests {
         let itself = "cargo test\nmake: cargo: No such file or directory\nmake: *** [Makefile:2: check] Error 127\n";
         assert_eq!(program(2, itself.as_bytes()).as_deref(), Some("cargo"));
         assert_eq!(program(2, b"cargo: not found\nmake: *** [Makefile:2: check] Error 1\n"), None);
+    }
+
+    #[test]
+    fn what_is_there_and_can_t_be_executed_is_named_too() {
+        for (line, expected) in [
+            ("sh: 1: cmake: Permission denied", "cmake"),
+            ("sh: 1: exec: cmake: Permission denied", "cmake"),
+            ("bash: line 1: /usr/bin/cmake: Permission denied", "cmake"),
+            ("bash: /opt/tools/bin/cc: cannot execute binary file: Exec format error", "cc"),
+            ("bash: line 3: cmake: cannot execute: required file not found", "cmake"),
+            ("bash: ./test.sh: /usr/bin/zsh: bad interpreter: No such file or directory", "zsh"),
+            ("env: ‘node’: Permission denied", "node"),
+            ("zsh:1: permission denied: cmake", "cmake"),
+        ] {
+            let found = program(126, format!("compiling\n{line}\n").as_bytes()).unwrap_or_default();
+            assert_eq!(found, expected, "{line}");
+        }
+        let by_make = "sh: 1: cargo: Permission denied\nmake: *** [Makefile:2: check] Error 126\n";
+        assert_eq!(program(2, by_make.as_bytes()).as_deref(), Some("cargo"));
+        let by_make = "make: cargo: Permission denied\nmake: *** [Makefile:2: check] Error 127\n";
+        assert_eq!(program(2, by_make.as_bytes()).as_deref(), Some("cargo"));
+        assert!(words("cmake", 126).contains("can't execute the program `cmake`"));
+        for own in
+            ["sh: 1: ./configure: Permission denied", "sh: 1: /build/x.sh: Permission denied", "Permission denied"]
+        {
+            assert_eq!(program(126, own.as_bytes()), None, "{own}");
+        }
+        assert_eq!(program(1, b"sh: 1: cmake: Permission denied"), None, "it may be a test's own words");
     }
 
     #[test]

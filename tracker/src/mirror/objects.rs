@@ -1,6 +1,7 @@
 //! Reading what is in the mirror: ids, files, how commits stand to each other.
 
 use super::{Mirror, MirrorError};
+use crate::git::RunError;
 use protocol::CommitId;
 use std::path::Path;
 
@@ -52,6 +53,24 @@ impl Mirror {
     pub async fn relation(&self, mainline: &CommitId, revision: &CommitId) -> Result<Relation, MirrorError> {
         let (mainline, revision) = (mainline.clone(), revision.clone());
         self.with_repository(move |repository| relation(repository, &mainline, &revision)).await
+    }
+
+    /// Whether mainline has the patch of each commit that `revision` is ahead by, as after a cherry-pick; false when it is ahead
+    /// by none. A comparison that would take too long is not known to be true.
+    ///
+    /// # Errors
+    /// When one of them is not in the mirror.
+    pub async fn has_patches(&self, mainline: &CommitId, revision: &CommitId) -> Result<bool, MirrorError> {
+        let run =
+            self.git().bounded().repository(self.path()).arg("cherry").args([mainline.as_str(), revision.as_str()]);
+        match run.output().await {
+            Ok(said) => {
+                let text = String::from_utf8_lossy(&said.stdout);
+                Ok(!text.is_empty() && text.lines().all(|line| line.starts_with("- ")))
+            }
+            Err(RunError::TimedOut { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The file at `path` in a commit, if there is one and it is a file of at most `limit` bytes.

@@ -48,6 +48,7 @@ pub(super) fn project() -> Project {
         tip: Some(commit('7')),
         tip_seen_ms: Some(ago(12)),
         trouble: None,
+        warnings: Vec::new(),
         paused: false,
         recipe_from: ".bb.toml".to_owned(),
         live: 2,

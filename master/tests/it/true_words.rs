@@ -1,0 +1,210 @@
+//! Nobody is told that bb goes on where it can't, nor that something would land that won't: a turn at a time.
+
+use crate::queue::{BRANCHES, by_hand, code, passed, publish, publish_again, stepped, turns, verdict, withdraw};
+use crate::support::World;
+use master::stepping::Loop;
+use serde_json::{Value, json};
+
+const LABELLED: &str =
+    "[[builder]]\nname = \"linux\"\nslaves = [\"mips\"]\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n";
+
+/// Who is next of a branch, as its page, the listing, the queue and the overview say, each once.
+async fn nexts(world: &World, name: &str) -> Vec<String> {
+    let who = |it: &Value| it["who"].as_str().unwrap_or_default().to_owned();
+    let of = |list: &Value, key: &str| {
+        let all = list.as_array().unwrap().clone();
+        all.into_iter().find(|it| it[key] == name).unwrap_or_default()
+    };
+    let branch = world.branch(name).await;
+    let listed = of(&world.get(BRANCHES).await.json()["branches"], "name");
+    let queue = of(&world.get("/api/v1/projects/heron/queue").await.json()["entries"], "branch");
+    let overview = of(&world.get("/api/v1/projects/heron").await.json()["queue"], "branch");
+    let verdicts = [&branch["summary"]["verdict"], &listed["verdict"]];
+    for verdict in verdicts {
+        assert_eq!(verdict["would_land"], "not-yet", "{verdict}");
+    }
+    vec![
+        who(&verdicts[0]["next"]),
+        who(&verdicts[1]["next"]),
+        who(&branch["queue"][0]["next"]),
+        who(&queue["next"]),
+        who(&overview["next"]),
+    ]
+}
+
+async fn pushes(world: &World) -> usize {
+    let project = world.claim().await.project;
+    world.store().unlanded(project, 100).await.unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_official_repository_that_is_away_is_an_admin_s_turn_everywhere_and_nothing_is_pushed() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    world.accept("feature").await;
+    let (there, away) = (world.official.path().to_owned(), world.official.path().with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    turns(&world, &[Loop::Mainline, Loop::Queue, Loop::Queue, Loop::Mainline, Loop::Queue]).await;
+    assert_eq!(code(&world, "feature").await, "official-away");
+    assert_eq!(verdict(&world, "feature").await, "mainline-away");
+    assert_eq!(nexts(&world, "feature").await, ["an admin"; 5]);
+    assert_eq!(pushes(&world).await, 0);
+    std::fs::rename(&away, &there).unwrap();
+    turns(&world, &[Loop::Mainline, Loop::Queue]).await;
+    assert_eq!(code(&world, "feature").await, "landed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mainline_that_was_renamed_is_tried_once_and_then_an_admin_s_turn() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    world.accept("feature").await;
+    world.official.git(&["branch", "-m", "main", "trunk"]);
+    for _ in 0..5 {
+        turns(&world, &[Loop::Queue]).await;
+    }
+    assert_eq!(pushes(&world).await, 1, "one push found it out");
+    assert_eq!(code(&world, "feature").await, "official-without-mainline");
+    assert_eq!(verdict(&world, "feature").await, "mainline-gone");
+    assert_eq!(nexts(&world, "feature").await, ["an admin"; 5]);
+    world.official.git(&["branch", "-m", "trunk", "main"]);
+    turns(&world, &[Loop::Mainline, Loop::Queue]).await;
+    assert_eq!(code(&world, "feature").await, "landed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_no_slave_has_is_an_admin_s_turn_in_the_queue_too() {
+    let (world, _oak) = stepped().await;
+    by_hand(&world, &[(".bb.toml", LABELLED)]);
+    turns(&world, &[Loop::Mainline]).await;
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule]).await;
+    assert_eq!(verdict(&world, "feature").await, "stuck");
+    world.accept("feature").await;
+    turns(&world, &[Loop::Candidates, Loop::Queue, Loop::Schedule, Loop::Queue]).await;
+    assert_eq!(code(&world, "feature").await, "testing-stuck");
+    assert_eq!(verdict(&world, "feature").await, "stuck");
+    assert_eq!(nexts(&world, "feature").await, ["an admin"; 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_admitted_before_mainline_is_here() {
+    let world = World::stepped().await;
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch]).await;
+    assert_eq!(verdict(&world, "feature").await, "not-fetched");
+    turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates]).await;
+    assert_eq!(world.branch("feature").await["summary"]["revision"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_withdrawn_in_a_rebuild_is_built_anew_when_it_is_published_again() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    assert_eq!(verdict(&world, "feature").await, "ready");
+    let answer = world.post(&format!("{BRANCHES}/feature/rebuild"), &json!({})).await;
+    assert!(answer.status < 300, "{}", answer.text);
+    assert!(withdraw(&world, "feature").await.status < 300);
+    let answer = publish_again(&world, &world.token, "feature", &json!({})).await;
+    assert!(answer.status < 300, "{}", answer.text);
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule]).await;
+    assert_eq!(verdict(&world, "feature").await, "building");
+    oak.passes_next().await;
+    assert_eq!(verdict(&world, "feature").await, "ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_of_a_recipe_deserves_a_look_is_shown() {
+    let (world, mut oak) = stepped().await;
+    let recipe = |what: &str| {
+        format!(
+            "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n{what} = \"*.xml\"\n"
+        )
+    };
+    passed(&world, &mut oak, "feature", &[(".bb.toml", &recipe("junit"))]).await;
+    let needs = world.branch("feature").await["summary"]["verdict"]["needs"].to_string();
+    assert!(needs.contains("no JUnit file is read yet"), "{needs}");
+    by_hand(&world, &[(".bb.toml", &recipe("artifacts"))]);
+    turns(&world, &[Loop::Mainline]).await;
+    let warnings = world.get("/api/v1/projects/heron").await.json()["project"]["warnings"].to_string();
+    assert!(warnings.contains(".bb.toml:7:") && warnings.contains("no file is kept yet"), "{warnings}");
+    let page = world.get("/p/heron").await.text;
+    assert!(page.contains("no file is kept yet"), "{page}");
+}
+
+/// A branch with work of its own, fetched and tried.
+async fn published(world: &World, name: &str, files: &[(&str, &str)]) -> String {
+    publish(world, name, files, &json!({})).await;
+    turns(world, &[Loop::Watch, Loop::Candidates]).await;
+    world.author.head()
+}
+
+/// Somebody's commands on mainline, in the author's clone.
+fn on_mainline(world: &World, commands: &[&[&str]], push: &[&str]) {
+    world.author.git(&["fetch", "--quiet", "origin"]);
+    world.author.git(&["switch", "--quiet", "--detach", "origin/main"]);
+    for command in commands {
+        world.author.git(command);
+    }
+    world.author.git(&[&["push", "--quiet", "origin", "HEAD:main"], push].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_mainline_by_merge_or_by_cherry_pick_is_retired_and_nobody_s_turn() {
+    let (world, _oak) = stepped().await;
+    let merged = published(&world, "merged", &[("merged", "x\n")]).await;
+    let picked = published(&world, "picked", &[("picked", "x\n")]).await;
+    published(&world, "other", &[("other", "x\n")]).await;
+    on_mainline(&world, &[&["merge", "--quiet", "--no-ff", "-m", "By hand", &merged], &["cherry-pick", &picked]], &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates]).await;
+    for name in ["merged", "picked"] {
+        assert_eq!(verdict(&world, name).await, "retired-in-mainline");
+        assert_eq!(world.branch(name).await["summary"]["verdict"]["next"]["who"], "nobody");
+        let again = publish_again(&world, &world.token, name, &json!({})).await;
+        assert!(again.status < 300, "{}", again.text);
+    }
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    assert_eq!(verdict(&world, "merged").await, "retired-in-mainline");
+    assert_eq!(verdict(&world, "picked").await, "retired-in-mainline");
+    assert_ne!(verdict(&world, "other").await, "retired-in-mainline");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_landed_stays_so_published_again_and_says_what_is_newer_and_what_was_taken_out() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    let begin = world.official.head();
+    world.accept("feature").await;
+    turns(&world, &[Loop::Queue]).await;
+    assert_eq!(verdict(&world, "feature").await, "landed");
+    for _ in 0..2 {
+        let again = publish_again(&world, &world.token, "feature", &json!({})).await;
+        assert!(again.status < 300, "{}", again.text);
+        turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates]).await;
+        assert_eq!(verdict(&world, "feature").await, "landed");
+    }
+
+    // Its author goes on: seen and named, not fetched, not built.
+    world.author.git(&["switch", "--quiet", "feature"]);
+    world.author.commit(&[("feature", "y\n")], "More");
+    let row = world.branch_row("feature").await;
+    world.store().looked_at_landed(world.claim().await, &row, None, master::store::now()).await.unwrap();
+    turns(&world, &[Loop::Watch]).await;
+    let said = world.branch("feature").await["summary"].clone();
+    assert_eq!((&said["verdict"]["code"], &said["revision"]), (&json!("landed"), &json!(1)));
+    assert!(said["verdict"]["because"].as_str().unwrap().contains("r2 has not landed"), "{said}");
+    assert!(said["verdict"]["next"]["what"].as_str().unwrap().contains("publishes it again"), "{said}");
+
+    // A push takes it out, and another brings it back.
+    let tip = world.official.head();
+    world.author.git(&["fetch", "--quiet", "origin"]);
+    world.author.git(&["push", "--quiet", "--force", "origin", &format!("{begin}:main")]);
+    turns(&world, &[Loop::Mainline]).await;
+    let said = world.branch("feature").await;
+    assert_eq!(said["summary"]["verdict"]["code"], "landed-taken-out");
+    assert!(said["summary"]["verdict"]["because"].as_str().unwrap().contains("taken out by somebody's push of 2"));
+    assert!(said["timeline"].to_string().contains("taken-out"), "{}", said["timeline"]);
+    world.author.git(&["push", "--quiet", "--force", "origin", &format!("{tip}:main")]);
+    turns(&world, &[Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "feature").await, "landed");
+}
