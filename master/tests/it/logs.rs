@@ -157,8 +157,8 @@ async fn a_title_of_a_whole_log_begins_its_own_line() {
     world.publish("feature").await;
     let of = oak.given().await.of;
     let mut report = 0;
-    for (step, text) in [(0, "no end"), (1, "whole\n")] {
-        oak.report(of, report, Happened::StepStarted { step, name: format!("step {step}") }).await;
+    for (step, name, text) in [(0, "fetch", "no end"), (1, "test", "whole\n")] {
+        oak.report(of, report, Happened::StepStarted { step, name: name.to_owned() }).await;
         oak.chunk(of, step, 0, text.as_bytes()).await;
         while !matches!(oak.answer().await, ToSlave::LogAcknowledged { .. }) {}
         oak.report(of, report + 1, finished(step, text.len() as u64)).await;
@@ -167,7 +167,7 @@ async fn a_title_of_a_whole_log_begins_its_own_line() {
     oak.report(of, report, ended(BuildResult::Success)).await;
     world.verdict("feature", "ready").await;
     let log = world.get(&format!("/api/v1/builds/{}/log?headers=1", of.build)).await.text;
-    assert_eq!(log, "=== step 0\nno end\n=== step 1\nwhole\n");
+    assert_eq!(log, "=== fetch\nno end\n=== test\nwhole\n");
     let log = world.get(&format!("/api/v1/builds/{}/log", of.build)).await.text;
     assert_eq!(log, "no end\nwhole\n", "also without titles");
 }
