@@ -38,6 +38,9 @@ impl Store {
              AND (c.id = (SELECT MAX(n.id) FROM candidate n JOIN revision r ON r.id = n.revision_id
                           WHERE n.branch_id = b.id AND r.number = b.head)
                   OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = c.id AND state = 'queued')
+                  -- Whoever is behind others has none of its own yet, and is given what stands on mainline when its turn comes.
+                  OR EXISTS (SELECT 1 FROM queue_entry q JOIN project p ON p.id = q.project_id
+                             WHERE q.revision_id = c.revision_id AND q.state = 'queued' AND c.mainline = p.tip)
                   OR EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id AND state <> 'finished'))
              ORDER BY c.id DESC",
         )
