@@ -65,6 +65,8 @@ pub(crate) struct Scanned {
     pub(crate) headings: Vec<Heading>,
     /// Lines that only show something, or are not shown: code, comments, HTML.
     hidden: Vec<Range<usize>>,
+    /// Where lines between parts start: such a line marks no heading.
+    rules: Vec<usize>,
 }
 
 impl Scanned {
@@ -80,13 +82,24 @@ impl Scanned {
         let at = self.hidden.partition_point(|range| range.end <= start);
         self.hidden.get(at).is_some_and(|range| range.start <= start)
     }
+
+    /// This place, or the end of the sample that it is within.
+    pub(crate) fn below(&self, place: usize) -> usize {
+        let at = self.hidden.partition_point(|range| range.end <= place);
+        self.hidden.get(at).filter(|range| range.start < place).map_or(place, |range| range.end)
+    }
+
+    /// Whether the line that starts here parts what is above from what is below.
+    pub(crate) fn is_rule(&self, start: usize) -> bool {
+        self.rules.binary_search(&start).is_ok()
+    }
 }
 
 /// Finds a text's headings.
 pub(crate) fn scan(text: &[u8], markup: Markup) -> Scanned {
     match markup {
         Markup::Markdown => markdown(text),
-        Markup::Rst => Scanned { headings: rst(text), hidden: Vec::new() },
+        Markup::Rst => rst(text),
     }
 }
 
@@ -144,6 +157,9 @@ fn markdown(text: &[u8]) -> Scanned {
     let mut item: Option<usize> = None;
     let mut open_ends = OpenEnds::default();
     let mut n = front_matter(&all);
+    for (start, line) in &all[..n] {
+        found.hide(*start, line);
+    }
     while n < all.len() {
         let (start, line) = all[n];
         let (indent, shown) = (indent_of(line), trim(line));
@@ -226,8 +242,7 @@ fn markdown(text: &[u8]) -> Scanned {
             }
             let below = all.get(n + 1).map(|(_, line)| *line).unwrap_or_default();
             if paragraph.is_none()
-                && bullet(line).is_none()
-                && !shown.starts_with(b">")
+                && is_text(line)
                 && !is_rule(shown)
                 && let Some(with) = underline(below, b"=-")
                 && indent_of(below) < 4
@@ -243,6 +258,16 @@ fn markdown(text: &[u8]) -> Scanned {
                 continue;
             }
         }
+        // A heading of several lines counts for none, but a line below it is no rule, and ends it.
+        let is_underline = underline(line, b"=-").is_some() && paragraph.is_some_and(|first| is_text(all[first].1));
+        if (is_rule(shown) || is_underline && !in_item) && (indent < 4 || in_item) {
+            if !is_underline && !in_item {
+                found.rules.push(start);
+            }
+            paragraph = None;
+            n += 1;
+            continue;
+        }
         if let Some(prefix) = bullet(line)
             && (indent < 4 || in_item)
         {
@@ -252,6 +277,11 @@ fn markdown(text: &[u8]) -> Scanned {
         n += 1;
     }
     found
+}
+
+/// Whether a paragraph that starts so is neither a list's nor a quotation's.
+fn is_text(line: &[u8]) -> bool {
+    bullet(line).is_none() && !trim(line).starts_with(b">")
 }
 
 /// How many lines a front matter between `---` has.
@@ -433,9 +463,9 @@ fn html_ends_at_once(end: HtmlEnd, shown: &[u8]) -> bool {
 /// What reStructuredText allows for lines below headings.
 const LINE_MARKS: &[u8] = b"=-~^\"'`#*+.:_";
 
-fn rst(text: &[u8]) -> Vec<Heading> {
+fn rst(text: &[u8]) -> Scanned {
     let all = placed(text);
-    let mut found: Vec<Heading> = Vec::new();
+    let mut found = Scanned::default();
     let mut styles: Vec<(u8, bool)> = Vec::new();
     let mut level_of = |with: u8, over: bool| match styles.iter().position(|s| *s == (with, over)) {
         Some(at) => at + 1,
@@ -465,7 +495,12 @@ fn rst(text: &[u8]) -> Vec<Heading> {
             let (last, below) = all[n + 2];
             let level = level_of(with, true);
             let form = Form::Lined { with, over: true };
-            found.push(Heading { lines: start..last + below.len(), title: inner(all[n + 1].0, title), level, form });
+            found.headings.push(Heading {
+                lines: start..last + below.len(),
+                title: inner(all[n + 1].0, title),
+                level,
+                form,
+            });
             n += 3;
             continue;
         }
@@ -479,16 +514,19 @@ fn rst(text: &[u8]) -> Vec<Heading> {
             let (last, below) = all[n + 1];
             let level = level_of(with, false);
             let form = Form::Lined { with, over: false };
-            found.push(Heading { lines: start..last + below.len(), title: inner(start, line), level, form });
+            found.headings.push(Heading { lines: start..last + below.len(), title: inner(start, line), level, form });
             n += 2;
             continue;
         }
         if is_news_heading(line) {
             let title = inner(start, line);
-            found.push(Heading { lines: start..start + line.len(), title, level: 1, form: Form::Line });
+            found.headings.push(Heading { lines: start..start + line.len(), title, level: 1, form: Form::Line });
             free = true;
             n += 1;
             continue;
+        }
+        if free && is_rule(trim_end(line)) {
+            found.rules.push(start);
         }
         // A target or comment may stand right above a heading.
         free = line.starts_with(b".. ");

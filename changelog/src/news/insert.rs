@@ -53,18 +53,17 @@ pub(super) fn insert(
             let at = place_of_new(path, layout, kind)?;
             let at = at + blank_head(&before[at..]);
             let text = look.new_heading(layout, kind, end);
-            (at..at, vec![Part { title: String::new(), level: look.version_level, text }])
+            (at..at, vec![Part { title: String::new(), level: look.version_level, head: text.len(), text }])
         }
     };
     for one in &new {
         let at = look.part_for(&mut parts, one, end);
-        let own = &mut parts[at].text;
         // A version's own list does not start right below its heading.
-        if at == 0 && is_only_heading(&own[..blank_tail(own)]) && blank_tail(own) == own.len() {
-            separate(own, 1, end);
+        if at == 0 && parts[at].is_only_heading() && blank_tail(&parts[at].text) == parts[at].text.len() {
+            separate(&mut parts[at].text, 1, end);
         }
         let is_bare = options.towncrier.is_some_and(|t| t.no_bullets);
-        push_to(&mut parts[at].text, |out| push_bullet(out, &look.bullet, &links.text(one), is_bare, end), end);
+        parts[at].push(|out| push_bullet(out, &look.bullet, &links.text(one), is_bare, end), end);
     }
     let mut out = before[..range.start].to_vec();
     if range.is_empty() {
@@ -142,7 +141,32 @@ impl Links<'_> {
 struct Part {
     title: String,
     level: usize,
+    /// How much of the text is the heading.
+    head: usize,
     text: Vec<u8>,
+}
+
+impl Part {
+    /// Whether nothing but the heading stands in it.
+    fn is_only_heading(&self) -> bool {
+        self.text.get(self.head..).is_none_or(is_blank)
+    }
+
+    /// Adds at the end of the text, above the blank lines there.
+    fn push(&mut self, add: impl FnOnce(&mut Vec<u8>), end: LineEnd) {
+        let is_only_heading = self.is_only_heading();
+        let text = &mut self.text;
+        let tail = text.split_off(if is_only_heading { text.len() } else { blank_tail(text) });
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.extend_from_slice(end.as_bytes());
+        }
+        // A list does not start right below a line of text.
+        if !is_only_heading && !ends_in_list(text) {
+            text.extend_from_slice(end.as_bytes());
+        }
+        add(text);
+        text.extend_from_slice(&tail);
+    }
 }
 
 fn parts_of(layout: &Layout<'_>, version: &Version) -> Vec<Part> {
@@ -150,10 +174,12 @@ fn parts_of(layout: &Layout<'_>, version: &Version) -> Vec<Part> {
     let inner: Vec<&Heading> = layout.headings.iter().filter(|h| within.contains(&h.lines.start)).collect();
     let end_of = |n: usize| inner.get(n).map_or(version.range.end, |h| h.lines.start);
     let first = &layout.text[version.range.start..end_of(0)];
-    let mut all = vec![Part { title: String::new(), level: version.heading.level, text: first.to_vec() }];
+    let own = &version.heading;
+    let mut all = vec![Part { title: String::new(), level: own.level, head: own.lines.len(), text: first.to_vec() }];
     all.extend(inner.iter().enumerate().map(|(n, h)| Part {
         title: layout.shown(h),
         level: h.level,
+        head: h.lines.len(),
         text: layout.text[h.lines.start..end_of(n + 1)].to_vec(),
     }));
     all
@@ -172,20 +198,14 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
         match twin.filter(|&at| is_alone && at > 0 && end_of(at, &all)).and_then(|at| all.get_mut(at)).filter(same) {
             None => all.push(part),
             Some(first) => {
-                let heading = lines(&part.text).next().map_or(0, <[u8]>::len);
-                let is_line = |l: &&[u8]| super::headings::underline(l, MARKS).is_some();
-                let underline = lines(&part.text).nth(1).filter(is_line).map_or(0, <[u8]>::len);
-                let body = crate::lines::without_blank_lines(&part.text[heading + underline..]);
+                let body = crate::lines::without_blank_lines(part.text.get(part.head..).unwrap_or_default());
                 let end = LineEnd::of(&part.text);
-                push_to(&mut first.text, |out| out.extend_from_slice(body), end);
+                first.push(|out| out.extend_from_slice(body), end);
             }
         }
     }
     all
 }
-
-/// What can stand below a heading.
-const MARKS: &[u8] = b"=-~^\"'`#*+.:_";
 
 /// How a file writes what is added to it.
 struct Look<'t> {
@@ -204,7 +224,10 @@ struct Look<'t> {
 impl<'t> Look<'t> {
     fn of(layout: &Layout<'_>, open: Option<&Version>, kind: Kind, towncrier: Option<&'t Towncrier>) -> Self {
         let text = layout.text;
-        let like = open.or_else(|| layout.released().min_by_key(|v| v.heading.level));
+        let highest = layout.released().min_by_key(|v| v.heading.level);
+        // A section made below the level of versions would count for none.
+        let highest = highest.filter(|v| layout.level.is_none_or(|level| v.heading.level <= level));
+        let like = open.or(highest).or_else(|| layout.versions.iter().min_by_key(|v| v.heading.level));
         let like = like.map(|v| (v.heading.level, v.heading.form));
         let title_level = layout.headings.iter().filter(|h| h.lines.start < layout.top).map(|h| h.level).max();
         let (version_level, version_form) = like.unwrap_or_else(|| match layout.markup {
@@ -214,8 +237,14 @@ impl<'t> Look<'t> {
                 (title_level.unwrap_or(0) + 1, Form::Lined { with, over: false })
             }
         });
+        let named = towncrier.is_some_and(|t| !t.sections.is_empty());
+        // Levels of reStructuredText come from the order that lines are first seen in: one left out above would move all below.
+        let deepest = match layout.markup {
+            Markup::Markdown => usize::MAX,
+            Markup::Rst => version_level + if named { 2 } else { 1 },
+        };
         let inner = |h: &&Heading| {
-            h.level > version_level
+            (version_level + 1..=deepest).contains(&h.level)
                 && layout.versions.iter().any(|v| (v.heading.lines.end..v.range.end).contains(&h.lines.start))
         };
         let is_named = |h: &&Heading, names: &[String]| names.iter().any(|n| n.eq_ignore_ascii_case(&layout.shown(h)));
@@ -232,7 +261,6 @@ impl<'t> Look<'t> {
                 (version_level + n, Form::Lined { with, over: false })
             }
         };
-        let named = towncrier.is_some_and(|t| !t.sections.is_empty());
         let types = match (own, kind) {
             (_, Kind::News) => None,
             (Some(h), _) => Some((h.level, h.form)),
@@ -314,10 +342,11 @@ impl<'t> Look<'t> {
         let at = inner.clone().find(|&n| parts[n].level <= level && rank(&parts[n].title) > rank(title));
         let at = at.unwrap_or(within.end);
         let mut text = heading_text(title, level, form, end);
+        let head = text.len();
         if self.blank_below_heading {
             text.extend_from_slice(end.as_bytes());
         }
-        parts.insert(at, Part { title: title.to_owned(), level, text });
+        parts.insert(at, Part { title: title.to_owned(), level, head, text });
         at
     }
 }
@@ -382,34 +411,6 @@ fn bullet_of(layout: &Layout<'_>) -> Vec<u8> {
     }
     let best = counts.iter().rev().max_by_key(|(_, n)| *n);
     best.map_or_else(|| b"- ".to_vec(), |(prefix, _)| prefix.to_vec())
-}
-
-/// Adds at the end of a part's text, above the blank lines there.
-fn push_to(text: &mut Vec<u8>, add: impl FnOnce(&mut Vec<u8>), end: LineEnd) {
-    let shown = blank_tail(text);
-    let is_only_heading = is_only_heading(&text[..shown]);
-    let tail = text.split_off(if is_only_heading { text.len() } else { shown });
-    if !text.is_empty() && !text.ends_with(b"\n") {
-        text.extend_from_slice(end.as_bytes());
-    }
-    // A list does not start right below a line of text.
-    if !is_only_heading && !ends_in_list(text) {
-        text.extend_from_slice(end.as_bytes());
-    }
-    add(text);
-    text.extend_from_slice(&tail);
-}
-
-/// Whether nothing but one heading stands in a part.
-fn is_only_heading(text: &[u8]) -> bool {
-    let shown: Vec<&[u8]> = lines(text).filter(|l| !is_blank(l)).take(4).collect();
-    let is_line = |line: &[u8]| super::headings::underline(line, MARKS).is_some();
-    match shown.as_slice() {
-        [] | [_] => true,
-        [_, below] => is_line(below),
-        [above, _, below] => is_line(above) && is_line(below),
-        _ => false,
-    }
 }
 
 /// Whether the last paragraph belongs to a list.

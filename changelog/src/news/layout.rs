@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::headings::{Form, Heading, Markup, Scanned, bullet, is_rule, scan};
+use super::headings::{Form, Heading, Markup, Scanned, bullet, scan};
 use super::title::{Kind, Sure, Title};
 use crate::fold::FoldError;
 use crate::lines::{is_blank, line_number, lines, lossy, trim, trim_end};
@@ -26,6 +26,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) headings: Vec<Heading>,
     scanned: Scanned,
     pub(crate) versions: Vec<Version>,
+    /// The level that versions have; patch releases may stand below it.
+    pub(crate) level: Option<usize>,
     /// Where news may stand at the earliest: below the line that towncrier writes, if there is one.
     pub(crate) top: usize,
     /// Where the link references at the file's end start.
@@ -39,23 +41,28 @@ impl<'a> Layout<'a> {
     }
 
     pub(crate) fn with_markup(markup: Markup, text: &'a [u8], top: usize) -> Self {
-        let trailer = links_start(text).max(top);
         let mut scanned = scan(text, markup);
+        // Nothing may stand in the sample or comment that the mark is part of.
+        let top = scanned.below(top);
+        let trailer = links_start(text).max(top);
         let mut headings = std::mem::take(&mut scanned.headings);
         headings.retain(|h| h.lines.start < trailer);
         let read = |h: &Heading| Title::read(&text[h.title.clone()]);
         let titles: Vec<Title> = headings.iter().map(read).collect();
-        let counts = counted(&headings, &titles, top);
+        let level = level_of(&headings, &titles, top);
+        let counts = counted(&headings, &titles, top, level);
         let mut versions: Vec<Version> = Vec::new();
         for (n, (heading, title)) in headings.iter().zip(titles).enumerate() {
             if !counts[n] {
                 continue;
             }
             let ends = (n + 1..headings.len()).find(|&m| counts[m] || headings[m].level <= heading.level);
-            let end = ends.map_or(trailer, |m| with_anchors(text, headings[m].lines.start, heading.lines.end));
+            // The heading right above may be one within this section: what marks it is its own.
+            let end = ends
+                .map_or(trailer, |m| with_anchors(text, &scanned, headings[m].lines.start, headings[m - 1].lines.end));
             versions.push(Version { heading: heading.clone(), title, range: heading.lines.start..end });
         }
-        Self { text, markup, headings, scanned, versions, top, trailer }
+        Self { text, markup, headings, scanned, versions, level, top, trailer }
     }
 
     /// The section that news goes into, if there is one.
@@ -119,7 +126,7 @@ impl<'a> Layout<'a> {
             return Err(self.unclear_heading(path, strange));
         }
         match above {
-            Some(above) => Ok(with_anchors(self.text, above, self.floor(above))),
+            Some(above) => Ok(with_anchors(self.text, &self.scanned, above, self.floor(above))),
             None => Ok(self.trailer),
         }
     }
@@ -220,25 +227,33 @@ pub enum Unclear {
     NoVersion,
 }
 
-/// Which headings are those of versions: the plain ones, and others on the same levels.
-fn counted(headings: &[Heading], titles: &[Title], top: usize) -> Vec<bool> {
-    let sure = |n: usize| match titles[n].kind {
+/// How plainly a heading names a version, if it does.
+fn sure_of(title: &Title) -> Option<Sure> {
+    match title.kind {
         Kind::Other => None,
         Kind::Open(sure) | Kind::Version(sure) => Some(sure),
-    };
+    }
+}
+
+/// The level of versions: that of the highest that is plainly one.
+fn level_of(headings: &[Heading], titles: &[Title], top: usize) -> Option<usize> {
+    let sure = |n: usize| sure_of(&titles[n]);
     let below = |n: usize| headings[n].lines.start >= top;
     let plain: Vec<usize> = (0..headings.len()).filter(|&n| below(n) && sure(n) == Some(Sure::Plainly)).collect();
     let released = |n: &&usize| matches!(titles[**n].kind, Kind::Version(_));
-    // The level of versions is that of the highest that is plainly one.
     let level = plain.iter().filter(released).map(|&n| headings[n].level).min();
     let level = level.or_else(|| plain.iter().map(|&n| headings[n].level).min());
-    let level = level.or_else(|| {
+    level.or_else(|| {
         let weak = (0..headings.len()).filter(|&n| below(n) && sure(n).is_some());
         weak.map(|n| headings[n].level).min()
-    });
+    })
+}
+
+/// Which headings are those of versions: the plain ones, and others on the same levels.
+fn counted(headings: &[Heading], titles: &[Title], top: usize, level: Option<usize>) -> Vec<bool> {
     let Some(level) = level else { return vec![false; headings.len()] };
     let counts = |n: usize| {
-        let Some(sure) = sure(n).filter(|_| below(n)) else { return false };
+        let Some(sure) = sure_of(&titles[n]).filter(|_| headings[n].lines.start >= top) else { return false };
         let (own, title) = (headings[n].level, &titles[n]);
         match sure {
             // A patch release may stand a level below.
@@ -251,7 +266,7 @@ fn counted(headings: &[Heading], titles: &[Title], top: usize) -> Vec<bool> {
 }
 
 /// Where a heading starts with the lines above that belong to it: link targets, and a rule that parts it from what is above.
-fn with_anchors(text: &[u8], heading: usize, floor: usize) -> usize {
+fn with_anchors(text: &[u8], scanned: &Scanned, heading: usize, floor: usize) -> usize {
     let mut start = heading;
     let mut at = heading;
     while at > floor {
@@ -263,7 +278,7 @@ fn with_anchors(text: &[u8], heading: usize, floor: usize) -> usize {
         let is_anchor = shown.starts_with(b".. _") && shown.ends_with(b":")
             || shown.starts_with(b"<a ")
                 && (shown.ends_with(b"</a>") || shown.ends_with(b"/>") || shown.ends_with(b">"))
-            || is_rule(shown);
+            || scanned.is_rule(line_start);
         if is_anchor {
             start = line_start;
         } else if !is_blank(&text[line_start..at]) {

@@ -268,6 +268,81 @@ fn bullets_and_types_are_written_as_the_file_writes_them() {
     assert_eq!(String::from_utf8(got.changelog).unwrap(), want);
 }
 
+/// Folding once and folding twice come to the same.
+fn becomes_once(format: Format, path: &str, text: &str, want: &str) {
+    let options = FoldOptions { format: Some(format), ..FoldOptions::default() };
+    for text in [text, want] {
+        let got = try_fold(path, text, &options).map(|folded| String::from_utf8(folded.changelog).unwrap());
+        assert_eq!(got.as_deref().map_err(ToString::to_string), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn the_line_below_a_heading_is_no_rule_above_the_next() {
+    // The section ended above the line that marks its last heading.
+    let text = "# Unreleased\n-->\n-----\n1.0.0\n-----\n# 1.1.0 (unreleased)\n";
+    let want =
+        "# Unreleased\n\nFixed\n-----\n- No more crash. (#12)\n\n-->\n-----\n\n1.0.0\n-----\n# 1.1.0 (unreleased)\n";
+    becomes_once(Format::KeepAChangelog, "F.md", text, want);
+    // Nor is one below several lines, or at the end of a front matter.
+    let text = "## Unreleased\n\nmore\nwords\n---\n## 1.0.0\n";
+    let want = "## Unreleased\n\nmore\nwords\n---\n\n### Fixed\n\n- No more crash. (#12)\n\n## 1.0.0\n";
+    becomes_once(Format::KeepAChangelog, "F.md", text, want);
+    let text = "---\n# Unreleased\n---\n# 1.0.0\n";
+    let want = "---\n# Unreleased\n---\n\n# Unreleased\n\n## Fixed\n\n- No more crash. (#12)\n\n# 1.0.0\n";
+    becomes_once(Format::KeepAChangelog, "F.md", text, want);
+    // A rule is one below a list, and what is below it starts anew.
+    let text = "## Unreleased\n\n- A.\n-----\n1.0.0\n-----\n";
+    let want = "## Unreleased\n\n- A.\n\n### Fixed\n\n- No more crash. (#12)\n\n-----\n1.0.0\n-----\n";
+    becomes_once(Format::KeepAChangelog, "F.md", text, want);
+}
+
+#[test]
+fn a_new_heading_of_rst_moves_no_other_to_another_level() {
+    let text = "----------\nUnreleased\n----------\n\n1.0.0\n-----\n\n# Next\n``````\n";
+    let want = "----------\nUnreleased\n----------\n\n- No more crash. (#12)\n\n1.0.0\n-----\n\n# Next\n``````\n";
+    becomes_once(Format::KeepAChangelog, "F.rst", text, want);
+}
+
+#[test]
+fn a_section_that_is_made_is_on_a_level_that_counts() {
+    let text = "### heron 1.0.0 (2024-01-02)\n\n## v0.4.0 - Unreleased\n";
+    becomes_once(
+        Format::KeepAChangelog,
+        "F.md",
+        text,
+        &format!("## Unreleased\n\n### Fixed\n\n- No more crash. (#12)\n\n{text}"),
+    );
+}
+
+#[test]
+fn what_looks_like_the_line_below_a_doubled_heading_is_kept() {
+    let text = "## [Unreleased]\n### Fixed\n### Fixed\n```\n## 1.0.0\n";
+    becomes_once(
+        Format::KeepAChangelog,
+        "F.md",
+        text,
+        "## [Unreleased]\n\n### Fixed\n```\n\n- No more crash. (#12)\n\n## 1.0.0\n",
+    );
+    let over = "-----\nFixed\n-----\n";
+    let text = format!("==========\nUnreleased\n==========\n\n{over}\n- A.\n\n{over}\n- B.\n\n=====\n1.0.0\n=====\n");
+    let want = format!(
+        "==========\nUnreleased\n==========\n\n{over}\n- A.\n- B.\n- No more crash. (#12)\n\n=====\n1.0.0\n=====\n"
+    );
+    becomes_once(Format::KeepAChangelog, "F.rst", &text, &want);
+}
+
+#[test]
+fn towncriers_mark_in_a_sample_takes_no_news_into_it() {
+    for sample in [
+        "```\n## [Unreleased]\n.. towncrier release notes start\n```\n",
+        "<!--\ntowncrier release notes start\n## Sample\n-->\n",
+    ] {
+        let want = format!("{sample}\n## Unreleased\n\n- No more crash. (#12)\n");
+        becomes_once(Format::Towncrier, "F.md", sample, &want);
+    }
+}
+
 fn piece() -> impl Strategy<Value = String> {
     let open = (0..OPEN.len()).prop_map(|n| OPEN[n].to_owned());
     let released = (0..RELEASED.len(), 0..2usize).prop_map(|(n, m)| RELEASED[n][m].to_owned());
@@ -296,7 +371,7 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(512), ..ProptestConfig::default() })]
 
     /// Nothing outside of the section that takes news changes by a byte, blank lines at its edges apart; and what is there is there once.
     #[test]
