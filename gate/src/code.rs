@@ -67,8 +67,8 @@ codes! {
     Queued = Branch "queued", "bb tests and lands it";
     /// It is in the queue, and the queue is paused.
     QueuePaused = Branch "queue-paused", "a maintainer resumes the queue";
-    /// It is in the queue and passed, and the official repository does not take the push.
-    QueueHeld = Branch "queue-held", "an admin mends what the official repository refuses";
+    /// It is in the queue, and the official repository can't be read or does not take the push.
+    QueueHeld = Branch "queue-held", "an admin sees to the official repository, or mends what it refuses";
     /// The revision that was accepted left the queue without landing.
     Ejected = Branch "ejected", "as the reason says: the author, a maintainer or an admin";
     /// It is published, and its first revision is not fetched yet.
@@ -153,6 +153,8 @@ codes! {
     EjectedRefused = Queue "ejected-refused", "the author mends what was refused, then a maintainer accepts it again";
     /// A required builder failed on its candidate.
     EjectedFailure = Queue "ejected-failure", "the author mends it, then a maintainer accepts it again";
+    /// A required builder failed on its candidate because the slave has no program of that name.
+    EjectedProgram = Queue "ejected-program-missing", "an admin gives the slaves the program, then a maintainer accepts it again";
     /// A required builder ended without a result too often.
     EjectedNoResult = Queue "ejected-no-result", "an admin looks after the machine, then a maintainer accepts it again";
     /// A required builder was skipped, and no result is never success.

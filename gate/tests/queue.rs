@@ -62,7 +62,7 @@ fn build(builder: &str, status: BuildStatus) -> BuildOf {
 }
 
 fn ended(result: BuildResult, says: &str) -> BuildStatus {
-    BuildStatus::Finished { result, says: says.to_owned() }
+    BuildStatus::Finished { result, says: says.to_owned(), lacks: None }
 }
 
 /// Candidate 11, judged by linux and asan, and by docs, which is optional.

@@ -364,7 +364,7 @@ impl World {
                     commit: commit(999_999),
                     attempt: 1,
                     for_queue: true,
-                    status: BuildStatus::Finished { result: BuildResult::Success, says: String::new() },
+                    status: BuildStatus::Finished { result: BuildResult::Success, says: String::new(), lacks: None },
                     wait: None,
                 });
                 let made = commit(self.number());
@@ -394,7 +394,7 @@ impl World {
                         _ => BuildResult::Success,
                     }
                 };
-                build.status = BuildStatus::Finished { result, says: String::new() };
+                build.status = BuildStatus::Finished { result, says: String::new(), lacks: None };
                 if result.passed() {
                     self.passed.insert((build.commit.clone(), build.builder.clone()));
                 }

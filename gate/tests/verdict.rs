@@ -192,6 +192,10 @@ fn all() -> Vec<(&'static str, Facts)> {
         ),
         ("mainline can't be read", Facts { mainline: Mainline::Away(trouble("no answer", "")), ..green() }),
         (
+            "mainline's branch is gone, and it is not accepted",
+            Facts { mainline: Mainline::Gone(trouble("it has no branch `main`", "")), ..green() },
+        ),
+        (
             "mainline's branch is gone",
             Facts {
                 mainline: Mainline::Gone(trouble("it has no branch `main`", "")),

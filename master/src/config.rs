@@ -154,7 +154,8 @@ impl Sources {
 
 impl Default for Sources {
     fn default() -> Self {
-        let schemes = ["https", "http", "git", "ssh"].map(str::to_owned).to_vec();
+        // Not ssh: there are no host keys to know a stranger's server by yet.
+        let schemes = ["https", "http", "git"].map(str::to_owned).to_vec();
         Self {
             schemes,
             allow_local: Vec::new(),

@@ -68,4 +68,8 @@ fn a_program_that_the_slave_lacks_is_the_admins_turn() {
     let verdict = &branch.summary.verdict;
     assert_eq!(verdict.next.who, "an admin");
     assert!(verdict.because.contains("`no-such-program`"), "{}", verdict.because);
+    world.maintainer().accepts("feature").ok();
+    let left = world.until("feature", |branch| branch.queue.first().is_some_and(|entry| entry.left_ms.is_some()));
+    assert_eq!(left.queue[0].code, "ejected-program-missing", "{}", left.queue[0].says);
+    assert_eq!(left.queue[0].next.who, "an admin");
 }

@@ -170,8 +170,15 @@ impl Mirror {
         let failed = match run.limits(official_limits()).output_if(|exit| exit <= 1).await {
             Ok(said) if said.exit == 0 => return Ok(Landed { commit: new.clone() }),
             Ok(said) => {
-                let words = refusal(&String::from_utf8_lossy(&said.stdout), &said.stderr);
-                LandError::Refused { url: url.to_string(), words }
+                let report = String::from_utf8_lossy(&said.stdout);
+                if is_refusal(&report) {
+                    LandError::Refused { url: url.to_string(), words: refusal(&report, &said.stderr) }
+                } else {
+                    // A gateway that gave up, a connection that broke: the other side may be at it still.
+                    let what = "git push".to_owned();
+                    let error = RunError::Failed { what, exit: Some(said.exit), signal: None, stderr: said.stderr };
+                    LandError::Unreachable(official_error(url, branch, error))
+                }
             }
             Err(error) => self.push_error(url, branch, error),
         };
@@ -199,6 +206,14 @@ impl Mirror {
         }
         official_error(url, branch, error).into()
     }
+}
+
+/// Whether a push's own report says that the other side, or git here by what it heard of it, did not take the ref. Git ends
+/// alike when the connection broke in the middle, and says so of the ref or says nothing of it.
+fn is_refusal(report: &str) -> bool {
+    let of_refs = report.lines().filter(|line| line.starts_with("!\t"));
+    let mut refused = of_refs.filter(|line| line.contains("[remote rejected]") || line.contains("[rejected]"));
+    refused.next().is_some()
 }
 
 /// The words of a refusal: the reason in the push's own report, and what the other side printed.
@@ -304,5 +319,21 @@ mod tests {
         assert_eq!(check(&both, &[("a", "1"), ("b", "2"), ("c", "1"), ("ChangeLog", "3")]).as_deref(), Some("a"));
         assert_eq!(check(&both, &[("a", "2"), ("b", "2"), ("ChangeLog", "3")]).as_deref(), Some("c"));
         assert!(check(&[revision, mainline], &[("a", "2"), ("b", "2"), ("c", "1")]).is_some());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_refusal;
+
+    #[test]
+    fn only_what_the_other_side_says_of_the_ref_is_a_refusal() {
+        let line = |how: &str| format!("To http://127.0.0.1/r.git\n!\tabc:refs/heads/main\t{how}\nDone\n");
+        assert!(is_refusal(&line("[remote rejected] (pre-receive hook declined)")));
+        assert!(is_refusal(&line("[rejected] (stale info)")));
+        // As git says it when a gateway answers 504 or the connection breaks while the other side's hook still runs.
+        assert!(!is_refusal(&line("[remote failure] (remote failed to report status)")));
+        assert!(!is_refusal("To http://127.0.0.1/r.git\nDone\n"));
+        assert!(!is_refusal(""));
     }
 }

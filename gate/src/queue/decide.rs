@@ -176,7 +176,10 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
 /// What a builder says of a candidate.
 enum Word<'a> {
     Passed,
-    Failed(&'a str),
+    Failed {
+        says: &'a str,
+        lacks: Option<&'a str>,
+    },
     Skipped,
     /// A build is under way.
     Open(&'a BuildOf),
@@ -194,13 +197,13 @@ fn word<'a>(builder: &BuilderOf, commit: &CommitId, builds: &'a [BuildOf], retri
     // Whatever else may stand in the store, only a build of this very commit counts.
     let mine = builds.iter().filter(|b| b.builder == builder.name && b.commit == *commit);
     let Some(build) = mine.max_by_key(|b| b.attempt) else { return Word::Ask(1) };
-    let (result, says) = match &build.status {
+    let (result, says, lacks) = match &build.status {
         BuildStatus::Waiting | BuildStatus::Running => return Word::Open(build),
-        BuildStatus::Finished { result, says } => (*result, says.as_str()),
+        BuildStatus::Finished { result, says, lacks } => (*result, says.as_str(), lacks.as_deref()),
     };
     match result {
         BuildResult::Success | BuildResult::Warnings => Word::Passed,
-        BuildResult::Failure => Word::Failed(says),
+        BuildResult::Failure => Word::Failed { says, lacks },
         BuildResult::Skipped => Word::Skipped,
         BuildResult::Exception | BuildResult::Retry | BuildResult::Cancelled => {
             if build.attempt > retries {
@@ -233,7 +236,14 @@ fn judge(
     for (builder, word) in words.iter().filter(|(b, _)| b.required) {
         let name = &builder.name;
         match word {
-            Word::Failed(says) => {
+            Word::Failed { says, lacks: Some(program) } => {
+                let what = format!(
+                    "gives the slaves `{program}`, or whoever wrote the recipe does without it; then a maintainer accepts it again"
+                );
+                let says = with_detail(format!("{name} failed"), says);
+                return eject(Code::EjectedProgram, says, who("an admin", what));
+            }
+            Word::Failed { says, lacks: None } => {
                 let next = who(author(state, first.id), format!("mends {name}"));
                 return eject(Code::EjectedFailure, with_detail(format!("{name} failed"), says), next);
             }

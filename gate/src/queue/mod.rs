@@ -240,6 +240,8 @@ pub enum BuildStatus {
         result: BuildResult,
         /// What failed, for people: `step test: exit code 1`; may be empty.
         says: String,
+        /// The program that the slave lacks, if that is the reason.
+        lacks: Option<String>,
     },
 }
 

@@ -72,11 +72,12 @@ fn mends(trouble: &Trouble, what: &str) -> String {
 fn stopped(facts: &Facts, answer: Answer) -> Answer {
     let goes = answer.next.who == "bb" || answer.would_land == WouldLand::Yes;
     let Some(stop) = facts.mainline.stop().filter(|_| facts.life == Life::Live && goes) else { return answer };
-    let (state, look) = match facts.queue {
-        Queue::In { .. } => (answer.state, answer.look),
-        Queue::None | Queue::Ejected { .. } => ("waiting".to_owned(), Look::Exception),
+    // Who is in the queue keeps the place, and is told so.
+    let (code, state, look) = match facts.queue {
+        Queue::In { .. } => (Code::QueueHeld, answer.state, answer.look),
+        Queue::None | Queue::Ejected { .. } => (stop.branch, "waiting".to_owned(), Look::Exception),
     };
-    Answer::new(stop.branch, state, look, WouldLand::NotYet)
+    Answer::new(code, state, look, WouldLand::NotYet)
         .because(format!("because {}", stop.says))
         .next(&stop.next.who, stop.next.what)
 }
@@ -121,9 +122,9 @@ fn queued(facts: &Facts) -> Option<Answer> {
     let answer = match code {
         Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
         Code::Missing => held(Code::CommitMissing, WouldLand::NotYet).because(format!("because {says}")),
-        Code::PushRefused => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
-        Code::OfficialAway => held(Code::MainlineAway, WouldLand::NotYet).because(format!("because {says}")),
-        Code::OfficialWithout => held(Code::MainlineGone, WouldLand::NotYet).because(format!("because {says}")),
+        Code::PushRefused | Code::OfficialAway | Code::OfficialWithout => {
+            held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
+        }
         Code::TestingStuck => held(Code::Stuck, WouldLand::NotYet).because(format!("because {says}")),
         Code::MainlineTrouble => held(Code::MainlineBroken, WouldLand::NotYet).because(format!("because {says}")),
         Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),

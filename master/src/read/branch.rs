@@ -26,18 +26,16 @@ pub(crate) async fn branch_summary(
 }
 
 pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
-    let Known { branch, newest, builds, facts, .. } = known;
+    let Known { branch, newest, builds, facts, title, .. } = known;
     let marks = facts.builders.iter().map(|builder| {
         let (look, word) = builder.build.mark();
         let build = builds.iter().find(|b| b.builder.name == builder.name).map(|b| b.id);
         Mark { builder: builder.name.clone(), required: builder.required, look, word: word.to_owned(), build }
     });
-    let title =
-        Some(branch.title.clone()).filter(|t| !t.is_empty()).or_else(|| newest.as_ref().map(|r| r.subject.clone()));
     BranchSummary {
         name: branch.name.clone(),
         project: project.name.clone(),
-        title: title.unwrap_or_default(),
+        title: title.clone(),
         url: branch.url.clone(),
         branch: branch.source_ref.clone(),
         publisher: branch.publisher.clone(),

@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) builds: Vec<Build>,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Facts,
+    /// What it is: as published, else what its newest commit says; of one that landed, as it landed.
+    pub(super) title: String,
 }
 
 /// Words of the tracker for a source that is not there.
@@ -59,7 +61,24 @@ pub(super) async fn know(
     };
     facts.queue = place(shared, project, &branch, &entries).await?;
     facts.builders = builders(shared, project, &of_mainline, &builds).await?;
-    Ok(Known { branch, newest, candidate, builds, entries, facts })
+    let title = title(shared, &branch, newest.as_ref(), &entries).await?;
+    Ok(Known { branch, newest, candidate, builds, entries, facts, title })
+}
+
+async fn title(
+    shared: &Shared,
+    branch: &Branch,
+    newest: Option<&Revision>,
+    entries: &[Entry],
+) -> Result<String, ReadError> {
+    let landed = entries.iter().find(|entry| branch.state == BranchState::Landed && entry.landed.is_some());
+    let subject = match (landed, newest) {
+        (Some(entry), newest) if newest.is_none_or(|revision| revision.id != entry.revision) => {
+            shared.store.revision_by_id(entry.revision).await?.subject
+        }
+        (_, newest) => newest.map(|revision| revision.subject.clone()).unwrap_or_default(),
+    };
+    Ok(Some(branch.title.clone()).filter(|title| !title.is_empty()).unwrap_or(subject))
 }
 
 /// The recipe of the mainline that is shown, and of no other that was read meanwhile.

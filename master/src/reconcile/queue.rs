@@ -258,7 +258,12 @@ async fn builds_of(
         let status = match build.state {
             BuildRowState::Waiting => BuildStatus::Waiting,
             BuildRowState::Running => BuildStatus::Running,
-            BuildRowState::Finished(result) => BuildStatus::Finished { result, says: build.says },
+            BuildRowState::Finished(result) => {
+                let steps =
+                    if result == BuildResult::Failure { shared.store.steps(build.id).await? } else { Vec::new() };
+                let lacks = steps.into_iter().find(|step| step.result == Some(result)).and_then(|step| step.lacks);
+                BuildStatus::Finished { result, says: build.says, lacks }
+            }
         };
         match latest.iter_mut().find(|b| b.builder == build.builder.name) {
             Some(before) => {

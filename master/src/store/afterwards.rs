@@ -39,7 +39,7 @@ impl Store {
         };
         let done = sqlx::query(
             "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1 AND state = 'live'
-             AND EXISTS (SELECT 1 FROM project WHERE id = branch.project_id AND tip = $5)
+             AND looked_ms >= published_ms AND EXISTS (SELECT 1 FROM project WHERE id = branch.project_id AND tip = $5)
              AND EXISTS (SELECT 1 FROM revision WHERE branch_id = $1 AND commits > 0)
              AND NOT EXISTS (SELECT 1 FROM queue_entry WHERE branch_id = $1 AND state = 'queued')
              AND head = $6",
@@ -67,7 +67,8 @@ impl Store {
     }
 
     /// Live branches that had commits of their own, whose newest revision mainline contains by what came of its candidate on
-    /// `mainline`, and which are not in the queue.
+    /// `mainline`, which are not in the queue, and were looked at since they were published: before that nobody knows what
+    /// they are by now. Only bb's own words are read as codes: what a stranger wrote stands in JSON with its quotes escaped.
     ///
     /// # Errors
     /// When the database fails.
@@ -77,7 +78,8 @@ impl Store {
              WHERE b.project_id = $1 AND b.state = 'live'
              AND r.number = b.head
              AND EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.outcome = 'refused'
-                         AND (c.detail LIKE '%already-landed%' OR c.detail LIKE '%equal-to-mainline%' OR c.detail LIKE '%"same-patches"%'))
+                         AND (c.detail LIKE '%"code":"already-landed"%' OR c.detail LIKE '%"code":"equal-to-mainline"%' OR c.detail LIKE '%"code":"same-patches"%'))
+             AND b.looked_ms >= b.published_ms
              AND EXISTS (SELECT 1 FROM revision own WHERE own.branch_id = b.id AND own.commits > 0)
              AND NOT EXISTS (SELECT 1 FROM queue_entry q WHERE q.branch_id = b.id AND q.state = 'queued') ORDER BY r.id LIMIT 200"#,
         );

@@ -220,6 +220,9 @@ pub(super) fn read(row: &AnyRow) -> Result<Branch> {
     })
 }
 
+/// The least time between two looks that nobody's token asked for.
+const STRANGERS_LOOK_MS: i64 = 30_000;
+
 impl Store {
     /// Publishes a branch. The same source twice is one branch; one that had ended comes back under its name.
     ///
@@ -249,13 +252,15 @@ impl Store {
                 return Ok(Published::BeingPushed(live.clone()));
             }
             // Publishing again is also a way to say "look now". It always is another time than before: by that, a look
-            // under way sees at its end that another one was asked for.
+            // under way sees at its end that another one was asked for. A stranger's word does not have a host asked on and on.
             sqlx::query(
                 "UPDATE branch SET look_asked = 1, next_look_ms = CASE WHEN next_look_ms > $2 THEN $2 ELSE next_look_ms - 1 END
-                 WHERE id = $1",
+                 WHERE id = $1 AND ($3 = 1 OR looked_ms IS NULL OR looked_ms < $4)",
             )
             .bind(live.id.0)
             .bind(now().0)
+            .bind(i64::from(new.token.is_some()))
+            .bind(now().0 - STRANGERS_LOOK_MS)
             .execute(&mut *transaction)
             .await?;
             transaction.commit().await?;

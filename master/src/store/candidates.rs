@@ -157,7 +157,7 @@ impl Store {
              WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
              AND (q.id IS NOT NULL OR r.number = b.head)
              AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
-                             AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
+                             AND c.terms_hash NOT LIKE 'discarded %' AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
              ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms, q.id, r.id
              LIMIT $3",
         )
@@ -274,37 +274,26 @@ impl Store {
         Ok(())
     }
 
-    /// The newest candidate of a revision.
+    /// The candidate of a revision that counts: the newest on the mainline of now, else the newest of all. Mainline can go
+    /// back to a commit where it was before, and what was made there is the candidate again.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn newest_candidate(&self, revision: RevisionId) -> Result<Option<Candidate>> {
-        let row = sqlx::query("SELECT * FROM candidate WHERE revision_id = $1 ORDER BY id DESC LIMIT 1")
-            .bind(revision.0)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = sqlx::query(
+            "SELECT c.* FROM candidate c JOIN project p ON p.id = c.project_id
+             WHERE c.revision_id = $1 AND c.terms_hash NOT LIKE 'discarded %'
+             ORDER BY CASE WHEN c.mainline = p.tip THEN 0 ELSE 1 END, c.id DESC LIMIT 1",
+        )
+        .bind(revision.0)
+        .fetch_optional(&self.read)
+        .await?;
         row.as_ref().map(read).transpose()
     }
 
-    /// The commits of a branch's candidates that are still of use: those that were built, which people may want to
-    /// reproduce, and the newest of each revision.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn kept_candidates(&self, branch: BranchId) -> Result<Vec<CommitId>> {
-        let rows = sqlx::query(
-            "SELECT c.commit_id FROM candidate c WHERE c.branch_id = $1 AND c.outcome = 'made'
-             AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id)
-                  OR c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = c.revision_id))",
-        )
-        .bind(branch.0)
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(|row| row.parsed("commit_id")).collect()
-    }
-
-    /// The commits of a branch's candidates that are of no use any more: those that are not kept. One that is being made,
-    /// and has no row yet, is not among them.
+    /// The commits of a branch's candidates that are of no use any more: not those that were built, which people may
+    /// want to reproduce, nor those of the queue, on the mainline of now, or newest of their revision. One that is being
+    /// made, and has no row yet, is not among them.
     ///
     /// # Errors
     /// When the database fails.
@@ -314,6 +303,7 @@ impl Store {
                  SELECT 1 FROM candidate k WHERE k.branch_id = c.branch_id AND k.commit_id = c.commit_id
                  AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
                       OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
+                      OR EXISTS (SELECT 1 FROM project WHERE id = k.project_id AND tip = k.mainline)
                       OR k.id = (SELECT MAX(id) FROM candidate WHERE revision_id = k.revision_id)))",
         )
         .bind(branch.0)
@@ -338,7 +328,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 0 AND c.mainline = $2 AND c.outcome = 'made'
-             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2)
+             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
              AND r.number = b.head ORDER BY c.id LIMIT 200",
         )
         .bind(project.0)
@@ -361,7 +351,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 1 AND c.mainline = $2 AND c.outcome = 'made'
-             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2)
+             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
              AND r.number = b.head
              AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3) ORDER BY c.id LIMIT 200",
         )

@@ -32,15 +32,17 @@ pub enum Taken {
 
 impl Store {
     /// Gives all live branches of a branch's repository, and itself, to who has shown that this is theirs; how many were not
-    /// theirs before.
+    /// theirs before. What is accepted stays as it was accepted, and only the branch that was named is trusted by its new
+    /// publisher's word: others may push to the repository too.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn claim_repository(&self, branch: &Branch, claimer: &Claimer) -> Result<usize> {
         let mut transaction = self.write.begin().await?;
         let rows = sqlx::query(
-            "UPDATE branch SET publisher = $3, token_id = $4, trusted = $5, address = ''
+            "UPDATE branch SET publisher = $3, token_id = $4, trusted = CASE WHEN id = $6 THEN $5 ELSE 0 END, address = ''
              WHERE project_id = $1 AND url = $2 AND (state = 'live' OR id = $6) AND (token_id IS NULL OR token_id <> $4)
+             AND NOT EXISTS (SELECT 1 FROM queue_entry WHERE branch_id = branch.id AND state = 'queued')
              RETURNING id",
         )
         .bind(branch.project.0)
@@ -64,7 +66,7 @@ impl Store {
         Ok(rows.len())
     }
 
-    /// Gives a name under which nothing was ever fetched to another branch, which is published so; the one that had it ends,
+    /// Gives a name under which nothing was ever fetched, though it was looked at, to another branch, which is published so; the one that had it ends,
     /// under another name.
     ///
     /// # Errors
@@ -91,7 +93,8 @@ impl Store {
             n += 1;
         };
         let done = sqlx::query(
-            "UPDATE branch SET name = $2, state = $3, state_text = $4, changed_ms = $5 WHERE id = $1 AND head IS NULL",
+            "UPDATE branch SET name = $2, state = $3, state_text = $4, changed_ms = $5
+             WHERE id = $1 AND head IS NULL AND look_failures > 0",
         )
         .bind(from.id.0)
         .bind(other.as_str())

@@ -241,6 +241,12 @@ async fn a_name_under_which_nothing_was_ever_fetched_is_claimed_with_a_repositor
     let own = json!({"url": world.author.url(), "branch": "fix", "name": "fix"});
     assert_eq!(world.post_as(&ann, BRANCHES, &own).await.problem(), "name-taken");
 
+    world
+        .until("it was looked at in vain", async || {
+            let it = world.branch("fix").await;
+            if it["watch"]["trouble"].is_null() { Err(it["watch"].to_string()) } else { Ok(()) }
+        })
+        .await;
     let body = json!({"url": world.author.url(), "branch": "fix"});
     let asked = claim(&world, &ann, "fix", &body).await.json();
     assert_eq!((&asked["proved"], &asked["branch"]["publisher"]), (&json!(false), &json!("eve")));

@@ -46,7 +46,7 @@ async fn an_official_repository_that_is_away_is_an_admin_s_turn_everywhere_and_n
     std::fs::rename(&there, &away).unwrap();
     turns(&world, &[Loop::Mainline, Loop::Queue, Loop::Queue, Loop::Mainline, Loop::Queue]).await;
     assert_eq!(code(&world, "feature").await, "official-away");
-    assert_eq!(verdict(&world, "feature").await, "mainline-away");
+    assert_eq!(verdict(&world, "feature").await, "queue-held");
     assert_eq!(nexts(&world, "feature").await, ["an admin"; 5]);
     assert_eq!(pushes(&world).await, 0);
     std::fs::rename(&away, &there).unwrap();
@@ -65,7 +65,7 @@ async fn a_mainline_that_was_renamed_is_tried_once_and_then_an_admin_s_turn() {
     }
     assert_eq!(pushes(&world).await, 1, "one push found it out");
     assert_eq!(code(&world, "feature").await, "official-without-mainline");
-    assert_eq!(verdict(&world, "feature").await, "mainline-gone");
+    assert_eq!(verdict(&world, "feature").await, "queue-held");
     assert_eq!(nexts(&world, "feature").await, ["an admin"; 5]);
     world.official.git(&["branch", "-m", "trunk", "main"]);
     turns(&world, &[Loop::Mainline, Loop::Queue]).await;
@@ -207,4 +207,29 @@ async fn what_landed_stays_so_published_again_and_says_what_is_newer_and_what_wa
     world.author.git(&["push", "--quiet", "--force", "origin", &format!("{tip}:main")]);
     turns(&world, &[Loop::Mainline]).await;
     assert_eq!(verdict(&world, "feature").await, "landed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mainline_that_goes_back_finds_the_candidates_that_stood_there() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    assert_eq!(verdict(&world, "feature").await, "ready");
+    let before = world.official.resolve("main");
+    by_hand(&world, &[("other.txt", "x\n")]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Builds]).await;
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &before]], &["--force"]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Builds]).await;
+    assert_eq!(verdict(&world, "feature").await, "ready");
+}
+
+/// What a stranger calls a file is no word of bb's about his branch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_the_name_of_a_code_retires_no_branch() {
+    let (world, _oak) = stepped().await;
+    for name in ["already-landed", "equal-to-mainline", "same-patches"] {
+        let file = format!("changelog-fragments/{name}.ChangeLog");
+        published(&world, name, &[(&file, "\"code\":\"already-landed\" is no entry\n")]).await;
+        turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+        assert_eq!(verdict(&world, name).await, "candidate-refused", "{name}");
+    }
 }
