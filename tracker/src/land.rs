@@ -320,11 +320,6 @@ mod tests {
         assert_eq!(check(&both, &[("a", "2"), ("b", "2"), ("ChangeLog", "3")]).as_deref(), Some("c"));
         assert!(check(&[revision, mainline], &[("a", "2"), ("b", "2"), ("c", "1")]).is_some());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_refusal;
 
     #[test]
     fn only_what_the_other_side_says_of_the_ref_is_a_refusal() {
