@@ -69,8 +69,13 @@ async fn looking_now_said_during_a_look_is_not_lost(place: Place) {
     world.store.looked(world.claim, &again, None, later).await.unwrap();
     let quiet = due().await;
     assert_eq!(quiet.next_look, later);
-    // Said while none is under way, it is due at once.
+    // Said while none is under way by nobody in particular, it would have the host asked on and on.
     world.publish("https://ann.example/r.git", None).await;
+    assert_eq!(due().await.next_look, later);
+    // By somebody, it is due at once.
+    let ann = world.store.add_token(TokenKind::Publisher, "ann", false, "hash of ann").await.unwrap();
+    let by_ann = NewBranch { token: Some(ann.id), ..world.new_branch("https://ann.example/r.git", None) };
+    world.store.publish(&by_ann).await.unwrap();
     assert!(due().await.next_look < later);
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use gate::registrations::{HOUR_MS, Most, Of, TooMany};
-use master::store::{Claimer, NewBranch, Origin, Taken, TokenRow};
+use master::store::{Claimer, NewBranch, Origin, Taken, TokenRow, Trouble};
 
 stories! {
     what_is_due_is_shared_among_publishers_and_hosts
@@ -224,6 +224,10 @@ async fn a_name_without_a_revision_can_be_taken_once(place: Place) {
     let squatted = world.of(&eve, "https://nowhere.example/r.git", "fix");
     let Published::New(squatted) = world.store.publish(&squatted).await.unwrap() else { panic!() };
     let own = world.of(&ann, "https://ann.example/r.git", "fix");
+    let early = world.store.take_name(&squatted, &own).await.unwrap();
+    assert!(matches!(early, Taken::Fetched), "it was not looked at yet: {early:?}");
+    let nowhere = Trouble { code: "unreachable".to_owned(), text: "nobody answers".to_owned(), hint: String::new() };
+    world.store.looked(world.claim, &squatted, Some(&nowhere), UnixMs(1)).await.unwrap();
     let Taken::Now(taken) = world.store.take_name(&squatted, &own).await.unwrap() else { panic!() };
     assert_eq!((taken.name.as_str(), taken.token), ("fix", Some(ann.id)));
     let before = world.store.branch_by_id(squatted.id).await.unwrap();
