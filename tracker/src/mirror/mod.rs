@@ -262,7 +262,14 @@ impl Mirror {
             let _ = std::fs::remove_dir_all(&new);
             init_bare(&new)
                 .map_err(|source| MirrorError::Objects { what: format!("making {}", new.display()), source })?;
-            std::fs::rename(&new, &self.path).map_err(io)?;
+            if let Err(error) = std::fs::rename(&new, &self.path) {
+                if error.kind() != std::io::ErrorKind::DirectoryNotEmpty {
+                    return Err(io(error));
+                }
+                // What is left of a damaged one may hold the only copy of something; or a git that outlived an earlier
+                // master made folders for its files. What is missing is made around it.
+                complete(&new, &self.path).map_err(io)?;
+            }
             if let Some(parent) = self.path.parent() {
                 durable::sync_folder(parent).map_err(io)?;
             }
@@ -275,6 +282,26 @@ impl Mirror {
             std::fs::rename(&new, &config).map_err(io)?;
         }
         Ok(())
+    }
+}
+
+/// Moves into `old` what it lacks of the empty repository `new`, `HEAD` last: as long as that is missing, it is not whole.
+fn complete(new: &Path, old: &Path) -> std::io::Result<()> {
+    let mut inside = Vec::new();
+    for entry in std::fs::read_dir(new)? {
+        let entry = entry?;
+        let there = old.join(entry.file_name());
+        if there.symlink_metadata().is_err() {
+            inside.push((entry.path(), there));
+        } else if entry.file_type()?.is_dir() {
+            complete(&entry.path(), &there)?;
+        }
+    }
+    inside.sort_by_key(|(_, there)| there.file_name().is_some_and(|name| name == "HEAD"));
+    inside.into_iter().try_for_each(|(from, there)| std::fs::rename(from, there))?;
+    match std::fs::remove_dir_all(new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

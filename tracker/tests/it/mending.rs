@@ -41,6 +41,23 @@ fn again(world: &World, server: &Server, n: u32, commit: &CommitId) -> Admission
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_damaged_mirror_is_kept_when_it_is_made_whole() {
+    let mut world = World::new().await;
+    let (_, first, _) = two_revisions(&world).await;
+    let path = world.mirror.path().to_owned();
+    for lost in ["HEAD", "config", "refs"] {
+        match path.join(lost).is_dir() {
+            true => std::fs::remove_dir_all(path.join(lost)).unwrap(),
+            false => std::fs::remove_file(path.join(lost)).unwrap(),
+        }
+    }
+    world.mirror = Mirror::open_or_create(git(), &path).await.unwrap();
+    assert!(!path.with_extension("new").exists());
+    assert_eq!(world.mirror.commit(&first).await.unwrap().subject, "Say hello");
+    world.update().await;
+}
+
+#[tokio::test]
 async fn a_revision_comes_back_under_its_ref_though_its_source_has_moved_on() {
     let mut world = World::new().await;
     let (ann, first, second) = two_revisions(&world).await;
