@@ -5,11 +5,11 @@
 use crate::auth::{self, Action, Actor, can};
 use crate::config::PublishPolicy;
 use crate::http::Caller;
+use crate::project::{Guarded, RecipeState, recipes, requests};
 use crate::read::{self, ReadError};
-use crate::recipes;
-use crate::reconcile::{look_at_mainline, requests};
+use crate::reconcile::look_at_mainline;
 use crate::registrations;
-use crate::state::{Guarded, RecipeState, Shared};
+use crate::state::Shared;
 use crate::store::{
     Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
     Revoked, StoreError, TokenKind, TokenRow, request_of,
@@ -388,7 +388,7 @@ async fn of_now(shared: &Shared, project: &Guarded, branch: &Branch, revision: R
     // By the recipe of the very commit that it stands on.
     let recipe = match &candidate {
         Some(candidate) => {
-            recipes::at(shared, project, &candidate.mainline).await.map_err(|e| ReadError::Mirror(e.to_string()))?
+            recipes::at(project, &candidate.mainline).await.map_err(|e| ReadError::Mirror(e.to_string()))?
         }
         None => RecipeState::Unknown,
     };

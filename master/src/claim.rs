@@ -6,8 +6,9 @@
 
 use crate::actions::{self, Done, Refused};
 use crate::auth::{self, Action, Actor};
+use crate::project::Guarded;
 use crate::read;
-use crate::state::{Guarded, Shared};
+use crate::state::Shared;
 use crate::store::{Branch, Claimer, NewBranch, Taken};
 use protocol::BranchName;
 use protocol::api::{self, Claimed};

@@ -2,8 +2,9 @@
 
 use crate::basedir::{Basedir, BasedirError};
 use crate::config::Config;
+use crate::project::Guarded;
 use crate::reconcile::{self, StepError};
-use crate::state::{Guarded, Shared};
+use crate::state::Shared;
 use crate::store::{Branch, BranchState, Candidate, Revision, Store};
 use crate::{StartError, assemble, sole, store_url};
 use protocol::ProjectName;
@@ -258,7 +259,7 @@ impl OfProject<'_> {
         let told = |what: &str, error: &dyn std::fmt::Display| {
             tracing::warn!(project = %self.project.name, what, %error, "not mended");
         };
-        if let Ok((url, branch)) = reconcile::official(self.project) {
+        if let Ok((url, branch)) = self.project.official() {
             let fetched = match damage.is_none() {
                 true => mirror.update_mainline(&url, &branch).await,
                 // What is missing may be anywhere in its history.

@@ -16,8 +16,8 @@ pub mod inspect;
 pub mod logs;
 mod names;
 pub mod pages;
+mod project;
 mod read;
-mod recipes;
 mod reconcile;
 mod registrations;
 mod slaves;
@@ -29,7 +29,8 @@ mod terms;
 
 use basedir::{Basedir, BasedirError, Lock};
 use config::{Config, ConfigError};
-use state::{Guarded, Shared};
+use project::{Guarded, recipes};
+use state::Shared;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -298,7 +299,7 @@ async fn assemble(
         let mirror = Mirror::open_or_create(git.clone(), &path)
             .await
             .map_err(|source| StartError::Mirror { project: project.name.clone(), source })?;
-        projects.push(Arc::new(Guarded::new(row.id, project.clone(), mirror)));
+        projects.push(Arc::new(Guarded::new(row.id, project.clone(), basedir.root(), mirror)));
     }
     Ok(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown, me))
 }

@@ -2,7 +2,8 @@
 //! by those of the moment; an acceptance binds them, so that what lands is what was accepted, to the letter and the day.
 
 use crate::names;
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::{self, Branch};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};

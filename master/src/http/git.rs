@@ -2,7 +2,8 @@
 
 use super::api::{Asked, Part, wrong_method};
 use crate::actions::{Done, Refused};
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};

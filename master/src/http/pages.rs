@@ -154,7 +154,7 @@ struct BuildPart {
 }
 
 /// A build of this project; another project's is not here.
-async fn build_in(shared: &Shared, project: &crate::state::Guarded, id: BuildId) -> Done<crate::store::Build> {
+async fn build_in(shared: &Shared, project: &crate::project::Guarded, id: BuildId) -> Done<crate::store::Build> {
     let build = actions::build(shared, id).await?;
     if build.project == project.id {
         return Ok(build);
@@ -219,7 +219,7 @@ async fn publish(InProject(project): InProject, visit: Visit) -> Done<Html<Strin
     Ok(Html(visit.shared.pages.publish(&context, may, &Filled::default(), None)?))
 }
 
-fn may_publish(visit: &Visit, project: &crate::state::Guarded) -> bool {
+fn may_publish(visit: &Visit, project: &crate::project::Guarded) -> bool {
     can(&visit.who.actor, Action::Publish { open: project.config.publish == PublishPolicy::Open })
 }
 

@@ -3,8 +3,9 @@
 use super::facts::{Known, know};
 use super::{ReadError, build_summary, event_of, queue_entry};
 use crate::names;
+use crate::project::Guarded;
 use crate::reconcile::KeptRequest;
-use crate::state::{Guarded, Shared};
+use crate::state::Shared;
 use crate::store::{Branch, BranchState, Build, Revision};
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};

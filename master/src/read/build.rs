@@ -2,7 +2,8 @@
 
 use super::{ReadError, facts};
 use crate::names;
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::{Build, BuildRowState, Step};
 use gate::verdict;
 use protocol::BranchName;

@@ -2,9 +2,9 @@
 
 use super::ReadError;
 use crate::names;
-use crate::recipes;
+use crate::project::{Guarded, RecipeState, recipes};
 use crate::reconcile::{IN_MAINLINE, mainline_of};
-use crate::state::{Guarded, RecipeState, Shared};
+use crate::state::Shared;
 use crate::store::{self, Branch, BranchState, Build, BuildRowState, Candidate, Entry, EntryState, Outcome, Revision};
 use gate::code::Code;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
@@ -41,7 +41,7 @@ pub(super) async fn know(
         None => (None, Vec::new()),
     };
     let entries = store.entries_of(branch.id).await?;
-    let of_mainline = of_mainline(shared, project, tip).await;
+    let of_mainline = of_mainline(project, tip).await;
     let mut facts = Facts {
         author: author(&branch, newest.as_ref()),
         life: life(&branch, newest.as_ref(), &entries),
@@ -55,7 +55,7 @@ pub(super) async fn know(
         recipe: recipe(&of_mainline, candidate.as_ref()),
         candidate: on_tip(candidate.as_ref(), tip),
         changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
-        recipe_warnings: own_warnings(shared, project, candidate.as_ref()).await,
+        recipe_warnings: own_warnings(project, candidate.as_ref()).await,
         builders: Vec::new(),
         queue: verdict::Queue::None,
     };
@@ -82,20 +82,20 @@ async fn title(
 }
 
 /// The recipe of the mainline that is shown, and of no other that was read meanwhile.
-async fn of_mainline(shared: &Shared, project: &Guarded, tip: Option<&CommitId>) -> RecipeState {
+async fn of_mainline(project: &Guarded, tip: Option<&CommitId>) -> RecipeState {
     let latest = project.recipe();
     match (&latest, tip) {
         (RecipeState::Fine(it), Some(tip)) if it.commit != *tip => {
-            recipes::at(shared, project, tip).await.unwrap_or(RecipeState::Unknown)
+            recipes::at(project, tip).await.unwrap_or(RecipeState::Unknown)
         }
         _ => latest,
     }
 }
 
 /// What deserves a look of the recipe that a branch brings, where it is another than mainline's.
-async fn own_warnings(shared: &Shared, project: &Guarded, candidate: Option<&Candidate>) -> Vec<String> {
+async fn own_warnings(project: &Guarded, candidate: Option<&Candidate>) -> Vec<String> {
     let Some(made) = candidate.filter(|c| c.changes_recipe).and_then(|c| c.made_commit()) else { return Vec::new() };
-    match recipes::at(shared, project, made).await {
+    match recipes::at(project, made).await {
         Ok(RecipeState::Fine(it)) => it.warnings.clone(),
         Ok(RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_)) | Err(_) => Vec::new(),
     }

@@ -3,7 +3,8 @@
 use super::ReadError;
 use super::branch::summary;
 use super::facts::know;
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::{After, Sought};
 use protocol::api::{BranchPage, BranchSummary, Turns};
 use protocol::{BranchId, UnixMs};

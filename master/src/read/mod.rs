@@ -5,23 +5,19 @@
 
 mod branch;
 mod build;
-mod diffs;
 mod facts;
 mod lists;
 mod log;
 mod project;
 mod queue;
-mod sizes;
 mod slaves;
 
 pub(crate) use branch::{branch_detail, branch_summary, revisions};
 pub(crate) use build::{build_detail, build_summary};
-pub(crate) use diffs::Diffs;
 pub(crate) use lists::{Listed, MOST, branch_page};
 pub(crate) use log::{LINES, LineOf, LogPart, StepIs, Wanted, log_part};
 pub(crate) use project::{overview, project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
-pub(crate) use sizes::Sizes;
 pub(crate) use slaves::{locks, slaves};
 
 use crate::state::Shared;

@@ -3,7 +3,8 @@
 use super::lists::{is_maintainer, live, turns};
 use super::{ReadError, build, queue, slaves};
 use crate::names;
-use crate::state::{Guarded, RecipeState, Shared};
+use crate::project::{Guarded, RecipeState};
+use crate::state::Shared;
 use crate::store::BuildRowState;
 use protocol::api::{BranchSummary, Landing, Overview, Project, Size, Waiting};
 
@@ -66,7 +67,10 @@ async fn size(shared: &Shared, guarded: &Guarded, branch: &BranchSummary) -> Res
     let Some(revision) = shared.store.newest_revision(row.id).await? else { return Ok(None) };
     let Some(candidate) = shared.store.newest_candidate(revision.id).await? else { return Ok(None) };
     match candidate.made_commit() {
-        Some(made) => guarded.sizes.get(guarded, &candidate.mainline, made, revision.commits).await.map(Some),
+        Some(made) => {
+            let size = guarded.sizes.get(&guarded.mirror, &candidate.mainline, made, revision.commits).await;
+            size.map(Some).map_err(|e| ReadError::Mirror(e.to_string()))
+        }
         None => Ok(None),
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{ReadError, project_line};
 use crate::names;
+use crate::project::Guarded;
 use crate::reconcile::mainline_of;
-use crate::state::{Guarded, Shared};
+use crate::state::Shared;
 use crate::store::{BuildRowState, Entry, EntryState, Standing};
 use crate::terms::Terms;
 use gate::verdict;

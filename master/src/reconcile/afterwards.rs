@@ -2,7 +2,8 @@
 //! those whose source moved on since they landed.
 
 use super::StepError;
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::{Branch, Claim, NEVER, Revision, now};
 use protocol::api::{CandidateOutcome, Refusal};
 use protocol::{CommitId, UnixMs};

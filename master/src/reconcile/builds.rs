@@ -3,10 +3,9 @@
 
 use super::each::each;
 use super::{Again, StepError};
-use crate::auth::isolation_for;
-use crate::state::{Guarded, RecipeState, Shared};
-use crate::store::{Branch, Build, BuildRequest, Candidate, Outcome};
-use recipe::Recipe;
+use crate::project::{Guarded, RecipeState, requests};
+use crate::state::Shared;
+use crate::store::{Build, Candidate};
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
@@ -48,32 +47,4 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         }
     }
     Ok(again)
-}
-
-/// The builds of a candidate by those of a recipe's builders that are wanted; none when it is no commit.
-pub(crate) fn requests(
-    project: &Guarded,
-    branch: &Branch,
-    candidate: &Candidate,
-    recipe: &Recipe,
-    for_queue: bool,
-    wanted: impl Fn(&str) -> bool,
-) -> Vec<BuildRequest> {
-    let Outcome::Made(made) = &candidate.outcome else { return Vec::new() };
-    let builders = (0u32..).zip(gate::builders::builders_for(recipe));
-    builders
-        .filter(|(_, builder)| wanted(&builder.name))
-        .map(|(position, builder)| BuildRequest {
-            project: project.id,
-            branch: branch.id,
-            revision: candidate.revision,
-            candidate: candidate.id,
-            commit: made.commit.clone(),
-            tree: made.tree.clone(),
-            builder: builder.clone(),
-            position,
-            for_queue,
-            isolation: isolation_for(branch),
-        })
-        .collect()
 }

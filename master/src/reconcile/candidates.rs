@@ -3,8 +3,8 @@
 
 use super::each::each;
 use super::{Again, StepError, afterwards};
-use crate::recipes;
-use crate::state::{Guarded, RecipeState, Shared};
+use crate::project::{Guarded, RecipeState, recipes};
+use crate::state::Shared;
 use crate::store::{Claim, Made, NewCandidate, Outcome, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
@@ -36,7 +36,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     let limit = TURN + project.troubles.waiting(NAME);
     let wanted = shared.store.revisions_without_candidate(project.id, &tip, limit).await?;
     let more = wanted.len() == limit as usize;
-    let otherwise = match recipes::otherwise(shared, project, &tip).await? {
+    let otherwise = match recipes::otherwise(project, &tip).await? {
         Ok(otherwise) => otherwise,
         // It is mended without a change of mainline, so nothing is recorded.
         Err(trouble) => {
@@ -73,7 +73,7 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
     let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
     let mut recipe_trouble = None;
     if let Outcome::Made(made) = &outcome {
-        if changes_recipe && let RecipeState::Broken(it) = recipes::at(shared, project, &made.commit).await? {
+        if changes_recipe && let RecipeState::Broken(it) = recipes::at(project, &made.commit).await? {
             recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
         }
         let newest = shared.store.newest_revision(it.branch.id).await?.is_some_and(|r| r.id == it.revision.id);

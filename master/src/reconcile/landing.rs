@@ -3,8 +3,8 @@
 
 use super::{Again, StepError, candidates, mainline};
 use crate::auth::may_still_accept;
-use crate::recipes;
-use crate::state::{Guarded, Shared};
+use crate::project::{Guarded, recipes};
+use crate::state::Shared;
 use crate::store::{Candidate, Claim, Entry, FailedBy, Landing, Wanted, now};
 use crate::terms::Terms;
 use candidates::KeptRequest;
@@ -46,7 +46,7 @@ fn push_pause_ms(poll_s: u64, times: u32) -> i64 {
 
 /// Pushes what an open landing says, if it is what its parts give.
 pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landing: &Landing) -> Result<(), StepError> {
-    let (url, branch_ref) = mainline::official(project).map_err(StepError::Settings)?;
+    let (url, branch_ref) = project.official().map_err(StepError::Settings)?;
     let entry = shared.store.entry(landing.entry).await?;
     let (Some(id), Some(terms)) = (entry.candidate, Terms::of_entry(&entry)?) else {
         let says = "the entry has no candidate any more";
@@ -61,7 +61,7 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
         revision: shared.store.revision_by_id(entry.revision).await?,
         entry: None,
     };
-    let otherwise = recipes::otherwise(shared, project, &landing.from).await?.unwrap_or_default();
+    let otherwise = recipes::otherwise(project, &landing.from).await?.unwrap_or_default();
     let request = candidates::request(shared, &of, &landing.from, &terms, otherwise, when);
     let step = Step { request, commit: landing.to.clone() };
     shared.points().at("queue.push").await;

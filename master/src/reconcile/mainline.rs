@@ -1,8 +1,8 @@
 //! Looks at mainline: brings the mirror up to date, records what of ours is in it and the tip, and reads the recipe there.
 
 use super::{Again, StepError, afterwards};
-use crate::recipes;
-use crate::state::{Guarded, RecipeState, Shared};
+use crate::project::{Guarded, RecipeState, recipes};
+use crate::state::Shared;
 use crate::store::{self, Claim};
 use gate::mainline::Mainline;
 use gate::verdict::Trouble;
@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::Explain as _;
 use tracker::mirror::{MirrorError, OfficialError, Relation};
-use tracker::source::{BranchRef, RawRefName};
 
 /// The longest pause between two looks at a mainline that can't be read, if the admin wants no longer one at any rate.
 const LONGEST_PAUSE_S: u64 = 300;
@@ -46,7 +45,7 @@ pub(crate) fn mainline_of(row: &store::Project) -> Mainline {
 /// Looks at mainline now: the mirror and the row follow it, and whatever of it was ever pushed from here is recorded as landed.
 /// Whoever refuses or sends away for what mainline is like has looked before.
 pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Result<CommitId, StepError> {
-    let (url, branch) = match official(project) {
+    let (url, branch) = match project.official() {
         Ok(found) => found,
         Err(trouble) => {
             shared.store.set_project_trouble(claim, Some(("settings", &trouble))).await?;
@@ -74,7 +73,7 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
         find_ours(shared, project, &tip).await?;
         afterwards::compare(shared, project, claim, known.tip.as_ref(), &tip).await?;
     }
-    let recipe = recipes::at(shared, project, &tip).await?;
+    let recipe = recipes::at(project, &tip).await?;
     let from = match &recipe {
         RecipeState::Fine(it) => it.from.clone(),
         RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => String::new(),
@@ -99,13 +98,4 @@ async fn find_ours(shared: &Shared, project: &Guarded, tip: &CommitId) -> Result
         }
     }
     Ok(())
-}
-
-/// The official repository and its mainline branch, as the tracker takes them; else what is wrong in the settings.
-pub(crate) fn official(project: &Guarded) -> Result<(tracker::mirror::OfficialUrl, BranchRef), String> {
-    let url = tracker::mirror::OfficialUrl::new(&project.config.repository)
-        .map_err(|e| format!("`repository` in master.toml: {e}"))?;
-    let branch = BranchRef::check(&RawRefName::new(&project.config.mainline))
-        .map_err(|e| format!("`mainline` in master.toml: {e}"))?;
-    Ok((url, branch))
 }

@@ -4,7 +4,8 @@
 
 use super::each::each;
 use super::{Again, StepError};
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::{Branch, BranchState, Candidate, Revision};
 use std::time::Duration;
 use tracker::candidate::{CandidateOutcome, CandidateRequest};

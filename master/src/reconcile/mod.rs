@@ -17,19 +17,18 @@ mod schedule;
 mod upkeep;
 mod watch;
 
-pub(crate) use builds::requests;
 pub(crate) use candidates::KeptRequest;
 pub(crate) use mainline::look as look_at_mainline;
 
 pub(crate) use claims::claim_all;
-pub(crate) use each::Troubles;
-pub(crate) use mainline::{mainline_of, official};
+pub(crate) use mainline::mainline_of;
 pub(crate) use mend::{mend_candidate, named};
 pub(crate) use queue::IN_MAINLINE;
 pub(crate) use schedule::locks;
 pub(crate) use watch::bring_branch_back;
 
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Carries out what `gate::queue` decides: builds for the queue, landings, ejections.
 
-use super::{Again, StepError, builds, landing, mainline};
+use super::{Again, StepError, landing, mainline};
 use crate::auth::may_still_accept;
-use crate::recipes;
-use crate::state::{Guarded, RecipeInUse, RecipeState, Shared};
+use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
+use crate::state::Shared;
 use crate::store::{
     self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Revision, Standing, now,
 };
@@ -88,7 +88,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         policy: Policy::default(),
     };
     // Without the master's own recipe, where it is wanted, no candidate can be made.
-    let unmade = recipes::otherwise(shared, project, &tip).await?.err();
+    let unmade = recipes::otherwise(project, &tip).await?.err();
     let mut ahead = 0;
     for entry in entries {
         let id = EntryId(entry.id);
@@ -190,8 +190,8 @@ async fn stack(
     let outcome = match (&candidate.outcome, &candidate.detail) {
         (Outcome::Made(made), _) => {
             // A fault that mainline has as well is not the branch's.
-            let own = recipes::at(shared, project, &made.commit).await?;
-            let inherited = recipes::at(shared, project, &candidate.mainline).await?;
+            let own = recipes::at(project, &made.commit).await?;
+            let inherited = recipes::at(project, &candidate.mainline).await?;
             match (own, inherited) {
                 (RecipeState::Fine(own), RecipeState::Fine(inherited))
                     if requires_none(&own.recipe) && requires_none(&inherited.recipe) =>
@@ -301,7 +301,7 @@ async fn act(
             let Some((candidate, Some(recipe))) = turn.stacks.get(stack) else { return Ok(()) };
             let branch = shared.store.branch_by_id(candidate.branch).await?;
             let wanted = |name: &str| name == builder;
-            let requests = builds::requests(project, &branch, candidate, &recipe.recipe, true, wanted);
+            let requests = requests(project, &branch, candidate, &recipe.recipe, true, wanted);
             shared.store.ask_for_builds(turn.claim, &requests, None).await?;
         }
         Action::Eject { entry, stack, code, says, next } => {

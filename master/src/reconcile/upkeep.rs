@@ -2,7 +2,8 @@
 
 use super::each::each;
 use super::{StepError, mend};
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use std::time::Duration;
 use tracker::mirror::Upkeep;
 

@@ -1,7 +1,8 @@
 //! Looks at published branches when they are due, and admits what is new.
 
 use super::{Again, StepError, TICK, afterwards};
-use crate::state::{Guarded, Shared};
+use crate::project::Guarded;
+use crate::state::Shared;
 use crate::store::{Branch, BranchState, NewRevision, Revision, Trouble, now};
 use gate::looks::{self, Look, Pace, Standing};
 use protocol::{CommitId, UnixMs};

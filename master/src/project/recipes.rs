@@ -1,6 +1,6 @@
 //! Which recipe counts: the project's `.bb.toml`, else the master's for it, else a guessed one.
 
-use crate::state::{Guarded, RecipeInUse, RecipeState, Shared};
+use super::{Guarded, RecipeInUse, RecipeState};
 use gate::verdict::Trouble;
 use protocol::CommitId;
 use recipe::{FILE_NAME, Recipe, RecipeError, Warning};
@@ -26,7 +26,7 @@ const GUESS_FILES: [&str; 10] = [
 
 /// The recipe at a commit, mainline's or a candidate's own: what its tree says, else the master for the project, else a
 /// guess. What a tree says is the same for ever, so that it may be remembered by its commit, and by nothing else.
-pub(crate) async fn at(shared: &Shared, project: &Guarded, commit: &CommitId) -> Result<RecipeState, MirrorError> {
+pub(crate) async fn at(project: &Guarded, commit: &CommitId) -> Result<RecipeState, MirrorError> {
     if let Some(known) = project.known_recipe(commit) {
         return Ok(known);
     }
@@ -42,9 +42,9 @@ pub(crate) async fn at(shared: &Shared, project: &Guarded, commit: &CommitId) ->
             Ok((recipe, warnings)) => in_use(recipe, warned(FILE_NAME, &warnings), FILE_NAME),
             Err(error) => RecipeState::Broken(trouble(&error)),
         },
-        None if project.config.recipe.is_some() => {
+        None if project.own_recipe.is_some() => {
             // A file that can change at any time is read each time.
-            return Ok(match of_master(shared, project) {
+            return Ok(match of_master(project) {
                 Ok(Some((recipe, warnings))) => in_use(recipe, warnings, "the master's configuration"),
                 Ok(None) => RecipeState::Missing,
                 Err(trouble) => RecipeState::Broken(trouble),
@@ -69,11 +69,10 @@ fn warned(file: &str, warnings: &[Warning]) -> Vec<String> {
 }
 
 /// The master's own recipe for a project, for trees that have none, and what of it deserves a look.
-fn of_master(shared: &Shared, project: &Guarded) -> Result<Option<(Recipe, Vec<String>)>, Trouble> {
-    let Some(file) = &project.config.recipe else { return Ok(None) };
-    let path = shared.basedir.root().join(file);
+fn of_master(project: &Guarded) -> Result<Option<(Recipe, Vec<String>)>, Trouble> {
+    let Some(path) = &project.own_recipe else { return Ok(None) };
     let shown = path.display().to_string();
-    let text = std::fs::read(&path).map_err(|error| Trouble {
+    let text = std::fs::read(path).map_err(|error| Trouble {
         code: "recipe-unreadable".to_owned(),
         text: format!("{shown}: {error}"),
         hint: "an admin mends `recipe` in master.toml".to_owned(),
@@ -84,14 +83,13 @@ fn of_master(shared: &Shared, project: &Guarded) -> Result<Option<(Recipe, Vec<S
 
 /// The master's own recipe for what stands on a commit: none where the tree has its own, or where the master has none.
 pub(crate) async fn otherwise(
-    shared: &Shared,
     project: &Guarded,
     commit: &CommitId,
 ) -> Result<Result<Option<recipe::Project>, Trouble>, MirrorError> {
-    if project.config.recipe.is_none() || project.mirror.recipe_file(commit).await?.is_some() {
+    if project.own_recipe.is_none() || project.mirror.recipe_file(commit).await?.is_some() {
         return Ok(Ok(None));
     }
-    Ok(of_master(shared, project).map(|recipe| recipe.map(|(recipe, _)| recipe.project)))
+    Ok(of_master(project).map(|recipe| recipe.map(|(recipe, _)| recipe.project)))
 }
 
 fn trouble(error: &RecipeError) -> Trouble {

@@ -1,12 +1,11 @@
 //! How much branches change, for listings: counted once for each candidate, a few at a time, and kept.
 
-use super::ReadError;
-use crate::state::Guarded;
 use protocol::CommitId;
 use protocol::api::Size;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
+use tracker::mirror::{Mirror, MirrorError};
 use tracker::read::DiffLimits;
 
 /// Sizes kept.
@@ -41,13 +40,13 @@ impl Sizes {
     }
 
     /// How much `candidate` changes `mainline`; its commits are told.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
-        project: &Guarded,
+        mirror: &Mirror,
         mainline: &CommitId,
         candidate: &CommitId,
         commits: u32,
-    ) -> Result<Size, ReadError> {
+    ) -> Result<Size, MirrorError> {
         let key = (mainline.clone(), candidate.clone());
         if let Some(size) = self.known(&key) {
             return Ok(size);
@@ -56,8 +55,7 @@ impl Sizes {
         if let Some(size) = self.known(&key) {
             return Ok(size);
         }
-        let diff = project.mirror.diff(mainline, candidate, LIMITS()).await;
-        let diff = diff.map_err(|e| ReadError::Mirror(e.to_string()))?;
+        let diff = mirror.diff(mainline, candidate, LIMITS()).await?;
         let size = Size {
             commits,
             files: diff.files.len() as u64 + diff.files_left_out,

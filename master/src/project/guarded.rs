@@ -1,0 +1,181 @@
+//! A project that this master guards: its settings, its mirror, its claim, and what is remembered of it.
+
+use super::diffs::Diffs;
+use super::sizes::Sizes;
+use super::troubles::Troubles;
+use crate::config;
+use crate::store::Claim;
+use gate::verdict::Trouble;
+use protocol::{BranchId, CommitId, ProjectId, ProjectName, UnixMs};
+use recipe::Recipe;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
+use tracker::mirror::{Mirror, OfficialUrl};
+use tracker::source::{BranchRef, RawRefName};
+
+/// The most recipes that are remembered; then it is begun anew.
+const RECIPES_KNOWN: usize = 128;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    pub(crate) id: ProjectId,
+    pub(crate) name: ProjectName,
+    pub(crate) config: config::Project,
+    /// The file of the master's own recipe for it.
+    pub(super) own_recipe: Option<PathBuf>,
+    pub(crate) mirror: Mirror,
+    pub(crate) diffs: Diffs,
+    pub(crate) sizes: Sizes,
+    claim: Mutex<Option<Claim>>,
+    recipe: Mutex<RecipeState>,
+    pub(crate) planned_looks: PlannedLooks,
+    /// What failed lately, so that it is not tried at every turn.
+    pub(crate) troubles: Troubles,
+    /// What trees of commits say; no other commit's.
+    recipes: Mutex<HashMap<CommitId, RecipeState>>,
+    /// Held by whoever looks at mainline, so that two fetches don't get in each other's way.
+    looks: AsyncMutex<()>,
+    /// Looks at mainline that failed, since the last that did not.
+    pub(crate) failed_looks: AtomicU32,
+    /// Wakes the look at mainline before it is due.
+    mainline_due: Notify,
+    /// Wakes the comparison of rows and mirror before it is due.
+    mirror_due: Notify,
+}
+
+/// Mainline's recipe, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum RecipeState {
+    /// Mainline was not read yet.
+    #[default]
+    Unknown,
+    /// There is none, and none could be guessed.
+    Missing,
+    /// It has an error.
+    Broken(Trouble),
+    /// It can be used.
+    Fine(Arc<RecipeInUse>),
+}
+
+/// A recipe, and where it comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct RecipeInUse {
+    pub(crate) recipe: Recipe,
+    /// For people: `.bb.toml`, `guessed from a Makefile with the target …`.
+    pub(crate) from: String,
+    /// What of it deserves a look, a line each.
+    pub(crate) warnings: Vec<String>,
+    /// The commit it was read at.
+    pub(crate) commit: CommitId,
+}
+
+/// When each branch's next look was planned. One that is due at another time was asked for by somebody; so is the first
+/// after a master's start.
+#[derive(Debug, Default)]
+pub(crate) struct PlannedLooks(Mutex<HashMap<BranchId, UnixMs>>);
+
+impl PlannedLooks {
+    pub(crate) fn is_other(&self, branch: BranchId, at: UnixMs) -> bool {
+        lock(&self.0).get(&branch) != Some(&at)
+    }
+
+    pub(crate) fn set(&self, branch: BranchId, at: UnixMs) {
+        lock(&self.0).insert(branch, at);
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guarded {
+    /// `root` is the folder that the settings' paths begin at.
+    pub(crate) fn new(id: ProjectId, config: config::Project, root: &Path, mirror: Mirror) -> Self {
+        let name = config.name.clone();
+        let own_recipe = config.recipe.as_ref().map(|file| root.join(file));
+        Self {
+            id,
+            name,
+            config,
+            own_recipe,
+            mirror,
+            diffs: Diffs::default(),
+            sizes: Sizes::default(),
+            claim: Mutex::default(),
+            recipe: Mutex::default(),
+            planned_looks: PlannedLooks::default(),
+            troubles: Troubles::default(),
+            recipes: Mutex::default(),
+            looks: AsyncMutex::default(),
+            failed_looks: AtomicU32::new(0),
+            mainline_due: Notify::new(),
+            mirror_due: Notify::new(),
+        }
+    }
+
+    /// The claim, while this master holds it.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        *lock(&self.claim)
+    }
+
+    pub(crate) fn set_claim(&self, claim: Option<Claim>) {
+        *lock(&self.claim) = claim;
+    }
+
+    pub(crate) fn recipe(&self) -> RecipeState {
+        lock(&self.recipe).clone()
+    }
+
+    pub(crate) fn set_recipe(&self, state: RecipeState) {
+        *lock(&self.recipe) = state;
+    }
+
+    /// Has mainline looked at now.
+    pub(crate) fn look_at_mainline(&self) {
+        self.mainline_due.notify_one();
+    }
+
+    /// Waits until somebody wants mainline looked at.
+    pub(crate) async fn mainline_wanted(&self) {
+        self.mainline_due.notified().await;
+    }
+
+    /// Has what rows name compared with what the mirror holds: something was not there.
+    pub(crate) fn look_after_mirror(&self) {
+        self.mirror_due.notify_one();
+    }
+
+    /// Waits until somebody missed something in the mirror.
+    pub(crate) async fn mirror_wanted(&self) {
+        self.mirror_due.notified().await;
+    }
+
+    /// What the tree of a commit says, if it was read before.
+    pub(crate) fn known_recipe(&self, commit: &CommitId) -> Option<RecipeState> {
+        lock(&self.recipes).get(commit).cloned()
+    }
+
+    pub(crate) fn know_recipe(&self, commit: &CommitId, state: &RecipeState) {
+        let mut known = lock(&self.recipes);
+        if known.len() >= RECIPES_KNOWN {
+            known.clear();
+        }
+        known.insert(commit.clone(), state.clone());
+    }
+
+    /// Waits for one's turn to look at mainline.
+    pub(crate) async fn turn_to_look(&self) -> AsyncMutexGuard<'_, ()> {
+        self.looks.lock().await
+    }
+    /// The official repository and its mainline branch, as the tracker takes them; else what is wrong in the settings.
+    pub(crate) fn official(&self) -> Result<(OfficialUrl, BranchRef), String> {
+        let url = OfficialUrl::new(&self.config.repository).map_err(|e| format!("`repository` in master.toml: {e}"))?;
+        let branch = BranchRef::check(&RawRefName::new(&self.config.mainline))
+            .map_err(|e| format!("`mainline` in master.toml: {e}"))?;
+        Ok((url, branch))
+    }
+}

@@ -1,0 +1,34 @@
+//! What is asked for of a candidate.
+
+use super::Guarded;
+use crate::auth::isolation_for;
+use crate::store::{Branch, BuildRequest, Candidate, Outcome};
+use recipe::Recipe;
+
+/// The builds of a candidate by those of a recipe's builders that are wanted; none when it is no commit.
+pub(crate) fn requests(
+    project: &Guarded,
+    branch: &Branch,
+    candidate: &Candidate,
+    recipe: &Recipe,
+    for_queue: bool,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<BuildRequest> {
+    let Outcome::Made(made) = &candidate.outcome else { return Vec::new() };
+    let builders = (0u32..).zip(gate::builders::builders_for(recipe));
+    builders
+        .filter(|(_, builder)| wanted(&builder.name))
+        .map(|(position, builder)| BuildRequest {
+            project: project.id,
+            branch: branch.id,
+            revision: candidate.revision,
+            candidate: candidate.id,
+            commit: made.commit.clone(),
+            tree: made.tree.clone(),
+            builder: builder.clone(),
+            position,
+            for_queue,
+            isolation: isolation_for(branch),
+        })
+        .collect()
+}
