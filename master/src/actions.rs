@@ -2,114 +2,34 @@
 //!
 //! Pages and API call the same functions, so that neither can do what the other may not.
 
-use crate::auth::{self, Action, Actor, can};
+mod claim;
+mod registrations;
+
+pub(crate) use claim::claim;
+
+use crate::auth::{self, Action, Actor, Caller, can};
 use crate::config::PublishPolicy;
-use crate::http::Caller;
 use crate::project::{Guarded, RecipeState, recipes, requests};
 use crate::read::{self, ReadError};
 use crate::reconcile::look_at_mainline;
-use crate::registrations;
+use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{
     Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
-    Revoked, StoreError, TokenKind, TokenRow, request_of,
+    Revoked, TokenKind, TokenRow, request_of,
 };
 use crate::terms::Terms;
-use protocol::api::{self, Problem};
+use protocol::api;
 use protocol::wire::{Availability, ToSlave};
 use protocol::{BranchName, BuildId, CommitId, RevisionId, SlaveName, TokenId};
 use std::path::Path;
 use std::time::Duration;
-use tracker::Explain;
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 
 /// The longest title and reference to a bug, in characters, and the most references.
 const MAX_TITLE: usize = 200;
 const MAX_BUG: usize = 200;
 const MAX_BUGS: usize = 20;
-
-/// Why something was not done; the problem is for whoever asked.
-#[derive(Clone, Debug)]
-pub(crate) struct Refused(pub(crate) Box<Problem>);
-
-impl Refused {
-    pub(crate) fn new(status: u16, code: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        let title = match status {
-            400 => "The request can't be understood",
-            401 => "Who is asking is not known",
-            403 => "Not allowed",
-            404 => "Not here",
-            405 => "Not by this method",
-            413 => "Too much",
-            415 | 426 => "Not in this form",
-            409 => "Not possible as things stand",
-            421 => "Not known by this name",
-            422 => "Refused",
-            429 => "Too often, or too many at once",
-            503 => "Not able to at the moment",
-            _ => "Something went wrong here",
-        };
-        // Whatever somebody sent may hold a password, wherever it belongs: nobody is told it, and no log.
-        let hint = Some(tracker::source::without_secrets(&hint.into())).filter(|h| !h.is_empty());
-        Self(Box::new(Problem {
-            kind: "about:blank".to_owned(),
-            title: title.to_owned(),
-            status,
-            detail: tracker::source::without_secrets(&detail.into()),
-            code: code.to_owned(),
-            hint,
-            retry_after_s: None,
-        }))
-    }
-
-    /// The same, which may be asked for again after so many seconds.
-    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
-        self.0.retry_after_s = Some(seconds);
-        self
-    }
-
-    fn explained(error: &impl Explain) -> Self {
-        Self::new(422, error.code(), error.to_string(), error.hint())
-    }
-}
-
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        if matches!(error, StoreError::Revoked) {
-            return revoked();
-        }
-        tracing::error!(%error, "the store failed");
-        if error.is_disk_full() {
-            return Self::new(
-                503,
-                "disk-full",
-                "this was not stored: the disk of the master's store is full",
-                "try again when an admin has made room; the master goes on by itself then",
-            );
-        }
-        Self::new(
-            503,
-            "store",
-            "the master's store does not answer",
-            "try again in a moment; an admin finds more in the master's log",
-        )
-    }
-}
-
-impl From<ReadError> for Refused {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Store(error) => error.into(),
-            error => {
-                tracing::error!(%error, "a page can't be made");
-                Self::new(500, "internal", error.to_string(), "an admin finds more in the master's log")
-            }
-        }
-    }
-}
-
-/// What came of something that somebody asked for.
-pub(crate) type Done<T> = Result<T, Refused>;
 
 /// Refuses what an actor may not do; one who showed nothing is told how to.
 pub(crate) fn allow(actor: &Actor, action: Action<'_>, what: &str) -> Done<()> {
@@ -311,12 +231,6 @@ fn ended(branch: &Branch) -> Refused {
     )
 }
 
-/// Refuses whoever's token was revoked after it was shown.
-pub(crate) fn revoked() -> Refused {
-    Refused::new(401, "token-revoked", "the token was revoked", "ask a maintainer for another one")
-}
-
-/// Withdraws a branch.
 /// What can't be decided about a branch while its tested commit is on its way to mainline.
 fn being_pushed(branch: &Branch) -> Refused {
     Refused::new(

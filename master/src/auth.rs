@@ -1,10 +1,11 @@
-//! Who may do what: tokens, and the one function that every handler and the queue ask.
+//! Who asks, from where, and may do what: tokens, and the one function that every handler and the queue ask.
 
 use crate::store::{Branch, TokenKind, TokenRow};
 use protocol::TokenId;
 use protocol::wire::Isolation;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 /// Whoever asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,6 +57,18 @@ impl From<TokenRow> for Actor {
     fn from(row: TokenRow) -> Self {
         Self::Bearer { token: row.id, kind: row.kind, name: row.name, trusted: row.trusted }
     }
+}
+
+/// Where a request comes from, as far as that can be known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Caller {
+    /// The client's address, or the proxy's when that does not say; of IPv6 the network that one subscriber gets, a /64.
+    pub(crate) address: IpAddr,
+    /// Whether it may speak for many: this machine, on which an unlisted proxy may run, or a trusted proxy that named nobody.
+    /// What one of them does must not be held against the others.
+    pub(crate) many: bool,
+    /// Whether the request shows that an unlisted proxy of this machine passed it on.
+    pub(crate) passed_on: bool,
 }
 
 /// Something that not everybody may do.

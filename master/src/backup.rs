@@ -123,7 +123,7 @@ pub async fn backup(root: &Path, to: &Path) -> Result<Manifest, BackupError> {
         mirrors.push((mirror, held));
     }
     if manifest.holds_store {
-        let store = Store::open(&crate::store_url(&config, &basedir)).await?;
+        let store = Store::open(&Store::url(config.store.as_deref(), basedir.root())).await?;
         let copied = store.copy_to(&to.join(SQLITE)).await;
         store.close().await;
         copied?;

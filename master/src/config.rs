@@ -2,6 +2,7 @@
 
 mod check;
 
+use gate::schedule::Scope;
 use ipnet::IpNet;
 use protocol::ProjectName;
 use protocol::wire::Limits;
@@ -421,6 +422,20 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         check::all(self)
+    }
+
+    /// The locks that the admin defined, as builds are given out by them.
+    pub(crate) fn counted_locks(&self) -> Vec<gate::schedule::Lock> {
+        let scope = |scope| match scope {
+            LockScope::Master => Scope::Master,
+            LockScope::Slave => Scope::Slave,
+        };
+        let counted = |lock: &Lock| gate::schedule::Lock {
+            name: lock.name.clone(),
+            shares: lock.shares,
+            scope: scope(lock.scope),
+        };
+        self.locks.iter().map(counted).collect()
     }
 }
 

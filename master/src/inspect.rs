@@ -1,12 +1,14 @@
 //! A basedir compared with itself: rows, refs, objects and logs. What is wrong is told, and what can be is mended.
 
+use crate::assemble::assemble;
 use crate::basedir::{Basedir, BasedirError};
 use crate::config::Config;
+use crate::error::StartError;
 use crate::project::Guarded;
 use crate::reconcile::{self, StepError};
+use crate::sole;
 use crate::state::Shared;
 use crate::store::{Branch, BranchState, Candidate, Revision, Store};
-use crate::{StartError, assemble, sole, store_url};
 use protocol::ProjectName;
 use serde::Serialize;
 use std::path::Path;
@@ -75,7 +77,7 @@ pub async fn inspect(root: &Path, mend: bool) -> Result<Inspection, StartError> 
         }
     }
     let embedded = config.store.as_deref().is_none_or(|url| url.starts_with("sqlite:"));
-    let store_url = store_url(&config, &basedir);
+    let store_url = Store::url(config.store.as_deref(), basedir.root());
     let mut store = Store::open(&store_url).await?;
     let me = sole::me(basedir.root(), &store_url)?;
     if mend && let Some(lock) = &lock {

@@ -1,9 +1,9 @@
 //! One master at a time works on a store. A second one is refused with words; one that follows a master which was killed
 //! waits no longer than until it is sure of that.
 
-use crate::StartError;
 use crate::auth;
 use crate::basedir::Lock;
+use crate::error::StartError;
 use crate::store::{Master, Store, StoreError, now};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -1,12 +1,12 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
-use super::caller::Caller;
 use super::who::Who;
 use super::{events, logs, watch};
-use crate::actions::{self, Done, Refused};
-use crate::claim;
+use crate::actions;
+use crate::auth::Caller;
 use crate::project::Guarded;
 use crate::read::{self, Listed};
+use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::Sought;
 use axum::extract::path::ErrorKind;
@@ -291,7 +291,7 @@ async fn claim(
     who: Who,
     Body(it): Body<api::Claim>,
 ) -> Done<Json<api::Claimed>> {
-    Ok(Json(claim::claim(&shared, &project, &who.actor, &part.name, &it).await?))
+    Ok(Json(actions::claim(&shared, &project, &who.actor, &part.name, &it).await?))
 }
 
 /// Which revisions are wanted.

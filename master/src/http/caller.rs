@@ -1,5 +1,6 @@
 //! Where a request comes from: the address that places and registrations are counted for.
 
+use crate::auth::Caller;
 use crate::config::Clients;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -11,18 +12,6 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The address at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
-
-/// Where a request comes from, as far as that can be known.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Caller {
-    /// The client's address, or the proxy's when that does not say; of IPv6 the network that one subscriber gets, a /64.
-    pub(crate) address: IpAddr,
-    /// Whether it may speak for many: this machine, on which an unlisted proxy may run, or a trusted proxy that named nobody.
-    /// What one of them does must not be held against the others.
-    pub(crate) many: bool,
-    /// Whether the request shows that an unlisted proxy of this machine passed it on.
-    pub(crate) passed_on: bool,
-}
 
 impl Caller {
     /// The caller of a request that came over a connection from `peer`. Only proxies that the admin lists are believed

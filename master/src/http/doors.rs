@@ -3,12 +3,13 @@
 //! Whoever shows no token has a share of the places only, by its address; and all of those together leave the last
 //! connections to whoever shows one, to slaves, and to health checks. So no crowd of strangers closes the door.
 
-use super::caller::{Caller, Peer};
+use super::caller::Peer;
 use super::who::Who;
 use super::{health, hosts, pages};
-use crate::actions::Refused;
 use crate::auth::Actor;
+use crate::auth::Caller;
 use crate::config::{Clients, Config};
+use crate::refused::Refused;
 use crate::state::Shared;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};

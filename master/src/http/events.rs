@@ -1,8 +1,8 @@
 //! The event stream: what happens, as it happens, by server-sent events.
 
 use super::api::Asked;
-use crate::actions::Done;
 use crate::read;
+use crate::refused::Done;
 use crate::state::Shared;
 use axum::extract::State;
 use axum::http::HeaderMap;

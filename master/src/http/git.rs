@@ -1,8 +1,8 @@
 //! git over HTTP, read only: mainline, revisions and candidates, for slaves and for anybody's plain git.
 
 use super::api::{Asked, Part, wrong_method};
-use crate::actions::{Done, Refused};
 use crate::project::Guarded;
+use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use axum::Router;
 use axum::body::Body;

@@ -1,6 +1,6 @@
 //! `GET /healthz`: whether the master can do what it is for, which begins with storing what it is told.
 
-use crate::actions::Refused;
+use crate::refused::Refused;
 use crate::state::Shared;
 use axum::extract::State;
 use std::sync::Arc;

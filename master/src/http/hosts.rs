@@ -6,8 +6,8 @@
 //! that has no `url` and listens for others can be reached by its address, and needs `url` or `hosts` for any name.
 
 use super::pages;
-use crate::actions::Refused;
 use crate::config::Config;
+use crate::refused::Refused;
 use crate::state::Shared;
 use axum::extract::{Request, State};
 use axum::http::header;

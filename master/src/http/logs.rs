@@ -1,8 +1,9 @@
 //! Logs: a step's bytes, a whole build's, as they are or as they grow.
 
 use super::api::{Asked, Part};
-use crate::actions::{self, Done, Refused};
+use crate::actions;
 use crate::read;
+use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::Build;
 use axum::body::{Body, Bytes};

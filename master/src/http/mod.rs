@@ -15,12 +15,11 @@ mod serve;
 mod watch;
 mod who;
 
-pub(crate) use caller::Caller;
 pub(crate) use doors::Doors;
 pub(crate) use serve::serve;
 
-use crate::actions::Refused;
 use crate::auth::{Action, Actor, can};
+use crate::refused::Refused;
 use crate::slaves;
 use crate::state::Shared;
 use axum::Router;

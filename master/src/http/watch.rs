@@ -1,8 +1,8 @@
 //! Pages of what no event tells: a stream that says when they would read otherwise.
 
 use super::api::Asked;
-use crate::actions::Done;
 use crate::read::{self, ReadError};
+use crate::refused::Done;
 use crate::state::Shared;
 use axum::extract::State;
 use axum::response::Sse;

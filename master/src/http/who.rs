@@ -1,7 +1,7 @@
 //! Who asks: a bearer's token, or a browser's session; and whether a browser's form is our own.
 
-use crate::actions::Refused;
 use crate::auth::{self, Actor};
+use crate::refused::Refused;
 use crate::state::Shared;
 use crate::store::{TokenRow, now};
 use axum::extract::{FromRequestParts, Request, State};

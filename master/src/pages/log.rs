@@ -3,12 +3,10 @@
 //! Bounded whatever is printed: a line is cut, and nothing in the bytes can become markup.
 
 use crate::logs::Line;
+use crate::read::LINE;
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use std::fmt::Write as _;
 use tracker::text::is_hidden;
-
-/// The most bytes of a line that are looked at.
-pub(crate) const LINE: usize = 4_000;
 
 /// The lines of a log of step `step`, that of number `hit` marked.
 pub(crate) fn render(step: u32, lines: &[Line], hit: Option<u64>) -> String {

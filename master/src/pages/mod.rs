@@ -28,7 +28,7 @@ pub(crate) use branch::May as MayBranch;
 pub(crate) use branches::Narrowed;
 pub(crate) use build::{May as MayBuild, log_parts};
 pub(crate) use frame::{Context, Notice, Reader};
-pub(crate) use log::{LINE, LiveLog};
+pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;
 
 use handlebars::Handlebars;

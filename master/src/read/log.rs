@@ -5,6 +5,9 @@ use protocol::BuildId;
 use std::io;
 use std::str::FromStr;
 
+/// The most bytes of a line that are looked at.
+pub(crate) const LINE: usize = 4_000;
+
 /// The most lines of a part, and the most bytes.
 pub(crate) const LINES: u64 = 1000;
 const BYTES: usize = 512 << 10;
@@ -106,7 +109,7 @@ pub(crate) fn log_part(logs: &Logs, build: BuildId, step: u32, wanted: Wanted, i
 
 fn window(all: &Lines, first: u64, count: u64) -> io::Result<Vec<Line>> {
     let most = usize::try_from((count + 1).saturating_sub(first).min(LINES)).unwrap_or(0);
-    all.window(first, most, crate::pages::LINE, BYTES)
+    all.window(first, most, LINE, BYTES)
 }
 
 /// The part that has line `line`; with so many before it as there is room for.

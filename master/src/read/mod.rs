@@ -15,11 +15,12 @@ mod slaves;
 pub(crate) use branch::{branch_detail, branch_summary, revisions};
 pub(crate) use build::{build_detail, build_summary};
 pub(crate) use lists::{Listed, MOST, branch_page};
-pub(crate) use log::{LINES, LineOf, LogPart, StepIs, Wanted, log_part};
+pub(crate) use log::{LINE, LINES, LineOf, LogPart, StepIs, Wanted, log_part};
 pub(crate) use project::{overview, project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
 pub(crate) use slaves::{locks, slaves};
 
+use crate::refused::Refused;
 use crate::state::Shared;
 use crate::store::{StoreError, StoredEvent};
 use protocol::api::Event;
@@ -35,6 +36,18 @@ pub(crate) enum ReadError {
     Log(#[from] std::io::Error),
     #[error("what an acceptance binds can't be written: {0}")]
     Terms(serde_json::Error),
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => error.into(),
+            error => {
+                tracing::error!(%error, "a page can't be made");
+                Self::new(500, "internal", error.to_string(), "an admin finds more in the master's log")
+            }
+        }
+    }
 }
 
 /// A stored event as it is shown.

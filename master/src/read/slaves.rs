@@ -1,7 +1,6 @@
 //! Slaves and locks.
 
 use super::{ReadError, build};
-use crate::reconcile::locks as defined;
 use crate::state::Shared;
 use crate::store::{Build, BuildRowState};
 use gate::schedule::Scope;
@@ -48,7 +47,9 @@ pub(crate) async fn slaves(shared: &Shared) -> Result<Vec<Slave>, ReadError> {
 /// All locks: who holds them and who waits.
 pub(crate) async fn locks(shared: &Shared) -> Result<Vec<Lock>, ReadError> {
     let open = shared.store.open_builds().await?;
-    Ok(defined(shared)
+    Ok(shared
+        .config
+        .counted_locks()
         .into_iter()
         .map(|lock| {
             let asked = |build: &Build| {

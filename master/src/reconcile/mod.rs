@@ -24,7 +24,6 @@ pub(crate) use claims::claim_all;
 pub(crate) use mainline::mainline_of;
 pub(crate) use mend::{mend_candidate, named};
 pub(crate) use queue::IN_MAINLINE;
-pub(crate) use schedule::locks;
 pub(crate) use watch::bring_branch_back;
 
 use crate::project::Guarded;

@@ -2,10 +2,9 @@
 
 use super::{Again, StepError};
 use crate::auth::isolation_for;
-use crate::config::LockScope;
 use crate::state::Shared;
 use crate::store::{Branch, Build, BuildRowState, Finished, SlaveRow, now};
-use gate::schedule::{Class, Fate, Lock, Lost, Running, Scope, Situation, Slave, Waiting, fate, schedule};
+use gate::schedule::{Class, Fate, Lost, Running, Situation, Slave, Waiting, fate, schedule};
 use protocol::wire::{Assignment, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -92,7 +91,7 @@ async fn mind(
         locks: &build.builder.locks,
         isolation: build.isolation,
     };
-    match fate(&it, ms(lease), slaves, waiting, &locks(shared)) {
+    match fate(&it, ms(lease), slaves, waiting, &shared.config.counted_locks()) {
         Fate::Wait { ms } => Ok(Minded::Until(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))),
         Fate::Keep => Ok(Minded::Kept),
         Fate::GiveUp => {
@@ -208,18 +207,8 @@ fn situation(
         running,
         served,
         slaves,
-        locks: locks(shared),
+        locks: shared.config.counted_locks(),
     }
-}
-
-/// The locks that the admin defined.
-pub(crate) fn locks(shared: &Shared) -> Vec<Lock> {
-    let scope = |scope| match scope {
-        LockScope::Master => Scope::Master,
-        LockScope::Slave => Scope::Slave,
-    };
-    let lock = |l: &crate::config::Lock| Lock { name: l.name.clone(), shares: l.shares, scope: scope(l.scope) };
-    shared.config.locks.iter().map(lock).collect()
 }
 
 /// Gives a build to a slave: everything about it is known and can be said before the row says that the slave has it, and

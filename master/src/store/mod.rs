@@ -54,7 +54,7 @@ pub use slaves::SlaveRow;
 pub use steps::Step;
 pub use tokens::{Revoked, TokenKind, TokenRow};
 
-use crate::stepping::Points;
+use crate::points::Points;
 use protocol::{TokenId, UnixMs};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -139,6 +139,11 @@ impl Store {
     /// The URL of the embedded store in a master's basedir.
     pub fn sqlite_url(basedir: &Path) -> String {
         format!("sqlite:{}", basedir.join("bb.sqlite").display())
+    }
+
+    /// The URL of a master's store: the one that its settings name, else the embedded one's.
+    pub(crate) fn url(set: Option<&str>, basedir: &Path) -> String {
+        set.map_or_else(|| Self::sqlite_url(basedir), ToOwned::to_owned)
     }
 
     /// Opens the store, making it or bringing its schema up to date where that is needed.

@@ -14,7 +14,7 @@
 
 use super::row::Columns as _;
 use super::{Claim, Result, Store, StoreError, now, tokens};
-use crate::stepping::Points;
+use crate::points::Points;
 use protocol::TokenId;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyQueryResult, AnyRow};
 use sqlx::query::Query;

@@ -2,14 +2,14 @@
 
 use super::visit::{Visit, local};
 use super::{BuildPart, build_in, may_publish};
-use crate::actions::{self, Done, Refused};
+use crate::actions;
 use crate::auth;
-use crate::claim;
-use crate::http::Caller;
+use crate::auth::Caller;
 use crate::http::api::{InProject, NamePart, Part, SlavePart};
 use crate::http::who::{COOKIE, own_form};
 use crate::names;
 use crate::pages::Filled;
+use crate::refused::{Done, Refused};
 use crate::store::TokenKind;
 use axum::Form;
 use axum::extract::{FromRequest, Request};
@@ -88,7 +88,7 @@ pub(super) async fn claim(
 ) -> Done<Response> {
     own_form(&visit.who, &visit.headers, &it.csrf)?;
     let (page, claim) = (names::branch_page(&project.name, &part.name), Claim::default());
-    let claimed = claim::claim(&visit.shared, &project, &visit.who.actor, &part.name, &claim).await;
+    let claimed = actions::claim(&visit.shared, &project, &visit.who.actor, &part.name, &claim).await;
     let context = visit.context_with_notices(&project).await?;
     match claimed {
         Ok(claimed) => {
@@ -225,7 +225,7 @@ pub(super) async fn login(visit: Visit, Sent(it): Sent<LoginForm>) -> Done<Respo
                 shared.store.end_session(&auth::hash(old)).await?;
             }
             if !shared.store.begin_session(&auth::hash(&secret), token.id).await? {
-                return Err(actions::revoked());
+                return Err(Refused::revoked());
             }
             let cookie = [(header::SET_COOKIE, cookie(&secret, 7 * 24 * 3600, &shared.url))];
             return Ok((cookie, Redirect::to(&next)).into_response());

@@ -1,11 +1,11 @@
 //! A visit to a page: who comes, to which path; and errors as pages.
 
-use crate::actions::{Done, Refused};
 use crate::auth::{self, Actor};
 use crate::http::who::Who;
 use crate::pages::{Context, Notice, PagesError, Reader};
 use crate::project::Guarded;
 use crate::read;
+use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::now;
 use axum::extract::{FromRequestParts, Request, State};

@@ -4,15 +4,15 @@
 //! repository or token: made of the stored hash of the token and the URL. So there is nothing to be kept between asking and
 //! showing, and what somebody shows in public is of no use to others.
 
-use crate::actions::{self, Done, Refused};
+use super::{allow, branch};
 use crate::auth::{self, Action, Actor};
 use crate::project::Guarded;
 use crate::read;
+use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{Branch, Claimer, NewBranch, Taken};
 use protocol::BranchName;
 use protocol::api::{self, Claimed};
-use tracker::Explain as _;
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 use tracker::watch::Head;
 
@@ -27,25 +27,19 @@ pub(crate) async fn claim(
     name: &BranchName,
     it: &api::Claim,
 ) -> Done<Claimed> {
-    actions::allow(actor, Action::Publish { open: false }, "claiming a branch")?;
+    allow(actor, Action::Publish { open: false }, "claiming a branch")?;
     let Some(token) = actor.token() else {
         return Err(Refused::new(401, "token-needed", "claiming a branch needs a token", ""));
     };
-    let before = actions::branch(shared, project, name).await?;
-    let explained = |e: &dyn Fn() -> (&'static str, String, String)| {
-        let (code, text, hint) = e();
-        Refused::new(422, code, text, hint)
-    };
+    let before = branch(shared, project, name).await?;
     let url = it.url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(&before.url);
-    let source = SourceUrl::check(&UncheckedUrl::new(url), &shared.policy)
-        .map_err(|e| explained(&|| (e.code(), e.to_string(), e.hint())))?;
+    let source = SourceUrl::check(&UncheckedUrl::new(url), &shared.policy).map_err(|e| Refused::explained(&e))?;
     let own = source.as_str() == before.url;
     let wanted = match (own, &it.branch) {
         (true, _) => None,
-        (false, Some(branch)) => Some(
-            BranchRef::check(&RawRefName::new(branch.trim()))
-                .map_err(|e| explained(&|| (e.code(), e.to_string(), e.hint())))?,
-        ),
+        (false, Some(branch)) => {
+            Some(BranchRef::check(&RawRefName::new(branch.trim())).map_err(|e| Refused::explained(&e))?)
+        }
         (false, None) => {
             let detail = format!("{name} is registered with another repository than {}", source.as_str());
             let hint = "name the branch there, too, if you claim the name for that";
@@ -59,12 +53,12 @@ pub(crate) async fn claim(
     }
     let challenge = challenge(shared, &source, actor).await?;
     let shown = shows(shared, &source, &challenge, actor).await?;
-    let branch = match (&wanted, shown) {
+    let claimed = match (&wanted, shown) {
         (_, false) => before,
         (None, true) => {
             let claimer = Claimer { name: actor.name().to_owned(), token, trusted: actor.is_trusted() };
             shared.store.by(actor.token()).claim_repository(&before, &claimer).await?;
-            actions::branch(shared, project, name).await?
+            branch(shared, project, name).await?
         }
         (Some(wanted), true) => take_name(shared, project, actor, &before, &source, wanted).await?,
     };
@@ -73,7 +67,7 @@ pub(crate) async fn claim(
         repository: source.as_str().to_owned(),
         push: format!("git push {} HEAD:refs/heads/{challenge}", source.as_str()),
         challenge,
-        branch: read::branch_summary(shared, project, branch).await?,
+        branch: read::branch_summary(shared, project, claimed).await?,
     })
 }
 
@@ -98,7 +92,7 @@ async fn shows(shared: &Shared, source: &SourceUrl, challenge: &str, actor: &Act
     match shared.poller.head(source, &reference).await {
         Ok(Head::At(_)) => Ok(true),
         Ok(Head::Absent) => Ok(false),
-        Err(error) => Err(Refused::new(422, error.code(), error.to_string(), error.hint())),
+        Err(error) => Err(Refused::explained(&error)),
     }
 }
 

@@ -1,9 +1,8 @@
 //! How many branches may be published, by whom, and the answer when there are too many.
 
-use crate::actions::Refused;
-use crate::auth::Actor;
+use crate::auth::{Actor, Caller};
 use crate::config::Registrations;
-use crate::http::Caller;
+use crate::refused::Refused;
 use crate::store::Origin;
 use gate::registrations::{Most, Of, TooMany};
 
