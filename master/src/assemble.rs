@@ -26,7 +26,6 @@ pub(crate) async fn assemble(
     let policy = policy(&config)?;
     let poller = Poller::new(git.clone(), policy.clone(), PollLimits::default())
         .map_err(|e| StartError::Other(format!("no client for HTTP: {e}")))?;
-    let pages = crate::pages::Pages::new(config.templates.as_deref()).map_err(|e| StartError::Pages(e.to_string()))?;
     let mut projects = Vec::with_capacity(config.projects.len());
     for project in &config.projects {
         let row = store.ensure_project(&project.name, &project.repository, &project.mainline).await?;
@@ -36,7 +35,7 @@ pub(crate) async fn assemble(
             .map_err(|source| StartError::Mirror { project: project.name.clone(), source })?;
         projects.push(Arc::new(Guarded::new(row.id, project.clone(), basedir.root(), mirror)));
     }
-    Ok(Shared::new(config, basedir, store, poller, policy, pages, projects, url, shutdown, me))
+    Ok(Shared::new(config, basedir, store, poller, policy, projects, url, shutdown, me))
 }
 
 fn policy(config: &Config) -> Result<SourcePolicy, StartError> {

@@ -11,6 +11,7 @@ pub mod auth;
 pub mod backup;
 pub mod basedir;
 pub mod config;
+mod door;
 mod error;
 mod http;
 pub mod inspect;

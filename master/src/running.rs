@@ -4,6 +4,7 @@ use crate::assemble::assemble;
 use crate::basedir::{Basedir, Lock};
 use crate::config::Config;
 use crate::error::StartError;
+use crate::pages::Pages;
 use crate::points::Points;
 use crate::project::recipes;
 use crate::state::Shared;
@@ -187,6 +188,7 @@ pub(crate) async fn start_with(
     let url =
         config.url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
 
+    let pages = Pages::new(config.templates.as_deref()).map_err(|e| StartError::Pages(e.to_string()))?;
     let shared = Arc::new(assemble(config, basedir, git.clone(), store, url, shutdown, me).await?);
     shared.store.no_slave_connected().await?;
     reconcile::claim_all(&shared).await.map_err(|e| StartError::Other(e.to_string()))?;
@@ -194,7 +196,7 @@ pub(crate) async fn start_with(
     if loops {
         reconcile::start(&shared, &mut tasks);
     }
-    tasks.spawn(http::serve(listener, shared.clone()));
+    tasks.spawn(http::serve(listener, shared.clone(), pages));
     shared.basedir.write_address(&format!("http://{address}"))?;
     tracing::info!(url = shared.url, projects = shared.projects.len(), "the master is up");
     Ok(Running { shared, address, git, tasks, _lock: lock })

@@ -2,9 +2,8 @@
 
 use crate::basedir::Basedir;
 use crate::config::Config;
-use crate::http::Doors;
+use crate::door::Door;
 use crate::logs::Logs;
-use crate::pages::Pages;
 use crate::points::Points;
 use crate::project::{Guarded, lock};
 use crate::slaves::{Parts, Sessions};
@@ -18,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracker::source::SourcePolicy;
 use tracker::watch::Poller;
 
+/// Claims looked at, at once.
+const CLAIMS: usize = 8;
+
 /// A running master.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -28,14 +30,14 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) poller: Poller,
     pub(crate) policy: SourcePolicy,
-    pub(crate) pages: Pages,
     pub(crate) projects: Vec<Arc<Guarded>>,
     /// The URL under which others reach this master, without a slash at its end.
     pub(crate) url: String,
     pub(crate) shutdown: CancellationToken,
     /// This master as it names itself on its store.
     pub(crate) me: Master,
-    pub(crate) doors: Doors,
+    /// Looks at repositories that somebody claims.
+    pub(crate) claims: Door,
     waits: Mutex<HashMap<BuildId, Wait>>,
     kept: Mutex<HashSet<BuildId>>,
 }
@@ -48,7 +50,6 @@ impl Shared {
         store: Store,
         poller: Poller,
         policy: SourcePolicy,
-        pages: Pages,
         projects: Vec<Arc<Guarded>>,
         url: String,
         shutdown: CancellationToken,
@@ -57,7 +58,6 @@ impl Shared {
         let logs = Logs::new(basedir.logs());
         let sessions = Sessions::new();
         let (waits, kept) = (Mutex::default(), Mutex::default());
-        let doors = Doors::new(&config, &url);
         Self {
             config,
             basedir,
@@ -66,12 +66,11 @@ impl Shared {
             sessions,
             poller,
             policy,
-            pages,
             projects,
             url,
             shutdown,
             me,
-            doors,
+            claims: Door::new(CLAIMS, 0),
             waits,
             kept,
         }

@@ -6,11 +6,13 @@
 
 use super::{allow, branch};
 use crate::auth::{self, Action, Actor};
+use crate::door::{AGAIN_S, Key, Place};
 use crate::project::Guarded;
 use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{Branch, Claimer, NewBranch, Taken};
+use gate::places::{Full, Rank};
 use protocol::BranchName;
 use protocol::api::{self, Claimed};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
@@ -86,7 +88,7 @@ async fn challenge(shared: &Shared, source: &SourceUrl, actor: &Actor) -> Done<S
 
 /// Whether it shows that now.
 async fn shows(shared: &Shared, source: &SourceUrl, challenge: &str, actor: &Actor) -> Done<bool> {
-    let _place = shared.doors.claim(actor)?;
+    let _place = place(shared, actor)?;
     let reference = BranchRef::check(&RawRefName::new(challenge))
         .map_err(|e| Refused::new(500, "internal", e.to_string(), "an admin finds more in the master's log"))?;
     match shared.poller.head(source, &reference).await {
@@ -94,6 +96,18 @@ async fn shows(shared: &Shared, source: &SourceUrl, challenge: &str, actor: &Act
         Ok(Head::Absent) => Ok(false),
         Err(error) => Err(Refused::explained(&error)),
     }
+}
+
+/// A place for a look at the repository: one for each token.
+fn place(shared: &Shared, actor: &Actor) -> Done<Place> {
+    let token = actor.token().map_or(0, |token| token.0);
+    shared.claims.enter(Rank::Ordinary, &[(Key::Token(token), 1)]).map_err(|full| {
+        let (status, detail) = match full {
+            Full::Share(_) => (429, "your claim before is looked at still"),
+            Full::All => (503, "as many claims are looked at as may be at once"),
+        };
+        Refused::new(status, "too-many-claims", detail, "try again in a moment").retry_after(AGAIN_S)
+    })
 }
 
 /// Gives a name under which nothing was ever fetched to the branch of whoever has shown a repository.

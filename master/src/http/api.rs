@@ -1,30 +1,30 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
+use super::extract::{
+    Asked, Body, BranchQuery, BuildPart, InProject, NamePart, Part, RevisionsQuery, SlavePart, nothing, wrong_method,
+};
+use super::face::Face;
 use super::who::Who;
-use super::{events, logs, watch};
+use super::{events, logs, slave, watch};
 use crate::actions;
-use crate::auth::Caller;
-use crate::project::Guarded;
-use crate::read::{self, Listed};
+use crate::auth::{Actor, Caller};
+use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
-use crate::store::Sought;
-use axum::extract::path::ErrorKind;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, Overview, Problem, QueueEntry};
+use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, Overview, QueueEntry};
 use protocol::wire::Availability;
-use protocol::{BranchName, BuildId, ProjectName, SlaveName, TokenId};
+use protocol::{BuildId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 type App = State<Arc<Shared>>;
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Face> {
     Router::new()
         .route("/whoami", get(whoami))
         .route("/projects", get(projects))
@@ -47,7 +47,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/builds/{id}/steps/{step}/log/events", get(logs::events))
         .route("/slaves", get(slaves))
         .route("/slaves/{name}/availability", post(availability))
-        .route("/slave", get(super::slave))
+        .route("/slave", get(slave::connect))
         .route("/locks", get(locks))
         .route("/tokens", get(tokens).post(new_token))
         .route("/tokens/{id}", delete(revoke_token))
@@ -55,120 +55,6 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/watch", get(watch::stream))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json::<&Problem>(&self.0)).into_response();
-        let after = self.0.retry_after_s;
-        // A page's router makes a page of it.
-        response.extensions_mut().insert(*self.0);
-        let kind = axum::http::HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
-        if let Some(seconds) = after {
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
-pub(super) async fn nothing() -> Refused {
-    Refused::new(
-        404,
-        "no-such-path",
-        "the API has nothing at this path",
-        "is this bb of the same version as the master?",
-    )
-}
-
-pub(super) async fn wrong_method() -> Refused {
-    Refused::new(405, "method", "the path is right, the method is not", "GET reads, POST changes")
-}
-
-/// A project named in the path.
-pub(super) struct InProject(pub(super) Arc<Guarded>);
-
-impl FromRequestParts<Arc<Shared>> for InProject {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        #[derive(Deserialize)]
-        struct Named {
-            project: String,
-        }
-        let Path(named) = Path::<Named>::from_request_parts(parts, shared).await.map_err(|e| {
-            // What follows the project in the path can be wrong, too.
-            let elsewhere = matches!(&e, PathRejection::FailedToDeserializePathParams(e)
-                if matches!(e.kind(), ErrorKind::InvalidUtf8InPathParam { key } if key != "project"));
-            Refused::new(404, if elsewhere { "no-such-path" } else { "no-such-project" }, e.body_text(), "")
-        })?;
-        let project = named.project.parse::<ProjectName>().ok().and_then(|name| shared.guarded_by_name(&name).cloned());
-        project.map(Self).ok_or_else(|| {
-            let known: Vec<&str> = shared.projects.iter().map(|p| p.name.as_str()).collect();
-            let shown: String = named.project.chars().take(80).collect();
-            Refused::new(
-                404,
-                "no-such-project",
-                format!("there is no project {shown}"),
-                format!("there is {}", known.join(", ")),
-            )
-        })
-    }
-}
-
-/// A typed part of the path; what can't be one is not here.
-pub(super) struct Part<T>(pub(super) T);
-
-impl<T: for<'de> Deserialize<'de> + Send> FromRequestParts<Arc<Shared>> for Part<T> {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        match Path::<T>::from_request_parts(parts, shared).await {
-            Ok(Path(value)) => Ok(Self(value)),
-            Err(error) => Err(Refused::new(404, "no-such-path", error.body_text(), "")),
-        }
-    }
-}
-
-/// What the query asks for; what can't be understood is a problem like any other.
-pub(super) struct Asked<T>(pub(super) T);
-
-impl<T: for<'de> Deserialize<'de> + Send> FromRequestParts<Arc<Shared>> for Asked<T> {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        match Query::<T>::from_request_parts(parts, shared).await {
-            Ok(Query(value)) => Ok(Self(value)),
-            Err(error) => {
-                Err(Refused::new(400, "query", error.body_text(), "see the API's description for what it takes"))
-            }
-        }
-    }
-}
-
-/// A JSON body; what is wrong with it is a problem like any other.
-struct Body<T>(T);
-
-impl<T: for<'de> Deserialize<'de>> FromRequest<Arc<Shared>> for Body<T> {
-    type Rejection = Refused;
-
-    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        match Json::<T>::from_request(request, shared).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(error) => Err(Refused::new(
-                error.status().as_u16(),
-                "body",
-                error.body_text(),
-                "send JSON, as the API's description has it",
-            )),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct NamePart {
-    pub(super) name: BranchName,
 }
 
 #[derive(Serialize)]
@@ -179,8 +65,8 @@ struct WhoAmI {
 
 async fn whoami(who: Who) -> Json<WhoAmI> {
     let kind = match &who.actor {
-        crate::auth::Actor::Anonymous => "reader".to_owned(),
-        crate::auth::Actor::Bearer { kind, .. } => kind.as_str().to_owned(),
+        Actor::Anonymous => "reader".to_owned(),
+        Actor::Bearer { kind, .. } => kind.as_str().to_owned(),
     };
     Json(WhoAmI { name: who.actor.name().to_owned(), kind })
 }
@@ -191,46 +77,6 @@ async fn projects(State(shared): App) -> Done<Json<Vec<api::Project>>> {
 
 async fn overview(State(shared): App, InProject(project): InProject) -> Done<Json<Overview>> {
     Ok(Json(read::overview(&shared, &project).await?))
-}
-
-/// What a listing of branches is asked for, by pages and API alike.
-#[derive(Default, Deserialize)]
-pub(super) struct BranchQuery {
-    /// A text in them.
-    #[serde(default)]
-    pub(super) q: String,
-    /// `live` or `all`.
-    #[serde(default)]
-    pub(super) state: String,
-    /// The place that the page before gave as `next`.
-    #[serde(default)]
-    pub(super) after: String,
-    limit: Option<usize>,
-}
-
-/// The longest text that is sought, in characters.
-const SOUGHT: usize = 200;
-
-impl BranchQuery {
-    pub(super) fn listed(&self) -> Done<Listed> {
-        let wrong = |detail: String, hint: &str| Refused::new(400, "query", detail, hint);
-        if !matches!(self.state.as_str(), "" | "live" | "all") {
-            let shown: String = self.state.chars().take(40).collect();
-            let detail = format!("`state` is `live` or `all`, not `{shown}`");
-            return Err(wrong(detail, "leave it out for those that are live"));
-        }
-        if self.limit.is_some_and(|n| n == 0 || n > read::MOST) {
-            return Err(wrong(format!("`limit` is 1 to {}", read::MOST), "ask for more by `after`, page by page"));
-        }
-        if self.q.chars().count() > SOUGHT {
-            return Err(wrong(format!("`q` has more than {SOUGHT} characters"), "a part of a name or title will do"));
-        }
-        let after = match self.after.as_str() {
-            "" => None,
-            text => Some(text.parse().map_err(|detail| wrong(detail, "begin at the first page, without `after`"))?),
-        };
-        Ok(Listed { sought: Sought::new(&self.q), ended: self.state == "all", after, limit: self.limit })
-    }
 }
 
 async fn branches(
@@ -294,13 +140,6 @@ async fn claim(
     Ok(Json(actions::claim(&shared, &project, &who.actor, &part.name, &it).await?))
 }
 
-/// Which revisions are wanted.
-#[derive(Deserialize)]
-pub(super) struct RevisionsQuery {
-    /// Those before this number.
-    pub(super) before: Option<u32>,
-}
-
 async fn revisions(
     State(shared): App,
     InProject(project): InProject,
@@ -334,11 +173,6 @@ async fn resume(State(shared): App, InProject(project): InProject, who: Who) -> 
     Ok(Json(read::queue(&shared, &project).await?))
 }
 
-#[derive(Deserialize)]
-struct BuildPart {
-    id: BuildId,
-}
-
 pub(super) async fn detail(shared: &Shared, id: BuildId) -> Done<BuildDetail> {
     let build = actions::build(shared, id).await?;
     read::build_detail(shared, &build).await?.ok_or_else(|| {
@@ -364,11 +198,6 @@ async fn cancel(State(shared): App, Part(part): Part<BuildPart>, who: Who) -> Do
 
 async fn slaves(State(shared): App) -> Done<Json<Vec<api::Slave>>> {
     Ok(Json(read::slaves(&shared).await?))
-}
-
-#[derive(Deserialize)]
-pub(super) struct SlavePart {
-    pub(super) name: SlaveName,
 }
 
 #[derive(Deserialize)]

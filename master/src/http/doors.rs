@@ -3,40 +3,19 @@
 //! Whoever shows no token has a share of the places only, by its address; and all of those together leave the last
 //! connections to whoever shows one, to slaves, and to health checks. So no crowd of strangers closes the door.
 
-use super::caller::Peer;
-use super::who::Who;
-use super::{health, hosts, pages};
-use crate::auth::Actor;
 use crate::auth::Caller;
-use crate::config::{Clients, Config};
+use crate::config::Clients;
+use crate::door::{AGAIN_S, Door, Key, Place};
 use crate::refused::Refused;
-use crate::state::Shared;
-use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::{Method, Uri, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use gate::places::{Full, Places, Rank};
-use hyper::body::{Frame, SizeHint};
-use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use axum::http::{Method, Uri};
+use gate::places::{Full, Rank};
+use protocol::TokenId;
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, timeout_at};
+use tokio::time::Instant;
 
-/// Seconds after which one who found no place may well find one.
-const AGAIN_S: u64 = 10;
-
-/// Claims looked at, at once.
-const CLAIMS: usize = 8;
-
-/// What stands before all handlers, and what it knows.
+/// The doors of each sort.
 #[derive(Debug)]
-pub(crate) struct Doors {
-    pub(super) health: health::Health,
-    pub(super) hosts: hosts::Hosts,
+pub(super) struct Doors {
     clients: Clients,
     /// All that is asked, until it is answered.
     requests: Door,
@@ -46,20 +25,11 @@ pub(crate) struct Doors {
     fetches: Door,
     /// What they send: forms, and what the API takes.
     forms: Door,
-    /// Looks at repositories that somebody claims.
-    claims: Door,
-}
-
-/// Whom places are counted for.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Key {
-    Address(IpAddr),
-    Token(i64),
 }
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     /// Whether the master is well: always answered.
     Health,
     /// What stays open for as long as the reader likes.
@@ -73,7 +43,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(method: &Method, uri: &Uri) -> Self {
+    pub(super) fn of(method: &Method, uri: &Uri) -> Self {
         let path = uri.path();
         let follows = || uri.query().is_some_and(|query| query.split('&').any(|it| it.starts_with("follow")));
         if path == "/healthz" {
@@ -94,43 +64,28 @@ impl Kind {
 }
 
 impl Doors {
-    /// As the settings have it; `url` is where others reach this master.
-    pub(crate) fn new(config: &Config, url: &str) -> Self {
-        let clients = config.clients.clone();
+    /// As the settings have it.
+    pub(super) fn new(clients: &Clients) -> Self {
+        let clients = clients.clone();
         Self {
-            health: health::Health::default(),
-            hosts: hosts::Hosts::new(config, url),
             requests: Door::new(clients.connections, clients.connections / 8),
             streams: Door::new(clients.streams_anonymous, 0),
             fetches: Door::new(clients.git_anonymous, 0),
             forms: Door::new(clients.forms_anonymous, 0),
-            claims: Door::new(CLAIMS, 0),
             clients,
         }
     }
 
-    /// A place for a look at a repository that somebody claims: one for each token.
-    pub(crate) fn claim(&self, actor: &Actor) -> Result<Place, Refused> {
-        let token = actor.token().map_or(0, |token| token.0);
-        self.claims.enter(Rank::Ordinary, &[(Key::Token(token), 1)]).map_err(|full| {
-            let (status, detail) = match full {
-                Full::Share(_) => (429, "your claim before is looked at still"),
-                Full::All => (503, "as many claims are looked at as may be at once"),
-            };
-            Refused::new(status, "too-many-claims", detail, "try again in a moment").retry_after(AGAIN_S)
-        })
-    }
-
     /// The places that a request needs, or why it is not let in.
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         kind: Kind,
         caller: Caller,
-        who: Option<&Who>,
+        token: Option<TokenId>,
         patience: Duration,
     ) -> Result<Vec<Place>, Refused> {
         let Clients { connections_each, .. } = self.clients;
-        if let Some(token) = who.and_then(|who| who.actor.token()) {
+        if let Some(token) = token {
             // One token alone can't close the door either.
             let most = connections_each.max(self.clients.connections / 16);
             let place = self.requests.enter(Rank::Preferred, &[(Key::Token(token.0), most)]);
@@ -184,163 +139,24 @@ fn refused(kind: Kind, full: Full) -> Refused {
     refused.retry_after(AGAIN_S)
 }
 
-/// Before every request: it gets its places, or the answer that there are none; and everything behind knows the caller.
-pub(super) async fn admitted(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
-    let kind = Kind::of(request.method(), request.uri());
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    let caller = Caller::of(peer, request.headers(), request.uri(), &shared.config.clients);
-    request.extensions_mut().insert(caller);
-    if kind == Kind::Health {
-        return next.run(request).await;
-    }
-    let (parts, body) = request.into_parts();
-    let shows = |name| parts.headers.contains_key(name);
-    let who = if shows(header::AUTHORIZATION) || shows(header::COOKIE) {
-        // One who shows what is no good is nobody here; it is told so where it matters.
-        Who::of(&shared, &parts.headers).await.ok()
-    } else {
-        None
-    };
-    let request = Request::from_parts(parts, body);
-    match shared.doors.enter(kind, caller, who.as_ref(), shared.config.times.request()).await {
-        Ok(places) => {
-            let ends = (kind == Kind::Stream && who.as_ref().is_none_or(|who| who.actor.token().is_none()))
-                .then(|| Box::pin(tokio::time::sleep(shared.config.times.stream())));
-            let answer = next.run(request).await;
-            answer.map(|body| Body::new(Held { body, ends, _held: places }))
-        }
-        Err(refused) if request.uri().path().starts_with("/api/") || kind == Kind::Fetch => refused.into_response(),
-        Err(refused) => {
-            let (mut parts, _) = request.into_parts();
-            pages::refused(&shared, &mut parts, refused).await
-        }
-    }
-}
-
-/// Places of one sort. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Door(Arc<Inside>);
-
-#[derive(Debug)]
-struct Inside {
-    places: Mutex<Places<Key>>,
-    freed: Notify,
-}
-
-/// A place that is held; free again when this goes.
-#[derive(Debug)]
-pub(crate) struct Place {
-    door: Door,
-    keys: Vec<Key>,
-}
-
-impl Door {
-    pub(super) fn new(all: usize, kept: usize) -> Self {
-        Self(Arc::new(Inside { places: Mutex::new(Places::new(all, kept)), freed: Notify::new() }))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Places<Key>> {
-        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn place(&self, shares: &[(Key, usize)]) -> Place {
-        Place { door: self.clone(), keys: shares.iter().map(|(key, _)| key.clone()).collect() }
-    }
-
-    /// A place, if there is one now.
-    pub(super) fn enter(&self, rank: Rank, shares: &[(Key, usize)]) -> Result<Place, Full> {
-        self.lock().take(rank, shares)?;
-        Ok(self.place(shares))
-    }
-
-    /// A place as soon as there is one; why there was none until then.
-    async fn wait(&self, rank: Rank, shares: &[(Key, usize)], until: Instant) -> Result<Place, Full> {
-        loop {
-            // Asked for before the look, so that no place becomes free unnoticed in between.
-            let mut freed = std::pin::pin!(self.0.freed.notified());
-            freed.as_mut().enable();
-            match self.enter(rank, shares) {
-                Err(full) if timeout_at(until, freed).await.is_err() => return Err(full),
-                Err(_) => {}
-                Ok(place) => return Ok(place),
-            }
-        }
-    }
-
-    /// How many are inside, and of how many shares.
-    #[cfg(test)]
-    pub(super) fn inside(&self) -> (usize, usize) {
-        let places = self.lock();
-        (places.held(), places.shares())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.door.lock().give_back(&self.keys);
-        self.door.0.freed.notify_waiters();
-    }
-}
-
-/// An answer's body, which holds what it needs until it has been sent.
-pub(super) struct Held<T> {
-    body: Body,
-    /// When it is cut, however well it goes: its reader can ask again.
-    ends: Option<Pin<Box<Sleep>>>,
-    _held: T,
-}
-
-impl<T> Held<T> {
-    pub(super) fn new(body: Body, held: T) -> Self {
-        Self { body, ends: None, _held: held }
-    }
-}
-
-impl<T: Unpin> HttpBody for Held<T> {
-    type Data = axum::body::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        if self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(context).is_ready()) {
-            return Poll::Ready(Some(Err(axum::Error::new("the stream was open for as long as one may be"))));
-        }
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::store::TokenKind;
-    use protocol::TokenId;
+    use crate::config::Config;
     use std::path::Path;
+    use std::sync::Arc;
 
     fn doors(clients: &str) -> Doors {
         let config = Config::parse(&format!("[clients]\n{clients}"), Path::new("master.toml")).unwrap();
-        Doors::new(&config, "http://bb.example.org")
+        Doors::new(&config.clients)
     }
 
     fn caller(address: &str, many: bool) -> Caller {
         Caller { address: address.parse().unwrap(), many, passed_on: false }
     }
 
-    fn mia() -> Who {
-        let actor =
-            Actor::Bearer { token: TokenId(1), kind: TokenKind::Maintainer, name: "mia".to_owned(), trusted: true };
-        Who { actor, session: None }
-    }
+    const MIA: TokenId = TokenId(1);
 
     /// Who finds no place is told so at once.
     const PATIENCE: Duration = Duration::ZERO;
@@ -393,7 +209,7 @@ mod tests {
                 let from = |n: usize| caller(&format!("192.0.2.{n}"), behind);
                 let (strangers, refused) = crowd(&doors, kind, from).await;
                 assert_eq!((strangers.len(), refused), (14, (503, "too-many-requests".to_owned())), "{kind:?}");
-                let known = doors.enter(kind, from(200), Some(&mia()), PATIENCE).await;
+                let known = doors.enter(kind, from(200), Some(MIA), PATIENCE).await;
                 assert!(known.is_ok(), "{kind:?}");
             }
         }
@@ -402,10 +218,9 @@ mod tests {
     #[tokio::test]
     async fn one_token_can_not_take_all() {
         let doors = doors("connections = 64\nconnections_each = 8");
-        let who = mia();
         let mut held = Vec::new();
         let refused = loop {
-            match doors.enter(Kind::Stream, caller("192.0.2.1", false), Some(&who), PATIENCE).await {
+            match doors.enter(Kind::Stream, caller("192.0.2.1", false), Some(MIA), PATIENCE).await {
                 Ok(places) => held.push(places),
                 Err(refused) => break refused,
             }

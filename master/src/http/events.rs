@@ -1,6 +1,6 @@
 //! The event stream: what happens, as it happens, by server-sent events.
 
-use super::api::Asked;
+use super::extract::Asked;
 use crate::read;
 use crate::refused::Done;
 use crate::state::Shared;

@@ -1,6 +1,7 @@
 //! git over HTTP, read only: mainline, revisions and candidates, for slaves and for anybody's plain git.
 
-use super::api::{Asked, Part, wrong_method};
+use super::extract::{Asked, Part, wrong_method};
+use super::face::Face;
 use crate::project::Guarded;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
@@ -17,7 +18,7 @@ use tracker::Explain as _;
 use tracker::mirror::Mirror;
 use tracker::serve::{ADVERTISEMENT, GitStream, Packing, RESULT, ServeError};
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Face> {
     Router::new()
         .route("/{repository}/info/refs", get(refs))
         .route("/{repository}/git-upload-pack", post(upload_pack))

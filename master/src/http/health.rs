@@ -14,8 +14,11 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Health(Mutex<Option<(Instant, Option<Refused>)>>);
 
-pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Refused> {
-    let mut last = shared.doors.health.0.lock().await;
+pub(super) async fn health(
+    State(shared): State<Arc<Shared>>,
+    State(health): State<Arc<Health>>,
+) -> Result<&'static str, Refused> {
+    let mut last = health.0.lock().await;
     let found = match last.as_ref() {
         Some((at, found)) if at.elapsed() < GOOD_FOR => found.clone(),
         _ => {

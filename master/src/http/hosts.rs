@@ -5,32 +5,24 @@
 //! name is refused. Addresses and `localhost` are no names that a stranger could have, and are always good: so a master
 //! that has no `url` and listens for others can be reached by its address, and needs `url` or `hosts` for any name.
 
-use super::pages;
 use crate::config::Config;
-use crate::refused::Refused;
-use crate::state::Shared;
-use axum::extract::{Request, State};
-use axum::http::header;
 use axum::http::uri::Authority;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// The names of this master.
 #[derive(Debug)]
-pub(crate) struct Hosts(BTreeSet<String>);
+pub(super) struct Hosts(BTreeSet<String>);
 
 impl Hosts {
     /// Those that the settings give it.
-    pub(crate) fn new(config: &Config, url: &str) -> Self {
+    pub(super) fn new(config: &Config, url: &str) -> Self {
         let url = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
         Self(config.hosts.iter().cloned().chain(url).map(|host| plain(&host)).collect())
     }
 
     /// Whether a Host, with its port or without, is this master.
-    fn has(&self, host: &str) -> bool {
+    pub(super) fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let host = plain(authority.host());
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -41,33 +33,6 @@ impl Hosts {
 /// As names are compared: small letters, no dot at the end.
 fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// Before every request. What is the same for everybody and stored nowhere is answered under any name; so is whoever
-/// names no host, which no browser does.
-pub(super) async fn known(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if path == "/healthz" || path.starts_with("/static/") {
-        return next.run(request).await;
-    }
-    let named = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
-    let named = named.chain(request.uri().authority().map(Authority::as_str));
-    let Some(foreign) = named.into_iter().find(|host| !shared.doors.hosts.has(host)) else {
-        return next.run(request).await;
-    };
-    let shown: String = foreign.chars().filter(|c| !c.is_control()).take(100).collect();
-    let refused = Refused::new(
-        421,
-        "unknown-host",
-        format!("this master is not known as `{shown}`"),
-        "if it is, an admin sets `url` in master.toml, or adds the name there: hosts = [\"NAME\"]",
-    );
-    if path.starts_with("/api/") || path.starts_with("/git/") {
-        return refused.into_response();
-    }
-    let (mut parts, _) = request.into_parts();
-    parts.headers.remove(header::COOKIE);
-    pages::refused(&shared, &mut parts, refused).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Logs: a step's bytes, a whole build's, as they are or as they grow.
 
-use super::api::{Asked, Part};
+use super::extract::{Asked, BuildPart, Part};
 use crate::actions;
 use crate::read;
 use crate::refused::{Done, Refused};
@@ -24,11 +24,6 @@ use tokio::time::timeout;
 /// Bytes read at once, and the longest wait for a wake-up.
 const PIECE: usize = 64 << 10;
 const LOOK: Duration = Duration::from_secs(10);
-
-#[derive(Deserialize)]
-pub(super) struct BuildPart {
-    id: BuildId,
-}
 
 #[derive(Deserialize)]
 pub(super) struct StepPart {

@@ -1,21 +1,20 @@
 //! The pages' handlers: extract, authorise, call, render. What a form does is done by the functions that the API calls.
 
 mod forms;
-mod visit;
 
-use super::api::{Asked, BranchQuery, InProject, NamePart, Part, RevisionsQuery, detail};
+use super::api::detail;
+use super::extract::{self, Asked, BranchQuery, BuildPart, InProject, NamePart, Part, RevisionsQuery};
+use super::face::Face;
 use super::logs;
+use super::visit::{self, Visit, build_in, may_publish};
 use super::watch::{self, What};
 use crate::actions;
 use crate::auth::{Action, can};
-use crate::config::PublishPolicy;
 use crate::pages::{self, Filled, MayBranch, MayBuild, Narrowed};
 use crate::read::{self, LineOf, Wanted};
 use crate::refused::{Done, Refused};
-use crate::state::Shared;
 use axum::Router;
 use axum::extract::{Query, Request, State};
-use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -23,13 +22,9 @@ use axum::routing::{get, post};
 use protocol::{BuildId, ProjectName};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use visit::Visit;
 
-type App = State<Arc<Shared>>;
-
-/// All pages; `shared` is what makes a page of an error.
-pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
+/// All pages; `face` is what makes a page of an error.
+pub(super) fn router(face: &Face) -> Router<Face> {
     Router::new()
         .route("/", get(projects))
         .route("/p/{project}", get(overview))
@@ -53,32 +48,27 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/login", get(login).post(forms::login))
         .route("/logout", post(forms::logout))
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(shared.clone(), visit::errors_as_pages))
+        .layer(middleware::from_fn_with_state(face.clone(), visit::errors_as_pages))
         .route("/static/{hash}/{file}", get(asset))
 }
 
 /// What is at no other path.
-pub(super) async fn nothing(State(shared): App, request: Request) -> Response {
+pub(super) async fn nothing(State(face): State<Face>, request: Request) -> Response {
     let path = request.uri().path();
     if path == "/api" || path.starts_with("/api/") {
-        return super::api::nothing().await.into_response();
+        return extract::nothing().await.into_response();
     }
     let (mut parts, _) = request.into_parts();
     let refused = Refused::new(404, "no-such-page", "there is nothing at this path", "begin at the overview");
-    self::refused(&shared, &mut parts, refused).await
-}
-
-/// What is refused before any handler has it.
-pub(super) async fn refused(shared: &Arc<Shared>, parts: &mut Parts, refused: Refused) -> Response {
-    visit::error_page(shared, parts, *refused.0).await
+    visit::error_page(&face, &mut parts, *refused.0).await
 }
 
 async fn wrong_method() -> Refused {
     Refused::new(405, "method", "this path only takes what a form sends", "open the page and send the form from there")
 }
 
-async fn asset(State(shared): App, uri: Uri) -> Response {
-    let Some(asset) = shared.pages.asset(uri.path()) else {
+async fn asset(State(face): State<Face>, uri: Uri) -> Response {
+    let Some(asset) = face.pages.asset(uri.path()) else {
         return Refused::new(404, "no-such-file", "there is no such file, or it is another one by now", "")
             .into_response();
     };
@@ -93,7 +83,7 @@ async fn projects(visit: Visit) -> Done<Response> {
     let shared = &visit.shared;
     let events = watch::stream_of(What::Projects, &watch::seen(shared, What::Projects).await?);
     let all = read::projects(shared).await?;
-    Ok(Html(shared.pages.projects(&visit.context(None), &all, &events)?).into_response())
+    Ok(Html(visit.pages.projects(&visit.context(None), &all, &events)?).into_response())
 }
 
 async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
@@ -105,7 +95,7 @@ async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<Stri
             may.insert(line.branch.name.clone());
         }
     }
-    Ok(Html(visit.shared.pages.overview(&visit.context(Some(&project.name)), &it, &may)?))
+    Ok(Html(visit.pages.overview(&visit.context(Some(&project.name)), &it, &may)?))
 }
 
 async fn branches(InProject(project): InProject, Asked(query): Asked<BranchQuery>, visit: Visit) -> Done<Html<String>> {
@@ -113,7 +103,7 @@ async fn branches(InProject(project): InProject, Asked(query): Asked<BranchQuery
     let narrowed = Narrowed { q: query.q.clone(), ended: listed.ended, later: listed.after.is_some() };
     let all = read::branch_page(&visit.shared, &project, &listed).await?;
     let context = visit.context_with_notices(&project).await?;
-    Ok(Html(visit.shared.pages.branches(&context, &all, &narrowed)?))
+    Ok(Html(visit.pages.branches(&context, &all, &narrowed)?))
 }
 
 async fn branch(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {
@@ -126,14 +116,14 @@ async fn branch(InProject(project): InProject, Part(part): Part<NamePart>, visit
         rebuild: can(actor, Action::Rebuild(&row)),
     };
     let it = read::branch_detail(shared, &project, row).await?;
-    Ok(Html(shared.pages.branch(&visit.context_with_notices(&project).await?, &it, may)?))
+    Ok(Html(visit.pages.branch(&visit.context_with_notices(&project).await?, &it, may)?))
 }
 
 async fn claim(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {
     let branch = actions::branch(&visit.shared, &project, &part.name).await?;
     let page = crate::names::branch_page(&project.name, &branch.name);
     let context = visit.context_with_notices(&project).await?;
-    Ok(Html(visit.shared.pages.claim(&context, &branch.name, &page, None, None)?))
+    Ok(Html(visit.pages.claim(&context, &branch.name, &page, None, None)?))
 }
 
 async fn revisions(
@@ -146,22 +136,7 @@ async fn revisions(
     let it = read::revisions(&visit.shared, &branch, query.before).await?;
     let page = crate::names::branch_page(&project.name, &branch.name);
     let context = visit.context_with_notices(&project).await?;
-    Ok(Html(visit.shared.pages.revisions(&context, &branch.name, &page, &it)?))
-}
-
-#[derive(Deserialize)]
-struct BuildPart {
-    id: BuildId,
-}
-
-/// A build of this project; another project's is not here.
-async fn build_in(shared: &Shared, project: &crate::project::Guarded, id: BuildId) -> Done<crate::store::Build> {
-    let build = actions::build(shared, id).await?;
-    if build.project == project.id {
-        return Ok(build);
-    }
-    let detail = format!("project {} has no build #{id}", project.name);
-    Err(Refused::new(404, "no-such-build", detail, "a branch's page lists its builds"))
+    Ok(Html(visit.pages.revisions(&context, &branch.name, &page, &it)?))
 }
 
 /// Which part of a log is asked for: the lines around one, or those from one on.
@@ -205,23 +180,19 @@ async fn build(
     });
     let parts = read.await.map_err(std::io::Error::other).flatten().map_err(read::ReadError::Log)?;
     let context = visit.context_with_notices(&project).await?;
-    Ok(Html(shared.pages.build(&context, &it, &parts, at.map(|(step, _)| step), may)?))
+    Ok(Html(visit.pages.build(&context, &it, &parts, at.map(|(step, _)| step), may)?))
 }
 
 async fn queue(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
     let it = read::queue(&visit.shared, &project).await?;
     let may = can(&visit.who.actor, Action::SteerQueue);
-    Ok(Html(visit.shared.pages.queue(&visit.context(Some(&project.name)), &it, may)?))
+    Ok(Html(visit.pages.queue(&visit.context(Some(&project.name)), &it, may)?))
 }
 
 async fn publish(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
     let may = may_publish(&visit, &project);
     let context = visit.context_with_notices(&project).await?;
-    Ok(Html(visit.shared.pages.publish(&context, may, &Filled::default(), None)?))
-}
-
-fn may_publish(visit: &Visit, project: &crate::project::Guarded) -> bool {
-    can(&visit.who.actor, Action::Publish { open: project.config.publish == PublishPolicy::Open })
+    Ok(Html(visit.pages.publish(&context, may, &Filled::default(), None)?))
 }
 
 async fn slaves(visit: Visit) -> Done<Html<String>> {
@@ -233,7 +204,7 @@ async fn slaves(visit: Visit) -> Done<Html<String>> {
     let builds: HashMap<BuildId, ProjectName> =
         open.iter().filter_map(|b| Some((b.id, shared.guarded(b.project)?.name.clone()))).collect();
     let may = can(&visit.who.actor, Action::ManageSlaves);
-    Ok(Html(shared.pages.slaves(&visit.context(None), (&slaves, &locks), &builds, may, &events)?))
+    Ok(Html(visit.pages.slaves(&visit.context(None), (&slaves, &locks), &builds, may, &events)?))
 }
 
 #[derive(Default, Deserialize)]
@@ -243,5 +214,5 @@ struct Next {
 }
 
 async fn login(Query(it): Query<Next>, visit: Visit) -> Done<Html<String>> {
-    Ok(Html(visit.shared.pages.login(&visit.context(None), &visit::local(&it.next), None)?))
+    Ok(Html(visit.pages.login(&visit.context(None), &visit::local(&it.next), None)?))
 }

@@ -2,9 +2,11 @@
 
 use super::caller::Peer;
 use super::connections::Connections;
-use super::doors::Held;
+use super::face::Face;
+use super::held::Held;
 use super::patient::Patient;
-use super::router;
+use super::router::router;
+use crate::pages::Pages;
 use crate::state::Shared;
 use axum::extract::Request;
 use gate::places::Full;
@@ -24,8 +26,8 @@ use tower_http::timeout::TimeoutBody;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until the master ends.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let router = router(shared.clone());
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, pages: Pages) {
+    let router = router(&Face::new(shared.clone(), pages));
     let times = shared.config.times;
     let (patience, whole) = (times.request(), times.body());
     let all = Connections::new(&shared.config.clients);

@@ -1,6 +1,6 @@
 //! Pages of what no event tells: a stream that says when they would read otherwise.
 
-use super::api::Asked;
+use super::extract::Asked;
 use crate::read::{self, ReadError};
 use crate::refused::Done;
 use crate::state::Shared;

@@ -1,5 +1,6 @@
 //! Who asks: a bearer's token, or a browser's session; and whether a browser's form is our own.
 
+use super::face::Face;
 use crate::auth::{self, Actor};
 use crate::refused::Refused;
 use crate::state::Shared;
@@ -76,11 +77,11 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-impl FromRequestParts<Arc<Shared>> for Who {
+impl FromRequestParts<Face> for Who {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        Self::of(shared, &parts.headers).await
+    async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, Refused> {
+        Self::of(&face.shared, &parts.headers).await
     }
 }
 

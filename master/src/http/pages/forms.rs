@@ -1,11 +1,11 @@
 //! What forms send. Each is a POST of our own page, and ends in a redirect to the page that shows what came of it.
 
-use super::visit::{Visit, local};
-use super::{BuildPart, build_in, may_publish};
 use crate::actions;
 use crate::auth;
 use crate::auth::Caller;
-use crate::http::api::{InProject, NamePart, Part, SlavePart};
+use crate::http::extract::{BuildPart, InProject, NamePart, Part, SlavePart};
+use crate::http::face::Face;
+use crate::http::visit::{Visit, build_in, local, may_publish};
 use crate::http::who::{COOKIE, own_form};
 use crate::names;
 use crate::pages::Filled;
@@ -19,18 +19,15 @@ use protocol::CommitId;
 use protocol::api::{Claim, Publish};
 use protocol::wire::Availability;
 use serde::Deserialize;
-use std::sync::Arc;
-
-type Shared = Arc<crate::state::Shared>;
 
 /// A form's fields; what is wrong with them is a problem like any other.
 pub(super) struct Sent<T>(T);
 
-impl<T: for<'de> Deserialize<'de>> FromRequest<Shared> for Sent<T> {
+impl<T: for<'de> Deserialize<'de>> FromRequest<Face> for Sent<T> {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Refused> {
-        match Form::<T>::from_request(request, shared).await {
+    async fn from_request(request: Request, face: &Face) -> Result<Self, Refused> {
+        match Form::<T>::from_request(request, face).await {
             Ok(Form(value)) => Ok(Self(value)),
             Err(error) => {
                 Err(Refused::new(error.status().as_u16(), "form", error.body_text(), "send the form from its page"))
@@ -91,11 +88,9 @@ pub(super) async fn claim(
     let claimed = actions::claim(&visit.shared, &project, &visit.who.actor, &part.name, &claim).await;
     let context = visit.context_with_notices(&project).await?;
     match claimed {
-        Ok(claimed) => {
-            Ok(Html(visit.shared.pages.claim(&context, &part.name, &page, Some(&claimed), None)?).into_response())
-        }
+        Ok(claimed) => Ok(Html(visit.pages.claim(&context, &part.name, &page, Some(&claimed), None)?).into_response()),
         Err(refused) if matches!(refused.0.status, 409 | 422) => {
-            let html = visit.shared.pages.claim(&context, &part.name, &page, None, Some(&refused.0))?;
+            let html = visit.pages.claim(&context, &part.name, &page, None, Some(&refused.0))?;
             Ok((status(&refused), Html(html)).into_response())
         }
         Err(refused) => Err(refused),
@@ -188,8 +183,7 @@ pub(super) async fn publish(
         Err(refused) if matches!(refused.0.status, 409 | 422 | 429) => {
             let context = visit.context_with_notices(&project).await?;
             let filled = filled.without_secrets();
-            let html =
-                visit.shared.pages.publish(&context, may_publish(&visit, &project), &filled, Some(&refused.0))?;
+            let html = visit.pages.publish(&context, may_publish(&visit, &project), &filled, Some(&refused.0))?;
             let mut answer = (status(&refused), Html(html)).into_response();
             if let Some(seconds) = refused.0.retry_after_s {
                 answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -243,7 +237,7 @@ pub(super) async fn login(visit: Visit, Sent(it): Sent<LoginForm>) -> Done<Respo
             "a maintainer makes a new one with `bb token new`",
         ),
     };
-    let html = shared.pages.login(&visit.context(None), &next, Some(&refused.0))?;
+    let html = visit.pages.login(&visit.context(None), &next, Some(&refused.0))?;
     Ok((status(&refused), Html(html)).into_response())
 }
 

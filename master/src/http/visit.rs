@@ -1,25 +1,29 @@
 //! A visit to a page: who comes, to which path; and errors as pages.
 
-use crate::auth::{self, Actor};
-use crate::http::who::Who;
-use crate::pages::{Context, Notice, PagesError, Reader};
+use super::face::Face;
+use super::who::Who;
+use crate::actions;
+use crate::auth::{self, Action, Actor, can};
+use crate::config::PublishPolicy;
+use crate::pages::{Context, Notice, Pages, PagesError, Reader};
 use crate::project::Guarded;
 use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
-use crate::store::now;
+use crate::store::{Build, now};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use protocol::api::Problem;
-use protocol::{EventId, ProjectName};
+use protocol::{BuildId, EventId, ProjectName};
 use std::sync::Arc;
 
 /// Who comes, and where to.
 pub(super) struct Visit {
     pub(super) shared: Arc<Shared>,
+    pub(super) pages: Arc<Pages>,
     pub(super) who: Who,
     pub(super) headers: HeaderMap,
     path: String,
@@ -27,20 +31,21 @@ pub(super) struct Visit {
     since: Option<EventId>,
 }
 
-impl FromRequestParts<Arc<Shared>> for Visit {
+impl FromRequestParts<Face> for Visit {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refused> {
-        let who = Who::from_request_parts(parts, shared).await?;
-        let since = Some(shared.store.newest_event().await?);
-        Ok(Self { since, ..Self::by(shared, who, parts) })
+    async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, Refused> {
+        let who = Who::from_request_parts(parts, face).await?;
+        let since = Some(face.shared.store.newest_event().await?);
+        Ok(Self { since, ..Self::by(face, who, parts) })
     }
 }
 
 impl Visit {
-    fn by(shared: &Arc<Shared>, who: Who, parts: &Parts) -> Self {
+    fn by(face: &Face, who: Who, parts: &Parts) -> Self {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { shared: shared.clone(), who, headers: parts.headers.clone(), path, since: None }
+        let (shared, pages) = (face.shared.clone(), face.pages.clone());
+        Self { shared, pages, who, headers: parts.headers.clone(), path, since: None }
     }
 
     /// What a page is made for. Where there is one project only, everything is of it.
@@ -99,36 +104,36 @@ pub(super) fn local(next: &str) -> String {
 }
 
 /// Makes a page of each problem that a handler answers with.
-pub(super) async fn errors_as_pages(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn errors_as_pages(State(face): State<Face>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut kept = parts.clone();
     let mut response = next.run(Request::from_parts(parts, body)).await;
     match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => error_page(&shared, &mut kept, problem).await,
+        Some(problem) => error_page(&face, &mut kept, problem).await,
         None => response,
     }
 }
 
 /// A problem as a page, with a word by which an admin finds it in the log.
-pub(super) async fn error_page(shared: &Arc<Shared>, parts: &mut Parts, problem: Problem) -> Response {
+pub(super) async fn error_page(face: &Face, parts: &mut Parts, problem: Problem) -> Response {
     let request = auth::random_secret().map_or_else(|_| "unknown".to_owned(), |secret| secret[..10].to_owned());
     let asked = format!("{} {}", parts.method, parts.uri.path());
     tracing::info!(request, asked, status = problem.status, code = problem.code, detail = problem.detail, "refused");
     // Whoever can't be told is shown the page as a reader.
-    let who = match Who::from_request_parts(parts, shared).await {
+    let who = match Who::from_request_parts(parts, face).await {
         Ok(who) => who,
         Err(_) => Who { actor: Actor::Anonymous, session: None },
     };
-    let visit = Visit::by(shared, who, parts);
+    let visit = Visit::by(face, who, parts);
     let named = parts.uri.path().strip_prefix("/p/").and_then(|rest| rest.split('/').next());
-    let project = named.and_then(|name| name.parse().ok()).filter(|name| shared.guarded_by_name(name).is_some());
+    let project = named.and_then(|name| name.parse().ok()).filter(|name| face.shared.guarded_by_name(name).is_some());
     let mut context = visit.context(project.as_ref());
     if parts.method != axum::http::Method::GET {
         // Signing in can't lead back to a form that was sent.
         context.path = context.path.rsplit_once('/').map_or_else(String::new, |(page, _)| page.to_owned());
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match shared.pages.error(&context, &problem, &asked, &request) {
+    match face.pages.error(&context, &problem, &asked, &request) {
         Ok(html) => {
             let mut answer = (status, Html(html)).into_response();
             if let Some(seconds) = problem.retry_after_s {
@@ -141,6 +146,21 @@ pub(super) async fn error_page(shared: &Arc<Shared>, parts: &mut Parts, problem:
             (status, format!("{}: {}\n", problem.title, problem.detail)).into_response()
         }
     }
+}
+
+/// A build of this project; another project's is not here.
+pub(super) async fn build_in(shared: &Shared, project: &Guarded, id: BuildId) -> Done<Build> {
+    let build = actions::build(shared, id).await?;
+    if build.project == project.id {
+        return Ok(build);
+    }
+    let detail = format!("project {} has no build #{id}", project.name);
+    Err(Refused::new(404, "no-such-build", detail, "a branch's page lists its builds"))
+}
+
+/// Whether whoever comes may publish branches of a project.
+pub(super) fn may_publish(visit: &Visit, project: &Guarded) -> bool {
+    can(&visit.who.actor, Action::Publish { open: project.config.publish == PublishPolicy::Open })
 }
 
 #[cfg(test)]
