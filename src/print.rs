@@ -6,6 +6,7 @@ use protocol::UnixMs;
 use protocol::api::Look;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
+use tracker::text::is_hidden;
 
 /// How a listing is printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -171,9 +172,9 @@ pub(crate) fn ago(at: UnixMs) -> String {
     }
 }
 
-/// A text for a terminal: what could steer it is shown as U+FFFD.
+/// A text for a terminal: what could steer it, can't be seen or is taken for another character is written out, as on pages.
 pub(crate) fn safe(text: &str) -> String {
-    text.chars().map(|c| if !matches!(c, '\n' | '\t') && is_hidden(c) { '\u{fffd}' } else { c }).collect()
+    tracker::text::whole(text).into_owned()
 }
 
 /// A word as a shell takes it back whole: in quotes if it needs them.
@@ -184,13 +185,6 @@ pub(crate) fn word(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
-}
-
-/// Whether a character steers a terminal, or changes how others are read.
-pub(crate) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -242,8 +236,10 @@ mod tests {
     fn names_steer_no_terminal() {
         assert_eq!(
             safe("a\x1b[2Jb\u{9b}c\u{202e}d\u{61c}\u{2028}e\n\tf"),
-            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}\u{fffd}e\n\tf"
+            "a<U+001B>[2Jb<U+009B>c<U+202E>d<U+061C><U+2028>e\n\tf"
         );
-        assert_eq!(safe("Grüße, 日本 \u{2764}\u{fe0f}"), "Grüße, 日本 \u{2764}\u{fe0f}");
+        // As on pages: an invisible character makes another name, also behind a heart.
+        assert_eq!(safe("Grüße, 日本 \u{2764}\u{fe0f}"), "Grüße, 日本 \u{2764}<U+FE0F>");
+        assert_eq!(safe("p\u{430}ypal"), "p<U+0430>ypal");
     }
 }

@@ -1,6 +1,5 @@
 //! A stranger's output on a user's terminal: text and colours, and nothing that could steer the terminal.
 
-use crate::print::is_hidden;
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use std::fmt::Write as _;
 
@@ -76,6 +75,13 @@ impl Harmless {
     }
 }
 
+/// Whether a character steers a terminal, or changes how others are read.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{e0000}'..='\u{e007f}')
+}
+
 #[derive(Default)]
 struct Text {
     out: String,
@@ -91,7 +97,7 @@ impl Text {
         if std::mem::take(&mut self.returned) {
             self.out.push('\n');
         }
-        self.out.push(if c != '\t' && is_hidden(c) { '\u{fffd}' } else { c });
+        self.out.push(if c != '\t' && steers(c) { '\u{fffd}' } else { c });
     }
 }
 

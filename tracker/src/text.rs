@@ -1,14 +1,20 @@
 //! How bytes from git and from strangers are shown: the one way, so that none forgets it.
 //!
-//! What is not UTF-8 becomes U+FFFD; what can't be seen, looks like a blank, or is taken for another letter becomes
-//! `<U+202E>`. Escaping for HTML is the pages' own.
+//! What is not UTF-8 becomes U+FFFD; what can't be seen, looks like a blank, or is taken for another letter or sign becomes
+//! `<U+202E>`: see [`seen`]. Escaping for HTML is the pages' own.
 //!
 //! Everything has a length before it is made, in what is shown and not in what was given: an escape has eight times the bytes
 //! of what it stands for. Whatever is made of many parts gets a [`Budget`] and hands it down.
 
+mod hidden;
 mod look_alikes;
 
+pub use hidden::is_hidden;
 use look_alikes::marked;
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::str::CharIndices;
+use std::vec::IntoIter;
 
 /// Most characters of a name, path or other text of one line.
 const MAX_LINE: usize = 4096;
@@ -17,24 +23,74 @@ const MAX_LINES: usize = 64 << 10;
 
 /// The text of `bytes`, one line: hidden characters made visible, tabs kept; cut at 4096 characters.
 pub fn shown(bytes: &[u8]) -> String {
-    visible(bytes, false, MAX_LINE)
+    cut(bytes, Kind::Line, MAX_LINE).0
 }
 
 /// The text of `bytes` that may have several lines: as [`shown`], but line feeds are kept and a CR before one is not
 /// said; cut at 64 Ki characters.
 pub fn shown_lines(bytes: &[u8]) -> String {
-    visible(bytes, true, MAX_LINES)
+    cut(bytes, Kind::Lines, MAX_LINES).0
 }
 
 /// As [`shown`], cut to at most `max` characters of what is shown, with `…` where something was left out.
 pub fn shortened(text: &str, max: usize) -> String {
-    visible(text.as_bytes(), false, max)
+    cut(text.as_bytes(), Kind::Line, max).0
+}
+
+/// As [`shortened`], but what only looks like another character stays as it was written: for what is kept and not shown,
+/// such as a commit's message. Whoever shows it marks it.
+pub fn as_written(text: &str, max: usize) -> String {
+    cut(text.as_bytes(), Kind::Written, max).0
+}
+
+/// The whole text as [`shown_lines`] shows it, however long it is.
+pub fn whole(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\n' | b'\t')) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for (c, as_it_is) in seen(text) {
+        if as_it_is { out.push(c) } else { out.push_str(&written_out(c)) }
+    }
+    Cow::Owned(out)
+}
+
+/// Each character of a text, and whether it may be shown as it is: the one place where that is decided. Those that may not
+/// are to be [written out](written_out). Tabs and line feeds may.
+///
+/// ```
+/// use tracker::text::{seen, written_out};
+/// let marked: Vec<String> = seen("p\u{430}y\u{200b}").filter(|(_, as_it_is)| !as_it_is).map(|(c, _)| written_out(c)).collect();
+/// assert_eq!(marked, ["<U+0430>", "<U+200B>"]);
+/// ```
+pub fn seen(text: &str) -> impl Iterator<Item = (char, bool)> {
+    Seen { characters: text.char_indices(), marks: marked(text).into_iter().peekable() }
+}
+
+struct Seen<'t> {
+    characters: CharIndices<'t>,
+    marks: Peekable<IntoIter<usize>>,
+}
+
+impl Iterator for Seen<'_> {
+    type Item = (char, bool);
+
+    fn next(&mut self) -> Option<(char, bool)> {
+        let (at, c) = self.characters.next()?;
+        let is_marked = self.marks.next_if_eq(&at).is_some();
+        Some((c, matches!(c, '\t' | '\n') || !(is_marked || is_hidden(c))))
+    }
+}
+
+/// A character that is not shown as it is: `<U+202E>`.
+pub fn written_out(c: char) -> String {
+    format!("<U+{:04X}>", u32::from(c))
 }
 
 /// The last `max` bytes of what a program said, as text of several lines.
 pub(crate) fn tail(bytes: &[u8], max: usize) -> String {
     let from = bytes.len().saturating_sub(max);
-    let text = visible(&bytes[from..], true, MAX_LINES);
+    let text = shown_lines(&bytes[from..]);
     let text = text.trim();
     let mut start = text.len().saturating_sub(max);
     while !text.is_char_boundary(start) {
@@ -73,52 +129,53 @@ impl Budget {
 
     /// Text of one line, as [`shown`] and of at most `max` characters.
     pub fn line(&mut self, bytes: &[u8], max: usize) -> String {
-        self.take(bytes, false, max)
+        self.take(bytes, Kind::Line, max)
     }
 
     /// Text of several lines, as [`shown_lines`] and of at most `max` characters.
     pub fn lines(&mut self, bytes: &[u8], max: usize) -> String {
-        self.take(bytes, true, max)
+        self.take(bytes, Kind::Lines, max)
     }
 
-    fn take(&mut self, bytes: &[u8], lines: bool, max: usize) -> String {
+    fn take(&mut self, bytes: &[u8], kind: Kind, max: usize) -> String {
         // A character may have four bytes, so the last part may take a little more.
         let left = self.left.saturating_sub(PART);
-        let (text, is_cut) = cut(bytes, lines, max.min(left));
+        let (text, is_cut) = cut(bytes, kind, max.min(left));
         self.left = if is_cut && left < max { 0 } else { left.saturating_sub(text.len()) };
         text
     }
 }
 
-fn visible(bytes: &[u8], lines: bool, max: usize) -> String {
-    cut(bytes, lines, max).0
+/// How a text is to be shown.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    Line,
+    Lines,
+    /// One line, and look-alikes as they are.
+    Written,
 }
 
 /// At most `max` characters of the text, and `…` if there is more, and whether there is. No more of the bytes is looked
 /// at than can be shown.
-fn cut(bytes: &[u8], lines: bool, max: usize) -> (String, bool) {
+fn cut(bytes: &[u8], kind: Kind, max: usize) -> (String, bool) {
     let front = &bytes[..bytes.len().min(max.saturating_mul(4).saturating_add(8))];
     let mut text = String::from_utf8_lossy(front);
-    if lines && text.contains("\r\n") {
+    if kind == Kind::Lines && text.contains("\r\n") {
         text = text.replace("\r\n", "\n").into();
     }
     let mut out = String::with_capacity(text.len().min(max));
     let mut count = 0;
     let mut is_cut = front.len() < bytes.len();
-    let marks = marked(&text);
-    for (at, c) in text.char_indices() {
-        let is_plain = c == '\t' || (lines && c == '\n') || !(is_hidden(c) || marks.contains(&at));
+    for (c, as_it_is) in seen(&text) {
+        let as_it_is = as_it_is || (kind == Kind::Written && !is_hidden(c));
+        let is_plain = as_it_is && (kind == Kind::Lines || c != '\n');
         let width = if is_plain { 1 } else { escape_width(c) };
         if count + width > max {
             is_cut = true;
             break;
         }
         count += width;
-        if is_plain {
-            out.push(c);
-        } else {
-            out.push_str(&format!("<U+{:04X}>", u32::from(c)));
-        }
+        if is_plain { out.push(c) } else { out.push_str(&written_out(c)) }
     }
     if is_cut {
         out.push('…');
@@ -132,16 +189,6 @@ fn escape_width(c: char) -> usize {
         0x1_0000..=0xF_FFFF => 9,
         _ => 10,
     }
-}
-
-/// Whether a character can't be seen, looks like a blank that it is not, or changes how others are seen.
-pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0xA0 | 0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x1680 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
-            | 0x2000..=0x200F | 0x2028..=0x202F | 0x205F..=0x206F | 0x2800 | 0x3000 | 0x3164 | 0xFE00..=0xFE0F
-            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x110BD | 0x110CD | 0x13430..=0x1345F | 0x16FE4
-            | 0x1BCA0..=0x1BCA3 | 0x1D159 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
 #[cfg(test)]
@@ -159,6 +206,8 @@ mod tests {
         assert_eq!(shown_lines(b"a\r\nb\rc"), "a\nb<U+000D>c");
         assert_eq!(shortened("abcdef", 3), "abc…");
         assert_eq!(shown("Übel, שלום, 日本".as_bytes()), "Übel, שלום, 日本");
+        assert_eq!(as_written("‘x y’ \u{202e}\n\u{430}b\t", 80), "‘x y’ <U+202E><U+000A>\u{430}b\t");
+        assert_eq!(whole("‘x y’\n"), "<U+2018>x y<U+2019>\n");
     }
 
     #[test]

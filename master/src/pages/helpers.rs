@@ -1,23 +1,24 @@
 //! What templates may call: glyphs, times, commits and sentences. Each writes markup of its own around escaped text.
 
 use handlebars::{Handlebars, Helper, HelperResult, Output, RenderContext};
-use std::fmt::Write as _;
-use tracker::text::is_hidden;
+use tracker::text::{seen, written_out};
 
-/// Escapes text for HTML, in elements and in quoted attributes; what can't be seen is made visible.
+/// Escapes text for HTML, in elements and in quoted attributes; what can't be seen, or is taken for another character, is
+/// made visible.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
-    for c in text.chars() {
+    for (c, as_it_is) in seen(text) {
         match c {
+            c if !as_it_is => {
+                out.push_str("&lt;");
+                out.push_str(written_out(c).trim_matches(['<', '>']));
+                out.push_str("&gt;");
+            }
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            c if is_hidden(c) => {
-                let _ = write!(out, "&lt;U+{:04X}&gt;", u32::from(c));
-            }
             c => out.push(c),
         }
     }
@@ -141,6 +142,7 @@ mod tests {
             escape("<a href=\"x\">'&\u{202e}\0"),
             "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&lt;U+202E&gt;&lt;U+0000&gt;"
         );
+        assert_eq!(escape("p\u{430}y; adm\u{131}n\u{37e}"), "p&lt;U+0430&gt;y; adm&lt;U+0131&gt;n&lt;U+037E&gt;");
         assert_eq!(sentence("set `required = true`, <b>"), "set <code>required = true</code>, &lt;b&gt;");
         assert_eq!(sentence("a ` b"), "a ` b");
     }

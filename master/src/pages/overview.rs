@@ -44,7 +44,7 @@ struct NeedsLine {
     page: String,
     title: String,
     author: String,
-    size: Option<String>,
+    size: Option<HowMuch>,
     since: When,
     look: &'static str,
     line: String,
@@ -93,7 +93,7 @@ fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
         page: branch.page.clone(),
         title: branch.title.clone(),
         author: branch.author.clone().unwrap_or_else(|| branch.publisher.clone()),
-        size: size.as_ref().map(how_much),
+        size: size.as_ref().map(HowMuch::of),
         since: When::waiting(branch.changed_ms, now),
         look: look(verdict.look),
         line: sentence(&format!("{}: {} {}", capital(&verdict.state), verdict.next.who, verdict.next.what)),
@@ -104,11 +104,21 @@ fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
 }
 
 /// `2 commits, 3 files, +10 −2`.
-fn how_much(it: &Size) -> String {
-    let files = count(usize::try_from(it.files).unwrap_or(usize::MAX), "file", "files");
-    let least = if it.at_least { ", at least" } else { "," };
-    let commits = count(it.commits as usize, "commit", "commits");
-    format!("{commits}, {files}{least} +{} −{}", thousands(it.added), thousands(it.removed))
+#[derive(Serialize)]
+struct HowMuch {
+    what: String,
+    added: String,
+    removed: String,
+}
+
+impl HowMuch {
+    fn of(it: &Size) -> Self {
+        let files = count(usize::try_from(it.files).unwrap_or(usize::MAX), "file", "files");
+        let least = if it.at_least { ", at least" } else { "," };
+        let commits = count(it.commits as usize, "commit", "commits");
+        let what = format!("{commits}, {files}{least}");
+        Self { what, added: thousands(it.added), removed: thousands(it.removed) }
+    }
 }
 
 fn slave(slave: &Slave) -> SlaveLine {

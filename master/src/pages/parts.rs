@@ -130,6 +130,8 @@ pub(super) struct DiffRow {
     id: Option<String>,
     old: Option<u32>,
     new: Option<u32>,
+    /// The minus is in the template: as text, it would be marked as taken for a hyphen.
+    gone: bool,
     sign: &'static str,
     text: String,
 }
@@ -141,7 +143,7 @@ pub(super) fn diff_rows(lines: &[DiffLine], prefix: Option<&str>) -> Vec<DiffRow
             DiffKind::Hunk => ("hunk", ""),
             DiffKind::Context => ("ctx", ""),
             DiffKind::Add => ("add", "+"),
-            DiffKind::Delete => ("del", "−"),
+            DiffKind::Delete => ("del", ""),
         };
         DiffRow {
             hunk: line.kind == DiffKind::Hunk,
@@ -149,6 +151,7 @@ pub(super) fn diff_rows(lines: &[DiffLine], prefix: Option<&str>) -> Vec<DiffRow
             id: prefix.zip(line.new).filter(|_| line.kind != DiffKind::Hunk).map(|(p, n)| format!("{p}-{n}")),
             old: line.old,
             new: line.new,
+            gone: line.kind == DiffKind::Delete,
             sign,
             text: line.text.clone(),
         }

@@ -2,7 +2,7 @@
 
 use super::Identity;
 use crate::mirror::{MirrorError, find_commit};
-use crate::text::{shortened, shown};
+use crate::text::as_written;
 use git2::{Repository, Sort};
 use protocol::CommitId;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ impl Message {
         let revision = revision.map_or_else(String::new, |number| format!(" r{number}"));
         let mut text = match title.as_str() {
             "" => format!("Merge {branch}\n"),
-            title => format!("Merge {branch}: {}\n", shortened(title, 200)),
+            title => format!("Merge {branch}: {}\n", as_written(title, 200)),
         };
         text.push_str(&format!("\nBranch: {branch}{revision}\n"));
         for bug in &self.bugs {
@@ -101,9 +101,12 @@ fn identity(who: &git2::Signature<'_>) -> Identity {
     Identity { name: text(who.name_bytes()), email: text(who.email_bytes()) }
 }
 
+/// The most characters of a line.
+const MAX_LINE: usize = 4096;
+
 /// A stranger's words on one line.
 pub(super) fn one_line(text: &str) -> String {
-    shown(text.split_whitespace().collect::<Vec<_>>().join(" ").as_bytes())
+    as_written(&text.split_whitespace().collect::<Vec<_>>().join(" "), MAX_LINE)
 }
 
 #[cfg(test)]

@@ -245,13 +245,13 @@ fn views(files: &[DiffFile], prefix: &str) -> Vec<FileView> {
 }
 
 pub(super) fn diff_note(it: &BranchDetail) -> String {
-    let Diff { files, added, removed, .. } = &it.diff;
+    let Diff { files, .. } = &it.diff;
     let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
     let what = if made { "mainline to candidate" } else { "merge base to revision" };
     if files.is_empty() {
         return String::new();
     }
-    format!("{what}: {}, +{added} −{removed}", count(files.len(), "file", "files"))
+    format!("{what}: {},", count(files.len(), "file", "files"))
 }
 
 #[derive(Serialize)]
