@@ -91,10 +91,16 @@ impl Client {
 
     /// A client for this master.
     pub(crate) fn of(master: Url, token: Option<String>, project: Option<ProjectName>) -> Result<Self, CliError> {
+        let shown = tracker::source::url_without_secrets(master.as_str());
         if !matches!(master.scheme(), "http" | "https") {
             return Err(
-                CliError::new(format!("`{master}` is no master's URL")).hint("it begins with http:// or https://")
+                CliError::new(format!("`{shown}` is no master's URL")).hint("it begins with http:// or https://")
             );
+        }
+        // It is printed, and kept where a token is not.
+        if shown != master.as_str() {
+            return Err(CliError::new(format!("`{shown}`: a master's URL has no user, password or parameters in it"))
+                .hint("give the token by BB_TOKEN, --token-file or `bb login`"));
         }
         if token.as_ref().is_some_and(|token| token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
             return Err(CliError::new("what is given as the token can't be one: a token is one word of plain letters")

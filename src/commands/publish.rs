@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::print::{Format, safe};
 use protocol::api::{BranchSummary, Publish};
 use std::process::ExitCode;
+use tracker::source::{UncheckedUrl, url_without_secrets};
 
 /// Publish a branch: bb watches it from now on and keeps a page for it
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
-    let url = whole_path(&args.url);
+    let url = whole(args.url)?;
     let body = Publish { url, branch: args.branch, name: args.name, title: args.title, bugs: args.bugs };
     let branch: BranchSummary = client.post(&client.in_project("/branches").await?, &body).await?;
     args.format.print(&branch, |branch| format!("{}\n", safe(&client.url(&branch.page))))?;
@@ -38,10 +39,16 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 }
 
 /// A relative path is meant from here, not from where the master runs.
-fn whole_path(url: &str) -> String {
-    let relative = url == "." || url == ".." || url.starts_with("./") || url.starts_with("../");
-    match std::fs::canonicalize(url) {
-        Ok(path) if relative => path.to_str().map_or_else(|| url.to_owned(), ToOwned::to_owned),
-        _ => url.to_owned(),
+fn whole(url: String) -> Result<String, CliError> {
+    if !UncheckedUrl::new(url.as_str()).is_relative_path() {
+        return Ok(url);
     }
+    let shown = url_without_secrets(&url);
+    let path = std::fs::canonicalize(&url).map_err(|error| {
+        CliError::new(format!("`{shown}` is no URL, and as a path it can't be read from here: {error}"))
+            .hint("give the URL that `git clone` takes, or the path of a repository that the master's admin allows")
+    })?;
+    path.into_os_string().into_string().map_err(|_| {
+        CliError::new(format!("the whole path of `{shown}` is not UTF-8")).hint("publish it by a URL, or move it")
+    })
 }

@@ -45,6 +45,21 @@ fn urls_and_branches_that_can_not_be_are_refused_at_once() {
     assert_eq!(world.run(["branches", "--json"]).json(), json!([]));
 }
 
+#[test]
+fn a_relative_path_is_meant_from_here() {
+    let world = world();
+    let ann = world.author("ann");
+    ann.writes("feature", &[("a.txt", "a\n")]);
+    // As one types it who stands beside it.
+    world.run(["publish", "authors/ann", "feature", "--name", "feature"]).ok();
+    assert_eq!(world.branch("feature").summary.url, ann.repo().path().canonicalize().unwrap().to_str().unwrap());
+    let said = world.run(["publish", "authors/nobody;token=s3cret", "feature"]).fails();
+    assert!(said.contains("is no URL") && said.contains("from here") && said.contains("hint: "), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    let said = world.run(["--master", "http://ann:s3cret@127.0.0.1:1", "branches"]).fails();
+    assert!(said.contains("no user, password or parameters") && !said.contains("s3cret"), "{said}");
+}
+
 /// Publishes a branch of ann's, waits for its verdict, and gives its code and words without what differs each time.
 fn verdict_on(world: &World, url: &str, branch: &str, name: &str) -> String {
     world.run(["publish", url, branch, "--name", name]).ok();

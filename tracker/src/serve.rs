@@ -143,7 +143,7 @@ impl Mirror {
     }
 
     fn start(&self, version: Option<&str>, args: &[&str], with_input: bool) -> Result<Running, ServeError> {
-        let run = self.git().bounded().config("uploadpack.allowFilter=true").limits(limits());
+        let run = self.git().bounded().own(self.path()).config("uploadpack.allowFilter=true").limits(limits());
         let run = version.into_iter().fold(run, |run, version| run.env("GIT_PROTOCOL", version));
         let run = run.args(["upload-pack", "--strict", "--stateless-rpc"]).args(args).arg(self.path());
         Ok(run.start(with_input)?)

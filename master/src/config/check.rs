@@ -2,7 +2,7 @@
 
 use super::{Config, Project};
 use tracker::mirror::OfficialUrl;
-use tracker::source::{BranchRef, RawRefName, Scheme};
+use tracker::source::{BranchRef, RawRefName, Scheme, url_without_secrets};
 
 /// Schemes by which an official repository is read and written.
 const OFFICIAL: [&str; 5] = ["https", "http", "ssh", "git", "file"];
@@ -68,7 +68,8 @@ fn committer(it: &super::Committer) -> Result<(), String> {
 }
 
 fn project(it: &Project) -> Result<(), String> {
-    let named = format!("`repository = \"{}\"`", shown(&it.repository));
+    let shown: String = url_without_secrets(&it.repository).chars().take(100).collect();
+    let named = format!("`repository = \"{shown}\"`");
     OfficialUrl::new(&it.repository).map_err(|e| format!("`repository`: {e}; write a URL or a path"))?;
     // `NAME::…` has git start a program of that name.
     let helper = it.repository.split_once("::").map(|(name, _)| name);
@@ -83,14 +84,6 @@ fn project(it: &Project) -> Result<(), String> {
     BranchRef::check(&RawRefName::new(&it.mainline))
         .map_err(|e| format!("`mainline`: {e}; write the name of the branch, such as \"main\""))?;
     Ok(())
-}
-
-/// A URL without what may be a password.
-fn shown(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
-        _ => url.chars().take(100).collect(),
-    }
 }
 
 /// Numbers that can't be nothing.

@@ -71,7 +71,8 @@ fn warned(file: &str, warnings: &[Warning]) -> Vec<String> {
 /// The master's own recipe for a project, for trees that have none, and what of it deserves a look.
 fn of_master(project: &Guarded) -> Result<Option<(Recipe, Vec<String>)>, Trouble> {
     let Some(path) = &project.own_recipe else { return Ok(None) };
-    let shown = path.display().to_string();
+    // Where it stands on this machine is nobody's business who reads a page.
+    let shown = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let text = std::fs::read(path).map_err(|error| Trouble {
         code: "recipe-unreadable".to_owned(),
         text: format!("{shown}: {error}"),

@@ -12,6 +12,7 @@ use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
 use tracker::mirror::{MirrorError, Relation};
 use tracker::read::{DiffLimits, text_diff};
+use tracker::source::url_without_secrets;
 
 /// The most revisions that a branch's page shows, and that are listed at once.
 pub(crate) const REVISIONS: u32 = 50;
@@ -37,7 +38,8 @@ pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
         name: branch.name.clone(),
         project: project.name.clone(),
         title: title.clone(),
-        url: branch.url.clone(),
+        // What an older bb took is not shown as it stands.
+        url: if branch.url.starts_with('/') { branch.url.clone() } else { url_without_secrets(&branch.url) },
         branch: branch.source_ref.clone(),
         publisher: branch.publisher.clone(),
         trusted: branch.trusted,

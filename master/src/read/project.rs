@@ -7,6 +7,7 @@ use crate::project::{Guarded, RecipeState};
 use crate::state::Shared;
 use crate::store::BuildRowState;
 use protocol::api::{BranchSummary, Landing, Overview, Project, Size, Waiting};
+use tracker::mirror::OfficialUrl;
 
 /// All projects guarded here.
 pub(crate) async fn projects(shared: &Shared) -> Result<Vec<Project>, ReadError> {
@@ -34,7 +35,7 @@ pub(crate) async fn project(shared: &Shared, guarded: &Guarded) -> Result<Projec
     };
     Ok(Project {
         name: row.name,
-        url: without_secrets(&row.url),
+        url: OfficialUrl::new(&row.url).map_or_else(|_| String::new(), |url| url.to_string()),
         mainline: row.mainline,
         tip: row.tip,
         tip_seen_ms: row.tip_seen,
@@ -46,16 +47,6 @@ pub(crate) async fn project(shared: &Shared, guarded: &Guarded) -> Result<Projec
         queued,
         page: names::project_page(&guarded.name),
     })
-}
-
-/// A URL as it may be shown: the admin's may hold a password.
-fn without_secrets(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at && url[scheme..at].contains(':') => {
-            format!("{}{}", &url[..scheme + 3], &url[at + 1..])
-        }
-        _ => url.to_owned(),
-    }
 }
 
 /// How many of those that wait for a person are counted how much they change.

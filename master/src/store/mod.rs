@@ -152,7 +152,7 @@ impl Store {
     /// When the URL is for no known database, it can't be reached, or a newer bb wrote it.
     pub async fn open(url: &str) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let shown = without_secrets(url);
+        let shown = tracker::source::url_without_secrets(url);
         let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
             private(Path::new(path)).map_err(sqlx::Error::Io)?;
             let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
@@ -223,12 +223,4 @@ async fn migrate(pool: &AnyPool, sqlite: bool, shown: &str) -> Result<()> {
         }
         source => StoreError::Migration { url: shown.to_owned(), source },
     })
-}
-
-/// The URL without user and password.
-fn without_secrets(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}://{}", &url[..scheme], &url[at + 1..]),
-        _ => url.to_owned(),
-    }
 }

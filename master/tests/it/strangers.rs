@@ -302,6 +302,9 @@ async fn a_password_in_what_is_refused_is_not_said_again() {
         "ftp://ann:s3cret@git.example.org/r.git",
         "ssh://git:s3cret@git.example.org/r.git",
         "https://git.example.org/r.git?access_token=s3cret",
+        "https://git.example.org/r.git;token=s3cret",
+        "https://git.example.org/token=s3cret/r.git",
+        "//git.example.org/r.git;token=s3cret",
         "-https://ann:s3cret@git.example.org/r.git",
     ];
     for url in urls {

@@ -1,14 +1,17 @@
 //! The git program: finding one that is new enough, and the only place that starts it; and libgit2, which reads no
 //! settings but a repository's own.
 
+mod environment;
 mod library;
 mod run;
+mod unsaid;
 mod view;
 
 pub(crate) use library::ignore_user_settings;
 
 pub(crate) use run::{Run, Running};
 pub use run::{RunError, RunLimits};
+pub(crate) use unsaid::without_places;
 pub(crate) use view::View;
 
 use crate::Explain;

@@ -3,6 +3,8 @@
 //! A run is a process group of its own. When it takes too long, says too much, or nobody waits for it any more, the
 //! whole group is killed: git's helpers (`git-remote-https`, `ssh`, `index-pack`) would live on if only git were.
 
+use super::environment::{ADMIN_CONFIG, ADMIN_ENV, BOUNDED_CONFIG, BOUNDED_ENV, Environment, is_the_admins};
+use super::unsaid::Unsaid;
 use super::view::{Needs, Parent, View};
 use super::{CONFIG_COUNT, Git, quoted};
 use crate::Explain;
@@ -165,79 +167,12 @@ pub(crate) struct Run {
     what: Vec<String>,
     env: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
+    unsaid: Unsaid,
     limits: RunLimits,
     grows: Option<(PathBuf, u64)>,
     view: Option<Arc<View>>,
     lock: Option<PathBuf>,
 }
-
-/// What a run finds of our own environment.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Environment {
-    /// Nothing but `PATH`.
-    Empty,
-    /// The admin's, for the official repository alone; but for what would lead git to another repository.
-    Admin,
-}
-
-/// Keeps a stranger's bytes from choosing anything: no configuration but ours, no prompts, no helpers, no other repository.
-const BOUNDED_ENV: [(&str, &str); 17] = [
-    ("LC_ALL", "C.UTF-8"),
-    // No such folder can ever be, so no .netrc, .gitconfig or key is found in it.
-    ("HOME", "/dev/null/none"),
-    ("XDG_CONFIG_HOME", "/dev/null/none"),
-    ("GIT_CONFIG_NOSYSTEM", "1"),
-    ("GIT_CONFIG_GLOBAL", "/dev/null"),
-    ("GIT_ATTR_NOSYSTEM", "1"),
-    ("GIT_TERMINAL_PROMPT", "0"),
-    ("GIT_ASKPASS", "/bin/false"),
-    ("SSH_ASKPASS", "/bin/false"),
-    ("SSH_ASKPASS_REQUIRE", "force"),
-    ("GIT_PROTOCOL_FROM_USER", "0"),
-    ("GIT_NO_REPLACE_OBJECTS", "1"),
-    ("GIT_NO_LAZY_FETCH", "1"),
-    ("GIT_OPTIONAL_LOCKS", "0"),
-    ("GIT_ADVICE", "0"),
-    ("GIT_CEILING_DIRECTORIES", "/"),
-    ("GIT_ALLOW_PROTOCOL", ""),
-];
-
-const BOUNDED_CONFIG: [&str; 20] = [
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.symlinks=false",
-    "core.askPass=",
-    "core.attributesFile=/dev/null",
-    "core.excludesFile=/dev/null",
-    "credential.helper=",
-    "transfer.fsckObjects=true",
-    "fetch.unpackLimit=1",
-    "http.followRedirects=false",
-    "http.lowSpeedLimit=1000",
-    "http.lowSpeedTime=30",
-    "http.proxy=",
-    "protocol.version=2",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "submodule.recurse=false",
-    "fetch.recurseSubmodules=false",
-    "init.templateDir=",
-    "init.defaultBranch=main",
-];
-
-/// No prompts, and no other configuration is touched: the admin's credentials and proxies are why this environment is used.
-const ADMIN_ENV: [(&str, &str); 7] = [
-    ("LC_ALL", "C.UTF-8"),
-    ("GIT_TERMINAL_PROMPT", "0"),
-    ("SSH_ASKPASS", "/bin/false"),
-    ("SSH_ASKPASS_REQUIRE", "force"),
-    ("GIT_NO_REPLACE_OBJECTS", "1"),
-    ("GIT_OPTIONAL_LOCKS", "0"),
-    ("GIT_ADVICE", "0"),
-];
-
-const ADMIN_CONFIG: [&str; 4] =
-    ["gc.auto=0", "maintenance.auto=false", "submodule.recurse=false", "core.fsmonitor=false"];
 
 impl Run {
     pub(super) fn bounded(git: &Git) -> Self {
@@ -257,6 +192,7 @@ impl Run {
             what: vec!["git".to_owned()],
             env: Vec::new(),
             folder: None,
+            unsaid: Unsaid::default(),
             limits: RunLimits::default(),
             grows: None,
             view: None,
@@ -272,6 +208,12 @@ impl Run {
         arg.push(path);
         self.args.push(arg);
         self.folder = Some(path.to_owned());
+        self.own(path)
+    }
+
+    /// A place of ours that it works on: no message says where it is.
+    pub(crate) fn own(mut self, path: &Path) -> Self {
+        self.unsaid.place(path);
         self
     }
 
@@ -282,7 +224,7 @@ impl Run {
         arg.push(work_tree);
         run.args.push(arg);
         run.folder = Some(work_tree.to_owned());
-        run
+        run.own(work_tree)
     }
 
     /// Sets a configuration variable for this run.
@@ -303,8 +245,9 @@ impl Run {
         args.into_iter().fold(self, Self::arg)
     }
 
-    /// An argument that is not named in messages, because it may hold the admin's credentials.
+    /// An argument that messages name otherwise, also those of git, because it may hold the admin's credentials.
     pub(crate) fn unnamed_arg(mut self, arg: impl AsRef<OsStr>, named: &str) -> Self {
+        self.unsaid.word(&arg.as_ref().to_string_lossy(), named);
         self.what.push(named.to_owned());
         self.args.push(arg.as_ref().to_owned());
         self
@@ -390,7 +333,7 @@ impl Run {
 
     /// Starts it with its output (and input, if asked for) as pipes. The wall limit is the caller's to keep.
     pub(crate) fn start(self, with_input: bool) -> Result<Running, RunError> {
-        let what = self.what.join(" ");
+        let what = self.unsaid.in_text(&self.what.join(" "));
         let mut command = self.command();
         command
             .stdin(if with_input { Stdio::piped() } else { Stdio::null() })
@@ -410,7 +353,8 @@ impl Run {
         let stdout = child.stdout.take();
         let stdin = child.stdin.take();
         let stderr = child.stderr.take().map(|pipe| tokio::spawn(read_tail(pipe)));
-        Ok(Running { what, group: Group(group), child, stdin, stdout, stderr, _parent: parent })
+        let unsaid = self.unsaid;
+        Ok(Running { what, unsaid, group: Group(group), child, stdin, stdout, stderr, _parent: parent })
     }
 
     /// What a run with a view works on besides.
@@ -463,15 +407,6 @@ impl Run {
     }
 }
 
-/// Whether a variable may reach a run for the official repository: all but those of git that would lead it elsewhere.
-fn is_the_admins(name: &OsStr) -> bool {
-    const KEPT: [&str; 7] = ["SSH", "SSL_", "ASKPASS", "HTTP_", "PROXY_", "CONFIG_GLOBAL", "CONFIG_SYSTEM"];
-    match name.to_string_lossy().strip_prefix("GIT_") {
-        Some(rest) => KEPT.iter().any(|kept| rest.starts_with(kept)),
-        None => true,
-    }
-}
-
 /// Without `prlimit` the limits are set just after the start, before git can have done much.
 fn limit_running(pid: Pid, limits: RunLimits) {
     let both = |n: u64| Rlimit { current: Some(n), maximum: Some(n) };
@@ -501,6 +436,7 @@ impl Drop for Group {
 /// A run that goes on. Dropped, it is killed with all it started.
 pub(crate) struct Running {
     pub(crate) what: String,
+    unsaid: Unsaid,
     // Dropped before the child, so that the group is killed while its id is surely still its own.
     group: Group,
     child: Child,
@@ -543,7 +479,11 @@ impl Running {
             Some(task) => task.await.unwrap_or_default(),
             None => Vec::new(),
         };
-        Ok((status.code(), status.signal(), tail(&stderr, 4096)))
+        Ok((
+            status.code(),
+            status.signal(),
+            tail(self.unsaid.in_text(&String::from_utf8_lossy(&stderr)).as_bytes(), 4096),
+        ))
     }
 }
 

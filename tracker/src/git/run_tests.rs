@@ -19,6 +19,23 @@ async fn a_failure_says_what_was_run_and_what_git_said() {
 }
 
 #[tokio::test]
+async fn no_message_says_where_our_own_folders_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let (mirror, scratch) =
+        (temp.path().join("mirrors/heron.git"), temp.path().join("mirrors/heron.git/scratch/x.git"));
+    std::fs::create_dir_all(&scratch).unwrap();
+    for run in [
+        git().bounded().repository(&mirror).args(["rev-parse", "x"]),
+        git().bounded().repository(&scratch).own(&mirror).args(["push", "--"]).arg(&mirror),
+        git().bounded().own(&mirror).arg("upload-pack").arg(&mirror),
+        git().as_admin().repository(&mirror).arg("fetch").arg("origin"),
+    ] {
+        let words = run.output().await.err().unwrap().to_string();
+        assert!(!words.contains(temp.path().to_str().unwrap()) && words.contains("…/"), "{words}");
+    }
+}
+
+#[tokio::test]
 async fn the_whole_group_is_killed_when_time_is_up_and_when_nobody_waits() {
     let temp = tempfile::tempdir().unwrap();
     let pid_file = temp.path().join("pid");

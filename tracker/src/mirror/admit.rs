@@ -165,7 +165,8 @@ impl Mirror {
 
     /// Lets a run in the scratch repository use what the mirror has, so that only what is new travels.
     pub(super) fn sees_mirror(&self, run: crate::git::Run, admission: &Admission) -> crate::git::Run {
-        run.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.path().join("objects"))
+        run.own(self.path())
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.path().join("objects"))
             .config(format!("core.alternateRefsPrefixes=refs/heads/ refs/branches/{}/", admission.name))
     }
 

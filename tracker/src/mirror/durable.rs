@@ -38,7 +38,7 @@ impl Mirror {
                 match sync_folder(&folder) {
                     // All refs may be packed.
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(MirrorError::Io { what: format!("syncing {}", folder.display()), source: error });
+                        return Err(MirrorError::Io { what: "syncing the mirror's files".to_owned(), source: error });
                     }
                     _ => {}
                 }

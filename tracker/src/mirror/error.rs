@@ -1,7 +1,7 @@
 //! What can be wrong with the mirror itself: never the author's fault.
 
 use crate::Explain;
-use crate::git::RunError;
+use crate::git::{RunError, without_places};
 use protocol::CommitId;
 
 /// The mirror can't do what was asked.
@@ -14,7 +14,7 @@ pub enum MirrorError {
         commit: CommitId,
     },
     /// Its objects or refs can't be read or written.
-    #[error("{what} failed: {source}")]
+    #[error("{what} failed: {}", without_places(source.message()))]
     Objects {
         /// What was tried.
         what: String,

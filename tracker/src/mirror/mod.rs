@@ -248,11 +248,11 @@ impl Mirror {
 
     fn open(&self) -> Result<git2::Repository, MirrorError> {
         git2::Repository::open_bare(&self.path)
-            .map_err(|source| MirrorError::Objects { what: format!("opening {}", self.path.display()), source })
+            .map_err(|source| MirrorError::Objects { what: format!("opening {}", named(&self.path)), source })
     }
 
     fn create_if_missing(&self) -> Result<(), MirrorError> {
-        let io = |source| MirrorError::Io { what: format!("making the mirror {}", self.path.display()), source };
+        let io = |source| MirrorError::Io { what: format!("making {}", named(&self.path)), source };
         if !self.path.join("HEAD").exists() {
             if let Some(parent) = self.path.parent() {
                 std::fs::create_dir_all(parent).map_err(io)?;
@@ -261,7 +261,7 @@ impl Mirror {
             let new = self.path.with_extension("new");
             let _ = std::fs::remove_dir_all(&new);
             init_bare(&new)
-                .map_err(|source| MirrorError::Objects { what: format!("making {}", new.display()), source })?;
+                .map_err(|source| MirrorError::Objects { what: format!("making {}", named(&new)), source })?;
             if let Err(error) = std::fs::rename(&new, &self.path) {
                 if error.kind() != std::io::ErrorKind::DirectoryNotEmpty {
                     return Err(io(error));
@@ -303,6 +303,11 @@ fn complete(new: &Path, old: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// A place of ours in a message: not where it is.
+fn named(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| format!("…/{}", name.to_string_lossy()))
 }
 
 /// An empty bare repository, with nothing of any template.

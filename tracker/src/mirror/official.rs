@@ -3,7 +3,7 @@
 use super::{Mirror, MirrorError};
 use crate::Explain;
 use crate::git::{Run, RunError, RunLimits, quoted};
-use crate::source::BranchRef;
+use crate::source::{BranchRef, url_without_secrets};
 use crate::text::{is_hidden, shortened};
 use crate::watch::{PollError, understood};
 use protocol::CommitId;
@@ -89,16 +89,11 @@ impl fmt::Display for OfficialUrl {
         match url::Url::parse(&self.0) {
             Ok(mut url) if url.has_host() && url.scheme() != "ssh" => {
                 let hidden = url.set_password(None).and_then(|()| url.set_username(""));
-                if hidden.is_ok() { url.fmt(f) } else { f.write_str("(a URL)") }
+                let text = hidden.map_or_else(|()| "(a URL)".to_owned(), |()| url_without_secrets(url.as_str()));
+                f.write_str(&text)
             }
-            Ok(mut url) if url.password().is_some() => {
-                if url.set_password(None).is_ok() {
-                    url.fmt(f)
-                } else {
-                    f.write_str("(a URL)")
-                }
-            }
-            _ => f.write_str(&self.0),
+            _ if Path::new(&self.0).is_absolute() => f.write_str(&self.0),
+            _ => f.write_str(&url_without_secrets(&self.0)),
         }
     }
 }
@@ -287,5 +282,28 @@ pub(crate) fn official_error(url: &OfficialUrl, branch: &BranchRef, error: RunEr
     match understood(&named, error.stderr()) {
         Some(understood) => understood.into(),
         None => PollError::Git { url: named, source: error }.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::OfficialUrl;
+
+    #[test]
+    fn an_official_url_is_shown_without_what_may_be_a_secret() {
+        for (given, shown) in [
+            ("https://ann:s3cret@example.org/r.git", "https://example.org/r.git"),
+            ("https://s3cret@example.org/r.git", "https://example.org/r.git"),
+            ("https://example.org/r.git;token=s3cret", "https://example.org/r.git;…"),
+            ("https://example.org/r.git?token=s3cret", "https://example.org/r.git?…"),
+            ("ssh://git@example.org/r.git", "ssh://git@example.org/r.git"),
+            ("ssh://git:s3cret@example.org/r.git", "ssh://…@example.org/r.git"),
+            ("git@example.org:r.git", "git@example.org:r.git"),
+            ("git:s3cret@example.org:r.git", "…@example.org:r.git"),
+            ("/srv/a=b/r.git", "/srv/a=b/r.git"),
+        ] {
+            assert_eq!(OfficialUrl::new(given).unwrap().to_string(), shown);
+        }
     }
 }

@@ -26,15 +26,14 @@ impl Scratch {
     /// It is a new folder each time: a git that outlived a killed master may still be writing into the old one.
     pub(super) fn make(mirror: &Path, name: &str) -> Result<Self, MirrorError> {
         let of_name = all(mirror).join(name);
-        let io =
-            |source| MirrorError::Io { what: format!("making a scratch repository in {}", of_name.display()), source };
+        let what = || "making a scratch repository beside the mirror".to_owned();
+        let io = |source| MirrorError::Io { what: what(), source };
         std::fs::create_dir_all(&of_name).map_err(io)?;
         let lock = File::create(all(mirror).join(format!("{name}.lock"))).map_err(io)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| io(error.into()))?;
         remove_below(&of_name);
         let folder = tempfile::Builder::new().prefix("try-").tempdir_in(&of_name).map_err(io)?;
-        init_bare(&folder.path().join(REPOSITORY))
-            .map_err(|source| MirrorError::Objects { what: format!("making {}", folder.path().display()), source })?;
+        init_bare(&folder.path().join(REPOSITORY)).map_err(|source| MirrorError::Objects { what: what(), source })?;
         Ok(Self { folder, _lock: lock })
     }
 

@@ -55,7 +55,7 @@ impl Mirror {
     async fn upkeep_lock(&self, how: FlockOperation) -> Result<Option<Still>, MirrorError> {
         let path = self.path().join("upkeep.held");
         blocking(move || {
-            let io = |source| MirrorError::Io { what: format!("locking {}", path.display()), source };
+            let io = |source| MirrorError::Io { what: "locking the mirror for upkeep".to_owned(), source };
             let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
             match flock(&lock, how) {
                 Ok(()) => Ok(Some(Still { _lock: lock })),

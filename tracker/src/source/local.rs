@@ -3,7 +3,7 @@
 //! They are other users' data, and may be exchanged while they are looked at. So every place is opened below an allowed
 //! folder without following a link, what is read here is read through that, and git later sees these open folders alone.
 
-use super::{SourcePolicy, UrlRefused};
+use super::{SourcePolicy, UrlRefused, url_without_secrets};
 use crate::git::View;
 use crate::text::shortened;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Stores that take from each other; more are not followed.
 const MAX_STORES: usize = 100;
@@ -39,50 +39,53 @@ pub(super) fn view(text: &str, path: &Path, policy: &SourcePolicy) -> Result<Vie
 
 type Places = BTreeMap<PathBuf, OwnedFd>;
 
+/// Whatever is wrong, the answer is the same: whoever asks learns nothing of places that are none of their business, also
+/// not by a link or a file of their own that names one. What it was stands in the log.
 fn look(text: &str, path: &Path, policy: &SourcePolicy) -> Result<(PathBuf, Places), UrlRefused> {
-    let text = shortened(text, 80);
+    find(path, policy).map_err(|unfit| {
+        tracing::debug!(path = %path.display(), %unfit, "a repository of this machine is not taken");
+        UrlRefused::LocalNotAllowed { text: shortened(&url_without_secrets(text), 80) }
+    })
+}
+
+/// Why a place of this machine is not taken; for the log alone.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("nothing is there")]
+    Nothing,
+    #[error("no allowed folder holds it")]
+    Outside,
+    #[error("it is not a git repository")]
+    NoRepository,
+    #[error("it takes data from {}, which no allowed folder holds", .0.display())]
+    LeadsTo(PathBuf),
+}
+
+fn find(path: &Path, policy: &SourcePolicy) -> Result<(PathBuf, Places), Unfit> {
     let roots = Roots::of(policy);
-    // Whether something exists elsewhere is nobody's business: the same answer for both.
-    let not_allowed = || UrlRefused::LocalNotAllowed { text: text.clone() };
-    if policy.allow_local.is_empty() || !path.is_absolute() {
-        return Err(not_allowed());
+    let real = path.canonicalize().map_err(|_| Unfit::Nothing)?;
+    if !roots.hold(&real) {
+        return Err(Unfit::Outside);
     }
-    let not_found = |why: &str| UrlRefused::LocalNotFound { text: text.clone(), why: why.to_owned() };
-    let real = match path.canonicalize() {
-        Ok(real) if roots.hold(&real) => real,
-        // `..` leads anywhere, so the words of the path do not say that it would be below an allowed folder.
-        Err(_) if roots.name(path) && path.components().all(|part| part != Component::ParentDir) => {
-            return Err(not_found("nothing is there"));
-        }
-        _ => return Err(not_allowed()),
-    };
-    let places = Repository { roots: &roots, places: Places::new(), looked_at: 0 }.look(&real);
-    match places {
-        Ok(Some(places)) => Ok((real, places)),
-        Ok(None) => Err(not_found("it is not a git repository")),
-        Err(LeadsTo(to)) => {
-            Err(UrlRefused::LocalLeadsOut { text: text.clone(), leads_to: shortened(&to.to_string_lossy(), 80) })
-        }
-    }
+    let places = Repository { roots: &roots, places: Places::new(), looked_at: 0 }.look(&real)?;
+    Ok((real, places))
 }
 
 /// The allowed folders. One that is given as `FOLDER/*` allows the repositories that stand in it, not those deeper down.
 struct Roots {
     whole: Vec<PathBuf>,
     parents: Vec<PathBuf>,
-    named: Vec<PathBuf>,
 }
 
 impl Roots {
     fn of(policy: &SourcePolicy) -> Self {
-        let mut roots = Self { whole: Vec::new(), parents: Vec::new(), named: Vec::new() };
+        let mut roots = Self { whole: Vec::new(), parents: Vec::new() };
         for folder in &policy.allow_local {
             let (folder, of) = match folder.file_name() {
                 Some(star) if star == "*" => (folder.parent().unwrap_or(folder), &mut roots.parents),
                 _ => (folder.as_path(), &mut roots.whole),
             };
             of.extend(folder.canonicalize());
-            roots.named.push(folder.to_owned());
         }
         roots
     }
@@ -104,10 +107,6 @@ impl Roots {
         self.root_of(real).is_some_and(|root| self.whole.contains(&root) || root == real)
     }
 
-    fn name(&self, path: &Path) -> bool {
-        self.named.iter().any(|root| path.starts_with(root))
-    }
-
     /// Opens what stands at a path, which must not have become a link meanwhile.
     fn open(&self, real: &Path, flags: OFlags) -> Option<OwnedFd> {
         let root = self.root_of(real)?;
@@ -120,9 +119,6 @@ impl Roots {
     }
 }
 
-/// A place outside.
-struct LeadsTo(PathBuf);
-
 /// One look at a repository.
 struct Repository<'r> {
     roots: &'r Roots,
@@ -131,9 +127,9 @@ struct Repository<'r> {
 }
 
 impl Repository<'_> {
-    fn look(mut self, real: &Path) -> Result<Option<Places>, LeadsTo> {
+    fn look(mut self, real: &Path) -> Result<Places, Unfit> {
         self.add(real)?;
-        let Some(git_dir) = self.git_dir(real) else { return Ok(None) };
+        let git_dir = self.git_dir(real).ok_or(Unfit::NoRepository)?;
         let git_dir = self.add(&git_dir)?;
         let common = match self.first_line(&git_dir.join("commondir")) {
             Some(line) => self.add(&git_dir.join(line))?,
@@ -158,13 +154,12 @@ impl Repository<'_> {
                 }
             }
         }
-        Ok(Some(self.places))
+        Ok(self.places)
     }
 
     /// Adds a place to what may be read, if it is below an allowed folder; gives it without links.
-    fn add(&mut self, place: &Path) -> Result<PathBuf, LeadsTo> {
-        // As it was written there: what that is elsewhere, or whether it is anything, is not told.
-        let leads_to = || LeadsTo(place.to_owned());
+    fn add(&mut self, place: &Path) -> Result<PathBuf, Unfit> {
+        let leads_to = || Unfit::LeadsTo(place.to_owned());
         let real = place.canonicalize().map_err(|_| leads_to())?;
         if !self.places.keys().any(|known| real.starts_with(known)) {
             let open = self.roots.open(&real, OFlags::PATH).ok_or_else(leads_to)?;
@@ -174,7 +169,7 @@ impl Repository<'_> {
     }
 
     /// Adds what a link leads to.
-    fn follow(&mut self, path: &Path) -> Result<(), LeadsTo> {
+    fn follow(&mut self, path: &Path) -> Result<(), Unfit> {
         if path.is_symlink() {
             self.add(path)?;
         }
@@ -182,7 +177,7 @@ impl Repository<'_> {
     }
 
     /// Follows every link below a folder, one to a folder too; as far as they are not more than too many.
-    fn look_below(&mut self, folder: &Path) -> Result<(), LeadsTo> {
+    fn look_below(&mut self, folder: &Path) -> Result<(), Unfit> {
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {

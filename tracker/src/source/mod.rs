@@ -12,6 +12,7 @@ mod url;
 
 pub use address::is_public;
 pub use refname::{BranchRef, RawRefName, RefRefused};
+pub(crate) use secrets::redirect_without_secrets;
 pub use secrets::{url_without_secrets, without_secrets};
 pub use url::{Scheme, SourceUrl, UncheckedUrl, UrlRefused};
 

@@ -1,5 +1,6 @@
 //! The URL of a published repository.
 
+use super::secrets::parameters;
 use super::{SourcePolicy, local, url_without_secrets};
 use crate::Explain;
 use crate::git::View;
@@ -17,6 +18,12 @@ impl UncheckedUrl {
     /// Takes the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Whether it is a path that means something only from where it was typed.
+    pub fn is_relative_path(&self) -> bool {
+        let is_path = !self.0.is_empty() && !self.0.starts_with('-') && matches!(split_scheme(&self.0), Split::Path);
+        is_path && !Path::new(&self.0).is_absolute()
     }
 }
 
@@ -109,14 +116,12 @@ pub enum UrlRefused {
     Credentials { host: String },
     #[error("the URL `{text}` leads to {address}, which is not an address of the public network")]
     PrivateAddress { text: String, address: String },
-    #[error("`{text}` is a place on this machine, and none of the folders that the admin allows holds it")]
-    LocalNotAllowed { text: String },
-    #[error("there is no repository on this machine at `{text}`: {why}")]
-    LocalNotFound { text: String, why: String },
+    #[error("`{text}` is neither a URL nor an absolute path")]
+    LocalRelative { text: String },
     #[error(
-        "the repository at `{text}` takes data from `{leads_to}`, which is outside the folders that the admin allows"
+        "`{text}` is a place on this machine, and no repository that may be published is there: none at all, or the folders that the admin allows do not hold all of it"
     )]
-    LocalLeadsOut { text: String, leads_to: String },
+    LocalNotAllowed { text: String },
     #[error(
         "the repository at `{text}` is another user's, and this system can't hold git to that folder while it reads it"
     )]
@@ -135,9 +140,7 @@ impl Explain for UrlRefused {
             Self::Malformed { .. } => "url-malformed",
             Self::Credentials { .. } => "url-credentials",
             Self::PrivateAddress { .. } => "url-private-address",
-            Self::LocalNotAllowed { .. } => "url-local-not-allowed",
-            Self::LocalNotFound { .. } => "url-local-not-found",
-            Self::LocalLeadsOut { .. } => "url-local-leads-out",
+            Self::LocalRelative { .. } | Self::LocalNotAllowed { .. } => "url-local-not-allowed",
             Self::LocalNotHeld { .. } => "url-local-not-held",
         }
     }
@@ -156,13 +159,15 @@ impl Explain for UrlRefused {
             Self::PrivateAddress { .. } => {
                 "publish where the master can reach it from outside, or an admin lists the network in `allow_private`".to_owned()
             }
-            Self::LocalNotAllowed { .. } | Self::LocalLeadsOut { .. } => {
-                "publish over https, or an admin lists the folder in `allow_local`".to_owned()
+            Self::LocalRelative { .. } => {
+                "give the URL that `git clone` takes, or the whole path of a repository on the master's machine".to_owned()
+            }
+            Self::LocalNotAllowed { .. } => {
+                "check the path, or publish over https; or an admin lists its folder, and all that it takes data from, in `allow_local`".to_owned()
             }
             Self::LocalNotHeld { .. } => {
                 "publish over https, or an admin runs the master on Linux 5.13 or newer with Landlock enabled".to_owned()
             }
-            Self::LocalNotFound { .. } => "give the absolute path of the repository".to_owned(),
         }
     }
 }
@@ -329,8 +334,8 @@ fn remote_url(text: &str, scheme: Scheme, policy: &SourcePolicy) -> Result<Sourc
     if !good_user(url.username()) {
         return Err(malformed("its user name has characters other than letters, digits, `.`, `_` and `-`".into()));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(malformed("`?` and `#` can't be in the URL of a repository".into()));
+    if let Some((_, mark)) = parameters(after) {
+        return Err(malformed(format!("`{mark}` and what follows it can't be in the URL of a repository")));
     }
     if text.contains(char::is_whitespace) || text.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^']) {
         return Err(malformed("blanks and the characters \\\"<>`{}|^ must be written with `%`".into()));
@@ -375,6 +380,9 @@ fn local_url(text: &str, policy: &SourcePolicy) -> Result<SourceUrl, UrlRefused>
 }
 
 fn local_path(text: &str, path: &str, policy: &SourcePolicy) -> Result<SourceUrl, UrlRefused> {
+    if !Path::new(path).is_absolute() {
+        return Err(UrlRefused::LocalRelative { text: safe(text) });
+    }
     let path = local::allowed_repository(text, Path::new(path), policy)?;
     match path.to_str() {
         Some(utf8) if !has_hidden(utf8) => {

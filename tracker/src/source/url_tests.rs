@@ -78,6 +78,33 @@ fn no_message_repeats_a_password() {
 }
 
 #[test]
+fn parameters_are_refused_wherever_they_stand_and_not_repeated() {
+    for text in [
+        "https://example.org/r.git?access_token=s3cret",
+        "https://example.org/r.git;token=s3cret",
+        "https://example.org/r.git%3btoken=s3cret",
+        "https://example.org/token=s3cret/r.git",
+        "https://example.org/r.git&s3cret",
+        "https://example.org/r.git%26x%3Ds3cret",
+        "https://example.org/r.git#s3cret",
+        "https://example.org;s3cret/r.git",
+        "ssh://git@example.org/r.git;s3cret",
+    ] {
+        let error = refused(text);
+        assert_eq!(error.code(), "url-malformed", "{text}");
+        let words = format!("{error} {} {error:?}", error.hint());
+        assert!(!words.contains("s3cret"), "{words}");
+    }
+    for text in ["example.org/r.git;token=s3cret", "./r.git?token=s3cret", "git@example.org:r.git;token=s3cret"] {
+        let error = refused(text);
+        let words = format!("{error} {} {error:?}", error.hint());
+        assert!(!words.contains("s3cret"), "{words}");
+    }
+    assert!(refused("w/ann").to_string().contains("neither a URL nor an absolute path"));
+    assert!(refused("w/ann").hint().contains("the whole path"));
+}
+
+#[test]
 fn addresses_that_are_not_public_are_refused_in_every_spelling() {
     for host in [
         "127.0.0.1",
@@ -190,10 +217,40 @@ fn local_repositories_only_below_listed_folders_and_none_that_leads_out() {
     assert_eq!(code("open/link.git"), "url-local-not-allowed");
     assert_eq!(code("nowhere"), "url-local-not-allowed");
     assert_eq!(code("open/../nowhere.git"), "url-local-not-allowed", "what is elsewhere can't be found out");
-    assert_eq!(code("open/nowhere"), "url-local-not-found");
-    assert_eq!(code("open/empty"), "url-local-not-found");
-    for name in ["open/alternates.git", "open/linked.git", "open/file"] {
-        assert_eq!(code(name), "url-local-leads-out", "{name}");
+    // What is there, what is not, and what leads elsewhere: the same answer to the letter.
+    let said = |name: &str| {
+        let path = at(name).to_str().unwrap().to_owned();
+        let refused = check(path.clone()).unwrap_err();
+        format!("{} {refused} {}", refused.code(), refused.hint()).replace(&path, "PATH")
+    };
+    let one = said("nowhere");
+    for name in ["private.git", "open/nowhere", "open/empty", "open/alternates.git", "open/linked.git", "open/file"] {
+        assert_eq!(said(name), one, "{name}");
+    }
+    // Links and files of a stranger's own that name a place, which is there or not, and of either kind.
+    std::fs::write(at("secret"), "hunter2").unwrap();
+    for (number, place) in ["private.git", "secret", "nowhere"].into_iter().enumerate() {
+        for (kind, name) in ["link", ".git", "gitdir", "objects", "HEAD", "refs", "commondir"].into_iter().enumerate() {
+            let own = format!("open/probe-{number}-{kind}");
+            repository(&at(&own).join(".git"));
+            let git = at(&own).join(".git");
+            let _ = std::fs::remove_dir_all(git.join(name));
+            let _ = std::fs::remove_file(git.join(name));
+            match name {
+                "link" | ".git" => {
+                    let link = if name == "link" { at(&own) } else { git };
+                    std::fs::remove_dir_all(&link).unwrap();
+                    std::os::unix::fs::symlink(at(place), link).unwrap();
+                }
+                "gitdir" => {
+                    std::fs::remove_dir_all(&git).unwrap();
+                    std::fs::write(&git, format!("gitdir: {}\n", at(place).display())).unwrap();
+                }
+                "commondir" => std::fs::write(git.join(name), at(place).to_str().unwrap()).unwrap(),
+                _ => std::os::unix::fs::symlink(at(place), git.join(name)).unwrap(),
+            }
+            assert_eq!(said(&own), one, "{name} names {place}");
+        }
     }
     let by_url = check(format!("file://{}", at("open/good.git").display())).unwrap();
     assert_eq!(by_url.as_str(), at("open/good.git").canonicalize().unwrap().to_str().unwrap());

@@ -2,7 +2,7 @@
 
 use super::lines::{Found, Lines, Text, ls_refs};
 use super::{Head, PollError, PollLimits};
-use crate::source::{BranchRef, Scheme, SourcePolicy, SourceUrl, UncheckedUrl};
+use crate::source::{BranchRef, Scheme, SourcePolicy, SourceUrl, UncheckedUrl, redirect_without_secrets};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use std::collections::HashMap;
@@ -220,7 +220,8 @@ fn redirected(policy: &SourcePolicy, at: &SourceUrl, response: &Response, tail: 
     let location = response.headers().get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let refused = |to: &str, why: String| PollError::RedirectRefused {
         url: at.to_string(),
-        to: crate::text::shortened(to, 200),
+        // What a server signs or hands out for one request is nobody else's.
+        to: crate::text::shortened(&redirect_without_secrets(to), 200),
         why,
     };
     let Some(location) = location else { return Err(refused("", "it does not say where".to_owned())) };

@@ -276,6 +276,9 @@ async fn redirects_are_followed_to_where_a_publisher_could_point_and_nowhere_els
         assert_eq!(error.code(), "redirect-refused", "{to}");
         assert!(error.to_string().contains(why), "{error}");
     }
+    let signed = Server::start(|_| redirect("http://10.0.0.1/r.git?signature=s3cret".to_owned()));
+    let error = refused(&poller, &signed.url("r.git")).await;
+    assert!(!format!("{error} {}", error.hint()).contains("s3cret"), "{error} {}", error.hint());
     let again = Server::start(|request| redirect(request.target.clone()));
     assert_eq!(code(&poller, &again.url("r.git")).await, "redirect-refused");
     assert_eq!(again.seen().len(), 4);
