@@ -13,9 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracker::git::Git;
 
+/// The hidden subcommand that supervises a step.
+pub(crate) const LAUNCH: &str = "slave-launch";
+
 /// How a slave's supervisors are started: as this very program.
 pub(crate) fn launcher() -> Launcher {
-    Launcher::this_program([crate::commands::LAUNCH])
+    Launcher::this_program([LAUNCH])
 }
 
 /// Where a slave has its candidates from: git, by the master.

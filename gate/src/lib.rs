@@ -65,5 +65,6 @@ pub mod places;
 pub mod queue;
 pub mod registrations;
 pub mod schedule;
+mod trouble;
 pub mod verdict;
 mod words;

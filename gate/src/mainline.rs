@@ -2,7 +2,7 @@
 //! answer names bb as the next where bb can do nothing.
 
 use crate::code::Code;
-use crate::verdict::Trouble;
+use crate::trouble::Trouble;
 use protocol::api::Next;
 
 /// What the last look at mainline said.

@@ -16,3 +16,8 @@ pub(crate) fn branch_page(project: &ProjectName, branch: &BranchName) -> String 
 pub(crate) fn build_page(project: &ProjectName, build: BuildId) -> String {
     format!("/p/{project}/builds/{build}")
 }
+
+/// Where the revisions of a branch before a number are listed; `page` is the branch's.
+pub(crate) fn older_revisions(page: &str, before: u32) -> String {
+    format!("{page}/revisions?before={before}")
+}

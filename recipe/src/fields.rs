@@ -9,6 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
 
+/// The largest recipe, in bytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+
 /// The most items of a list.
 pub(crate) const MAX_ITEMS: usize = 256;
 /// Complaints beyond these are not kept, so that the work stays in proportion to the text.
@@ -238,4 +241,52 @@ pub(crate) fn kind(value: &Value<'_>) -> String {
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
+}
+
+/// A path that stays below its root and is no part of `.git`.
+pub(crate) fn is_path(text: &str) -> bool {
+    let part_ok = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    text.split('/').all(part_ok) && !text.chars().any(char::is_control) && !text.contains('\\')
+}
+
+/// The text and its TOML.
+pub(crate) fn read_table<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), RecipeError> {
+    let fail = |place, found: String, expected: &str, hint: Option<String>| {
+        let problem = Problem { place, found, expected: expected.to_owned(), hint };
+        RecipeError { file: file.to_owned(), problems: vec![problem] }
+    };
+    if bytes.len() > MAX_BYTES {
+        let found = format!("the file has {} bytes", bytes.len());
+        return Err(fail(Place::of("", &(0..0)), found, &format!("at most {MAX_BYTES}"), None));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        // All before the first bad byte is text, and the bad one is shown as one character.
+        let (at, shown) = (error.valid_up_to(), String::from_utf8_lossy(bytes));
+        let place = Place::of(&shown, &(at..at + '\u{fffd}'.len_utf8()));
+        let bad = bytes.get(at).copied().unwrap_or_default();
+        fail(
+            place,
+            format!("the byte 0x{bad:02x} is not UTF-8"),
+            "UTF-8 text",
+            Some("save the file as UTF-8".to_owned()),
+        )
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match DeTable::parse(text) {
+        Ok(table) => Ok((Reader::new(text), table.into_inner())),
+        Err(error) => {
+            let span = error.span().unwrap_or(text.len()..text.len());
+            let place = Place::of(text, &span);
+            let hint = syntax_hint(error.message(), &place).map(str::to_owned);
+            Err(fail(place, format!("not TOML: {}", error.message()), "", hint))
+        }
+    }
+}
+
+fn syntax_hint(message: &str, place: &Place) -> Option<&'static str> {
+    if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|marker| place.text.starts_with(marker)) {
+        return Some("a merge left its conflict markers in the file");
+    }
+    let twice = "each key may stand once; several builders or steps are written [[builder]] and [[builder.step]]";
+    message.contains("duplicate key").then_some(twice)
 }

@@ -45,8 +45,9 @@ mod words;
 
 pub use builder::{Builder, LockAmount, LockRequest};
 pub use error::{Place, Problem, RecipeError};
+pub use fields::MAX_BYTES;
 pub use guess::{Guess, guess};
-pub use parse::{MAX_BUILDERS, MAX_BYTES, MAX_STEPS, MAX_TIMEOUT_S, Warning};
+pub use parse::{MAX_BUILDERS, MAX_STEPS, MAX_TIMEOUT_S, Warning};
 pub use project::Project;
 use serde::{Deserialize, Serialize};
 pub use step::{OnFailure, Run, Step, When};

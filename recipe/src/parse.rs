@@ -1,16 +1,14 @@
 //! From TOML to a [`Recipe`]. Unknown keys are errors, so that a misspelt one never passes unseen; everything that is wrong
 //! is told at once.
 
-use crate::error::{Place, Problem, RecipeError, quoted};
-use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
+use crate::error::{Problem, RecipeError, quoted};
+use crate::fields::{Fields, MAX_ITEMS, Reader, Value, is_path, kind, read_table};
 use crate::project::project;
 use crate::{Builder, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
-/// The largest recipe, in bytes.
-pub const MAX_BYTES: usize = 256 * 1024;
 /// The most builders of a recipe.
 pub const MAX_BUILDERS: usize = 64;
 /// The most steps of a builder.
@@ -33,7 +31,7 @@ impl Recipe {
     /// # Errors
     /// Everything that is wrong with it, each with its place, what was found and what was expected.
     pub fn parse(bytes: &[u8], file: &str) -> Result<(Self, Vec<Warning>), RecipeError> {
-        let (mut reader, table) = read(bytes, file)?;
+        let (mut reader, table) = read_table(bytes, file)?;
         let recipe = recipe(&mut reader, &table);
         let warnings = reader.end(file)?;
         Ok((recipe, warnings))
@@ -55,53 +53,11 @@ impl Project {
         file: &str,
         towncrier: Option<changelog::Place>,
     ) -> Result<Self, RecipeError> {
-        let (mut reader, table) = read(bytes, file)?;
+        let (mut reader, table) = read_table(bytes, file)?;
         let project = project(&mut reader, &table, towncrier);
         reader.end(file)?;
         Ok(project)
     }
-}
-
-/// The text and its TOML.
-pub(crate) fn read<'t>(bytes: &'t [u8], file: &str) -> Result<(Reader<'t>, DeTable<'t>), RecipeError> {
-    let fail = |place, found: String, expected: &str, hint: Option<String>| {
-        let problem = Problem { place, found, expected: expected.to_owned(), hint };
-        RecipeError { file: file.to_owned(), problems: vec![problem] }
-    };
-    if bytes.len() > MAX_BYTES {
-        let found = format!("the file has {} bytes", bytes.len());
-        return Err(fail(Place::of("", &(0..0)), found, &format!("at most {MAX_BYTES}"), None));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        // All before the first bad byte is text, and the bad one is shown as one character.
-        let (at, shown) = (error.valid_up_to(), String::from_utf8_lossy(bytes));
-        let place = Place::of(&shown, &(at..at + '\u{fffd}'.len_utf8()));
-        let bad = bytes.get(at).copied().unwrap_or_default();
-        fail(
-            place,
-            format!("the byte 0x{bad:02x} is not UTF-8"),
-            "UTF-8 text",
-            Some("save the file as UTF-8".to_owned()),
-        )
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    match DeTable::parse(text) {
-        Ok(table) => Ok((Reader::new(text), table.into_inner())),
-        Err(error) => {
-            let span = error.span().unwrap_or(text.len()..text.len());
-            let place = Place::of(text, &span);
-            let hint = syntax_hint(error.message(), &place).map(str::to_owned);
-            Err(fail(place, format!("not TOML: {}", error.message()), "", hint))
-        }
-    }
-}
-
-fn syntax_hint(message: &str, place: &Place) -> Option<&'static str> {
-    if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|marker| place.text.starts_with(marker)) {
-        return Some("a merge left its conflict markers in the file");
-    }
-    let twice = "each key may stand once; several builders or steps are written [[builder]] and [[builder.step]]";
-    message.contains("duplicate key").then_some(twice)
 }
 
 fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
@@ -422,10 +378,4 @@ fn is_name(text: &str) -> bool {
 fn is_variable(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     text.bytes().all(inner) && text.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-}
-
-/// A path that stays below its root and is no part of `.git`.
-pub(crate) fn is_path(text: &str) -> bool {
-    let part_ok = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
-    text.split('/').all(part_ok) && !text.chars().any(char::is_control) && !text.contains('\\')
 }

@@ -1,8 +1,7 @@
 //! `[project]` and `[changelog]`: which ChangeLogs a project has, whose changes and fragments each takes, and how it is folded.
 
 use crate::error::quoted;
-use crate::fields::{Fields, MAX_ITEMS, Reader, Value, kind};
-use crate::parse::is_path;
+use crate::fields::{Fields, MAX_ITEMS, Reader, Value, is_path, kind, read_table};
 use crate::{FILE_NAME, RecipeError, towncrier};
 use changelog::{DatePolicy, FoldAt, Format, IndentPolicy, Order, Place};
 use serde::{Deserialize, Serialize};
@@ -94,7 +93,7 @@ fn of_towncrier(
     text: &[u8],
     read: &impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Option<Place>, RecipeError> {
-    let Ok((mut reader, table)) = crate::parse::read(text, file) else { return Ok(None) };
+    let Ok((mut reader, table)) = read_table(text, file) else { return Ok(None) };
     let place = towncrier::place(&mut reader, &table, read);
     reader.end(file)?;
     Ok(place)

@@ -1,8 +1,7 @@
 //! What `[tool.towncrier]` says of a project's news, in towncrier.toml or pyproject.toml: so much of it as decides what bb writes.
 
 use crate::error::quoted;
-use crate::fields::{MAX_ITEMS, Reader, Value, kind};
-use crate::parse::is_path;
+use crate::fields::{MAX_ITEMS, Reader, Value, is_path, kind};
 use changelog::{Format, FragmentRules, Place, Section, Towncrier};
 use toml::de::{DeTable, DeValue};
 

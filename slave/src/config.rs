@@ -1,6 +1,6 @@
 //! `slave.toml`: what a slave's admin says of it. Read once, at start.
 
-use crate::sandbox::BuildUser;
+use crate::user::BuildUser;
 use protocol::SlaveName;
 use protocol::wire::Limits;
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,8 @@
 
 pub(crate) mod processes;
 
-use crate::sandbox::{BuildUser, seccomp};
+use crate::seccomp;
+use crate::user::BuildUser;
 use processes::{Kill, Process};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{

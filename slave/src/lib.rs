@@ -25,14 +25,17 @@ mod connection;
 mod descriptors;
 pub mod launch;
 mod sandbox;
+mod seccomp;
 mod slave;
 mod source;
 mod spool;
+mod user;
 mod work;
 
 pub use basedir::{CreateError, create};
 pub use config::{Config, Token};
 pub use descriptors::close_on_exec;
-pub use sandbox::{BadBuildUser, BuildUser, Launcher, NoUsers, NotIsolated};
+pub use sandbox::{Launcher, NoUsers, NotIsolated};
 pub use slave::{RunError, Slave};
 pub use source::{Boxed, GitSource, NoSource, Source};
+pub use user::{BadBuildUser, BuildUser};

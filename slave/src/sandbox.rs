@@ -8,12 +8,12 @@
 
 mod bubblewrap;
 mod probe;
-pub(crate) mod seccomp;
-mod user;
+mod users;
 
 use crate::config::{Config, OwnLimits, WantedIsolation};
 use crate::launch::processes::{self, Kill};
 use crate::launch::{MARK, Outcome, Rlimits, Spec};
+use crate::user::BuildUser;
 use crate::work::Slot;
 use protocol::wire::Isolation;
 use rustix::process::Signal;
@@ -27,8 +27,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-pub(crate) use user::Users;
-pub use user::{BadBuildUser, BuildUser, NoUsers};
+pub use users::NoUsers;
+pub(crate) use users::Users;
 
 /// How the supervisor is started: a program that calls [`crate::launch::main`] when given these arguments.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 mod remove;
 
-use crate::sandbox::BuildUser;
+use crate::user::BuildUser;
 pub(crate) use remove::remove_all;
 use std::fs::{self, Permissions};
 use std::io;

@@ -25,6 +25,7 @@ mod withdraw;
 
 use crate::client::{Client, MasterArgs};
 use crate::error::CliError;
+use crate::local::LAUNCH;
 use clap::builder::{OsStr, Resettable};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
@@ -79,9 +80,6 @@ enum Command {
         args: Vec<OsString>,
     },
 }
-
-/// The hidden subcommand that supervises a step.
-pub(crate) const LAUNCH: &str = "slave-launch";
 
 /// What the command line says. A variable that is set to nothing counts as unset, as usual where one is "taken away" in
 /// a continuous integration's settings.

@@ -4,6 +4,7 @@
 mod judge;
 mod needs;
 
+pub use crate::trouble::Trouble;
 pub use judge::judge;
 use protocol::BuildResult;
 use protocol::api::{Look, Next};
@@ -72,17 +73,6 @@ pub enum Source {
     Trouble(Trouble),
     /// The branch, or its repository, is not there.
     Gone(Trouble),
-}
-
-/// Something that is wrong, as the part that found it says it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Trouble {
-    /// That part's stable word.
-    pub code: String,
-    /// What is wrong, without a full stop.
-    pub text: String,
-    /// What to do; may be empty.
-    pub hint: String,
 }
 
 /// A revision.

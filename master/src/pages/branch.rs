@@ -214,7 +214,7 @@ impl Pages {
                 )
             }),
             revisions: it.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
-            older_revisions: it.older_revisions.map(|before| super::revisions::older(&summary.page, before)),
+            older_revisions: it.older_revisions.map(|before| crate::names::older_revisions(&summary.page, before)),
             claim: (live && context.known() && !may.withdraw).then(|| format!("{}/claim", summary.page)),
             queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
             timeline: it.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),

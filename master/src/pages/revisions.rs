@@ -4,6 +4,7 @@ use super::branch::RevisionLine;
 use super::frame::At;
 use super::login::Told;
 use super::{Context, Pages, PagesError};
+use crate::names;
 use protocol::BranchName;
 use protocol::api::{Claimed, Problem, Revisions};
 use serde::Serialize;
@@ -27,11 +28,6 @@ struct ClaimView {
     push: Option<String>,
 }
 
-/// Where the revisions before a number are listed.
-pub(super) fn older(page: &str, before: u32) -> String {
-    format!("{page}/revisions?before={before}")
-}
-
 impl Pages {
     /// Revisions, a page of them.
     ///
@@ -48,7 +44,7 @@ impl Pages {
             name: name.to_string(),
             page: page.to_owned(),
             revisions: it.revisions.iter().map(|r| RevisionLine::of(r, context.now)).collect(),
-            older: it.older.map(|before| older(page, before)),
+            older: it.older.map(|before| names::older_revisions(page, before)),
         };
         self.render("revisions", context.frame(self, At::Branches, name.as_str()), view)
     }

@@ -8,7 +8,8 @@ mod build;
 mod facts;
 mod lists;
 mod log;
-mod project;
+mod overview;
+mod projects;
 mod queue;
 mod slaves;
 
@@ -16,7 +17,8 @@ pub(crate) use branch::{branch_detail, branch_summary, revisions};
 pub(crate) use build::{build_detail, build_summary};
 pub(crate) use lists::{Listed, MOST, branch_page};
 pub(crate) use log::{LINE, LINES, LineOf, LogPart, StepIs, Wanted, log_part};
-pub(crate) use project::{overview, project as project_line, projects};
+pub(crate) use overview::overview;
+pub(crate) use projects::{project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
 pub(crate) use slaves::{locks, slaves};
 

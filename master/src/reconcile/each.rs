@@ -54,15 +54,3 @@ where
     }
     Ok(next.map_or(Again::AtTick, Again::After))
 }
-
-impl Again {
-    /// The sooner of two wishes.
-    pub(super) fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Now, _) | (_, Self::Now) => Self::Now,
-            (Self::After(one), Self::After(other)) => Self::After(one.min(other)),
-            (Self::After(time), Self::AtTick) | (Self::AtTick, Self::After(time)) => Self::After(time),
-            (Self::AtTick, Self::AtTick) => Self::AtTick,
-        }
-    }
-}

@@ -1,7 +1,6 @@
-//! Projects: the line of a listing, and the overview.
+//! Projects: the line of a listing.
 
-use super::{BuildSummary, QueueEntry, Slave, Waiting};
-use crate::{BranchName, CommitId, ProjectName, UnixMs};
+use crate::{CommitId, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
 /// A project, one line.
@@ -34,25 +33,6 @@ pub struct Project {
     pub page: String,
 }
 
-/// The overview of a project.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Overview {
-    /// The project.
-    pub project: Project,
-    /// Live branches that wait for a person, those that a maintainer can accept first.
-    pub needs_person: Vec<Waiting>,
-    /// How many live branches go on by themselves, need a maintainer, need their author.
-    pub turns: Turns,
-    /// Builds running now.
-    pub running: Vec<BuildSummary>,
-    /// The queue, in order.
-    pub queue: Vec<QueueEntry>,
-    /// What landed last, newest first.
-    pub landed: Vec<Landing>,
-    /// All slaves.
-    pub slaves: Vec<Slave>,
-}
-
 /// How many live branches wait for whom.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Turns {
@@ -62,19 +42,4 @@ pub struct Turns {
     pub maintainer: u32,
     /// The author's.
     pub author: u32,
-}
-
-/// A landing.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Landing {
-    /// The branch.
-    pub branch: BranchName,
-    /// What it is.
-    pub title: String,
-    /// The commit on mainline.
-    pub commit: CommitId,
-    /// When.
-    pub landed_ms: UnixMs,
-    /// The branch's page.
-    pub page: String,
 }

@@ -3,7 +3,7 @@
 //! A process is signalled through a descriptor that is opened first and checked afterwards, so that a number given to
 //! a new process in between is noticed.
 
-use crate::sandbox::BuildUser;
+use crate::user::BuildUser;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,8 @@
 //! The self-test: a small script, run as a build would be, tries to get out.
 
-use super::{Next, Sandbox, Task, seccomp};
+use super::{Next, Sandbox, Task};
 use crate::launch::{End, Outcome};
+use crate::seccomp;
 use crate::work::Slot;
 use std::collections::BTreeMap;
 use std::io;

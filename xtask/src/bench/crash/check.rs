@@ -1,7 +1,7 @@
 //! What must hold after a history, looked at from outside.
 
 use super::history::History;
-use super::people::Kind;
+use super::made::Kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use testkit::world::PROJECT;

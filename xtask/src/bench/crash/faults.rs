@@ -1,12 +1,10 @@
 //! What befalls master, slaves, disks, network and the official repository.
 
 use super::history::{Database, History};
+use super::made::SLAVES;
 use std::os::unix::fs::PermissionsExt as _;
 use std::thread::sleep;
 use std::time::Duration;
-
-/// The names of the slaves.
-pub(super) const SLAVES: [&str; 2] = ["oak", "elm"];
 
 /// Files beyond this can't be written while a disk is full: less than any store or log already has.
 const FULL: Option<u64> = Some(0);

@@ -1,8 +1,7 @@
 //! One history: made ready, lived through, healed, brought to its end, checked.
 
 use super::Found;
-use super::faults::SLAVES;
-use super::people::{Acknowledged, Kind, Made};
+use super::made::{Acknowledged, Kind, Made, SLAVES};
 use serde_json::Value;
 use std::path::Path;
 use std::thread::sleep;

@@ -9,6 +9,7 @@
 mod check;
 mod faults;
 mod history;
+mod made;
 mod people;
 
 use super::Numbers;
