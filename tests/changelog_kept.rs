@@ -358,3 +358,61 @@ fn what_is_not_clear_is_refused_and_changes_nothing() {
     );
     assert_eq!((repo.read("CHANGELOG.md").as_str(), repo.git(&["status", "--porcelain"]).as_str()), (text, ""));
 }
+
+#[test]
+fn a_release_without_anything_to_say_is_refused_unless_it_is_wanted() {
+    let repo = Repo::with(&[("CHANGELOG.md", NEWS)]);
+    let said = repo.fails(&["changelog", "release", "1.1.0", "--date", "2024-03-05"]);
+    assert_eq!(
+        said,
+        "error: CHANGELOG.md: there is nothing to release: no fragment, and nothing in a section of what is not released yet\n\
+         hint: release what brings fragments, or write the section by hand; `--empty` makes a version of which nothing is said\n"
+    );
+    assert_eq!((repo.read("CHANGELOG.md").as_str(), repo.git(&["status", "--porcelain"]).as_str()), (NEWS, ""));
+    let said = repo.bb(&["changelog", "release", "1.1.0", "--date", "2024-03-05", "--empty", "--dry-run"]);
+    assert!(said.ends_with("## [1.1.0] - 2024-03-05\nNothing was changed.\n"), "{said}");
+    repo.bb(&["changelog", "release", "1.1.0", "--date", "2024-03-05", "--empty"]);
+    assert_eq!(repo.read("CHANGELOG.md"), NEWS.replace("[Unreleased]\n", "[Unreleased]\n\n## [1.1.0] - 2024-03-05\n"));
+}
+
+/// A file that is named is what the settings say, else what its name and content show; in no case a GNU ChangeLog because none knows better.
+#[test]
+fn files_are_checked_and_shown_as_what_they_are() {
+    let rst = "Changes\n=======\n\n1.0.0 (January 2, 2024)\n-----------------------\n\n* All.\n";
+    let repo = Repo::with(&[
+        ("CHANGELOG.md", NEWS),
+        ("doc/CHANGES.rst", rst),
+        ("doc/NEWS", "What is new\n\nEverything.\n"),
+        ("HISTORY", "What is new\n\nEverything.\n"),
+        (
+            "debian/changelog",
+            "p (1.0) unstable; urgency=low\n\n  * A.\n\n -- A <a@x>  Tue, 05 Mar 2024 10:00:00 +0100\n",
+        ),
+        ("notes.ChangeLog", "2024-01-02  Ann  <ann@x>\n\n\t* a.c:\n"),
+        ("changelog-fragments/12.bugfix.md", "No more crash.\n"),
+    ]);
+    let files = ["CHANGELOG.md", "doc/CHANGES.rst", "doc/NEWS", "debian/changelog", "changelog-fragments/12.bugfix.md"];
+    for file in files {
+        assert_eq!(repo.bb(&["changelog", "check", file]), "", "{file}");
+    }
+    let mut shown = String::new();
+    for file in ["CHANGELOG.md", "doc/CHANGES.rst", "doc/NEWS", "debian/changelog"] {
+        shown += &format!(
+            "{file}\n{}{}",
+            repo.bb(&["changelog", "show", file]),
+            repo.bb(&["changelog", "show", file, "--json"])
+        );
+        assert_eq!(repo.bb(&["changelog", "show", file, "--raw"]), repo.read(file));
+    }
+    insta::assert_snapshot!("versions_shown", shown);
+    let said = repo.fails(&["changelog", "check", "notes.ChangeLog"]);
+    assert!(said.starts_with("notes.ChangeLog:3:2: nothing is said of this file"), "{said}");
+    // Nobody knows what this is, until the project says it.
+    assert!(repo.fails(&["changelog", "check", "HISTORY"]).starts_with("HISTORY:1:1: no header"));
+    repo.write(".bb.toml", "[project]\nchangelog = [{ path = \"HISTORY\", format = \"news\" }]\n");
+    assert_eq!(repo.bb(&["changelog", "check", "HISTORY"]), "");
+    assert_eq!(repo.bb(&["changelog", "check", "doc/../HISTORY"]), "");
+    repo.write("CHANGELOG.md", &NEWS.replace("- All.\n", "- All.\n\n## Unreleased\n"));
+    let said = repo.fails(&["changelog", "check", "CHANGELOG.md"]);
+    assert!(said.contains("CHANGELOG.md:3:1: line 3 (`[Unreleased]`) and line 11 (`Unreleased`) each name"), "{said}");
+}

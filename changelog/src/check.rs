@@ -3,29 +3,58 @@
 use std::collections::HashMap;
 
 use crate::complaint::{Complaint, Problem};
+use crate::fold::{DatePolicy, FoldError, FoldOptions, fold};
+use crate::format::{Format, detect};
 use crate::fragment::{Encoding, Fragment, FragmentKind, complaints, is_conflict_marker};
 use crate::items::Item;
 use crate::lines::{lines, lossy};
 use crate::log::{ChangeLog, Entry};
 
-/// All that is wrong with a fragment. `changed` are the paths that its branch changes, relative to the ChangeLog's scope; without
-/// them it is not asked whether the files it names are among them.
-pub fn check_fragment(fragment: &Fragment<'_>, encoding: Encoding, changed: Option<&[&[u8]]>) -> Vec<Complaint> {
+/// What is wrong with a fragment by itself: what keeps it from being folded, whoever folds it. `date` says whether its dates count.
+pub fn check_fragment(fragment: &Fragment<'_>, encoding: Encoding, date: DatePolicy) -> Vec<Complaint> {
     let mut found = complaints(fragment, encoding);
     if !found.is_empty() || fragment.kind != FragmentKind::Gnu {
         return found;
     }
     for entry in ChangeLog::parse(fragment.bytes).entries() {
-        check_header(fragment.path, fragment.bytes, &entry, &mut found);
-        if found.len() < MOST {
-            check_items(fragment, &entry, changed, &mut found);
+        if found.len() >= MOST {
+            break;
+        }
+        check_header(fragment.path, fragment.bytes, &entry, date, &mut found);
+        check_items(fragment, &entry, &mut found);
+    }
+    found
+}
+
+/// The files that a fragment names and its branch does not change. `changed` are the paths that it changes, relative to the ChangeLog's scope.
+pub fn not_in_diff(fragment: &Fragment<'_>, changed: &[&[u8]]) -> Vec<Complaint> {
+    let mut found = Vec::new();
+    if fragment.kind != FragmentKind::Gnu {
+        return found;
+    }
+    for entry in ChangeLog::parse(fragment.bytes).entries() {
+        let body = entry.offset() + entry.header_bytes().len();
+        for item in entry.items() {
+            for file in &item.files {
+                let patterns = expand_braces(file);
+                let is_changed = |p: &Vec<u8>| changed.iter().any(|path| names(p, path));
+                if found.len() < MOST && !patterns.iter().all(is_changed) {
+                    let place = memchr::memmem::find(item.lines, file.as_slice()).unwrap_or(0);
+                    let problem = Problem::NotInDiff { file: lossy(file) };
+                    found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + place, problem));
+                }
+            }
+            if found.len() >= MOST {
+                return found;
+            }
         }
     }
     found
 }
 
-/// What is wrong in a ChangeLog as it stands: conflict markers that were committed, dates that do not exist, half an address.
-pub fn check_changelog(path: &[u8], bytes: &[u8]) -> Vec<Complaint> {
+/// What is wrong in a ChangeLog as it stands: conflict markers that were committed, and what would keep news out of it; in one that is
+/// written by date, also dates that do not exist, and half an address.
+pub fn check_changelog(path: &[u8], bytes: &[u8], options: &FoldOptions<'_>) -> Vec<Complaint> {
     let mut found = Vec::new();
     let mut offset = 0;
     for line in lines(bytes) {
@@ -34,13 +63,44 @@ pub fn check_changelog(path: &[u8], bytes: &[u8]) -> Vec<Complaint> {
         }
         offset += line.len();
     }
-    for entry in ChangeLog::parse(bytes).entries() {
-        if found.len() < 2 * MOST {
-            check_header(path, bytes, &entry, &mut found);
+    match options.format.map_or_else(|| detect(path, bytes), Ok) {
+        Ok(Format::Gnu) => {
+            for entry in ChangeLog::parse(bytes).entries() {
+                if found.len() < 2 * MOST {
+                    check_header(path, bytes, &entry, DatePolicy::Author, &mut found);
+                }
+            }
         }
+        Ok(_) => found.extend(closed_to_news(path, bytes, options)),
+        Err(error) => found.push(would_not_fold(path, bytes, &error.into())),
     }
     found.sort_by_key(|c| (c.line, c.column));
     found
+}
+
+/// An entry that any ChangeLog takes.
+const PROBE: &[u8] = b"2026-01-02  A U Thor  <author@example.org>\n\n\t* probe: Say it.\n";
+
+/// Why no news could be put into a file, whoever brings it; found by trying.
+fn closed_to_news(path: &[u8], bytes: &[u8], options: &FoldOptions<'_>) -> Option<Complaint> {
+    let probe = Fragment::gnu(b"probe.ChangeLog", PROBE);
+    match fold(path, Some(bytes), &[probe], jiff::civil::date(2026, 1, 2), options) {
+        Ok(_) => None,
+        Err(error) => Some(would_not_fold(path, bytes, &error)),
+    }
+}
+
+/// The error as a complaint about the ChangeLog, at the first line that it names.
+pub fn would_not_fold(path: &[u8], bytes: &[u8], error: &FoldError) -> Complaint {
+    let line = match error {
+        FoldError::Unclear { headings, .. } => headings.first().map_or(1, |(line, _)| *line),
+        _ => 1,
+    };
+    let offset = lines(bytes).take(line - 1).map(<[u8]>::len).sum();
+    let said = error.to_string();
+    let said = said.strip_prefix(&format!("{}: ", lossy(path))).unwrap_or(&said);
+    let reason = format!("{said} ({})", error.hint());
+    Complaint::at(path, bytes, offset, Problem::WouldNotFold { reason })
 }
 
 /// More complaints about one file are not listed: somebody has to begin somewhere.
@@ -62,9 +122,10 @@ pub fn check_names(paths: &[&[u8]]) -> Vec<Complaint> {
     found
 }
 
-fn check_header(path: &[u8], bytes: &[u8], entry: &Entry<'_>, found: &mut Vec<Complaint>) {
+fn check_header(path: &[u8], bytes: &[u8], entry: &Entry<'_>, date: DatePolicy, found: &mut Vec<Complaint>) {
     let header = entry.header();
-    if header.date.day.is_none() {
+    // Where entries get the day of the merge, their own was never more than a place for it.
+    if header.date.day.is_none() && date == DatePolicy::Author {
         let problem = Problem::NoSuchDate { date: lossy(header.date_text) };
         found.push(Complaint::at(path, bytes, entry.offset(), problem));
     }
@@ -74,7 +135,7 @@ fn check_header(path: &[u8], bytes: &[u8], entry: &Entry<'_>, found: &mut Vec<Co
     }
 }
 
-fn check_items(fragment: &Fragment<'_>, entry: &Entry<'_>, changed: Option<&[&[u8]]>, found: &mut Vec<Complaint>) {
+fn check_items(fragment: &Fragment<'_>, entry: &Entry<'_>, found: &mut Vec<Complaint>) {
     let body = entry.offset() + entry.header_bytes().len();
     let speaks = |i: &Item<'_>| !i.words().is_empty();
     // An item without words is "as the next one that has some".
@@ -86,15 +147,6 @@ fn check_items(fragment: &Fragment<'_>, entry: &Entry<'_>, changed: Option<&[&[u
         if !speaks(&item) && last.is_none_or(|last| last <= item.offset) {
             let star = item.lines.iter().position(|&b| b == b'*').unwrap_or(0);
             found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + star, Problem::NoWords));
-        }
-        for file in changed.map_or(&[][..], |_| &item.files) {
-            let patterns = expand_braces(file);
-            let is_changed = |p: &Vec<u8>| changed.is_some_and(|c| c.iter().any(|path| names(p, path)));
-            if !patterns.iter().all(is_changed) {
-                let place = memchr::memmem::find(item.lines, file.as_slice()).unwrap_or(0);
-                let problem = Problem::NotInDiff { file: lossy(file) };
-                found.push(Complaint::at(fragment.path, fragment.bytes, body + item.offset + place, problem));
-            }
         }
     }
 }
@@ -158,7 +210,8 @@ mod tests {
     fn checked(text: &str, changed: &[&str]) -> Vec<String> {
         let changed: Vec<&[u8]> = changed.iter().map(|c| c.as_bytes()).collect();
         let fragment = Fragment::gnu(b"f", text.as_bytes());
-        check_fragment(&fragment, Encoding::Utf8, Some(&changed)).iter().map(ToString::to_string).collect()
+        let own = check_fragment(&fragment, Encoding::Utf8, DatePolicy::Author);
+        own.into_iter().chain(not_in_diff(&fragment, &changed)).map(|c| c.to_string()).collect()
     }
 
     #[test]
@@ -201,7 +254,80 @@ mod tests {
             ["f:1:1: the date `2024-02-30` does not exist", "f:5:16: half an address: the bracket is not closed"];
         assert_eq!(checked(text, &["a.c"]), want);
         let log = format!("<<<<<<< HEAD\n{text}");
-        assert_eq!(check_changelog(b"ChangeLog", log.as_bytes()).len(), 3);
+        assert_eq!(check_changelog(b"ChangeLog", log.as_bytes(), &FoldOptions::default()).len(), 3);
+    }
+
+    #[test]
+    fn a_date_that_is_replaced_is_no_fault() {
+        let text = b"2024-01-??  A  <a@x>\n\n\t* a.c: X.\n";
+        let fragment = Fragment::gnu(b"f", text);
+        assert_eq!(check_fragment(&fragment, Encoding::Utf8, DatePolicy::Merge), []);
+        assert_eq!(check_fragment(&fragment, Encoding::Utf8, DatePolicy::Author).len(), 1);
+    }
+
+    /// Whatever `check` says of a fragment by itself, the fold refuses, and nothing else: in each format.
+    #[test]
+    fn what_is_complained_of_is_not_folded_and_nothing_else() {
+        let texts = [
+            "2024-02-10  A  <a@x>\n\n\t* a.c: X.\n",
+            "2024-02-10  A  <a@x>\n\n\t* a.c:\n",
+            "2024-02-10  A  <a@x>\n\n\t* a.c: X.\n\n\t* b.c (f):\n",
+            "2024-02-10  A  <a@x\n\n\t* a.c: X.\n",
+            "2024-02-30  A  <a@x>\n\n\t* a.c: X.\n",
+            "2024-02-10  A  <a@x>\n",
+            "Words.\n",
+            "",
+        ];
+        let files = [
+            ("ChangeLog", "2024-01-01  B  <b@x>\n\n\t* b.c: Y.\n"),
+            ("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n"),
+            ("NEWS.rst", "News\n====\n\n.. towncrier release notes start\n"),
+            ("NEWS", "* Noteworthy changes in release ?.? (????-??-??) [?]\n"),
+            (
+                "debian/changelog",
+                "p (1.0) UNRELEASED; urgency=medium\n\n  * A.\n\n -- A <a@x>  Tue, 05 Mar 2024 10:00:00 +0100\n",
+            ),
+        ];
+        for (path, before) in files {
+            for (date, text) in [DatePolicy::Merge, DatePolicy::Author].iter().flat_map(|d| texts.map(|t| (*d, t))) {
+                let fragment = Fragment::gnu(b"f", text.as_bytes());
+                let options = FoldOptions { date, ..FoldOptions::default() };
+                // Where entries have no dates there is none that counts.
+                let counts = if path == "ChangeLog" { date } else { DatePolicy::Merge };
+                let want = check_fragment(&fragment, Encoding::Utf8, counts);
+                let on = jiff::civil::date(2024, 3, 5);
+                let got = match fold(path.as_bytes(), Some(before.as_bytes()), &[fragment], on, &options) {
+                    Ok(_) => Vec::new(),
+                    Err(FoldError::Fragments(complaints)) => complaints,
+                    Err(other) => panic!("{other}"),
+                };
+                assert_eq!(got, want, "{path} {date:?} {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_changelog_is_checked_as_what_it_is() {
+        let of = |path: &str, text: &str| {
+            let found = check_changelog(path.as_bytes(), text.as_bytes(), &FoldOptions::default());
+            found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let news = "# Changelog\n\n## [Unreleased]\n\n## [1.0.0] - 2024-01-02\n\n- All.\n";
+        assert_eq!(of("CHANGELOG.md", news), "");
+        let twice = news.replace("- All.\n", "- All.\n\n## Unreleased\n\n<<<<<<< HEAD\n");
+        assert_eq!(
+            of("CHANGELOG.md", &twice),
+            "CHANGELOG.md:3:1: line 3 (`[Unreleased]`) and line 9 (`Unreleased`) each name what is not released yet (leave one of them, above all versions that are released)\n\
+             CHANGELOG.md:11:1: conflict marker"
+        );
+        assert_eq!(of("CHANGES.rst", "1.0 (2024-01-02)\n================\n\n- All.\n"), "");
+        assert!(of("CHANGES", "Words.\n").starts_with("CHANGES:1:1: CHANGES is in no format that bb knows"));
+        let options = FoldOptions { format: Some(Format::News), ..FoldOptions::default() };
+        assert_eq!(check_changelog(b"CHANGES", b"Words.\n", &options), []);
+        assert_eq!(
+            of("debian/changelog", ""),
+            "debian/changelog:1:1: the Debian changelog has no stanza yet that would name the package (write the first stanza by hand, for instance with `dch --create`)"
+        );
     }
 
     #[test]

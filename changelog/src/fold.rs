@@ -9,9 +9,10 @@ use std::ops::Range;
 use jiff::civil::{Date, Time};
 use serde::{Deserialize, Serialize};
 
+use crate::check::check_fragment;
 use crate::complaint::{Complaint, Problem};
 use crate::format::{Format, FormatError, detect};
-use crate::fragment::{Encoding, Fragment, FragmentKind, MOST_COMPLAINTS, complaints};
+use crate::fragment::{Encoding, Fragment, FragmentKind};
 use crate::header::same_header;
 use crate::known::Known;
 use crate::lines::{blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
@@ -76,6 +77,13 @@ pub struct Folded {
     pub removed: Vec<Vec<u8>>,
     /// What else a person should know.
     pub notes: Vec<Note>,
+}
+
+impl Folded {
+    /// Whether neither a fragment nor what the branch wrote into the ChangeLog itself tells of anything.
+    pub fn tells_nothing(&self) -> bool {
+        self.entries == 0 && self.left_out.is_empty()
+    }
 }
 
 /// An entry that was not added because the ChangeLog has it.
@@ -172,7 +180,7 @@ pub enum FoldError {
         why: Unclear,
     },
     /// Nothing that could be released.
-    #[error("{path}: there is nothing to release: no fragment, and no section of what is not released yet")]
+    #[error("{path}: there is nothing to release: no fragment, and nothing in a section of what is not released yet")]
     NothingToRelease {
         /// The ChangeLog's path.
         path: String,
@@ -229,7 +237,9 @@ impl FoldError {
                 Unclear::NoDay => "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it",
                 Unclear::OldestFirst | Unclear::NoVersion => "put a heading `Unreleased` where the news shall go",
             },
-            Self::NothingToRelease { .. } => "release what brings fragments, or write the section by hand",
+            Self::NothingToRelease { .. } => {
+                "release what brings fragments, or write the section by hand; `--empty` makes a version of which nothing is said"
+            }
             Self::IsReleased { .. } => "name the version that comes next",
             Self::NoStanza => "write the first stanza by hand, for instance with `dch --create`",
             Self::Deleted { .. } => {
@@ -319,7 +329,8 @@ impl<'a> Plan<'a> {
         options: &FoldOptions<'_>,
     ) -> Result<Self, FoldError> {
         let encoding = if std::str::from_utf8(before).is_ok() { Encoding::Utf8 } else { Encoding::Bytes };
-        let mut wrong: Vec<Complaint> = fragments.iter().flat_map(|f| complaints(f, encoding)).collect();
+        let check = |f| check_fragment(f, encoding, options.date);
+        let mut wrong: Vec<Complaint> = fragments.iter().flat_map(check).collect();
         let mut notes = Vec::new();
         let mut files: Vec<Vec<Incoming<'a>>> = Vec::with_capacity(fragments.len());
         for fragment in fragments {
@@ -333,16 +344,10 @@ impl<'a> Plan<'a> {
             if !log.trailer().is_empty() {
                 notes.push(Note::TrailerDropped { path: lossy(fragment.path) });
             }
-            for entry in log.entries().filter(|e| e.date().day.is_none()) {
-                let (path, date) = (lossy(fragment.path), lossy(entry.header().date_text));
-                match options.date {
-                    DatePolicy::Merge => notes.push(Note::NoSuchDate { path, date }),
-                    DatePolicy::Author if wrong.len() >= MOST_COMPLAINTS => {}
-                    DatePolicy::Author => {
-                        let problem = Problem::NoSuchDate { date };
-                        wrong.push(Complaint::at(fragment.path, fragment.bytes, entry.offset(), problem));
-                    }
-                }
+            // Where dates count, this is a complaint already.
+            for entry in log.entries().filter(|e| e.date().day.is_none() && options.date == DatePolicy::Merge) {
+                let date = lossy(entry.header().date_text);
+                notes.push(Note::NoSuchDate { path: lossy(fragment.path), date });
             }
             files.push(
                 log.entries().map(|entry| Incoming { path: fragment.path, file: fragment.bytes, entry }).collect(),

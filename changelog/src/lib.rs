@@ -24,6 +24,7 @@ mod check;
 mod complaint;
 mod date;
 mod draft;
+mod exempt;
 mod fold;
 mod format;
 mod fragment;
@@ -39,10 +40,11 @@ mod place;
 mod style;
 mod towncrier;
 
-pub use check::{check_changelog, check_fragment, check_names};
+pub use check::{check_changelog, check_fragment, check_names, not_in_diff, would_not_fold};
 pub use complaint::{Complaint, Problem};
 pub use date::{DateStyle, HeaderDate};
 pub use draft::{Change, Draft};
+pub use exempt::exemption;
 pub use fold::{
     BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
 };
@@ -52,7 +54,7 @@ pub use header::{Author, Header};
 pub use items::{Item, Items};
 pub use log::{ChangeLog, Entry};
 pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
-pub use news::{Release, Unclear, release};
+pub use news::{Nothing, Release, Unclear, VersionSection, release, versions};
 pub use own::{Whose, whose};
-pub use place::{FoldAt, Place, place_of, taker_of};
+pub use place::{FoldAt, Place, has_work, place_of, taker_of};
 pub use towncrier::Towncrier;

@@ -131,6 +131,14 @@ pub fn taker_of<'p>(places: &'p [Place], path: &[u8]) -> Option<&'p Place> {
     deepest(places.iter().filter(|place| place.classify(path) != PathKind::Other))
 }
 
+/// Whether a branch that changes these paths changes something that fragments of this ChangeLog speak of: neither ChangeLogs nor fragments.
+pub fn has_work<'c>(place: &Place, places: &[Place], changed: impl IntoIterator<Item = &'c [u8]>) -> bool {
+    let is_own = |path: &[u8]| place_of(places, path).is_some_and(|p| p.path == place.path);
+    let is_work =
+        |path: &[u8]| place.classify(path) == PathKind::Other && !places.iter().any(|p| p.path.as_bytes() == path);
+    changed.into_iter().any(|path| is_own(path) && is_work(path))
+}
+
 fn deepest<'p>(places: impl DoubleEndedIterator<Item = &'p Place>) -> Option<&'p Place> {
     places.rev().max_by_key(|place| place.scope.len())
 }
@@ -155,6 +163,9 @@ mod tests {
         assert_eq!(takes("changelog-fragments/x.ChangeLog"), Some("ChangeLog"));
         assert_eq!(takes("changelog-fragments/x.nonsense"), Some("ChangeLog"));
         assert_eq!(takes("news/12.feature.md"), Some("NEWS"));
+        let work = |at: usize, path: &str| has_work(&places[at], &places, [path.as_bytes()]);
+        assert!(work(0, "x.c") && !work(1, "x.c") && work(1, "pkg/a/x.c"));
+        assert!(!work(0, "ChangeLog") && !work(0, "NEWS") && !work(0, "repo.ChangeLog"));
         assert_eq!(Place::new("debian/changelog").scope, "");
     }
 }

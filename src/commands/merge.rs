@@ -193,6 +193,13 @@ fn told(report: &MergeReport, label: &str) -> String {
     if !report.fragments.is_empty() {
         let _ = writeln!(text, "Folded {} into ChangeLog.", safe(&report.fragments.join(", ")));
     }
+    if !report.kept.is_empty() {
+        let stay = if report.kept.len() == 1 { "stays" } else { "stay" };
+        let _ = writeln!(text, "{} {stay} until the release.", safe(&report.kept.join(", ")));
+    }
+    if let Some(reason) = &report.exempt {
+        let _ = writeln!(text, "No ChangeLog entry is needed: {}", safe(reason));
+    }
     match &report.end {
         MergeEnd::Committed { commit } => {
             let _ = writeln!(text, "Merged {label} as {}.", commit.short());

@@ -120,7 +120,7 @@ pub(crate) fn told(report: &FoldReport, then: Then) -> String {
             let _ = writeln!(text, "  {}", safe(&note.to_string()));
         }
         if then == Then::DryRun {
-            let _ = write!(text, "{}", safe(&place.added));
+            let _ = writeln!(text, "{}", safe(place.added.trim_end_matches('\n')));
         }
     }
     let end = match (&report.commit, report.changed) {

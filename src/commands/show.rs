@@ -103,13 +103,23 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client) -> String {
 
 fn candidate(text: &mut String, branch: &BranchDetail) {
     match branch.candidate.as_ref().map(|c| &c.outcome) {
-        Some(CandidateOutcome::Made { commit, changelogs, notes, .. }) => {
+        Some(CandidateOutcome::Made { commit, changelogs, coming, kept, exempt, notes, .. }) => {
             let _ = writeln!(text, "Candidate {commit}");
+            if let Some(reason) = exempt {
+                let _ = writeln!(text, "  no ChangeLog entry is needed: {}", safe(reason));
+            }
+            for path in kept {
+                let _ = writeln!(text, "  {} stays until the release", safe(path));
+            }
             for note in notes {
                 let _ = writeln!(text, "  {}", safe(note));
             }
             for file in changelogs {
                 let _ = writeln!(text, "\n{} as it will read:", safe(&file.path));
+                lines(text, &file.lines);
+            }
+            for file in coming {
+                let _ = writeln!(text, "\n{} as it will read at the release:", safe(&file.path));
                 lines(text, &file.lines);
             }
         }

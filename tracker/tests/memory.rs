@@ -263,7 +263,7 @@ async fn fragments_and_what_is_said_of_them_have_an_end() {
         let head = world.admit(&ann, name, 1).await;
         let costs = Costs::begin();
         let (code, said) = match world.candidate(name, &head).await {
-            CandidateOutcome::Made(made) => ("made".to_owned(), size(&made.notes)),
+            CandidateOutcome::Made(made) => ("made".to_owned(), size(&made.told.notes)),
             CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal) => {
                 (refusal.code.clone(), size(&refusal))
             }

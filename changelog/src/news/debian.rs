@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 
-use super::{Links, News, Placed, push_bullet, words};
-use crate::date::{DateStyle, write};
+use super::{Links, News, Placed, VersionSection, push_bullet, words};
+use crate::date::{DateStyle, HeaderDate, write};
 use crate::fold::FoldError;
 use crate::format::is_debian_head;
 use crate::lines::{LineEnd, blank_tail, is_blank, lines, lossy, trim, trim_end};
@@ -88,6 +88,39 @@ pub(super) fn released(text: &[u8], version: &str, on: Date) -> Option<Vec<u8>> 
     let new = format!("{} ({version}) {whom}; {options}", stanza.name);
     let eol = end.as_bytes();
     Some([&text[..start], new.as_bytes(), eol, stanza.body(text), who, b"  ", day.as_bytes(), eol, &below].concat())
+}
+
+/// Whether the topmost stanza has an item.
+pub(super) fn says_something(text: &[u8]) -> bool {
+    Stanza::top(text).is_some_and(|stanza| !bullets_of(stanza.body(text)).is_empty())
+}
+
+/// All stanzas, the newest first as the file has them.
+pub(super) fn stanzas(text: &[u8]) -> Vec<VersionSection> {
+    let mut all = Vec::new();
+    let (mut at, mut line) = (0, 1);
+    while let Some(stanza) = Stanza::top(&text[at..]) {
+        let below = &text[at..];
+        let start = crate::lines::blank_head(below);
+        let signature = lines(&below[stanza.signature..]).next().unwrap_or_default();
+        let end = stanza.signature + signature.len();
+        let head = lines(&below[start..]).next().unwrap_or_default();
+        let count = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
+        let day = memchr::memmem::find(signature, b">  ").map(|n| lossy(trim_end(&signature[n + 3..])));
+        all.push(VersionSection {
+            line: line + count(&below[..start]),
+            start: at + start,
+            end: at + end,
+            heading: lossy(trim_end(head)),
+            version: Some(stanza.version.clone()),
+            date: day.and_then(|day| HeaderDate::at_start_of(day.as_bytes()).and_then(|d| d.day)),
+            released: !stanza.is_unreleased,
+            body: at + stanza.head_end..at + stanza.signature,
+        });
+        line += count(&below[..end]);
+        at += end;
+    }
+    all
 }
 
 /// The topmost stanza.

@@ -84,6 +84,29 @@ pub(super) fn insert(
     Ok(Placed { bytes: out, added, left_out, entries: new.len() })
 }
 
+/// The file with an empty section for what is not released, if it has none.
+pub(super) fn open_section(
+    path: &[u8],
+    layout: &Layout<'_>,
+    kind: Kind,
+    options: &FoldOptions<'_>,
+) -> Result<Vec<u8>, FoldError> {
+    let (before, end) = (layout.text, LineEnd::of(layout.text));
+    if layout.open(path)?.is_some() {
+        return Ok(before.to_vec());
+    }
+    let at = place_of_new(path, layout, kind)?;
+    let at = at + blank_head(&before[at..]);
+    let mut out = before[..at].to_vec();
+    separate(&mut out, 1, end);
+    out.extend_from_slice(&Look::of(layout, None, kind, options.towncrier).new_heading(layout, kind, end));
+    if at < before.len() {
+        separate(&mut out, 1, end);
+        out.extend_from_slice(&before[at..]);
+    }
+    Ok(out)
+}
+
 fn place_of_new(path: &[u8], layout: &Layout<'_>, kind: Kind) -> Result<usize, FoldError> {
     let at = layout.place_of_new(path)?;
     if layout.versions.is_empty() {

@@ -148,6 +148,17 @@ impl<'a> Layout<'a> {
         })
     }
 
+    /// Whether anything but headings, blank lines and comments stands in a section.
+    pub(crate) fn says_something(&self, version: &Version) -> bool {
+        let mut at = version.heading.lines.end;
+        lines(&self.text[at..version.range.end.max(at)]).any(|line| {
+            at += line.len();
+            let start = at - line.len();
+            let is_heading = self.headings.iter().any(|h| h.lines.contains(&start));
+            !is_heading && !is_blank(line) && !self.hides(start) && !self.scanned.is_rule(start)
+        })
+    }
+
     /// Whether the line that starts here is part of a sample.
     pub(crate) fn hides(&self, start: usize) -> bool {
         self.scanned.hides(start)

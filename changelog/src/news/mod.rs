@@ -8,16 +8,18 @@ mod headings;
 mod insert;
 mod layout;
 mod release;
+mod sections;
 mod title;
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::civil::Date;
 
+use crate::check::check_fragment;
 use crate::complaint::Complaint;
-use crate::fold::{FoldError, FoldOptions, Folded, LeftOut, Note};
+use crate::fold::{DatePolicy, FoldError, FoldOptions, Folded, LeftOut, Note};
 use crate::format::Format;
-use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, complaints};
+use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind};
 use crate::lines::{LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
 use crate::log::ChangeLog;
 
@@ -26,7 +28,8 @@ use headings::bullet;
 use insert::{Kind, Links};
 use layout::Layout;
 pub use layout::Unclear;
-pub use release::{Release, release};
+pub use release::{Nothing, Release, release};
+pub use sections::{VersionSection, versions};
 
 /// One piece of news.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +155,9 @@ pub(crate) fn lift(
 
 fn news_of(before: &[u8], fragments: &[Fragment<'_>]) -> Result<Vec<News>, FoldError> {
     let encoding = if std::str::from_utf8(before).is_ok() { Encoding::Utf8 } else { Encoding::Bytes };
-    let wrong: Vec<Complaint> = fragments.iter().flat_map(|f| complaints(f, encoding)).collect();
+    // News has no dates of its own.
+    let check = |f| check_fragment(f, encoding, DatePolicy::Merge);
+    let wrong: Vec<Complaint> = fragments.iter().flat_map(check).collect();
     if !wrong.is_empty() {
         return Err(FoldError::Fragments(wrong));
     }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::days::written;
 use super::debian;
 use super::headings::{Form, Markup};
-use super::insert::{heading_text, separate};
+use super::insert::{self, heading_text, separate};
 use super::layout::{Layout, Version};
 use super::title::{Kind, Title};
 use super::{kind_of, layout_of};
@@ -23,12 +23,24 @@ pub struct Release<'a> {
     pub version: &'a str,
     /// The day.
     pub on: Date,
+    /// What to do if nothing is there to be said of it.
+    pub nothing: Nothing,
+}
+
+/// What to do with a version of which nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nothing {
+    /// Refuse it: more often than not something was forgotten.
+    #[default]
+    Refused,
+    /// Give it its heading all the same.
+    Headed,
 }
 
 /// Folds all fragments, and heads what is not released yet with the version and its day.
 ///
 /// # Errors
-/// As [`fold`]; also if there is nothing to release, or the version is there already.
+/// As [`fold`]; also if there is nothing to release and that is not wanted, or the version is there already.
 pub fn release(
     path: &[u8],
     changelog: Option<&[u8]>,
@@ -54,11 +66,22 @@ pub fn release(
         return Ok(folded);
     }
     let text = if format == Format::Debian {
-        debian::released(&folded.changelog, bare(release.version), release.on).ok_or_else(nothing)?
+        let says = release.nothing == Nothing::Headed || debian::says_something(&folded.changelog);
+        let open = says.then_some(folded.changelog.as_slice());
+        open.and_then(|text| debian::released(text, bare(release.version), release.on)).ok_or_else(nothing)?
     } else {
+        let says = layout_of(path, &folded.changelog, options);
+        let says = says.open(path)?.is_some_and(|open| says.says_something(open));
+        if !says && release.nothing == Nothing::Refused {
+            return Err(nothing());
+        }
+        let had_one = layout_of(path, before, options).open(path)?.is_some();
+        if let (false, Some(kind)) = (says, kind_of(format)) {
+            let opened = insert::open_section(path, &layout_of(path, &folded.changelog, options), kind, options)?;
+            folded.changelog = opened;
+        }
         let layout = layout_of(path, &folded.changelog, options);
         let open = layout.open(path)?.ok_or_else(nothing)?;
-        let had_one = layout_of(path, before, options).open(path)?.is_some();
         with_heading(&layout, open, had_one && format == Format::KeepAChangelog, release, options)
     };
     // All that is new: the heading too.

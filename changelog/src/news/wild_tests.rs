@@ -4,7 +4,7 @@
 
 use super::headings::{Markup, scan};
 use super::layout::Layout;
-use crate::{FoldError, FoldOptions, Format, Fragment, FragmentAuthor, Place, Release, fold, release};
+use crate::{FoldError, FoldOptions, Format, Fragment, FragmentAuthor, Nothing, Place, Release, fold, release};
 use jiff::civil::Date;
 use proptest::prelude::*;
 
@@ -426,7 +426,7 @@ fn released_as(path: &str, text: &str, version: &str) -> String {
         path.as_bytes(),
         Some(text.as_bytes()),
         &[fragment],
-        Release { version, on: DAY },
+        Release { version, on: DAY, nothing: Nothing::Refused },
         &FoldOptions::default(),
     );
     of.map_or_else(|e| e.to_string(), |folded| String::from_utf8(folded.changelog).unwrap())
@@ -499,7 +499,56 @@ fn a_release_of_other_formats() {
         released_as("ChangeLog", gnu, "1.1"),
         format!("2024-03-05  Ann  <ann@x>\n\n\t* No more crash. (#12)\n\n{gnu}")
     );
-    let nothing =
-        release(b"C.md", Some(b"# C\n\n## 1.0\n"), &[], Release { version: "1.1", on: DAY }, &FoldOptions::default());
-    assert!(nothing.unwrap_err().to_string().starts_with("C.md: there is nothing to release"));
+}
+
+/// A version of which nothing is said is made by nobody who did not ask for it, whatever the file looks like.
+#[test]
+fn a_release_of_nothing_is_refused_unless_it_is_wanted() {
+    let of = |path: &str, text: &str, nothing| {
+        let of = Release { version: "1.1", on: DAY, nothing };
+        let made = release(path.as_bytes(), Some(text.as_bytes()), &[], of, &FoldOptions::default());
+        made.map(|folded| String::from_utf8(folded.changelog).unwrap()).map_err(|e| (e.to_string(), e.hint()))
+    };
+    let cases = [
+        ("C.md", "# C\n\n## 1.0\n\n- Old.\n", "# C\n\n## 1.1\n\n## 1.0\n\n- Old.\n"),
+        (
+            "C.md",
+            "# C\n\n## [Unreleased]\n\n### Added\n\n<!-- Write here. -->\n\n### Fixed\n\n---\n\n## [1.0] - 2024-01-02\n",
+            "# C\n\n## [Unreleased]\n\n## [1.1] - 2024-03-05\n\n### Added\n\n<!-- Write here. -->\n\n### Fixed\n\n---\n\n## [1.0] - 2024-01-02\n",
+        ),
+        (
+            "C.rst",
+            "C\n=\n\nUnreleased\n----------\n\n1.0 (2024-01-02)\n----------------\n\n- Old.\n",
+            "C\n=\n\n1.1 (2024-03-05)\n----------------\n\n1.0 (2024-01-02)\n----------------\n\n- Old.\n",
+        ),
+        (
+            "N.rst",
+            "N\n=\n\n.. towncrier release notes start\n\n1.0 (2024-01-02)\n----------------\n\n- Old.\n",
+            "N\n=\n\n.. towncrier release notes start\n\n1.1 (2024-03-05)\n----------------\n\n1.0 (2024-01-02)\n----------------\n\n- Old.\n",
+        ),
+        (
+            "NEWS",
+            "* Noteworthy changes in release ?.? (????-??-??) [?]\n\n",
+            "* Noteworthy changes in release 1.1 (2024-03-05) [stable]\n\n",
+        ),
+        (
+            "debian/changelog",
+            "p (1.1~) UNRELEASED; urgency=medium\n\n -- A <a@x>  Tue, 05 Mar 2024 00:00:00 +0000\n",
+            "p (1.1) unstable; urgency=medium\n\n -- A <a@x>  Tue, 05 Mar 2024 00:00:00 +0000\n",
+        ),
+    ];
+    for (path, text, want) in cases {
+        let (said, hint) = of(path, text, Nothing::Refused).unwrap_err();
+        assert!(
+            said.starts_with(&format!("{path}: there is nothing to release")) && hint.contains("--empty"),
+            "{said}"
+        );
+        assert_eq!(of(path, text, Nothing::Headed).as_deref(), Ok(want), "{path}");
+    }
+    // There is no heading that could be made.
+    let gnu = "2024-01-02  Bob  <bob@x>\n\n\t* a.c: Old.\n";
+    assert!(of("ChangeLog", gnu, Nothing::Headed).is_err());
+    // What somebody wrote by hand is something.
+    let by_hand = "# C\n\n## Unreleased\n\nWords.\n\n## 1.0\n";
+    assert_eq!(of("C.md", by_hand, Nothing::Refused).as_deref(), Ok("# C\n\n## 1.1\n\nWords.\n\n## 1.0\n"));
 }

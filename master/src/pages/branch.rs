@@ -7,7 +7,9 @@ use super::parts::{DiffRow, EntryLine, VerdictView, diff_rows};
 use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
 pub(super) use evidence::RevisionLine;
-use evidence::{BuilderLine, CandidateLine, CommitLine, ConflictView, EventLine, FileView, RefusalView};
+use evidence::{
+    BuilderLine, CandidateLine, ChangelogsView, CommitLine, ConflictView, EventLine, FileView, RefusalView,
+};
 use protocol::api::{BranchDetail, CandidateOutcome, WouldLand};
 use serde::Serialize;
 
@@ -58,10 +60,7 @@ struct View {
     builders: Vec<BuilderLine>,
     no_builds: &'static str,
     candidate: Option<CandidateLine>,
-    changelogs: Vec<FileView>,
-    fragments: Vec<String>,
-    notes: Vec<String>,
-    no_changelog: &'static str,
+    changelogs: ChangelogsView,
     commits: Vec<CommitLine>,
     commits_note: String,
     fetch: Option<String>,
@@ -157,7 +156,6 @@ impl Pages {
         let (summary, now) = (&it.summary, context.now);
         let live = live(it);
         let outcome = it.candidate.as_ref().map(|c| &c.outcome);
-        let (changelogs, fragments, notes) = evidence::changelogs(outcome);
         let conflicts = evidence::conflicts(it);
         let sections = jumps(it, conflicts.len());
         let acceptable = acceptable(it);
@@ -194,13 +192,7 @@ impl Pages {
             builders: evidence::builders(it, now),
             no_builds: if live { "a candidate comes first." } else { "it ended before any was made." },
             candidate: evidence::candidate(it, now),
-            no_changelog: match outcome {
-                Some(CandidateOutcome::Made { .. }) => "It stays as it is: the branch brings no fragment.",
-                _ => "Not known: there is no candidate.",
-            },
-            changelogs,
-            fragments,
-            notes,
+            changelogs: evidence::changelogs(outcome),
             commits: it.commits.iter().map(|c| CommitLine::of(c, now)).collect(),
             commits_note: evidence::commits_note(it),
             fetch: fetch(context, it),

@@ -11,7 +11,7 @@ use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
-use tracker::candidate::{self, CandidateRequest, Identity};
+use tracker::candidate::{self, CandidateRequest, ChangelogChange, Identity};
 use tracker::read::{DiffLimits, text_diff};
 
 /// What this loop's troubles are remembered under.
@@ -130,15 +130,21 @@ fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
     Ok(match made {
         candidate::CandidateOutcome::Made(made) => {
             let tree = made.tree.parse()?;
-            let changelogs = made.changelogs.iter().map(|change| {
-                let path = tracker::text::shown(change.path.as_bytes());
-                text_diff(&path, &change.before, &change.after, DiffLimits::default())
-            });
+            let read = |changes: &[ChangelogChange]| {
+                let diff = |change: &ChangelogChange| {
+                    let path = tracker::text::shown(change.path.as_bytes());
+                    text_diff(&path, &change.before, &change.after, DiffLimits::default())
+                };
+                changes.iter().map(diff).collect::<Result<Vec<_>, _>>()
+            };
             let detail = CandidateOutcome::Made {
                 commit: made.commit.clone(),
-                changelogs: changelogs.collect::<Result<_, _>>()?,
-                fragments: made.fragments,
-                notes: made.notes,
+                changelogs: read(&made.told.changelogs)?,
+                fragments: made.told.fragments,
+                coming: read(&made.told.coming)?,
+                kept: made.told.kept,
+                exempt: made.told.exempt,
+                notes: made.told.notes,
             };
             (Outcome::Made(Made { commit: made.commit, tree }), detail, made.changes_recipe, Some(made.folded_by))
         }

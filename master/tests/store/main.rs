@@ -158,6 +158,9 @@ impl World {
             commit: made.clone(),
             changelogs: Vec::new(),
             fragments: Vec::new(),
+            coming: Vec::new(),
+            kept: Vec::new(),
+            exempt: None,
             notes: Vec::new(),
         };
         let outcome = Outcome::Made(Made { commit: made, tree: commit(2000 + revision.number) });

@@ -226,6 +226,15 @@ pub enum CandidateOutcome {
         changelogs: Vec<DiffFile>,
         /// Where the entries come from: `repo.ChangeLog`.
         fragments: Vec<String>,
+        /// How each ChangeLog will read at the release, where fragments stay until then and the candidate leaves it alone.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        coming: Vec<DiffFile>,
+        /// The fragments that stay.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        kept: Vec<String>,
+        /// Why the branch needs no entry, as a commit of it says, where one would be missed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        exempt: Option<String>,
         /// What is worth saying: no fragment, an entry left out because it is there already.
         notes: Vec<String>,
     },

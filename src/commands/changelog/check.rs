@@ -1,6 +1,7 @@
 //! `bb changelog check`
 
 use super::AgainstArgs;
+use super::file::{ChangelogFile, Role};
 use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
 use crate::print::{self, Format, safe};
@@ -15,7 +16,8 @@ use tracker::worktree::CheckReport;
 /// Check the branch's fragments, or the files that are named: for CI, and before publishing
 ///
 /// Whether the branch has a fragment, whether each is well formed and names files that the branch changes, and whether it would fold. A commit with a
-/// trailer `No-ChangeLog: REASON` needs none. The exit code is 0 when there is nothing to complain about, 1 when there is.
+/// trailer `No-ChangeLog: REASON` needs none. A ChangeLog that is named is checked as what it is: by the settings of the repository that it stands in, else
+/// by its name and content. The exit code is 0 when there is nothing to complain about, 1 when there is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb changelog check
@@ -55,14 +57,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What is wrong with a file, as what it is: a ChangeLog in its format, or a fragment.
 fn of_file(file: &Path) -> Result<Vec<Complaint>, CliError> {
-    let bytes = std::fs::read(file).map_err(|e| CliError::new(format!("{}: {e}", file.display())))?;
-    let path = file.display().to_string();
-    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(if name.starts_with("ChangeLog") {
-        check_changelog(path.as_bytes(), &bytes)
-    } else {
-        check_fragment(&Fragment::gnu(path.as_bytes(), &bytes), Encoding::Utf8, None)
+    let read = ChangelogFile::read(file)?;
+    let shown = file.display().to_string();
+    Ok(match &read.role {
+        Role::ChangeLog => check_changelog(shown.as_bytes(), &read.bytes, &read.place.fold_options()),
+        Role::Fragment(kind) => {
+            let fragment = Fragment { kind: kind.clone(), ..Fragment::gnu(shown.as_bytes(), &read.bytes) };
+            check_fragment(&fragment, Encoding::Utf8, read.place.date)
+        }
     })
 }
 

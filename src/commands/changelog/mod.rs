@@ -2,6 +2,7 @@
 
 mod check;
 mod driver;
+mod file;
 mod new;
 mod preview;
 mod release;

@@ -3,6 +3,7 @@
 use crate::commands::merge_changelog::{say_first, told, worktree_error};
 use crate::error::CliError;
 use crate::print::Format;
+use changelog::Nothing;
 use jiff::civil::Date;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use tracker::worktree::{FoldRequest, Then, WorkTree};
 
 /// Fold all fragments that are kept, under a heading for the version, and stage both
 ///
-/// The heading and its date look as those of the releases before. For projects that keep fragments until they release: with `fold = "release"`
+/// The heading and its date look as those of the releases before. Where there is nothing to say, no version is made, unless --empty says so. For projects that keep fragments until they release: with `fold = "release"`
 /// in [project] of .bb.toml, landing leaves them where they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Make the version also if there is nothing to say of it
+    #[arg(long)]
+    empty: bool,
     /// Take files as they are, also with changes that are not staged
     #[arg(long)]
     force: bool,
@@ -44,7 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let places = tree.places().map_err(worktree_error)?;
     let then = if args.dry_run { Then::DryRun } else { Then::Stage };
     let request = FoldRequest { date: args.date.unwrap_or_else(super::super::today), then, force: args.force };
-    let report = tree.release(&places, &request, version).map_err(worktree_error)?;
+    let nothing = if args.empty { Nothing::Headed } else { Nothing::Refused };
+    let report = tree.release(&places, &request, version, nothing).map_err(worktree_error)?;
     say_first(&report);
     args.format.print(&report, |report| told(report, then))?;
     Ok(ExitCode::SUCCESS)

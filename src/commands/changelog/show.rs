@@ -1,8 +1,9 @@
 //! `bb changelog show FILE`
 
+use super::file::ChangelogFile;
 use crate::error::CliError;
 use crate::print::{self, safe};
-use changelog::{Author, ChangeLog, DateStyle, Entry, Items};
+use changelog::{Author, ChangeLog, DateStyle, Entry, FoldOptions, Format, Items, VersionSection, versions};
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -12,16 +13,19 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show a ChangeLog's entries as data, or print the file from what was parsed
+/// Show a ChangeLog's entries, or the versions of a file that is written by version, or print the file from what was parsed
+///
+/// What it is shows by the settings of the repository that it stands in, else by its name and content.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb changelog show ChangeLog
   bb changelog show ChangeLog --json | jq '.entries[0].files'
+  bb changelog show CHANGELOG.md --json | jq '.versions[0].text'
   bb changelog show ChangeLog --raw | cmp - ChangeLog")]
 pub(crate) struct Args {
     /// The ChangeLog
     file: PathBuf,
-    /// Print all entries as JSON
+    /// Print all of it as JSON
     #[arg(long, conflicts_with = "raw")]
     json: bool,
     /// Print the file from its parsed parts: always the same bytes
@@ -100,22 +104,73 @@ fn each_once<'a>(all: &Items<'a>, of: fn(changelog::Item<'a>) -> Vec<Vec<u8>>) -
     all.clone().flat_map(of).filter(move |name| seen.insert(hasher.hash_one(name))).map(|name| text(&name).into_owned())
 }
 
+/// A version as data.
+#[derive(Serialize)]
+struct ShownVersion<'a> {
+    #[serde(flatten)]
+    section: &'a VersionSection,
+    text: Cow<'a, str>,
+}
+
+/// A file that is written by version.
+#[derive(Serialize)]
+struct ShownVersions<'a> {
+    format: Format,
+    versions: Vec<ShownVersion<'a>>,
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let bytes = std::fs::read(&args.file).map_err(|e| {
-        CliError::new(format!("{}: {e}", args.file.display())).hint("name a ChangeLog that can be read")
-    })?;
-    let log = ChangeLog::parse(&bytes);
+    let file = ChangelogFile::read(&args.file)?;
+    let format = match (file.format(), args.raw) {
+        (Ok(format), _) => format,
+        // Whatever it is, it can be given back.
+        (Err(_), true) => Format::Gnu,
+        (Err(error), false) => {
+            let error = changelog::FoldError::from(error);
+            return Err(CliError::new(safe(&error.to_string())).hint(error.hint()));
+        }
+    };
     let written = if args.raw {
-        print::out_bytes(&log.print()).map(|()| Ok(()))?
-    } else if args.json {
-        as_json(&log)
+        print::out_bytes(&ChangeLog::parse(&file.bytes).print()).map(|()| Ok(()))?
+    } else if format == Format::Gnu {
+        let log = ChangeLog::parse(&file.bytes);
+        if args.json { as_json(&log) } else { as_list(&log) }
     } else {
-        as_list(&log)
+        let path = file.place.path.as_bytes();
+        let options = FoldOptions { format: Some(format), ..file.place.fold_options() };
+        let all = versions(path, &file.bytes, &options).map_err(|e| CliError::new(safe(&e.to_string())))?;
+        if args.json {
+            versions_as_json(format, &all, &file.bytes)?;
+        } else {
+            print::out(&versions_as_list(&all))?;
+        }
+        Ok(())
     };
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn versions_as_json(format: Format, all: &[VersionSection], bytes: &[u8]) -> Result<(), CliError> {
+    let shown = |section| ShownVersion { section, text: text(body_of(section, bytes)) };
+    let versions = all.iter().map(shown).collect();
+    let json = serde_json::to_string_pretty(&ShownVersions { format, versions })?;
+    print::out(&format!("{json}\n"))
+}
+
+fn body_of<'b>(section: &VersionSection, bytes: &'b [u8]) -> &'b [u8] {
+    bytes.get(section.body.clone()).unwrap_or_default().trim_ascii()
+}
+
+/// A line for each version: its day, and its heading.
+fn versions_as_list(all: &[VersionSection]) -> String {
+    let day = |v: &VersionSection| match (v.date, v.released) {
+        (Some(day), true) => day.to_string(),
+        (None, true) => "no date".to_owned(),
+        (_, false) => "unreleased".to_owned(),
+    };
+    all.iter().map(|v| format!("{:<10}  {}\n", day(v), safe(&v.heading))).collect()
 }
 
 /// One entry after the other, so that a file of 100 MB needs no second copy as JSON.

@@ -1,16 +1,18 @@
 //! The fold as a candidate has it: which of a revision's files are fragments, what becomes of each ChangeLog, and what
 //! that changes in the merged tree. How entries are folded is `changelog`'s own.
 
+use super::message::OwnCommits;
+use super::notes::Notes;
 use super::settings::path_fault;
-use super::{ChangelogChange, Ingredients, merge, refusal};
+use super::{ChangelogChange, Ingredients, Told, merge, refusal};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
 use crate::text::{Budget, shown};
 use changelog::{
     BranchChangeLog, FoldAt, FoldError, FoldOptions, Fragment, FragmentAuthor, FragmentKind, PathKind, Place, Problem,
-    Whose, fold, fold_branch, taker_of, whose,
+    Whose, fold, fold_branch, has_work, taker_of, whose,
 };
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Repository, Sort, Tree};
+use git2::{DiffDelta, FileMode, Repository, Sort, Tree};
 use protocol::CommitId;
 use protocol::api::{ConflictFile, Refusal};
 use recipe::Project;
@@ -24,8 +26,6 @@ const MAX_FRAGMENTS: usize = 1000;
 const MAX_FRAGMENTS_BYTES: usize = 8 << 20;
 /// Most files of the folder that fragments are in.
 const MAX_FOLDER: usize = 10_000;
-/// Bytes of what is worth saying.
-const MAX_NOTES: usize = 16 << 10;
 /// How much longer than mainline's a branch's ChangeLog may be, in bytes.
 const MAX_GROWTH: u64 = 8 << 20;
 /// The largest ChangeLog, in bytes.
@@ -34,6 +34,7 @@ pub(super) const MAX_CHANGELOG: u64 = 128 << 20;
 const MAX_COMMITS: usize = 2000;
 
 /// What a fold changes in a merged tree.
+#[derive(Default)]
 pub(super) struct Folding {
     /// The ChangeLogs whose content the fold decides; what it does not touch is as git merged it.
     files: Vec<FoldedFile>,
@@ -41,38 +42,14 @@ pub(super) struct Folding {
     taken: Vec<(String, Option<Kept>)>,
     /// The ChangeLogs as they will read at the release, of projects that fold no sooner.
     coming: Vec<FoldedFile>,
+    /// The fragments of those: they stay until then.
+    kept: Vec<String>,
+    /// ChangeLogs of which the branch says nothing.
+    silent: Vec<usize>,
+    /// Why the branch needs no entry, if it says so and has none where one is missed.
+    exempt: Option<String>,
     /// What is worth saying.
     notes: Notes,
-}
-
-/// What is worth saying, as far as there is room for it.
-struct Notes {
-    told: Vec<String>,
-    budget: Budget,
-    left_out: u64,
-}
-
-impl Default for Notes {
-    fn default() -> Self {
-        Self { told: Vec::new(), budget: Budget::of(MAX_NOTES), left_out: 0 }
-    }
-}
-
-impl Notes {
-    fn add(&mut self, text: &str) {
-        if self.budget.is_spent() {
-            self.left_out += 1;
-        } else {
-            self.told.push(self.budget.line(text.as_bytes(), 1000));
-        }
-    }
-
-    fn end(mut self) -> Vec<String> {
-        if self.left_out > 0 {
-            self.told.push(format!("and {} more of the kind", self.left_out));
-        }
-        self.told
-    }
 }
 
 /// A ChangeLog with the entries in it.
@@ -81,6 +58,8 @@ struct FoldedFile {
     before: Vec<u8>,
     after: Vec<u8>,
     mode: i32,
+    /// Whether the branch has an entry for it.
+    is_told: bool,
 }
 
 /// Why nothing can be folded.
@@ -141,11 +120,12 @@ impl Folding {
             branch: tree_of(repository, &request.commit)?,
         };
         let places = places_of(&request.project, &sides.mainline, &sides.branch);
-        let mut folding = Self { files: Vec::new(), taken: Vec::new(), coming: Vec::new(), notes: Notes::default() };
+        let mut folding = Self::default();
         let (mut conflicts, mut in_conflict) = (Vec::new(), Vec::new());
-        for place in &*places {
+        for (at, place) in places.iter().enumerate() {
             match folding.add(&sides, request, &places, (place, base), budget)? {
-                Ok(()) => {}
+                Ok(true) => {}
+                Ok(false) => folding.silent.push(at),
                 Err(NotFolded::Conflict { files, .. }) => {
                     conflicts.extend(files);
                     in_conflict.push(place.path.clone());
@@ -157,16 +137,34 @@ impl Folding {
             let settled = folding.settles().into_iter().chain(in_conflict).collect();
             return Ok(Err(NotFolded::Conflict { files: conflicts, settled }));
         }
-        if folding.files.is_empty()
-            && folding.coming.is_empty()
-            && places.iter().any(|place| matches!(kept_at(&sides.mainline, &place.path), Ok(Some(_))))
-        {
-            folding.notes.add("the branch brings no ChangeLog entry");
-        }
+        folding.miss(&sides, request, &places)?;
         Ok(Ok(folding))
     }
 
-    /// Folds what the branch brings for one ChangeLog.
+    /// Says what the branch should have an entry for and has none, unless a commit of it says that none is needed.
+    fn miss(&mut self, sides: &Sides<'_>, request: &Ingredients, places: &[Place]) -> Result<(), MirrorError> {
+        let silent = self.silent.iter().filter_map(|at| places.get(*at));
+        let kept: Vec<&Place> =
+            silent.filter(|place| matches!(kept_at(&sides.mainline, &place.path), Ok(Some(_)))).collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let changed = sides.changed()?;
+        let changed = || changed.iter().map(Vec::as_slice);
+        let missing: Vec<&Place> = kept.into_iter().filter(|place| has_work(place, places, changed())).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.exempt = OwnCommits::of(sides.repository, &request.mainline, &request.commit)?.exempt;
+        if self.exempt.is_none() {
+            for place in missing {
+                self.notes.add(&Problem::Missing { changelog: shown(place.path.as_bytes()) }.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds what the branch brings for one ChangeLog, and says whether that is anything.
     fn add(
         &mut self,
         sides: &Sides<'_>,
@@ -174,21 +172,25 @@ impl Folding {
         places: &[Place],
         (place, base): (&Place, &CommitId),
         budget: &mut Budget,
-    ) -> Tried<()> {
+    ) -> Tried<bool> {
         if let Some(refusal) = path_fault(place) {
             return Ok(Err(NotFolded::Refused(refusal)));
         }
-        let mut taken = match sides.fragments(places, place, &mut self.notes)? {
-            Ok(taken) => taken,
+        let (mut taken, corrects) = match sides.fragments(places, place, &mut self.notes)? {
+            Ok(found) => found,
             Err(refused) => return Ok(Err(refused)),
         };
         sides.name_authors(&mut taken, place, request, base)?;
         if place.when == FoldAt::Release {
-            return self.keep(sides, request, place, &taken, budget);
+            return Ok(self.keep(sides, request, place, &taken, budget)?.map(|is_told| is_told || corrects));
         }
         let folded = sides.fold(place, request, &taken, &mut self.notes, budget)?;
         self.taken.extend(taken.into_iter().map(|one| (one.path, one.after)));
-        Ok(folded.map(|file| self.files.extend(file)))
+        Ok(folded.map(|file| {
+            let is_told = file.as_ref().is_some_and(|file| file.is_told);
+            self.files.extend(file);
+            is_told || corrects
+        }))
     }
 
     /// Leaves the fragments where they are, and says how the ChangeLog will read once they are folded.
@@ -199,15 +201,17 @@ impl Folding {
         place: &Place,
         taken: &[Taken],
         budget: &mut Budget,
-    ) -> Tried<()> {
+    ) -> Tried<bool> {
         if taken.is_empty() {
-            return Ok(Ok(()));
+            return Ok(Ok(false));
         }
         let folded = sides.fold_as_at_release(place, request, taken, &mut self.notes, budget)?;
-        for one in taken {
-            self.notes.add(&format!("{}: stays until the release", shown(one.path.as_bytes())));
-        }
-        Ok(folded.map(|file| self.coming.push(file)))
+        self.kept.extend(taken.iter().map(|one| shown(one.path.as_bytes())));
+        Ok(folded.map(|file| {
+            let is_told = file.is_told;
+            self.coming.push(file);
+            is_told
+        }))
     }
 
     /// The paths whose content does not come from git's merge.
@@ -241,11 +245,21 @@ impl Folding {
         if any { updates.create_updated(repository, &tree).map_err(failed) } else { Ok(merged) }
     }
 
-    /// How the ChangeLogs change, and what is worth saying.
-    pub(super) fn end(self) -> (Vec<ChangelogChange>, Vec<String>) {
-        let changed = self.files.into_iter().chain(self.coming).filter(|file| file.before != file.after);
-        let changes = changed.map(|file| ChangelogChange { path: file.path, before: file.before, after: file.after });
-        (changes.collect(), self.notes.end())
+    /// What is to be told of it.
+    pub(super) fn end(self) -> Told {
+        let fragments = self.fragments();
+        let changes = |files: Vec<FoldedFile>| {
+            let changed = files.into_iter().filter(|file| file.before != file.after);
+            changed.map(|it| ChangelogChange { path: it.path, before: it.before, after: it.after }).collect()
+        };
+        Told {
+            changelogs: changes(self.files),
+            fragments,
+            coming: changes(self.coming),
+            kept: self.kept,
+            exempt: self.exempt,
+            notes: self.notes.end(),
+        }
     }
 }
 
@@ -266,7 +280,8 @@ fn mode(mode: i32) -> FileMode {
 
 impl Sides<'_> {
     /// The fragments that the branch brings for a ChangeLog: changed since the merge base, and not the same on mainline.
-    fn fragments(&self, places: &[Place], place: &Place, notes: &mut Notes) -> Tried<Vec<Taken>> {
+    /// Also whether it corrects one that mainline keeps.
+    fn fragments(&self, places: &[Place], place: &Place, notes: &mut Notes) -> Tried<(Vec<Taken>, bool)> {
         let mut listed = BTreeMap::new();
         for path in place.rules.names.iter().map(|name| place.rooted(name)) {
             let [branch, base, mainline] = [&self.branch, &self.base, &self.mainline].map(|tree| kept_at(tree, &path));
@@ -278,7 +293,7 @@ impl Sides<'_> {
                 Err(refused) => return Ok(Err(refused)),
             }
         }
-        let (mut taken, mut all) = (Vec::new(), 0);
+        let (mut taken, mut all, mut corrects) = (Vec::new(), 0, false);
         for (path, [ours, before, mainline]) in listed {
             let Some(ours) = ours else { continue };
             if taker_of(places, path.as_bytes()).is_none_or(|taker| taker.path != place.path) {
@@ -288,6 +303,7 @@ impl Sides<'_> {
                 Whose::Branch => {}
                 Whose::Mainline => continue,
                 Whose::Corrected => {
+                    corrects = true;
                     notes.add(&format!("{}: corrected, and kept as mainline keeps it", shown(path.as_bytes())));
                     continue;
                 }
@@ -322,7 +338,16 @@ impl Sides<'_> {
             let after = mainline.filter(|_| mainline != before);
             taken.push(Taken { path, bytes, author: None, after });
         }
-        Ok(Ok(taken))
+        Ok(Ok((taken, corrects)))
+    }
+
+    /// The paths that the branch changes.
+    fn changed(&self) -> Result<Vec<Vec<u8>>, MirrorError> {
+        let failed = |source| MirrorError::Objects { what: "listing what a branch changes".to_owned(), source };
+        let diff = self.repository.diff_tree_to_tree(Some(&self.base), Some(&self.branch), None).map_err(failed)?;
+        let path =
+            |delta: DiffDelta<'_>| delta.new_file().path_bytes().or(delta.old_file().path_bytes()).map(<[u8]>::to_vec);
+        Ok(diff.deltas().filter_map(path).collect())
     }
 
     /// The files of a folder of the branch, each as the branch, the merge base and mainline have it.
@@ -440,7 +465,8 @@ impl Sides<'_> {
         let decides = mainline.is_some() || !folded.changelog.is_empty();
         let before = mainline_bytes.unwrap_or_default().to_vec();
         let mode = mainline.or(branch).map_or(0o100_644, |kept| kept.mode);
-        let file = FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode };
+        let is_told = !folded.tells_nothing();
+        let file = FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode, is_told };
         Ok(Ok(decides.then_some(file)))
     }
 
@@ -470,7 +496,8 @@ impl Sides<'_> {
         };
         folded.left_out.iter().for_each(|left| notes.add(&left.to_string()));
         let before = before.unwrap_or_default().to_vec();
-        Ok(Ok(FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode: 0o100_644 }))
+        let is_told = !folded.tells_nothing();
+        Ok(Ok(FoldedFile { path: path.to_owned(), before, after: folded.changelog, mode: 0o100_644, is_told }))
     }
 
     /// A ChangeLog's bytes; `None` if there is none.

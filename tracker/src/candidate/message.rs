@@ -57,7 +57,12 @@ pub(crate) struct OwnCommits {
     pub(crate) title: Option<String>,
     /// Who wrote most of those, of equals the first.
     pub(crate) author: Option<Identity>,
+    /// Why the branch needs no ChangeLog entry, as the newest that says so has it.
+    pub(crate) exempt: Option<String>,
 }
+
+/// Bytes of a reason that are told.
+const MAX_REASON: usize = 400;
 
 /// Own commits that are looked at.
 const MAX_OWN: usize = 2000;
@@ -76,6 +81,9 @@ impl OwnCommits {
         let mut authors: Vec<(Identity, usize)> = Vec::new();
         for id in walk.take(MAX_OWN) {
             let commit = repository.find_commit(id.map_err(failed)?).map_err(failed)?;
+            if let Some(reason) = changelog::exemption(commit.message_bytes()) {
+                own.exempt = Some(shortened(&one_line(&reason), MAX_REASON));
+            }
             if commit.parent_count() > 1 {
                 continue;
             }

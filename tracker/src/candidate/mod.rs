@@ -8,6 +8,7 @@ mod attributes;
 mod fold;
 mod merge;
 mod message;
+mod notes;
 mod settings;
 
 pub(crate) use fold::places_of;
@@ -93,16 +94,29 @@ pub struct Made {
     pub commit: CommitId,
     /// Its tree, for knowing that the same was built before.
     pub tree: String,
-    /// The ChangeLogs that change.
-    pub changelogs: Vec<ChangelogChange>,
-    /// The fragments that were folded.
-    pub fragments: Vec<String>,
-    /// What is worth saying.
-    pub notes: Vec<String>,
+    /// What there is to be told of its ChangeLogs.
+    pub told: Told,
     /// Whether the recipe differs from mainline's.
     pub changes_recipe: bool,
     /// What was read of ChangeLogs, in the tree that it stands on.
     pub folded_by: Project,
+}
+
+/// What a candidate does to ChangeLogs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Told {
+    /// The ChangeLogs that change.
+    pub changelogs: Vec<ChangelogChange>,
+    /// The fragments that were folded.
+    pub fragments: Vec<String>,
+    /// The ChangeLogs as they will read at the release, of projects that fold no sooner: the candidate leaves them alone.
+    pub coming: Vec<ChangelogChange>,
+    /// The fragments that stay until then.
+    pub kept: Vec<String>,
+    /// Why the branch needs no entry, where one would be missed.
+    pub exempt: Option<String>,
+    /// What is worth saying.
+    pub notes: Vec<String>,
 }
 
 /// How a ChangeLog changes.
@@ -260,9 +274,7 @@ fn refusal(code: &str, text: String, hint: &str) -> Refusal {
 /// A candidate's tree.
 pub(crate) struct CombinedTree {
     pub(crate) tree: git2::Oid,
-    pub(crate) changelogs: Vec<ChangelogChange>,
-    pub(crate) fragments: Vec<String>,
-    pub(crate) notes: Vec<String>,
+    pub(crate) told: Told,
 }
 
 /// A merge can be made to take for ever, by many files that were moved and changed.
@@ -350,9 +362,7 @@ fn fold_and_write(
             hint: "commit something to the branch, or withdraw it".to_owned(),
         }));
     }
-    let fragments = folding.fragments();
-    let (changelogs, notes) = folding.end();
-    Ok(Combined::Made(CombinedTree { tree, changelogs, fragments, notes }))
+    Ok(Combined::Made(CombinedTree { tree, told: folding.end() }))
 }
 
 /// The commit of a tree that was made.
@@ -383,9 +393,7 @@ fn commit(
     Ok(CandidateOutcome::Made(Made {
         commit: commit_id(commit)?,
         tree: tree.id().to_string(),
-        fragments: combined.fragments,
-        notes: combined.notes,
-        changelogs: combined.changelogs,
+        told: combined.told,
         changes_recipe,
         folded_by,
     }))

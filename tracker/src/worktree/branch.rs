@@ -6,8 +6,8 @@ use super::git::fields;
 use super::own::{Line, Owner, USUAL};
 use super::{WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, Change, Complaint, Draft, Encoding, FoldAt, FoldError, FoldOptions, Folded, Fragment, PathKind,
-    Place, Problem, check_fragment, check_names, fold, fold_branch, place_of,
+    BranchChangeLog, Change, Complaint, Draft, FoldAt, FoldError, FoldOptions, Folded, Fragment, PathKind, Place,
+    Problem, check_names, exemption, fold, fold_branch, has_work, not_in_diff, would_not_fold,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -106,39 +106,32 @@ impl WorkTree {
         let versions = self.versions(place, &report.against)?;
         self.name_authors(place, versions.1.as_deref(), found)?;
         let fragments = found.for_place(place);
-        let encoding = match &versions.1 {
-            Some(bytes) if std::str::from_utf8(bytes).is_err() => Encoding::Bytes,
-            _ => Encoding::Utf8,
+        // What keeps a fragment out is the fold's own word, here as for whoever merges.
+        let folded = match fold_versions(place, &versions, &fragments, date) {
+            Ok(folded) => Some(folded),
+            Err(FoldError::Fragments(more)) => {
+                report.complaints.extend(more);
+                None
+            }
+            Err(error) => {
+                let bytes = versions.1.as_deref().unwrap_or_default();
+                report.complaints.push(would_not_fold(place.path.as_bytes(), bytes, &error));
+                None
+            }
         };
-        let before = report.complaints.len();
         for fragment in &fragments {
             // A fragment that the branch did not touch is another's, and speaks of other changes.
             let is_new = changed.iter().any(|path| path == fragment.path) || found.is_unstaged(fragment.path);
-            let names = is_new.then_some(own.as_slice());
-            report.complaints.extend(check_fragment(fragment, encoding, names));
-        }
-        let is_own = |path: &&Vec<u8>| place_of(places, path).is_some_and(|p| p.path == place.path);
-        let is_work = |path: &Vec<u8>| {
-            place.classify(path) == PathKind::Other && !places.iter().any(|p| p.path.as_bytes() == path.as_slice())
-        };
-        let works = changed.iter().filter(is_own).any(is_work);
-        if report.complaints.len() > before {
-            return Ok(());
-        }
-        match fold_versions(place, &versions, &fragments, date) {
-            Ok(folded) => {
-                let says_nothing = folded.entries == 0 && folded.left_out.is_empty() && found.corrected.is_empty();
-                if works && says_nothing && report.exempt.is_none() {
-                    let path = place.rules.names.first().map_or("repo.ChangeLog", String::as_str);
-                    let problem = Problem::Missing { changelog: place.path.clone() };
-                    report.complaints.push(at_start(&place.rooted(path), problem));
-                }
+            if is_new {
+                report.complaints.extend(not_in_diff(fragment, &own));
             }
-            Err(FoldError::Fragments(more)) => report.complaints.extend(more),
-            Err(error) => {
-                let reason = format!("{error} ({})", error.hint());
-                report.complaints.push(at_start(&place.path, Problem::WouldNotFold { reason }));
-            }
+        }
+        let works = has_work(place, places, changed.iter().map(Vec::as_slice));
+        let says_nothing = |it: &Folded| it.tells_nothing() && found.corrected.is_empty();
+        if works && report.exempt.is_none() && folded.as_ref().is_some_and(says_nothing) {
+            let path = place.rules.names.first().map_or("repo.ChangeLog", String::as_str);
+            let problem = Problem::Missing { changelog: place.path.clone() };
+            report.complaints.push(at_start(&place.rooted(path), problem));
         }
         Ok(())
     }
@@ -252,10 +245,8 @@ impl WorkTree {
     /// The reason that a commit of the branch gives for having no fragment.
     fn exemption(&self, against: &Against) -> Result<Option<String>, WorkTreeError> {
         let range = format!("{}..HEAD", against.base);
-        let format = "--format=%(trailers:key=No-ChangeLog,valueonly,unfold)";
-        let said = self.git.run(&["log", format, &range, "--"])?;
-        let said = String::from_utf8_lossy(&said);
-        Ok(said.lines().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned))
+        let said = self.git.run(&["log", "--format=%B%x00", &range, "--"])?;
+        Ok(said.split(|&b| b == 0).find_map(exemption))
     }
 
     /// The ChangeLog at the base, at the tip, and in the work tree.

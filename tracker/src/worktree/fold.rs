@@ -6,8 +6,8 @@ use super::own::{Owner, Taking};
 use super::stage::{Changes, Deleted, Journal, Written};
 use super::{WorkTree, WorkTreeError};
 use changelog::{
-    BranchChangeLog, FoldAt, FoldError, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Place, Release,
-    fold, fold_branch, merge, merge_as_text, release,
+    BranchChangeLog, FoldAt, FoldError, FoldOptions, Folded, LeftOut, Markers, MergeOptions, Note, Nothing, Place,
+    Release, fold, fold_branch, merge, merge_as_text, release,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -114,12 +114,19 @@ impl WorkTree {
         self.fold(places, request, Taking::All)
     }
 
-    /// Folds all fragments that are there, and heads what is not released yet with this version.
+    /// Folds all fragments that are there, and heads what is not released yet with this version; `nothing` says what to do if it says nothing.
     ///
     /// # Errors
     /// See [`WorkTreeError`]; nothing is changed then.
-    pub fn release(&self, places: &[Place], request: &FoldRequest, version: &str) -> Result<FoldReport, WorkTreeError> {
-        self.fold(places, request, Taking::Release(version))
+    pub fn release(
+        &self,
+        places: &[Place],
+        request: &FoldRequest,
+        version: &str,
+        nothing: Nothing,
+    ) -> Result<FoldReport, WorkTreeError> {
+        let of = Release { version, on: request.date, nothing };
+        self.fold(places, request, Taking::Release(of))
     }
 
     fn fold(&self, places: &[Place], request: &FoldRequest, taking: Taking<'_>) -> Result<FoldReport, WorkTreeError> {
@@ -155,7 +162,7 @@ impl WorkTree {
                 continue;
             }
             let folded = match taking {
-                Taking::Release(version) => self.release_place(place, found, &listing, version, request)?,
+                Taking::Release(of) => self.release_place(place, found, &listing, of, request)?,
                 _ => self.fold_place(place, found, &listing, branch.as_ref(), request)?,
             };
             let Some((report, fragments)) = folded else { continue };
@@ -269,12 +276,11 @@ impl WorkTree {
         place: &Place,
         mut found: Found,
         listing: &Listing,
-        version: &str,
+        of: Release<'_>,
         request: &FoldRequest,
     ) -> Result<Option<(PlaceReport, Vec<Deleted>)>, WorkTreeError> {
         let before = self.changelog_of(place, listing, request.force)?;
         self.name_authors(place, before.as_deref(), &mut found)?;
-        let of = Release { version, on: request.date };
         let (path, fragments) = (place.path.as_bytes(), found.for_place(place));
         let folded = match release(path, before.as_deref(), &fragments, of, &place.fold_options()) {
             Err(FoldError::NothingToRelease { .. }) => return Ok(None),

@@ -127,6 +127,10 @@ pub struct MergeReport {
     pub message: String,
     /// The fragments that were folded.
     pub fragments: Vec<String>,
+    /// Those that stay until the release.
+    pub kept: Vec<String>,
+    /// Why the branch needs no entry, where one would be missed.
+    pub exempt: Option<String>,
     /// What is worth saying.
     pub notes: Vec<String>,
     /// How it ended.
@@ -403,6 +407,8 @@ impl MergePlace<'_> {
             tree: None,
             message,
             fragments: Vec::new(),
+            kept: Vec::new(),
+            exempt: None,
             notes,
             end: MergeEnd::WouldMerge,
         };
@@ -417,10 +423,12 @@ impl MergePlace<'_> {
                 let files = self.begin_by_git(files, &report, request.style)?;
                 report.end = MergeEnd::Conflict { files };
             }
-            Combined::Made(CombinedTree { tree, fragments, notes, .. }) => {
+            Combined::Made(CombinedTree { tree, told }) => {
                 report.tree = Some(tree.to_string());
-                report.fragments = fragments;
-                report.notes.extend(notes);
+                report.fragments = told.fragments;
+                report.kept = told.kept;
+                report.exempt = told.exempt;
+                report.notes.extend(told.notes);
                 report.end = self.finish(&tree.to_string(), &report, request)?;
             }
         }

@@ -3,7 +3,7 @@
 
 use super::git::fields;
 use super::{WorkTree, WorkTreeError};
-use changelog::{Place, Whose, whose};
+use changelog::{Place, Release, Whose, whose};
 use std::collections::HashMap;
 
 /// What a branch is merged into, by the names that people give it; the first that is there counts.
@@ -34,8 +34,8 @@ pub(super) enum Taking<'a> {
     Own(Option<&'a str>),
     /// All that are there.
     All,
-    /// All that are there, for a release of this version.
-    Release(&'a str),
+    /// All that are there, for this release.
+    Release(Release<'a>),
 }
 
 /// The files that mainline has, now and where the branch left it; nothing is known where there is no mainline.

@@ -41,8 +41,8 @@ async fn a_fragment_is_folded_and_gone() {
     assert_eq!(world.file(&made.commit, "ChangeLog").await.as_deref(), Some(FOLDED));
     assert_eq!(world.file(&made.commit, "repo.ChangeLog").await, None);
     assert_eq!(world.file(&made.commit, "b.c").await.as_deref(), Some("hello\n"));
-    assert_eq!((made.fragments.as_slice(), made.changes_recipe), (&["repo.ChangeLog".to_owned()][..], false));
-    let [change] = made.changelogs.as_slice() else { panic!("{:?}", made.changelogs) };
+    assert_eq!((made.told.fragments.as_slice(), made.changes_recipe), (&["repo.ChangeLog".to_owned()][..], false));
+    let [change] = made.told.changelogs.as_slice() else { panic!("{:?}", made.told.changelogs) };
     assert_eq!((change.before.as_slice(), change.after.as_slice()), (OLD_ENTRY.as_bytes(), FOLDED.as_bytes()));
     let told = world.mirror.commit(&made.commit).await.unwrap();
     assert_eq!((told.subject.as_str(), told.author.as_str()), ("Merge ann: Say hello", "Ann"));
@@ -94,11 +94,11 @@ async fn fragments_that_mainline_keeps_are_not_the_branch_s_to_fold() {
     ann.write("changelog-fragments/3.ChangeLog", OLD_ENTRY.replace("a.c", "corrected.c")).commit("Change");
     let head = world.admit(&ann, "ann", 1).await;
     let made = world.made("ann", &head).await;
-    assert_eq!(made.fragments, ["changelog-fragments/ann.ChangeLog"]);
+    assert_eq!(made.told.fragments, ["changelog-fragments/ann.ChangeLog"]);
     assert!(
-        made.notes.iter().any(|note| note.starts_with("changelog-fragments/3.ChangeLog: corrected")),
+        made.told.notes.iter().any(|note| note.starts_with("changelog-fragments/3.ChangeLog: corrected")),
         "{:?}",
-        made.notes
+        made.told.notes
     );
     let text = world.file(&made.commit, "ChangeLog").await.unwrap();
     assert!(!text.contains("k.c") && !text.contains("corrected.c"), "{text}");
@@ -159,11 +159,11 @@ async fn fragments_in_their_folder_are_folded_and_a_readme_there_stays() {
     let files = [("changelog-fragments/ann.ChangeLog", NEW_ENTRY), ("changelog-fragments/odd.txt", "?")];
     let head = published(&world, "ann", &files).await;
     let made = world.made("ann", &head).await;
-    assert_eq!(made.fragments, ["changelog-fragments/ann.ChangeLog"]);
+    assert_eq!(made.told.fragments, ["changelog-fragments/ann.ChangeLog"]);
     assert!(
-        made.notes.iter().any(|note| note.starts_with("changelog-fragments/odd.txt: not folded")),
+        made.told.notes.iter().any(|note| note.starts_with("changelog-fragments/odd.txt: not folded")),
         "{:?}",
-        made.notes
+        made.told.notes
     );
     assert!(world.file(&made.commit, "changelog-fragments/README").await.is_some());
     // Mainline's own fragment is not this branch's to fold.
@@ -208,7 +208,7 @@ async fn a_second_revision_after_a_landing_folds_only_what_is_new() {
     let text = world.file(&made.commit, "ChangeLog").await.unwrap();
     assert_eq!((text.matches("Say hello").count(), text.matches("Say more").count()), (1, 1), "{text}");
     assert_eq!(world.file(&made.commit, "repo.ChangeLog").await, None);
-    assert!(made.notes.iter().any(|note| note.contains("left out")), "{:?}", made.notes);
+    assert!(made.told.notes.iter().any(|note| note.contains("left out")), "{:?}", made.told.notes);
 }
 
 #[tokio::test]
@@ -527,7 +527,7 @@ async fn a_project_without_a_changelog_gets_its_first_from_a_branch() {
     world.update().await;
     let plain = published(&world, "plain", &[("b.c", "x\n")]).await;
     let made = world.made("plain", &plain).await;
-    assert_eq!((made.changelogs.len(), made.notes), (0, Vec::<String>::new()));
+    assert_eq!((made.told.changelogs.len(), made.told.notes), (0, Vec::<String>::new()));
     let first = published(&world, "first", &[("repo.ChangeLog", NEW_ENTRY)]).await;
     let made = world.made("first", &first).await;
     assert_eq!(world.file(&made.commit, "ChangeLog").await, Some(NEW_ENTRY.replace("2024-01-01", "2024-03-05")));

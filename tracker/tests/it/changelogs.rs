@@ -1,10 +1,12 @@
 //! Candidates of projects with ChangeLogs of their own kinds: several, other formats, other places for fragments.
 
 use crate::support::{NEW_ENTRY, OLD_ENTRY, Repo, World, branch};
+use jiff::civil::date;
 use protocol::CommitId;
 use recipe::Project;
 use tracker::candidate::{CandidateOutcome, CandidateRequest, Made};
 use tracker::land::Step;
+use tracker::worktree::WorkTree;
 
 /// The candidate of an author's newest commit, with a recipe that says this.
 async fn made(world: &World, repo: &Repo, name: &str, recipe: &str) -> Made {
@@ -51,10 +53,10 @@ async fn each_package_has_a_changelog_of_its_own() {
     let of_lib = text("lib/ChangeLog").await;
     assert!(of_lib.contains("* l.c: ") && of_lib.contains("* m.c: ") && !of_lib.contains("* b.c: "), "{of_lib}");
     assert_eq!(text("doc/ChangeLog").await, OLD_ENTRY);
-    let changed: Vec<&str> = made.changelogs.iter().map(|change| change.path.as_str()).collect();
+    let changed: Vec<&str> = made.told.changelogs.iter().map(|change| change.path.as_str()).collect();
     assert_eq!(changed, ["ChangeLog", "lib/ChangeLog"]);
     let folded = ["repo.ChangeLog", "lib/changelog-fragments/more.ChangeLog", "lib/repo.ChangeLog"];
-    assert_eq!(made.fragments, folded);
+    assert_eq!(made.told.fragments, folded);
     for path in folded {
         assert_eq!(world.file(&made.commit, path).await, None, "{path}");
     }
@@ -70,7 +72,7 @@ async fn what_the_recipe_says_of_folding_counts() {
     let recipe =
         "[project]\nfragments = []\n[changelog]\nfolder = \"changes/\"\ndate = \"author\"\nindent = \"adopt\"\n";
     let made = made(&world, &ann, "ann", recipe).await;
-    assert_eq!(made.fragments, ["changes/ann.ChangeLog"]);
+    assert_eq!(made.told.fragments, ["changes/ann.ChangeLog"]);
     let text = world.file(&made.commit, "ChangeLog").await;
     assert_eq!(text, Some(format!("{NEW_ENTRY}\n{OLD_ENTRY}")));
     assert_eq!(world.file(&made.commit, "repo.ChangeLog").await.as_deref(), Some("?"));
@@ -148,9 +150,11 @@ async fn a_project_that_folds_at_its_release_keeps_the_fragment_and_shows_the_en
     let made = made(&world, &ann, "ann", recipe).await;
     assert_eq!(world.file(&made.commit, "CHANGELOG.md").await.as_deref(), Some(KEPT));
     assert_eq!(world.file(&made.commit, "changelog-fragments/12.feature.md").await.as_deref(), Some("Say hello.\n"));
-    assert!(made.fragments.is_empty());
-    assert_eq!(made.notes, ["changelog-fragments/12.feature.md: stays until the release"]);
-    let [change] = made.changelogs.as_slice() else { panic!("{:?}", made.changelogs) };
+    assert!(made.told.fragments.is_empty());
+    // Nothing is folded by it: how it will read is said of the release.
+    assert_eq!(made.told.kept, ["changelog-fragments/12.feature.md"]);
+    assert_eq!((made.told.notes.len(), made.told.changelogs.len()), (0, 0));
+    let [change] = made.told.coming.as_slice() else { panic!("{:?}", made.told.coming) };
     assert_eq!(change.before, KEPT.as_bytes());
     assert!(String::from_utf8_lossy(&change.after).contains("### Added\n\n- Say hello. (#12)\n"));
     // What could not be folded at the release is not let in before it.
@@ -158,6 +162,62 @@ async fn a_project_that_folds_at_its_release_keeps_the_fragment_and_shows_the_en
     bob.write("changelog-fragments/13.feature.md", " \n").commit("Change");
     let CandidateOutcome::Refused(refusal) = outcome(&world, &bob, "bob", recipe).await else { panic!() };
     assert_eq!(refusal.code, "fragment-empty");
+}
+
+/// Of a branch's fragments `bb changelog check` says in its work tree what its candidate says of them.
+#[tokio::test]
+async fn check_and_the_candidate_judge_alike() {
+    let world = official(&[("CHANGELOG.md", KEPT)]).await;
+    let gnu = "2024-01-01  Ann  <ann@example.org>\n\n";
+    let fragment = |text: &str| vec![("a.c", "x\n".to_owned()), ("repo.ChangeLog", format!("{gnu}{text}"))];
+    let silent = || vec![("a.c", "x\n".to_owned())];
+    let missing = "the branch has no fragment for ChangeLog";
+    // What it brings, its commit's message, and what is said: a refusal, a note, or that it needs no entry.
+    let cases = [
+        ("told", fragment("\t* a.c: X.\n"), "Change", "made"),
+        ("empty-item", fragment("\t* a.c:\n"), "Change", "refused: repo.ChangeLog:3:2: nothing is said of this file"),
+        (
+            "last-item-empty",
+            fragment("\t* a.c: X.\n\t* a.c (f):\n"),
+            "Change",
+            "refused: repo.ChangeLog:4:2: nothing is said of this file",
+        ),
+        ("nothing-below", fragment(""), "Change", "refused: repo.ChangeLog:1:1: nothing is said below this header"),
+        ("missing", silent(), "Change", missing),
+        ("exempt", silent(), "Change\n\nNo-ChangeLog: only tests\n", "none needed: only tests"),
+        ("no-reason", silent(), "Change\n\nNo-ChangeLog:\n", missing),
+        ("told-though-exempt", fragment("\t* a.c: X.\n"), "Change\n\nNo-ChangeLog: only tests\n", "made"),
+        ("only-a-changelog", vec![("ChangeLog", OLD_ENTRY.replace("Start", "Begin"))], "Word it better", "made"),
+    ];
+    for (name, files, message, want) in cases {
+        let author = world.author(name);
+        for (path, text) in files {
+            author.write(path, text);
+        }
+        author.commit(message);
+        let tree = WorkTree::open(&author.path).unwrap();
+        let against = tree.against(Some(world.mainline.as_str())).unwrap();
+        let report = tree.check(&tree.places().unwrap(), against, date(2024, 3, 5)).unwrap();
+        let complaints: Vec<String> = report.complaints.iter().map(ToString::to_string).collect();
+        let exempt = report.exempt.filter(|_| report.fragments.is_empty());
+        let of_check = match (complaints.as_slice(), exempt) {
+            ([], None) => "made".to_owned(),
+            ([], Some(reason)) => format!("none needed: {reason}"),
+            ([one], _) if one.ends_with(missing) => missing.to_owned(),
+            (all, _) => format!("refused: {}", all.join("\n")),
+        };
+        let head: CommitId = world.admit(&author, name, 1).await;
+        let of_candidate = match world.mirror.candidate(&world.request(name, &head)).await.unwrap() {
+            CandidateOutcome::Made(made) => match (made.told.notes.as_slice(), made.told.exempt) {
+                ([], None) => "made".to_owned(),
+                ([], Some(reason)) => format!("none needed: {reason}"),
+                (notes, _) => notes.join("\n"),
+            },
+            CandidateOutcome::Refused(refusal) => format!("refused: {}", refusal.text),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((of_check.as_str(), of_candidate.as_str()), (want, want), "{name}");
+    }
 }
 
 const NEWS: &str = "[project]\nfragments = [\"NEWS.frag\"]\n";
@@ -179,7 +239,7 @@ async fn a_candidate_is_folded_by_the_tree_that_it_stands_on() {
             let outcome = world.mirror.candidate(&request).await.unwrap();
             let CandidateOutcome::Made(made) = outcome else { panic!("{outcome:?}") };
             assert_eq!(world.file(&made.commit, "NEWS.frag").await.is_none(), folds);
-            assert_eq!(made.fragments.len(), usize::from(folds));
+            assert_eq!(made.told.fragments.len(), usize::from(folds));
             assert_eq!(made.folded_by, Project::parse(if folds { NEWS } else { "" }.as_bytes(), "").unwrap());
         }
     }
@@ -206,7 +266,7 @@ async fn without_a_recipe_the_master_s_own_word_holds() {
     let otherwise = Some(Project::parse(NEWS.as_bytes(), "recipe.toml").unwrap());
     let request = CandidateRequest { otherwise, ..world.request("ann", &head) };
     let outcome = world.mirror.candidate(&request).await.unwrap();
-    assert!(matches!(&outcome, CandidateOutcome::Made(made) if made.fragments == ["NEWS.frag"]), "{outcome:?}");
+    assert!(matches!(&outcome, CandidateOutcome::Made(made) if made.told.fragments == ["NEWS.frag"]), "{outcome:?}");
 }
 
 /// For each: how mainline is broken, whether a branch that brings no entry is held too.
@@ -278,7 +338,7 @@ async fn settings_of_towncrier_are_read_where_the_candidate_stands() {
     ann.write("pyproject.toml", settings.replace("GH-", "other ")).commit("Change");
     let head = world.admit(&ann, "ann", 1).await;
     let made = world.made("ann", &head).await;
-    assert_eq!(made.fragments, ["changes/12.bugfix.rst"]);
+    assert_eq!(made.told.fragments, ["changes/12.bugfix.rst"]);
     let want = news
         .replace("start\n\n", "start\n\nUnreleased\n==========\n\nBugfixes\n--------\n\n- No more crash. (GH-12)\n\n");
     assert_eq!(world.file(&made.commit, "NEWS.rst").await, Some(want));

@@ -80,13 +80,36 @@ pub(super) fn refusal(outcome: Option<&CandidateOutcome>) -> Option<RefusalView>
     }
 }
 
-/// How the ChangeLogs change, where the entries come from, and what is worth saying.
-pub(super) fn changelogs(outcome: Option<&CandidateOutcome>) -> (Vec<FileView>, Vec<String>, Vec<String>) {
-    match outcome {
-        Some(CandidateOutcome::Made { changelogs, fragments, notes, .. }) => {
-            (views(changelogs, "cl"), fragments.clone(), notes.clone())
-        }
-        _ => Default::default(),
+/// What is said of the ChangeLogs.
+#[derive(Default, Serialize)]
+pub(super) struct ChangelogsView {
+    files: Vec<FileView>,
+    fragments: Vec<String>,
+    coming: Vec<FileView>,
+    kept: Vec<String>,
+    stay: &'static str,
+    notes: Vec<String>,
+    nothing: Option<String>,
+}
+
+/// How the ChangeLogs change, now or at the release, where the entries come from, and what is worth saying.
+pub(super) fn changelogs(outcome: Option<&CandidateOutcome>) -> ChangelogsView {
+    let Some(CandidateOutcome::Made { changelogs, fragments, coming, kept, exempt, notes, .. }) = outcome else {
+        return ChangelogsView { nothing: Some("Not known: there is no candidate.".to_owned()), ..Default::default() };
+    };
+    let nothing = match exempt {
+        _ if !changelogs.is_empty() || !coming.is_empty() => None,
+        Some(reason) => Some(format!("It stays as it is: no entry is needed, as the branch says: {reason}")),
+        None => Some("It stays as it is: the branch brings no fragment.".to_owned()),
+    };
+    ChangelogsView {
+        files: views(changelogs, "cl"),
+        fragments: fragments.clone(),
+        coming: views(coming, "cr"),
+        kept: kept.clone(),
+        stay: if kept.len() == 1 { "stays" } else { "stay" },
+        notes: notes.clone(),
+        nothing,
     }
 }
 
@@ -95,19 +118,24 @@ pub(super) struct CandidateLine {
     commit: Commit,
     mainline: Commit,
     revision: u32,
-    folded: bool,
+    /// What it does to ChangeLogs.
+    fold: &'static str,
     made: When,
     is: &'static str,
 }
 
 pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
     let candidate = it.candidate.as_ref()?;
-    let CandidateOutcome::Made { commit, changelogs, .. } = &candidate.outcome else { return None };
+    let CandidateOutcome::Made { commit, changelogs, coming, .. } = &candidate.outcome else { return None };
     Some(CandidateLine {
         commit: Commit::from(commit),
         mainline: Commit::from(&candidate.mainline),
         revision: candidate.revision,
-        folded: !changelogs.is_empty(),
+        fold: match (changelogs.is_empty(), coming.is_empty()) {
+            (false, _) => " + ChangeLog folded",
+            (true, false) => ", its fragment kept until the release",
+            (true, true) => "",
+        },
         made: When::new(candidate.made_ms, now),
         is: match (it.summary.verdict.look, it.watch.next_ms) {
             (Look::Landed, _) => "It is what landed.",

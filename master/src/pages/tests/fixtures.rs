@@ -173,6 +173,9 @@ pub(super) fn branch() -> BranchDetail {
                     ..DiffFile::default()
                 }],
                 fragments: vec!["repo.ChangeLog".to_owned()],
+                coming: Vec::new(),
+                kept: Vec::new(),
+                exempt: None,
                 notes: vec!["an entry of `repo.ChangeLog` is there already".to_owned()],
             },
             made_ms: ago(5),
@@ -501,12 +504,13 @@ pub(super) fn hostile_branch(it: &mut BranchDetail, evil: &str) {
     }
     it.refs.iter_mut().for_each(|name| *name = format!("{evil}/head"));
     match it.candidate.as_mut().map(|c| &mut c.outcome) {
-        Some(CandidateOutcome::Made { changelogs, fragments, notes, .. }) => {
-            for file in changelogs {
+        Some(CandidateOutcome::Made { changelogs, fragments, coming, kept, exempt, notes, .. }) => {
+            coming.clone_from(changelogs);
+            for file in changelogs.iter_mut().chain(coming) {
                 file.path = text();
                 file.lines.iter_mut().for_each(|line| line.text = text());
             }
-            (*fragments, *notes) = (vec![text()], vec![text()]);
+            (*fragments, *kept, *exempt, *notes) = (vec![text()], vec![text()], Some(text()), vec![text()]);
         }
         Some(CandidateOutcome::Conflict { files }) => {
             *files = vec![ConflictFile { path: text(), hunks: format!("<<<<<<< {evil}\n{evil}"), message: text() }];

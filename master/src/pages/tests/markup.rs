@@ -15,6 +15,8 @@ const ROUTES: &[&str] = &[
     "/p/*/branches/*/accept",
     "/p/*/branches/*/withdraw",
     "/p/*/branches/*/rebuild",
+    "/p/*/branches/*/claim",
+    "/p/*/branches/*/revisions",
     "/p/*/builds/*",
     "/p/*/builds/*/rebuild",
     "/p/*/builds/*/cancel",

@@ -137,6 +137,51 @@ fn branches_in_several_states() {
 }
 
 #[test]
+fn what_becomes_of_changelogs_is_said_as_it_is() {
+    let section = |change: &dyn Fn(&mut api::CandidateOutcome)| {
+        let mut it = branch();
+        change(&mut it.candidate.as_mut().unwrap().outcome);
+        let html = pages().branch(&context(), &it, MayBranch::default()).unwrap();
+        markup::check(&html);
+        let line = html.split("id=\"candidate\">").nth(1).unwrap().split("</p>").next().unwrap().to_owned();
+        (
+            line,
+            html.split("<section id=\"changelog\">")
+                .nth(1)
+                .unwrap()
+                .split("<section id=\"commits\">")
+                .next()
+                .unwrap()
+                .to_owned(),
+        )
+    };
+    let (line, text) = section(&|_| {});
+    assert!(
+        line.contains("+ r2 + ChangeLog folded, made") && text.contains("dated on the day it lands"),
+        "{line}{text}"
+    );
+    let (line, text) = section(&|outcome| {
+        let api::CandidateOutcome::Made { changelogs, fragments, coming, kept, .. } = outcome else { panic!() };
+        (*coming, *kept) = (std::mem::take(changelogs), std::mem::take(fragments));
+    });
+    assert!(line.contains("+ r2, its fragment kept until the release, made") && !line.contains("folded"), "{line}");
+    assert!(text.contains("at the release, +2") && text.contains("* more.txt: Say more."), "{text}");
+    assert!(
+        text.contains("<code>repo.ChangeLog</code> stays until the release") && !text.contains("it lands"),
+        "{text}"
+    );
+    let (line, text) = section(&|outcome| {
+        let api::CandidateOutcome::Made { changelogs, fragments, exempt, notes, .. } = outcome else { panic!() };
+        (*changelogs, *fragments, *notes) = Default::default();
+        *exempt = Some("only tests".to_owned());
+    });
+    assert!(
+        line.contains("+ r2, made") && text.contains("no entry is needed, as the branch says: only tests"),
+        "{line}{text}"
+    );
+}
+
+#[test]
 fn builds_in_several_states() {
     let page = |it: &api::BuildDetail, may| {
         let test = log_part(1, 3, &["+ make check", "\x1b[31mFAIL\x1b[0m one"]);
