@@ -139,6 +139,12 @@ pub struct CandidateError {
     source: MirrorError,
 }
 
+impl CandidateError {
+    fn of(request: &CandidateRequest, source: MirrorError) -> Self {
+        Self { branch: request.branch.clone(), revision: request.revision, source }
+    }
+}
+
 impl Explain for CandidateError {
     fn code(&self) -> &'static str {
         self.source.code()
@@ -155,11 +161,20 @@ impl Mirror {
     /// # Errors
     /// Only when git or the mirror fails.
     pub async fn candidate(&self, request: &CandidateRequest) -> Result<CandidateOutcome, CandidateError> {
-        self.make(request).await.map_err(|source| CandidateError {
-            branch: request.branch.clone(),
-            revision: request.revision,
-            source,
-        })
+        self.make(request, None).await.map_err(|source| CandidateError::of(request, source))
+    }
+
+    /// Makes a candidate again that was made before: by what was read of ChangeLogs then, if that is known, whatever is
+    /// read in the same tree now.
+    ///
+    /// # Errors
+    /// Only when git or the mirror fails.
+    pub async fn candidate_again(
+        &self,
+        request: &CandidateRequest,
+        folded_by: Option<Project>,
+    ) -> Result<CandidateOutcome, CandidateError> {
+        self.make(request, folded_by).await.map_err(|source| CandidateError::of(request, source))
     }
 
     /// The message that a candidate's commit has, or would have if it could be made.
@@ -174,8 +189,16 @@ impl Mirror {
         .await
     }
 
-    async fn make(&self, request: &CandidateRequest) -> Result<CandidateOutcome, MirrorError> {
-        let project = match self.settings_at(&request.mainline, request.otherwise.clone()).await? {
+    async fn make(
+        &self,
+        request: &CandidateRequest,
+        folded_by: Option<Project>,
+    ) -> Result<CandidateOutcome, MirrorError> {
+        let read = match folded_by {
+            Some(project) => Ok(project),
+            None => self.settings_at(&request.mainline, request.otherwise.clone()).await?,
+        };
+        let project = match read {
             Ok(project) => project,
             Err(refusal) => return Ok(CandidateOutcome::MainlineTrouble(refusal)),
         };
@@ -404,7 +427,7 @@ pub(crate) async fn expected_commit(
     mirror: &Mirror,
     request: &CandidateRequest,
 ) -> Result<Option<CommitId>, MirrorError> {
-    match mirror.make(request).await? {
+    match mirror.make(request, None).await? {
         CandidateOutcome::Made(made) => Ok(Some(made.commit)),
         CandidateOutcome::Conflict { .. } | CandidateOutcome::Refused(_) | CandidateOutcome::MainlineTrouble(_) => {
             Ok(None)

@@ -13,6 +13,14 @@ pub enum MirrorError {
         /// Which.
         commit: CommitId,
     },
+    /// An object is not there that others need: nothing is known of what it would have said.
+    #[error("{what} failed, because an object is missing in the mirror: {source}")]
+    Missing {
+        /// What was tried.
+        what: String,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
     /// Its objects or refs can't be read or written.
     #[error("{what} failed: {}", without_places(source.message()))]
     Objects {
@@ -40,10 +48,23 @@ pub enum MirrorError {
     },
 }
 
+impl MirrorError {
+    /// What libgit2 says of objects, as this: one that is missing is told from all else.
+    pub(crate) fn of_objects(what: String, source: git2::Error) -> Self {
+        let is_missing = source.class() == git2::ErrorClass::Odb && source.message().contains("not found");
+        if is_missing || source.code() == git2::ErrorCode::NotFound {
+            Self::Missing { what, source }
+        } else {
+            Self::Objects { what, source }
+        }
+    }
+}
+
 impl Explain for MirrorError {
     fn code(&self) -> &'static str {
         match self {
             Self::NoCommit { .. } => "mirror-no-commit",
+            Self::Missing { .. } => "mirror-missing",
             Self::Objects { .. } => "mirror-objects",
             Self::Io { .. } => "mirror-io",
             Self::Run(error) => error.code(),
@@ -53,7 +74,7 @@ impl Explain for MirrorError {
 
     fn hint(&self) -> String {
         match self {
-            Self::NoCommit { .. } => "it is fetched again; if its source is gone, publish the branch again".to_owned(),
+            Self::NoCommit { .. } | Self::Missing { .. } => "it is fetched again; if its source is gone, publish the branch again".to_owned(),
             Self::Objects { .. } | Self::Io { .. } => {
                 "an admin looks at the disk; a damaged mirror can be deleted, it is made anew from the sources"
                     .to_owned()

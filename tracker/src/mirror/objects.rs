@@ -1,7 +1,6 @@
 //! Reading what is in the mirror: ids, files, how commits stand to each other.
 
-use super::{Mirror, MirrorError};
-use crate::git::RunError;
+use super::{Mirror, MirrorError, history};
 use protocol::CommitId;
 use std::path::Path;
 
@@ -53,24 +52,6 @@ impl Mirror {
     pub async fn relation(&self, mainline: &CommitId, revision: &CommitId) -> Result<Relation, MirrorError> {
         let (mainline, revision) = (mainline.clone(), revision.clone());
         self.with_repository(move |repository| relation(repository, &mainline, &revision)).await
-    }
-
-    /// Whether mainline has the patch of each commit that `revision` is ahead by, as after a cherry-pick; false when it is ahead
-    /// by none. A comparison that would take too long is not known to be true.
-    ///
-    /// # Errors
-    /// When one of them is not in the mirror.
-    pub async fn has_patches(&self, mainline: &CommitId, revision: &CommitId) -> Result<bool, MirrorError> {
-        let run =
-            self.git().bounded().repository(self.path()).arg("cherry").args([mainline.as_str(), revision.as_str()]);
-        match run.output().await {
-            Ok(said) => {
-                let text = String::from_utf8_lossy(&said.stdout);
-                Ok(!text.is_empty() && text.lines().all(|line| line.starts_with("- ")))
-            }
-            Err(RunError::TimedOut { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The file at `path` in a commit, if there is one and it is a file of at most `limit` bytes.
@@ -129,13 +110,16 @@ pub(crate) fn find_commit<'r>(
     repository: &'r git2::Repository,
     commit: &CommitId,
 ) -> Result<git2::Commit<'r>, MirrorError> {
-    repository.find_commit(oid(commit)?).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })
+    repository.find_commit(oid(commit)?).map_err(|source| match source.code() {
+        git2::ErrorCode::NotFound => MirrorError::NoCommit { commit: commit.clone() },
+        _ => MirrorError::Objects { what: format!("reading the commit {commit}"), source },
+    })
 }
 
 pub(crate) fn tree_of<'r>(repository: &'r git2::Repository, commit: &CommitId) -> Result<git2::Tree<'r>, MirrorError> {
     find_commit(repository, commit)?
         .tree()
-        .map_err(|source| MirrorError::Objects { what: format!("reading the tree of {commit}"), source })
+        .map_err(|source| MirrorError::of_objects(format!("reading the tree of {commit}"), source))
 }
 
 pub(super) fn relation(
@@ -143,19 +127,15 @@ pub(super) fn relation(
     mainline: &CommitId,
     revision: &CommitId,
 ) -> Result<Relation, MirrorError> {
-    let failed = |source| MirrorError::Objects { what: format!("comparing {mainline} and {revision}"), source };
     let (m, r) = (find_commit(repository, mainline)?.id(), find_commit(repository, revision)?.id());
     if m == r {
         return Ok(Relation::Same);
     }
-    let base = match repository.merge_base(m, r) {
-        Ok(base) => base,
-        Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(Relation::Unrelated),
-        Err(source) => return Err(failed(source)),
-    };
+    let Some(base) = history::merge_base(repository, m, r)? else { return Ok(Relation::Unrelated) };
     if base == r {
         return Ok(Relation::Behind);
     }
+    let failed = |source| MirrorError::of_objects(format!("comparing {mainline} and {revision}"), source);
     let (ahead, _) = repository.graph_ahead_behind(r, m).map_err(failed)?;
     let commits = u32::try_from(ahead).unwrap_or(u32::MAX);
     Ok(Relation::Ahead { merge_base: commit_id(base)?, commits })
@@ -192,6 +172,6 @@ pub(crate) fn kept_at(tree: &git2::Tree<'_>, path: &str) -> Result<Option<Kept>,
     match tree.get_path(Path::new(path)) {
         Ok(entry) => Ok(Some(Kept { id: entry.id(), mode: entry.filemode() })),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-        Err(source) => Err(MirrorError::Objects { what: format!("looking for {path}"), source }),
+        Err(source) => Err(MirrorError::of_objects(format!("looking for {path}"), source)),
     }
 }
