@@ -54,7 +54,7 @@ codes! {
     /// The accepted commit is in mainline, exactly as it was tested.
     Landed = Branch "landed", "nobody: the record stays";
     /// It landed, and a push has rewritten mainline since, which does not hold it any more.
-    LandedTakenOut = Branch "landed-taken-out", "the author publishes it again, if it is still to land";
+    LandedTakenOut = Branch "landed-taken-out", "the author publishes it again, if it is still to land, else withdraws it";
     /// Its publisher took it back.
     Withdrawn = Branch "withdrawn", "the author publishes it again to bring it back";
     /// Its source was gone for longer than the project waits (coming: no branch is retired so yet).
@@ -67,8 +67,9 @@ codes! {
     Queued = Branch "queued", "bb tests and lands it";
     /// It is in the queue, and the queue is paused.
     QueuePaused = Branch "queue-paused", "a maintainer resumes the queue";
-    /// It is in the queue, and the official repository can't be read or does not take the push.
-    QueueHeld = Branch "queue-held", "an admin sees to the official repository, or mends what it refuses";
+    /// It is in the queue, and the official repository can't be read or does not take the push, or bb can't read what it
+    /// keeps of it.
+    QueueHeld = Branch "queue-held", "an admin sees to what the reason names";
     /// The revision that was accepted left the queue without landing.
     Ejected = Branch "ejected", "as the reason says: the author, a maintainer or an admin";
     /// It is published, and its first revision is not fetched yet.
@@ -143,6 +144,8 @@ codes! {
     MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline; bb goes on by itself then";
     /// What it is made of is not in the mirror any more, or can't be read there; others go by.
     Missing = Queue "missing", "bb fetches it again; where it can't, the author pushes or publishes it again";
+    /// What bb keeps of it can't be read, by bb's own fault; others go by.
+    Unreadable = Queue "unreadable", "an admin reads the master's log, and reports it to the makers of bb";
     /// The official repository can't be read, so nothing can land.
     OfficialAway = Queue "official-away", "an admin sees to the official repository; bb tries again";
     /// The official repository has no branch of mainline's name any more, so nothing can land.

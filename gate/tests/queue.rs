@@ -350,6 +350,15 @@ fn who_waits_for_what_is_missing_is_told_so_and_stops_nobody() {
 }
 
 #[test]
+fn what_bb_itself_can_t_read_is_an_admin_s_turn_and_stops_nobody() {
+    let decision = decide(&first(Candidate::Unreadable { text: "the store holds nonsense".to_owned() }));
+    assert!(matches!(&decision.actions[..], [Action::Make { entries, .. }] if entries[0] == EntryId(2)));
+    let waits = &decision.standings[0];
+    assert_eq!((waits.entry, waits.code, waits.next.who.as_str()), (EntryId(1), Code::Unreadable, "an admin"));
+    assert!(waits.says.contains("nonsense"), "{waits:?}");
+}
+
+#[test]
 fn mended_mainline_lets_them_land_without_another_acceptance() {
     let state = QueueState { mainline: commit(2), ..first(mainline_trouble()) };
     insta::assert_snapshot!(told(&state), @r"

@@ -4,7 +4,9 @@
 use gate::code::{Code, Of};
 use gate::mainline::Mainline;
 use gate::schedule::Wait;
-use gate::verdict::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Revision, Source, Trouble, judge};
+use gate::verdict::{
+    Build, Builder, Candidate, Facts, Life, Queue, Recipe, Revision, Source, TakenOut, Trouble, judge,
+};
 use proptest::prelude::*;
 use protocol::api::{Look, Next, Verdict, WouldLand};
 use protocol::wire::Isolation;
@@ -80,7 +82,8 @@ fn all() -> Vec<(&'static str, Facts)> {
     use BuildResult::{Cancelled, Exception, Failure, Retry, Skipped, Warnings};
     let life = |life| Facts { life, ..green() };
     let landed = |newer, taken_out: Option<&str>| {
-        life(Life::Landed { commit: "7c41e0b".to_owned(), newer, taken_out: taken_out.map(ToOwned::to_owned) })
+        let taken_out = taken_out.map(|by| TakenOut { day: "2026-11-26".to_owned(), tip_by: by.to_owned() });
+        life(Life::Landed { commit: "7c41e0b".to_owned(), newer, taken_out })
     };
     let conflict = |files: &[&str]| {
         let files = files.iter().map(|f| (*f).to_owned()).collect();
@@ -99,7 +102,8 @@ fn all() -> Vec<(&'static str, Facts)> {
     vec![
         ("landed", landed(None, None)),
         ("landed, and a newer revision did not", landed(Some(5), None)),
-        ("landed, and was taken out", landed(None, Some("2026-11-26"))),
+        ("landed, and was taken out", landed(None, Some("Mateo"))),
+        ("landed, and was taken out by nobody knows whom", landed(None, Some(""))),
         ("withdrawn", life(Life::Withdrawn { by: "Mateo".to_owned() })),
         ("withdrawn by nobody knows whom", life(Life::Withdrawn { by: String::new() })),
         ("gone too long", life(Life::Gone)),
@@ -189,6 +193,10 @@ fn all() -> Vec<(&'static str, Facts)> {
         (
             "push refused",
             queued(1, 4, Code::PushRefused, "it passed; the push was refused: no", "an admin", "mends it"),
+        ),
+        (
+            "bb can't read it",
+            queued(1, 4, Code::Unreadable, "bb can't read what it keeps of it", "an admin", "sees to it"),
         ),
         ("mainline can't be read", Facts { mainline: Mainline::Away(trouble("no answer", "")), ..green() }),
         (

@@ -158,7 +158,8 @@ impl OfProject<'_> {
     async fn look(&self, all: &mut Inspection) -> Result<(), StepError> {
         let mirror = &self.project.mirror;
         let damage = mirror.damage().await?;
-        let kept = self.shared.store.kept_revisions(self.project.id).await?;
+        let branches = self.shared.store.branches(self.project.id, u32::MAX).await?;
+        let kept = self.shared.store.admitted_of(branches).await?;
         let candidates = self.shared.store.wanted_candidates(self.project.id).await?;
         let rows = self.rows(&kept, &candidates).await?;
         let named: Vec<Named> = rows.iter().map(|row| row.named.clone()).collect();

@@ -103,6 +103,10 @@ fn held(state: &QueueState, entry: &Entry) -> Option<How> {
             let next = who(author(state, entry.id), with_detail("sees to it".to_owned(), hint));
             (Code::Missing, format!("what it is made of is missing: {text}"), next)
         }
+        Candidate::Unreadable { text } => {
+            let next = who("an admin", "reads the master's log, and reports it to the makers of bb");
+            (Code::Unreadable, format!("bb can't read what it keeps of it: {text}"), next)
+        }
         _ => return None,
     };
     Some((vec![entry.id], Some(stack.id), code, says, next))
@@ -159,7 +163,7 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
         }
         // How each of them stands is said of all alike.
-        Candidate::MainlineTrouble { .. } | Candidate::Missing { .. } => Head::default(),
+        Candidate::MainlineTrouble { .. } | Candidate::Missing { .. } | Candidate::Unreadable { .. } => Head::default(),
         Candidate::InMainline { entry } => {
             let actions = vec![Action::Retire { entry: *entry }, Action::Drop { stack: stack.id }];
             Head { actions, ..Head::default() }

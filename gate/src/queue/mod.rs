@@ -168,6 +168,11 @@ pub enum Candidate {
         /// What to do.
         hint: String,
     },
+    /// What bb keeps of it can't be read, by bb's own fault: the entry waits, and others go by.
+    Unreadable {
+        /// What is wrong.
+        text: String,
+    },
     /// It can't be made or judged, and the fault is mainline's own: the queue waits until that is mended.
     MainlineTrouble {
         /// What is wrong.
@@ -196,7 +201,7 @@ pub enum Candidate {
 impl Candidate {
     /// Whether its entry waits for something that is no fault of its own, and others go by.
     pub const fn is_held(&self) -> bool {
-        matches!(self, Self::MainlineTrouble { .. } | Self::Missing { .. })
+        matches!(self, Self::MainlineTrouble { .. } | Self::Missing { .. } | Self::Unreadable { .. })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verdict, from what ends a branch to what it still lacks; the first reason found is the answer.
 
-use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, Trouble, needs::needs};
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, TakenOut, Trouble, needs::needs};
 use crate::code::Code;
 use crate::schedule::Wait;
 use crate::words::list;
@@ -87,10 +87,11 @@ fn ended(facts: &Facts) -> Option<Answer> {
     let again = "publishes it again to bring it back";
     Some(match &facts.life {
         Life::Live => return None,
-        Life::Landed { commit, taken_out: Some(day), .. } => {
+        Life::Landed { commit, taken_out: Some(TakenOut { day, tip_by }), .. } => {
+            let whose = if tip_by.is_empty() { String::new() } else { format!(" whose tip is by {tip_by}") };
             Answer::new(Code::LandedTakenOut, "taken out", Look::Exception, WouldLand::No)
-                .because(format!("because it landed as {commit} and was taken out by somebody's push of {day}"))
-                .next(facts.author(), "publishes it again, if it is still to land")
+                .because(format!("because it landed as {commit} and was taken out by a push of {day}{whose}"))
+                .next(facts.author(), "publishes it again, if it is still to land, else withdraws it")
         }
         Life::Landed { commit, newer: Some(newer), .. } => {
             Answer::new(Code::Landed, "landed", Look::Landed, WouldLand::Yes)
@@ -122,7 +123,7 @@ fn queued(facts: &Facts) -> Option<Answer> {
     let answer = match code {
         Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
         Code::Missing => held(Code::CommitMissing, WouldLand::NotYet).because(format!("because {says}")),
-        Code::PushRefused | Code::OfficialAway | Code::OfficialWithout => {
+        Code::PushRefused | Code::OfficialAway | Code::OfficialWithout | Code::Unreadable => {
             held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
         }
         Code::TestingStuck => held(Code::Stuck, WouldLand::NotYet).because(format!("because {says}")),

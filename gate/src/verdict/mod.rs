@@ -48,8 +48,8 @@ pub enum Life {
         commit: String,
         /// The number of a newer revision, which has not landed, if there is one.
         newer: Option<u32>,
-        /// The day on which a push took it out of mainline again, if one did.
-        taken_out: Option<String>,
+        /// Set when a push took it out of mainline again.
+        taken_out: Option<TakenOut>,
     },
     /// Taken back.
     Withdrawn {
@@ -62,6 +62,15 @@ pub enum Life {
     Quiet,
     /// It was found in mainline.
     InMainline,
+}
+
+/// A push that took out of mainline what had landed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TakenOut {
+    /// The day on which that was seen.
+    pub day: String,
+    /// Who the tip is by that it left, the best that is known of whoever pushed; empty when not known.
+    pub tip_by: String,
 }
 
 /// What the last look at a branch's source said.

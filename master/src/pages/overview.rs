@@ -85,6 +85,11 @@ fn ready(branch: &BranchSummary) -> bool {
 fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
     let Waiting { branch, size } = it;
     let verdict = &branch.verdict;
+    // Where the next step is its author's, what a maintainer wants to know is why it is here.
+    let why = match verdict.code == gate::code::Code::LandedTakenOut.as_str() {
+        true => format!(", {}", verdict.because),
+        false => String::new(),
+    };
     // What changes how it is built is read first: its page has the recipe's change beside the button.
     let at_once = may_accept && ready(branch) && !branch.changes_recipe;
     let commit = branch.commit.as_ref().zip(branch.revision).filter(|_| at_once);
@@ -96,7 +101,7 @@ fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
         size: size.as_ref().map(HowMuch::of),
         since: When::waiting(branch.changed_ms, now),
         look: look(verdict.look),
-        line: sentence(&format!("{}: {} {}", capital(&verdict.state), verdict.next.who, verdict.next.what)),
+        line: sentence(&format!("{}{why}: {} {}", capital(&verdict.state), verdict.next.who, verdict.next.what)),
         changes_recipe: branch.changes_recipe,
         accept: commit.map(|(commit, revision)| AcceptHere { commit: Commit::from(commit), revision }),
         marks: Marks::of(&branch.marks),

@@ -124,7 +124,9 @@ fn life(branch: &Branch, newest: Option<&Revision>, entries: &[Entry]) -> Life {
                 (Some(_), None) => Some(number.map_or(1, |n| n + 1)),
                 (None, None) => None,
             };
-            Life::Landed { commit, newer, taken_out: entry.and_then(|e| e.taken_out).and_then(day) }
+            let out = entry.and_then(|e| e.taken_out.clone());
+            let out = out.and_then(|it| Some(verdict::TakenOut { day: day(it.at)?, tip_by: it.tip_by }));
+            Life::Landed { commit, newer, taken_out: out }
         }
         BranchState::Withdrawn => {
             Life::Withdrawn { by: branch.state_text.strip_prefix("withdrawn by ").unwrap_or_default().to_owned() }

@@ -91,6 +91,16 @@ pub(super) async fn live(shared: &Shared, project: &Guarded) -> Result<Vec<Line>
     Ok(lines)
 }
 
+/// The branches of which mainline does not hold any more what had landed, the latest first.
+pub(super) async fn taken_out(shared: &Shared, project: &Guarded) -> Result<Vec<BranchSummary>, ReadError> {
+    let row = shared.store.project_by_id(project.id).await?;
+    let mut lines = Vec::new();
+    for branch in shared.store.taken_out(project.id).await? {
+        lines.push(summary(project, &know(shared, project, &row, branch).await?));
+    }
+    Ok(lines)
+}
+
 /// How many wait for whom.
 pub(super) fn turns<'a>(branches: impl Iterator<Item = &'a BranchSummary>) -> Turns {
     let mut turns = Turns::default();

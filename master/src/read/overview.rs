@@ -1,11 +1,11 @@
 //! A project's overview.
 
-use super::lists::{is_maintainer, live, turns};
+use super::lists::{is_maintainer, live, taken_out, turns};
 use super::{ReadError, build, queue, slaves};
 use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::BuildRowState;
-use protocol::api::{BranchSummary, Landing, Overview, Size, Waiting};
+use protocol::api::{BranchSummary, Landing, Look, Overview, Size, Waiting};
 
 /// How many of those that wait for a person are counted how much they change.
 const SIZED: usize = 30;
@@ -29,6 +29,8 @@ pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overv
     let branches: Vec<BranchSummary> = live(shared, guarded).await?.into_iter().map(|line| line.summary).collect();
     let turns = turns(branches.iter());
     let mut waiting: Vec<BranchSummary> = branches.into_iter().filter(|b| is_maintainer(&b.verdict.next.who)).collect();
+    // Its author publishes it again, if it was not meant so; whether it was, a maintainer knows.
+    waiting.extend(taken_out(shared, guarded).await?);
     // Those that a maintainer can accept come first; then who waits longest.
     waiting.sort_by_key(|b| (b.verdict.code != "ready", b.changed_ms));
     let mut needs_person = Vec::with_capacity(waiting.len());
@@ -43,7 +45,7 @@ pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overv
         }
     }
     let all = queue(shared, guarded).await?;
-    let landed = all.left.iter().filter_map(|entry| {
+    let landed = all.left.iter().filter(|entry| entry.look == Look::Landed).filter_map(|entry| {
         Some(Landing {
             branch: entry.branch.clone(),
             title: entry.title.clone(),

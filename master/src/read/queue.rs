@@ -66,6 +66,12 @@ pub(crate) async fn queue_entry(
         EntryState::Queued => stands_now(shared, project, entry).await?,
         EntryState::Landed | EntryState::Ejected => entry.standing.clone(),
     };
+    let look = match entry.state {
+        EntryState::Queued => Look::Accepted,
+        EntryState::Landed if entry.taken_out.is_some() => Look::Exception,
+        EntryState::Landed => Look::Landed,
+        EntryState::Ejected => Look::Failed,
+    };
     // As it was accepted, whatever its publisher calls it since.
     let bound = Terms::of_entry(entry).ok().flatten().map(|terms| terms.message.title);
     let title = bound.unwrap_or_else(|| branch.title.clone());
@@ -78,12 +84,11 @@ pub(crate) async fn queue_entry(
         accepted_ms: entry.accepted,
         place,
         code: standing.code,
-        look: match entry.state {
-            EntryState::Queued => Look::Accepted,
-            EntryState::Landed => Look::Landed,
-            EntryState::Ejected => Look::Failed,
+        look,
+        says: match &entry.taken_out {
+            Some(_) => format!("{}, and taken out of mainline since", standing.says),
+            None => standing.says,
         },
-        says: standing.says,
         next: standing.next,
         changes_recipe: shared.store.newest_candidate(entry.revision).await?.is_some_and(|c| c.changes_recipe),
         marks: marks.into_iter().map(|(_, mark)| mark).collect(),

@@ -4,14 +4,10 @@
 use super::StepError;
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::{Branch, Claim, NEVER, Revision, now};
+use crate::store::{Branch, Candidate, Claim, NEVER, Outcome, Project, Revision, now};
 use protocol::api::{CandidateOutcome, Refusal};
 use protocol::{CommitId, UnixMs};
-use tracker::mirror::{MirrorError, Relation};
 use tracker::watch::Head;
-
-/// Landed branches that are compared with a mainline that was rewritten.
-const LANDED: u32 = 1000;
 
 /// Ends live branches whose commits mainline contains, whoever put them there.
 pub(super) async fn contained(
@@ -28,51 +24,98 @@ pub(super) async fn contained(
     Ok(())
 }
 
-/// What came of a candidate that would change nothing, told by whether mainline has the patches of its commits, as after a
-/// cherry-pick. One that changes nothing for another reason stays: its author may mean something else.
-pub(super) async fn or_same_patches(
+/// Why a candidate that can't land is in mainline all the same: it has the patches of its commits, as after a cherry-pick, or
+/// that of all of them together, as after a squash by hand. One that would change nothing for another reason stays: its
+/// author may mean something else. One that conflicts was squashed and then changed further; it was compared when it began to.
+pub(super) async fn same_patches(
     project: &Guarded,
-    outcome: CandidateOutcome,
+    outcome: &CandidateOutcome,
+    before: Option<&Candidate>,
     revision: &Revision,
     tip: &CommitId,
-) -> Result<CandidateOutcome, StepError> {
-    match outcome {
-        CandidateOutcome::Refused(it)
-            if it.code == "no-changes" && project.mirror.has_patches(tip, &revision.commit).await? =>
-        {
-            let text = format!("mainline has the patches of r{} already", revision.number);
-            Ok(CandidateOutcome::Refused(Refusal { code: "same-patches".to_owned(), text, ..it }))
-        }
-        other => Ok(other),
+) -> Result<Option<Refusal>, StepError> {
+    let hint = match outcome {
+        CandidateOutcome::Refused(it) if it.code == "no-changes" => it.hint.clone(),
+        CandidateOutcome::Conflict { .. } if before.is_some_and(|it| it.outcome != Outcome::Conflict) => String::new(),
+        _ => return Ok(None),
+    };
+    if !project.mirror.has_patches(tip, &revision.commit).await? {
+        return Ok(None);
     }
+    let text = format!("mainline has the changes of r{} already", revision.number);
+    Ok(Some(Refusal { code: "same-patches".to_owned(), text, hint }))
 }
 
-/// Compares what landed with a mainline that moved: only where the new tip does not descend from the old one, or where
-/// something is known to be taken out, can anything be other than before.
+/// Compares all rows with a mainline that is at `tip` now, where that is not where they were compared last. In between it
+/// may have been where the row says: a landing moves that on by itself.
 pub(super) async fn compare(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    known: &Project,
+    tip: &CommitId,
+) -> Result<(), StepError> {
+    let mut before = known.compared.as_ref();
+    for at in known.tip.iter().chain([tip]) {
+        if before == Some(at) {
+            continue;
+        }
+        before = match step(shared, project, claim, before, at).await {
+            Ok(()) => Some(at),
+            // What the mirror has lost of where it was says nothing: all is compared with what it holds now.
+            Err(StepError::Mirror(error)) if at != tip => {
+                tracing::warn!(project = %project.name, %error, "where mainline was can't be compared");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(())
+}
+
+/// Compares all rows with a mainline that went from `before`, where they were compared with it, to `tip`: what was ever pushed
+/// from here, however that was thought to have ended, is landed if it came; what landed is taken out if it went. However many
+/// rows there are, the two histories are walked once.
+async fn step(
     shared: &Shared,
     project: &Guarded,
     claim: Claim,
     before: Option<&CommitId>,
     tip: &CommitId,
 ) -> Result<(), StepError> {
-    let Some(before) = before else { return Ok(()) };
-    let rewritten = !is_in(project, before, tip).await?;
-    for entry in shared.store.landed_entries(project.id, !rewritten, LANDED).await? {
-        let Some(landed) = &entry.landed else { continue };
-        let out = !is_in(project, landed, tip).await?;
-        shared.store.set_taken_out(claim, &entry, out).await?;
+    let pushed = shared.store.unlanded(project.id).await?;
+    // Where mainline only went on, nothing of it can be gone.
+    let went_on = match before {
+        Some(before) => project.mirror.holds(tip, before).await?,
+        None => false,
+    };
+    let landed = shared.store.landed_entries(project.id, went_on).await?;
+    let wanted = pushed.iter().map(|it| &it.to).chain(landed.iter().filter_map(|it| it.landed.as_ref()));
+    let moved = project.mirror.moved(before, tip, wanted.cloned().collect()).await?;
+    for landing in pushed.iter().filter(|it| moved.came.contains(&it.to)) {
+        tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
+        shared.store.landed(landing).await?;
     }
-    Ok(())
+    let mut tip_by = None;
+    for (entry, commit) in landed.iter().filter_map(|it| Some((it, it.landed.as_ref()?))) {
+        if entry.taken_out.is_some() && moved.came.contains(commit) {
+            shared.store.set_taken_out(claim, entry, None).await?;
+        } else if entry.taken_out.is_none() && moved.went.contains(commit) {
+            let by = match &tip_by {
+                Some(by) => by,
+                None => tip_by.insert(by(shared, project, tip).await?),
+            };
+            shared.store.set_taken_out(claim, entry, Some(by)).await?;
+        }
+    }
+    Ok(shared.store.set_compared(claim, tip).await?)
 }
 
-/// Whether mainline holds a commit.
-async fn is_in(project: &Guarded, commit: &CommitId, tip: &CommitId) -> Result<bool, StepError> {
-    match project.mirror.relation(tip, commit).await {
-        Ok(Relation::Same | Relation::Behind) => Ok(true),
-        Ok(Relation::Ahead { .. } | Relation::Unrelated) | Err(MirrorError::NoCommit { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+/// Who a commit of mainline is by, as far as it tells who pushed it: who committed it, or its author if bb committed it.
+async fn by(shared: &Shared, project: &Guarded, tip: &CommitId) -> Result<String, StepError> {
+    let who = project.mirror.who(tip).await?;
+    let is_person = !who.committer.is_empty() && who.committer != shared.config.committer.name;
+    Ok(if is_person { who.committer } else { who.author })
 }
 
 /// Looks whether the source of a landed branch has moved on. Nothing is fetched: that is done when it is published again. A
@@ -95,7 +138,7 @@ pub(super) async fn look_at_landed(
     let known = shared.store.newest_revision(branch.id).await?.is_some_and(|revision| revision.commit == at);
     let tip = shared.store.project_by_id(project.id).await?.tip;
     let in_mainline = match &tip {
-        Some(tip) => is_in(project, &at, tip).await?,
+        Some(tip) => project.mirror.holds(tip, &at).await?,
         None => false,
     };
     let newer = (!known && !in_mainline).then_some(&at);

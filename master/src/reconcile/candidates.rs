@@ -68,8 +68,11 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
     let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &it.branch));
     let request = request(shared, &it, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
     let made = project.mirror.candidate(&request).await?;
-    let (outcome, detail, changes_recipe, folded_by) = record(made)?;
-    let detail = afterwards::or_same_patches(project, detail, &it.revision, on.tip).await?;
+    let (mut outcome, mut detail, changes_recipe, folded_by) = record(made)?;
+    let before = shared.store.newest_candidate(it.revision.id).await?;
+    if let Some(refusal) = afterwards::same_patches(project, &detail, before.as_ref(), &it.revision, on.tip).await? {
+        (outcome, detail) = (Outcome::Refused, CandidateOutcome::Refused(refusal));
+    }
     let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
     let mut recipe_trouble = None;
     if let Outcome::Made(made) = &outcome {

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use std::time::Duration;
 
 /// Whether an error says something of the whole store, so that no other item would fare better.
-fn is_everybodys(error: &StepError) -> bool {
+pub(super) fn is_everybodys(error: &StepError) -> bool {
     matches!(error, StepError::Store(error) if !matches!(error, StoreError::Corrupt { .. }))
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
             };
             shared.store.landing_failed(claim, landing, by, &error.to_string()).await?;
             if by == FailedBy::Check {
-                shared.store.discard_candidate(candidate.id).await?;
+                shared.store.discard_candidate(claim, candidate.id).await?;
             }
             // What came between is known before the next try is decided on, also that mainline is not there any more.
             return match mainline::look(shared, project, claim).await {

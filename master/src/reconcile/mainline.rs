@@ -10,14 +10,12 @@ use protocol::CommitId;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::Explain as _;
-use tracker::mirror::{MirrorError, OfficialError, Relation};
+use tracker::mirror::OfficialError;
 
 /// The longest pause between two looks at a mainline that can't be read, if the admin wants no longer one at any rate.
 const LONGEST_PAUSE_S: u64 = 300;
 /// The tracker's word for an official repository that has no branch of mainline's name.
 const NO_BRANCH: &str = "official-no-branch";
-/// Pushes that mainline is compared with when it has moved.
-const PUSHES: u32 = 100;
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
@@ -42,7 +40,8 @@ pub(crate) fn mainline_of(row: &store::Project) -> Mainline {
     if row.trouble_code == NO_BRANCH { Mainline::Gone(trouble) } else { Mainline::Away(trouble) }
 }
 
-/// Looks at mainline now: the mirror and the row follow it, and whatever of it was ever pushed from here is recorded as landed.
+/// Looks at mainline now: the mirror and the row follow it, and whatever of it was ever pushed from here is recorded as
+/// landed.
 /// Whoever refuses or sends away for what mainline is like has looked before.
 pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Result<CommitId, StepError> {
     let (url, branch) = match project.official() {
@@ -69,10 +68,7 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
         }
     };
     project.failed_looks.store(0, Ordering::Relaxed);
-    if known.tip.as_ref() != Some(&tip) {
-        find_ours(shared, project, &tip).await?;
-        afterwards::compare(shared, project, claim, known.tip.as_ref(), &tip).await?;
-    }
+    afterwards::compare(shared, project, claim, &known, &tip).await?;
     let recipe = recipes::at(project, &tip).await?;
     let from = match &recipe {
         RecipeState::Fine(it) => it.from.clone(),
@@ -83,19 +79,4 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
         shared.store.set_tip(claim, known.tip.as_ref(), &tip, &from).await?;
     }
     Ok(tip)
-}
-
-/// Records as landed what mainline contains of all that was ever pushed, however those pushes were thought to have ended.
-async fn find_ours(shared: &Shared, project: &Guarded, tip: &CommitId) -> Result<(), StepError> {
-    for landing in shared.store.unlanded(project.id, PUSHES).await? {
-        match project.mirror.relation(tip, &landing.to).await {
-            Ok(Relation::Same | Relation::Behind) => {
-                tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
-                shared.store.landed(&landing).await?;
-            }
-            Ok(Relation::Ahead { .. } | Relation::Unrelated) | Err(MirrorError::NoCommit { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }

@@ -2,17 +2,20 @@
 //! read it. What is missing is brought back: refs from the rows, candidates by making them again, revisions by a look at
 //! their branch, which fetches them again.
 
+use super::candidates::KeptRequest;
 use super::each::each;
 use super::{Again, StepError};
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::{Branch, BranchState, Candidate, Revision};
+use crate::store::{Branch, BranchState, Candidate, Revision, Round};
 use std::time::Duration;
-use tracker::candidate::{CandidateOutcome, CandidateRequest};
+use tracker::candidate::CandidateOutcome;
 use tracker::mirror::{Mirror, Named};
 
 /// How often, when nothing was found missing by others.
 const EVERY: Duration = Duration::from_secs(60 * 60);
+/// Branches that ended, compared in one turn beside all that are live.
+const ENDED: u32 = 200;
 /// How soon again when mainline itself is not there yet: nothing can be brought back before it.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -22,16 +25,17 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 
 /// One comparison; none when it can't be made yet.
 pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option<Again>, StepError> {
-    if project.claim().is_none() {
-        return Ok(None);
-    }
+    let Some(claim) = project.claim() else { return Ok(None) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
     if project.mirror.lacks(&tip).await?.is_some() {
         project.look_at_mainline();
         return Ok(None);
     }
     project.mirror.forget_dead_refs().await?;
-    let kept = shared.store.kept_revisions(project.id).await?;
+    let mut branches = shared.store.branches(project.id, 0).await?;
+    let ended = shared.store.next_ended(claim, Round::Mend, ENDED).await?;
+    branches.extend(ended.iter().cloned());
+    let kept = shared.store.admitted_of(branches).await?;
     let revisions = each(
         project,
         "mend",
@@ -50,6 +54,7 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
         },
     )
     .await?;
+    shared.store.went_round(claim, Round::Mend, &ended, ENDED).await?;
     let wanted = shared.store.wanted_candidates(project.id).await?;
     let candidates =
         each(
@@ -75,7 +80,7 @@ pub(crate) fn named(branch: &Branch, all: &[Revision]) -> Vec<Named> {
     all.iter().map(one).chain(head).collect()
 }
 
-/// A candidate that is not whole is made again, by the request that it was made by: that gives the same commit.
+/// A candidate that is not whole is made again, by all that its row names and nothing of now: that gives the same commit.
 pub(crate) async fn mend_candidate(
     shared: &Shared,
     project: &Guarded,
@@ -92,8 +97,8 @@ pub(crate) async fn mend_candidate(
         // Its turn comes when the revision is back.
         return Ok(());
     }
-    let request: CandidateRequest = serde_json::from_str(&candidate.request)?;
-    match project.mirror.candidate(&request).await? {
+    let KeptRequest { request, project: folded_by } = serde_json::from_str(&candidate.request)?;
+    match project.mirror.candidate_again(&request, folded_by).await? {
         CandidateOutcome::Made(made) if made.commit == *commit => {
             tracing::info!(branch = %branch.name, commit = commit.short(), "a lost candidate was made again");
             Ok(project.mirror.keep_candidate(&branch.name, revision.number, commit).await?)
@@ -101,7 +106,10 @@ pub(crate) async fn mend_candidate(
         // Another git, or another bb, makes another one of it: so what was made before is no use any more.
         _ => {
             tracing::warn!(branch = %branch.name, commit = commit.short(), "a lost candidate can't be made again: another is made");
-            Ok(shared.store.discard_candidate(candidate.id).await?)
+            match project.claim() {
+                Some(claim) => Ok(shared.store.discard_candidate(claim, candidate.id).await?),
+                None => Ok(()),
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Carries out what `gate::queue` decides: builds for the queue, landings, ejections.
 
+use super::each::is_everybodys;
 use super::{Again, StepError, landing, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
@@ -92,49 +93,99 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     let mut ahead = 0;
     for entry in entries {
         let id = EntryId(entry.id);
-        let branch = shared.store.branch_by_id(entry.branch).await?;
-        let revision = shared.store.revision_by_id(entry.revision).await?;
-        if Terms::of_entry(&entry)?.is_none() {
-            let terms = Terms::of_now(shared, project, &branch);
-            shared.store.bind_terms(entry.id, &terms.kept()?).await?;
-        }
-        let hindrance = hindrance(shared, &entry, &branch, &revision).await?;
-        let lost = revision.lost.clone();
-        let author = if revision.author.is_empty() { branch.publisher.clone() } else { revision.author };
-        if hindrance.is_none() && ahead < LOOKAHEAD {
-            let candidate = shared.store.candidate(entry.revision, &tip, &entry.terms.hash).await?;
-            let stack = match (candidate, &unmade, &lost) {
-                (_, _, Some(lost)) => Some(missing(id, &tip, lost)),
-                (Some(candidate), ..) => match stack(shared, project, &entry, &candidate).await {
-                    Ok((stack, recipe)) => {
-                        turn.stacks.insert(stack.id, (candidate, recipe));
-                        Some(stack)
-                    }
-                    // What can't be read is this entry's trouble, and is looked for.
-                    Err(StepError::Mirror(error)) => {
-                        project.look_after_mirror();
-                        Some(missing(id, &tip, &store::Trouble::of(&error)))
-                    }
-                    Err(error) => return Err(error),
-                },
-                (None, Some(trouble), None) => Some(unmakeable(id, &tip, trouble)),
-                (None, None, None) => None,
-            };
-            ahead += usize::from(!stack.as_ref().is_some_and(|s| s.candidate.is_held()));
-            state.stacks.extend(stack);
-        }
-        state.entries.push(queue::Entry {
-            id,
-            branch: entry.branch,
-            revision: entry.commit.clone(),
-            author,
-            priority: i32::try_from(entry.priority).unwrap_or(0),
-            accepted_at: entry.accepted,
-            hindrance,
-        });
+        let looks = Looks { shared, project, tip: &tip, unmade: unmade.as_ref(), stacked: ahead < LOOKAHEAD };
+        let seen = match looks.at(&entry).await {
+            Ok(seen) => seen,
+            // One entry's trouble is that entry's trouble.
+            Err(error) if is_everybodys(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(project = %project.name, entry = entry.id, %error, "an entry of the queue can't be read");
+                unreadable(project, &entry, &tip, &error)
+            }
+        };
+        ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(|s| s.candidate.is_held()));
+        turn.stacks.extend(seen.stack.as_ref().map(|stack| stack.id).zip(seen.candidate));
+        state.stacks.extend(seen.stack);
+        state.entries.push(seen.entry);
         turn.entries.insert(id, entry);
     }
     Ok(Some((state, turn)))
+}
+
+/// An entry as the decision sees it.
+struct Seen {
+    entry: queue::Entry,
+    /// Whether its candidate was looked for.
+    looked: bool,
+    stack: Option<Stack>,
+    /// What the stack is of, and the recipe that it is built by.
+    candidate: Option<(Candidate, Option<Arc<RecipeInUse>>)>,
+}
+
+/// What entries are looked at with.
+struct Looks<'a> {
+    shared: &'a Shared,
+    project: &'a Guarded,
+    tip: &'a CommitId,
+    /// Why no candidate can be made, if none can.
+    unmade: Option<&'a Trouble>,
+    /// Whether candidates are wanted at this place of the queue.
+    stacked: bool,
+}
+
+impl Looks<'_> {
+    async fn at(&self, entry: &Entry) -> Result<Seen, StepError> {
+        let Self { shared, project, tip, .. } = *self;
+        let branch = shared.store.branch_by_id(entry.branch).await?;
+        let revision = shared.store.revision_by_id(entry.revision).await?;
+        if Terms::of_entry(entry)?.is_none() {
+            let terms = Terms::of_now(shared, project, &branch);
+            shared.store.bind_terms(entry.id, &terms.kept()?).await?;
+        }
+        let hindrance = hindrance(shared, entry, &branch, &revision).await?;
+        let looked = hindrance.is_none() && self.stacked;
+        let author = if revision.author.is_empty() { branch.publisher } else { revision.author };
+        let mut seen = Seen { entry: of_queue(entry, author, hindrance), looked, stack: None, candidate: None };
+        if !looked {
+            return Ok(seen);
+        }
+        if let Some(lost) = &revision.lost {
+            seen.stack = Some(missing(entry, tip, lost));
+            return Ok(seen);
+        }
+        match shared.store.candidate(entry.revision, tip, &entry.terms.hash).await? {
+            Some(candidate) => {
+                let (stack, recipe) = stack(shared, project, entry, &candidate).await?;
+                (seen.stack, seen.candidate) = (Some(stack), Some((candidate, recipe)));
+            }
+            None => seen.stack = self.unmade.map(|trouble| unmakeable(entry, tip, trouble)),
+        }
+        Ok(seen)
+    }
+}
+
+fn of_queue(entry: &Entry, author: String, hindrance: Option<Hindrance>) -> queue::Entry {
+    queue::Entry {
+        id: EntryId(entry.id),
+        branch: entry.branch,
+        revision: entry.commit.clone(),
+        author,
+        priority: i32::try_from(entry.priority).unwrap_or(0),
+        accepted_at: entry.accepted,
+        hindrance,
+    }
+}
+
+/// An entry of which something can't be read. What the mirror lacks is looked for; all else is bb's own fault.
+fn unreadable(project: &Guarded, entry: &Entry, tip: &CommitId, error: &StepError) -> Seen {
+    let stack = match error {
+        StepError::Mirror(error) => {
+            project.look_after_mirror();
+            missing(entry, tip, &store::Trouble::of(error))
+        }
+        error => alone(entry, tip, queue::Candidate::Unreadable { text: error.to_string() }),
+    };
+    Seen { entry: of_queue(entry, String::new(), None), looked: true, stack: Some(stack), candidate: None }
 }
 
 /// Why an entry can't land whatever its candidate is like.
@@ -156,18 +207,21 @@ async fn hindrance(
 }
 
 /// A stack of what is not in the mirror.
-fn missing(entry: EntryId, tip: &CommitId, lost: &store::Trouble) -> Stack {
-    let candidate = queue::Candidate::Missing { text: lost.text.clone(), hint: lost.hint.clone() };
-    let id = StackId(-entry.0);
-    Stack { id, on: tip.clone(), entries: vec![entry], candidate, push_refused: None, check_failed: 0 }
+fn missing(entry: &Entry, tip: &CommitId, lost: &store::Trouble) -> Stack {
+    alone(entry, tip, queue::Candidate::Missing { text: lost.text.clone(), hint: lost.hint.clone() })
 }
 
 /// A stack whose candidate can't even be tried.
-fn unmakeable(entry: EntryId, tip: &CommitId, trouble: &Trouble) -> Stack {
-    let candidate = queue::Candidate::MainlineTrouble { text: trouble.text.clone(), hint: trouble.hint.clone() };
+fn unmakeable(entry: &Entry, tip: &CommitId, trouble: &Trouble) -> Stack {
+    let (text, hint) = (trouble.text.clone(), trouble.hint.clone());
+    alone(entry, tip, queue::Candidate::MainlineTrouble { text, hint })
+}
+
+/// A stack of one entry without a row of its own.
+fn alone(entry: &Entry, tip: &CommitId, candidate: queue::Candidate) -> Stack {
     // No candidate has such a number.
-    let id = StackId(-entry.0);
-    Stack { id, on: tip.clone(), entries: vec![entry], candidate, push_refused: None, check_failed: 0 }
+    let id = StackId(-entry.id);
+    Stack { id, on: tip.clone(), entries: vec![EntryId(entry.id)], candidate, push_refused: None, check_failed: 0 }
 }
 
 /// A candidate as the queue's decision sees it: a stack of one entry.

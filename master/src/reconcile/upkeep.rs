@@ -4,11 +4,14 @@ use super::each::each;
 use super::{StepError, mend};
 use crate::project::Guarded;
 use crate::state::Shared;
+use crate::store::Round;
 use std::time::Duration;
 use tracker::mirror::Upkeep;
 
 /// How long after a master's start, and after the last time.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Branches that ended whose candidates are let go of in one turn, beside those of all live ones.
+const ENDED: u32 = 500;
 /// Every so often everything is packed anew.
 const WHOLE_EVERY: u32 = 24;
 
@@ -29,16 +32,16 @@ pub(super) async fn run(shared: &Shared, project: &Guarded) {
 }
 
 pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {
-    if project.claim().is_none() {
-        return Ok(());
-    }
+    let Some(claim) = project.claim() else { return Ok(()) };
     // A backup copies what is here.
     let Some(_held) = project.mirror.begin_upkeep().await? else { return Ok(()) };
     // What no ref holds is deleted in the end: so the refs come first.
     if mend::compare(shared, project).await?.is_none() {
         return Ok(());
     }
-    let branches = shared.store.branches(project.id, 200).await?;
+    let mut branches = shared.store.branches(project.id, 0).await?;
+    let ended = shared.store.next_ended(claim, Round::Upkeep, ENDED).await?;
+    branches.extend(ended.iter().cloned());
     each(
         project,
         "upkeep",
@@ -53,6 +56,7 @@ pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Res
         },
     )
     .await?;
+    shared.store.went_round(claim, Round::Upkeep, &ended, ENDED).await?;
     project.mirror.upkeep(how).await?;
     Ok(())
 }

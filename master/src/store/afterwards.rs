@@ -92,39 +92,56 @@ impl Store {
         Ok(found)
     }
 
-    /// The newest entries that landed of branches that are known as landed: all, or only those that were taken out since.
+    /// The entries that landed of branches that are known as landed: all, or only those that were taken out since.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn landed_entries(&self, project: ProjectId, only_taken_out: bool, limit: u32) -> Result<Vec<Entry>> {
+    pub async fn landed_entries(&self, project: ProjectId, only_taken_out: bool) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
             "SELECT q.* FROM queue_entry q JOIN branch b ON b.id = q.branch_id
              WHERE q.project_id = $1 AND b.state = 'landed' AND q.landed IS NOT NULL AND ($2 = 0 OR q.taken_out_ms IS NOT NULL)
-             ORDER BY q.id DESC LIMIT $3",
+             ORDER BY q.id DESC",
         )
         .bind(project.0)
         .bind(i64::from(only_taken_out))
-        .bind(i64::from(limit))
         .fetch_all(&self.read)
         .await?;
         rows.iter().map(queue::read).collect()
     }
 
-    /// Records that mainline does not hold what landed any more, or that it does again, under a claim; nothing when that was
-    /// known.
+    /// The branches of a project that landed last as what mainline does not hold any more, the latest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn taken_out(&self, project: ProjectId) -> Result<Vec<Branch>> {
+        let mut branches = Vec::new();
+        for entry in self.landed_entries(project, true).await? {
+            let newest =
+                sqlx::query("SELECT MAX(id) AS id FROM queue_entry WHERE branch_id = $1 AND landed IS NOT NULL");
+            let newest = newest.bind(entry.branch.0).fetch_one(&self.read).await?;
+            if newest.num::<i64>("id")? == entry.id {
+                branches.push(self.branch_by_id(entry.branch).await?);
+            }
+        }
+        Ok(branches)
+    }
+
+    /// Records that mainline does not hold what landed any more since its tip is by `out`, or that it does again, under a
+    /// claim; nothing when that was known.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
-    pub async fn set_taken_out(&self, claim: Claim, entry: &Entry, out: bool) -> Result<()> {
+    pub async fn set_taken_out(&self, claim: Claim, entry: &Entry, out: Option<&str>) -> Result<()> {
         let Some(landed) = &entry.landed else { return Ok(()) };
         let mut transaction = self.write.begin_under(claim).await?;
         let done = sqlx::query(
-            "UPDATE queue_entry SET taken_out_ms = CASE WHEN $2 = 1 THEN $3 ELSE NULL END
+            "UPDATE queue_entry SET taken_out_ms = CASE WHEN $2 = 1 THEN $3 ELSE NULL END, taken_out_by = $4
              WHERE id = $1 AND (CASE WHEN taken_out_ms IS NULL THEN 0 ELSE 1 END) <> $2",
         )
         .bind(entry.id)
-        .bind(i64::from(out))
+        .bind(i64::from(out.is_some()))
         .bind(now().0)
+        .bind(out.unwrap_or_default())
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {
@@ -135,11 +152,15 @@ impl Store {
             .bind(now().0)
             .execute(&mut *transaction)
             .await?;
-        let (kind, look, text) = if out {
-            let text = format!("Somebody's push took {} out of mainline, as which it had landed", landed.short());
-            ("taken-out", Look::Exception, text)
-        } else {
-            ("landed", Look::Landed, format!("Mainline holds {} again, as which it had landed", landed.short()))
+        let (kind, look, text) = match out {
+            Some(by) => {
+                let whose = if by.is_empty() { String::new() } else { format!(" whose tip is by {by}") };
+                let text = format!("A push{whose} took {} out of mainline, as which it had landed", landed.short());
+                ("taken-out", Look::Exception, text)
+            }
+            None => {
+                ("landed", Look::Landed, format!("Mainline holds {} again, as which it had landed", landed.short()))
+            }
         };
         events::record(&mut transaction, &Happening::of_branch(entry.project, entry.branch, kind, look, text)).await?;
         transaction.commit().await?;

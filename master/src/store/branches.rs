@@ -170,7 +170,7 @@ pub(super) const TOKEN_OF_NOW: &str =
     "token.kind AS token_kind, token.trusted AS token_trusted, token.revoked_ms AS token_revoked_ms";
 
 /// A query for whole branches.
-fn whole(rest: &str) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
+pub(super) fn whole(rest: &str) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
     let sql =
         format!("SELECT branch.*, {TOKEN_OF_NOW} FROM branch LEFT JOIN token ON token.id = branch.token_id {rest}");
     sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -452,7 +452,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a live branch; it leaves the queue too, and its builds are to be cancelled.
+    /// Ends a live branch, or one that landed and was taken out of mainline; it leaves the queue too, and its builds are to
+    /// be cancelled.
     ///
     /// # Errors
     /// When the database fails.
@@ -462,7 +463,9 @@ impl Store {
             return Ok(BranchEnd::BeingPushed(landing));
         }
         let done = sqlx::query(
-            "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1 AND state = 'live'",
+            "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1 AND (state = 'live'
+             OR state = 'landed' AND EXISTS (SELECT 1 FROM queue_entry WHERE taken_out_ms IS NOT NULL
+                 AND id = (SELECT MAX(id) FROM queue_entry WHERE branch_id = $1 AND landed IS NOT NULL)))",
         )
         .bind(branch.id.0)
         .bind(state.as_str())

@@ -263,13 +263,31 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Has a candidate made anew: this one is kept for its builds' sake, and is not what its terms give any more.
+    /// Has a candidate made anew, under a claim: this one is kept for the record of its builds, and is not what its terms
+    /// give any more. What of it is open is cancelled, no place in the queue has it, and the next one is built.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn discard_candidate(&self, id: CandidateId) -> Result<()> {
-        let query = sqlx::query("UPDATE candidate SET terms_hash = $2 WHERE id = $1");
-        self.write.execute(query.bind(id.0).bind(format!("discarded {id}"))).await?;
+    /// When the database fails, or the claim is another's by now.
+    pub async fn discard_candidate(&self, claim: Claim, id: CandidateId) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let query =
+            sqlx::query("UPDATE candidate SET terms_hash = $2 WHERE id = $1 AND terms_hash NOT LIKE 'discarded %'");
+        let done = query.bind(id.0).bind(format!("discarded {id}")).execute(&mut *transaction).await?;
+        if done.rows_affected() == 0 {
+            return Ok(());
+        }
+        super::builds::cancel_where(&mut transaction, "candidate_id = $1", id.0, "its candidate is made anew").await?;
+        sqlx::query("UPDATE queue_entry SET candidate_id = NULL WHERE candidate_id = $1 AND state = 'queued'")
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "UPDATE revision SET builds_asked = 0 WHERE id = (SELECT revision_id FROM candidate WHERE id = $1)",
+        )
+        .bind(id.0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
         self.wake();
         Ok(())
     }
@@ -303,8 +321,10 @@ impl Store {
                  SELECT 1 FROM candidate k WHERE k.branch_id = c.branch_id AND k.commit_id = c.commit_id
                  AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
                       OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
-                      OR EXISTS (SELECT 1 FROM project WHERE id = k.project_id AND tip = k.mainline)
-                      OR k.id = (SELECT MAX(id) FROM candidate WHERE revision_id = k.revision_id)))",
+                      OR k.terms_hash NOT LIKE 'discarded %'
+                         AND (EXISTS (SELECT 1 FROM project WHERE id = k.project_id AND tip = k.mainline)
+                              OR k.id = (SELECT MAX(id) FROM candidate
+                                         WHERE revision_id = k.revision_id AND terms_hash NOT LIKE 'discarded %'))))",
         )
         .bind(branch.0)
         .fetch_all(&self.read)

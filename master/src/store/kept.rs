@@ -5,18 +5,14 @@ use super::{Branch, Candidate, Claim, NewRevision, Result, Revision, Store, Trou
 use protocol::api::Look;
 use protocol::{BranchId, ProjectId};
 
-/// Ended branches whose refs are looked after, too, those of every project.
-const ENDED: i64 = 500;
-
 impl Store {
-    /// The admitted revisions of a project's live branches, and of those that ended last; the newest of each first.
+    /// The admitted revisions of branches; the newest of each first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn kept_revisions(&self, project: ProjectId) -> Result<Vec<(Branch, Vec<Revision>)>> {
-        let mut kept = Vec::new();
-        let ended = u32::try_from(ENDED).unwrap_or(u32::MAX);
-        for branch in self.branches(project, ended).await? {
+    pub async fn admitted_of(&self, branches: Vec<Branch>) -> Result<Vec<(Branch, Vec<Revision>)>> {
+        let mut kept = Vec::with_capacity(branches.len());
+        for branch in branches {
             let mut all = self.revisions(branch.id).await?;
             all.retain(|revision| revision.refusal.is_none());
             if !all.is_empty() {

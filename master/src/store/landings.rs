@@ -165,18 +165,18 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The newest pushes of a project's entries that are not recorded as landed: mainline may contain them all the same.
+    /// All pushes of a project's entries that are not recorded as landed, newest first: mainline may contain them all the
+    /// same.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn unlanded(&self, project: ProjectId, limit: u32) -> Result<Vec<Landing>> {
+    pub async fn unlanded(&self, project: ProjectId) -> Result<Vec<Landing>> {
         let rows = sqlx::query(
             "SELECT landing.* FROM landing JOIN queue_entry ON queue_entry.id = landing.entry_id
              WHERE landing.project_id = $1 AND landing.state <> 'landed' AND queue_entry.state <> 'landed'
-             ORDER BY landing.id DESC LIMIT $2",
+             ORDER BY landing.id DESC",
         )
         .bind(project.0)
-        .bind(i64::from(limit))
         .fetch_all(&self.read)
         .await?;
         rows.iter().map(read).collect()

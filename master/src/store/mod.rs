@@ -25,6 +25,7 @@ mod looks;
 mod masters;
 mod moves;
 mod owners;
+mod progress;
 mod projects;
 mod queue;
 mod registrations;
@@ -46,8 +47,9 @@ pub use lists::{After, Sought};
 pub use looks::DueLook;
 pub use masters::Master;
 pub use owners::{Claimer, Taken};
+pub use progress::Round;
 pub use projects::{Claim, Project};
-pub use queue::{Acceptance, Accepted, Entry, EntryState, Standing, Terms};
+pub use queue::{Acceptance, Accepted, Entry, EntryState, Standing, TakenOut, Terms};
 pub use registrations::Origin;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
@@ -129,10 +131,11 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 3] = [
+const SCHEMA: [(i64, &str, &str); 4] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
+    (4, "nothing that is compared has an end", include_str!("schema_4.sql")),
 ];
 
 impl Store {

@@ -18,6 +18,8 @@ pub struct Project {
     pub mainline: String,
     /// The commit that mainline was last seen at.
     pub tip: Option<CommitId>,
+    /// The commit of it up to which rows were compared with what it holds.
+    pub compared: Option<CommitId>,
     /// When it was seen to get there.
     pub tip_seen: Option<UnixMs>,
     /// What is wrong with mainline.
@@ -46,6 +48,7 @@ fn read(row: &AnyRow) -> Result<Project> {
         url: row.text("url")?,
         mainline: row.text("mainline")?,
         tip: row.parsed_or_none("tip")?,
+        compared: row.parsed_or_none("compared")?,
         tip_seen: row.num_or_none("tip_seen_ms")?,
         trouble: row.text_or_none("trouble")?,
         trouble_code: row.text("trouble_code")?,
@@ -155,6 +158,17 @@ impl Store {
             self.wake();
         }
         Ok(())
+    }
+
+    /// Records under a claim that rows were compared with all that mainline holds at `tip`.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_compared(&self, claim: Claim, tip: &CommitId) -> Result<()> {
+        let mut transaction = self.write.begin_under(claim).await?;
+        let query = sqlx::query("UPDATE project SET compared = $2 WHERE id = $1");
+        query.bind(claim.project.0).bind(tip.as_str()).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Records what is wrong with mainline, by its stable word and in words, or that nothing is any more, under a claim.

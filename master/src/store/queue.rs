@@ -42,8 +42,17 @@ pub struct Entry {
     pub landed: Option<CommitId>,
     /// When it left.
     pub left: Option<UnixMs>,
-    /// When a push was seen to have taken out of mainline what had landed.
-    pub taken_out: Option<UnixMs>,
+    /// Set when a push has taken out of mainline what had landed.
+    pub taken_out: Option<TakenOut>,
+}
+
+/// That mainline does not hold what had landed any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TakenOut {
+    /// When that was seen.
+    pub at: UnixMs,
+    /// Who the tip is by that mainline had then, the best that is known of whoever pushed it; empty when not known.
+    pub tip_by: String,
 }
 
 /// What an acceptance binds beside the commit, as JSON, and its hash: candidates of the queue are made by it. Empty in
@@ -139,7 +148,10 @@ pub(super) fn read(row: &AnyRow) -> Result<Entry> {
         candidate: row.num_or_none("candidate_id")?,
         landed: row.parsed_or_none("landed")?,
         left: row.num_or_none("left_ms")?,
-        taken_out: row.num_or_none("taken_out_ms")?,
+        taken_out: match row.num_or_none("taken_out_ms")? {
+            Some(at) => Some(TakenOut { at, tip_by: row.text("taken_out_by")? }),
+            None => None,
+        },
     })
 }
 

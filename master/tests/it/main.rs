@@ -1,6 +1,7 @@
 //! A running master, as those outside see it: by plain HTTP, by raw sockets, by git, and by slaves that misbehave.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod afterwards;
 mod assignments;
 mod authority;
 mod builds;

@@ -34,7 +34,7 @@ async fn nexts(world: &World, name: &str) -> Vec<String> {
 
 async fn pushes(world: &World) -> usize {
     let project = world.claim().await.project;
-    world.store().unlanded(project, 100).await.unwrap().len()
+    world.store().unlanded(project).await.unwrap().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +202,7 @@ async fn what_landed_stays_so_published_again_and_says_what_is_newer_and_what_wa
     turns(&world, &[Loop::Mainline]).await;
     let said = world.branch("feature").await;
     assert_eq!(said["summary"]["verdict"]["code"], "landed-taken-out");
-    assert!(said["summary"]["verdict"]["because"].as_str().unwrap().contains("taken out by somebody's push of 2"));
+    assert!(said["summary"]["verdict"]["because"].as_str().unwrap().contains("taken out by a push of 2"));
     assert!(said["timeline"].to_string().contains("taken-out"), "{}", said["timeline"]);
     world.author.git(&["push", "--quiet", "--force", "origin", &format!("{tip}:main")]);
     turns(&world, &[Loop::Mainline]).await;

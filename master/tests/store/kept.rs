@@ -1,13 +1,15 @@
 //! What the mirror has to hold by the rows, and what is recorded when it does not.
 
 use super::*;
-use master::store::Trouble;
+use master::store::{Begun, Round, Trouble};
 use protocol::api::Refusal;
 
 stories! {
     what_is_lost_is_told_once_and_forgotten_when_it_is_back
     a_refused_revision_that_is_looked_at_again_is_admitted_under_its_number
     what_rows_want_of_the_mirror_is_listed
+    a_round_comes_past_every_branch_that_ended_and_begins_anew
+    a_discarded_candidate_counts_nowhere
 }
 
 async fn what_is_lost_is_told_once_and_forgotten_when_it_is_back(place: Place) {
@@ -62,10 +64,67 @@ async fn a_refused_revision_that_is_looked_at_again_is_admitted_under_its_number
 async fn what_rows_want_of_the_mirror_is_listed(place: Place) {
     let world = place.open().await;
     let (branch, revision, candidate, _) = world.waiting().await;
-    let kept = world.store.kept_revisions(world.project.id).await.unwrap();
+    let branches = world.store.branches(world.project.id, 0).await.unwrap();
+    let kept = world.store.admitted_of(branches).await.unwrap();
     assert_eq!(kept.iter().map(|(b, all)| (b.id, all.len())).collect::<Vec<_>>(), [(branch.id, 1)]);
     let wanted = world.store.wanted_candidates(world.project.id).await.unwrap();
     let wanted: Vec<_> = wanted.iter().map(|(b, r, c)| (b.id, r.id, c.id)).collect();
     assert_eq!(wanted, [(branch.id, revision.id, candidate.id)]);
     assert!(world.store.log_lengths().await.unwrap().is_empty());
+}
+
+async fn a_round_comes_past_every_branch_that_ended_and_begins_anew(place: Place) {
+    let world = place.open().await;
+    let mut all = Vec::new();
+    for n in 0..7 {
+        let Published::New(branch) = world.publish(&format!("https://ann.example/{n}.git"), None).await else {
+            panic!()
+        };
+        if n != 3 {
+            world.store.end_branch(&branch, BranchState::Withdrawn, "withdrawn", "ann").await.unwrap();
+            all.push(branch.id);
+        }
+    }
+    for round in [Round::Upkeep, Round::Mend] {
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            let next = world.store.next_ended(world.claim, round, 4).await.unwrap();
+            assert_eq!(world.store.next_ended(world.claim, round, 4).await.unwrap().len(), next.len(), "not yet past");
+            seen.extend(next.iter().map(|branch| branch.id));
+            world.store.went_round(world.claim, round, &next, 4).await.unwrap();
+        }
+        assert_eq!(seen, [all.as_slice(); 3].concat());
+    }
+}
+
+/// Neither is it landed, nor built, nor shown, nor kept.
+async fn a_discarded_candidate_counts_nowhere(place: Place) {
+    let world = place.open().await;
+    let (branch, revision, candidate, build) = world.waiting().await;
+    let (store, claim, project) = (&world.store, world.claim, world.project.id);
+    store.set_tip(claim, None, &candidate.mainline, "").await.unwrap();
+    let entry = accept(store, &branch, &revision, "olga").await.unwrap();
+    let standing = Standing { code: "testing".to_owned(), ..entry.standing.clone() };
+    store.set_standing(claim, &entry, Some(candidate.id), &standing).await.unwrap();
+    store.discard_candidate(claim, candidate.id).await.unwrap();
+    store.discard_candidate(claim, candidate.id).await.unwrap();
+
+    assert_eq!(world.build(build.id).await.state, BuildRowState::Finished(BuildResult::Cancelled));
+    assert_eq!(store.entry(entry.id).await.unwrap().candidate, None);
+    assert!(store.candidate(revision.id, &candidate.mainline, TERMS).await.unwrap().is_none());
+    assert!(store.newest_candidate(revision.id).await.unwrap().is_none());
+    assert!(store.wanted_candidates(project).await.unwrap().is_empty());
+    assert!(store.candidates_without_builds(project, &candidate.mainline).await.unwrap().is_empty());
+    let to = candidate.made_commit().unwrap();
+    // Also where a turn that began before still names it.
+    store.set_standing(claim, &store.entry(entry.id).await.unwrap(), Some(candidate.id), &standing).await.unwrap();
+    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+    assert!(matches!(begun, Begun::Not));
+    let next = store.revisions_without_candidate(project, &candidate.mainline, 9).await.unwrap();
+    assert_eq!(next.iter().map(|it| it.revision.id).collect::<Vec<_>>(), [revision.id], "another is made");
+    // And that is built, whatever was asked for before.
+    let anew = world.candidate(&branch, &revision).await;
+    assert_ne!(anew.id, candidate.id);
+    let asked = store.candidates_without_builds(project, &candidate.mainline).await.unwrap();
+    assert_eq!(asked.iter().map(|it| it.id).collect::<Vec<_>>(), [anew.id]);
 }

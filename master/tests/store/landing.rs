@@ -119,11 +119,11 @@ async fn what_is_being_pushed_is_not_decided_upon(place: Place) {
     let newer = accept(&world.store, &branch, &second, "olga").await.unwrap();
     assert_eq!(world.store.entry(entry.id).await.unwrap().standing.code, "replaced");
     assert!(world.store.unlanded_of(branch.id).await.unwrap());
-    assert_eq!(world.store.unlanded(world.project.id, 9).await.unwrap()[0].to, landing.to);
+    assert_eq!(world.store.unlanded(world.project.id).await.unwrap()[0].to, landing.to);
     world.store.landed(&landing).await.unwrap();
     assert_eq!(world.store.entry(newer.id).await.unwrap().standing.code, "replaced", "none of its places is left");
     assert!(world.store.queue(world.project.id).await.unwrap().is_empty());
-    assert!(world.store.unlanded(world.project.id, 9).await.unwrap().is_empty());
+    assert!(world.store.unlanded(world.project.id).await.unwrap().is_empty());
     assert_eq!(world.store.branch_by_id(branch.id).await.unwrap().state, BranchState::Landed);
 }
 

@@ -74,7 +74,9 @@ impl Explain for MirrorError {
 
     fn hint(&self) -> String {
         match self {
-            Self::NoCommit { .. } | Self::Missing { .. } => "it is fetched again; if its source is gone, publish the branch again".to_owned(),
+            Self::NoCommit { .. } | Self::Missing { .. } => {
+                "it is fetched again; if its source is gone, publish the branch again".to_owned()
+            }
             Self::Objects { .. } | Self::Io { .. } => {
                 "an admin looks at the disk; a damaged mirror can be deleted, it is made anew from the sources"
                     .to_owned()

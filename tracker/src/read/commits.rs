@@ -14,6 +14,15 @@ pub struct Commits {
     pub count: u32,
 }
 
+/// Whom a commit names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Who {
+    /// Its author.
+    pub author: String,
+    /// Who committed it.
+    pub committer: String,
+}
+
 /// Longest message that is shown, in characters.
 const MAX_BODY: usize = 20_000;
 /// Bytes of a list of commits.
@@ -62,6 +71,21 @@ impl Mirror {
         let commit = commit.clone();
         self.with_repository(move |repository| told(&find_commit(repository, &commit)?, &mut Budget::of(MAX_COMMIT)))
             .await
+    }
+
+    /// Whom a commit names.
+    ///
+    /// # Errors
+    /// When it is not in the mirror.
+    pub async fn who(&self, commit: &CommitId) -> Result<Who, MirrorError> {
+        let commit = commit.clone();
+        self.with_repository(move |repository| {
+            let commit = find_commit(repository, &commit)?;
+            let mut budget = Budget::of(MAX_COMMIT);
+            let mut name = |it: git2::Signature<'_>| budget.line(it.name_bytes().trim_ascii(), 200);
+            Ok(Who { author: name(commit.author()), committer: name(commit.committer()) })
+        })
+        .await
     }
 }
 

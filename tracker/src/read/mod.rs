@@ -4,5 +4,5 @@ mod changes;
 mod commits;
 mod diff;
 
-pub use commits::Commits;
+pub use commits::{Commits, Who};
 pub use diff::{DiffLimits, text_diff};

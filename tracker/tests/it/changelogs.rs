@@ -243,6 +243,14 @@ async fn a_candidate_is_folded_by_the_tree_that_it_stands_on() {
             assert_eq!(made.folded_by, Project::parse(if folds { NEWS } else { "" }.as_bytes(), "").unwrap());
         }
     }
+    // Made again, it is what it was, whatever is read in the same tree by then.
+    let made = world.made("ann", &head).await;
+    let request = world.request("ann", &head);
+    for (folded_by, same) in [(made.folded_by.clone(), true), (Project::parse(NEWS.as_bytes(), "").unwrap(), false)] {
+        let again = world.mirror.candidate_again(&request, Some(folded_by)).await.unwrap();
+        let CandidateOutcome::Made(again) = again else { panic!("{again:?}") };
+        assert_eq!(again.commit == made.commit, same);
+    }
     // What lands is checked by what is read then, too: the same commit, made by other settings, is none.
     let stale = CandidateRequest { mainline: after.clone(), ..world.request("ann", &head) };
     let old = world.made("ann", &head).await;

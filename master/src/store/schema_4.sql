@@ -1,0 +1,11 @@
+-- The commit of mainline up to which rows were compared with what it holds.
+ALTER TABLE project ADD COLUMN compared TEXT;
+-- Who the tip is by of the push that took out what had landed.
+ALTER TABLE queue_entry ADD COLUMN taken_out_by TEXT NOT NULL DEFAULT '';
+-- How far a round over all rows of a kind has come that takes many turns: after the row with this number.
+CREATE TABLE progress (
+    project_id BIGINT NOT NULL REFERENCES project (id),
+    round TEXT NOT NULL,
+    place BIGINT NOT NULL,
+    PRIMARY KEY (project_id, round)
+);
