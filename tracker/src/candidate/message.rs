@@ -82,7 +82,7 @@ impl OwnCommits {
         for id in walk.take(MAX_OWN) {
             let commit = repository.find_commit(id.map_err(failed)?).map_err(failed)?;
             if let Some(reason) = changelog::exemption(commit.message_bytes()) {
-                own.exempt = Some(shortened(&one_line(&reason), MAX_REASON));
+                own.exempt = Some(as_written(&one_line(&reason), MAX_REASON));
             }
             if commit.parent_count() > 1 {
                 continue;
