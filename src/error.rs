@@ -50,7 +50,7 @@ impl CliError {
             let _ = write!(text, "\nhint: {hint}");
         }
         // It may repeat what a stranger named.
-        eprintln!("{}", crate::print::safe(&text));
+        eprintln!("{}", crate::text::safe(&text));
         ExitCode::from(self.exit)
     }
 }

@@ -8,6 +8,7 @@ mod local;
 mod print;
 mod process;
 mod terminal;
+mod text;
 
 use std::process::ExitCode;
 

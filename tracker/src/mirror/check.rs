@@ -1,7 +1,7 @@
 //! What is looked at in a scratch repository before the mirror hears of it. The objects are a stranger's: they are read
 //! by git processes and by the few lines here, never by a library in our process.
 
-use super::admit::Admission;
+use super::admission::Admission;
 use super::objects::tree_of;
 use super::scratch::Scratch;
 use super::walk::{Id, Refused, Walk};

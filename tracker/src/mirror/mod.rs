@@ -5,6 +5,7 @@
 //! for each revision, `…/head` for the newest, `…/candidate`. What a stranger publishes gets in only by
 //! [`Mirror::admit`]; no hook, no configuration of anybody else's and no replacement object counts here.
 
+mod admission;
 mod admit;
 mod check;
 mod copy;
@@ -21,7 +22,7 @@ mod scratch;
 mod upkeep;
 mod walk;
 
-pub use admit::{Admission, AdmissionLimits};
+pub use admission::{Admission, AdmissionLimits};
 pub use copy::Copied;
 pub use deep::{Damage, Standing};
 pub use error::MirrorError;

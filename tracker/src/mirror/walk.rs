@@ -3,7 +3,7 @@
 //! What is kept is of the size of the folders that were read, never of their paths: a path is a chain of names, put
 //! together only to be shown. A folder is read once however often it occurs, and counts each time.
 
-use super::admit::AdmissionLimits;
+use super::admission::AdmissionLimits;
 use crate::text::Budget;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};

@@ -7,14 +7,16 @@
 mod address;
 mod local;
 mod refname;
+mod refused;
 mod secrets;
 mod url;
 
 pub use address::is_public;
 pub use refname::{BranchRef, RawRefName, RefRefused};
+pub use refused::UrlRefused;
 pub(crate) use secrets::redirect_without_secrets;
 pub use secrets::{url_without_secrets, without_secrets};
-pub use url::{Scheme, SourceUrl, UncheckedUrl, UrlRefused};
+pub use url::{Scheme, SourceUrl, UncheckedUrl};
 
 use ipnet::IpNet;
 use std::net::IpAddr;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::Explain as _;
 use proptest::prelude::*;
 
 fn check(text: &str) -> Result<SourceUrl, UrlRefused> {
