@@ -4,11 +4,11 @@ use crate::client::Client;
 use crate::commands::master::{Settings, start_error};
 use crate::error::CliError;
 use crate::{print, process};
+use master::store::{Interest, TokenKind, Topic};
 use slave::{GitSource, Launcher, Slave};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracker::git::Git;
@@ -81,10 +81,8 @@ impl Local {
     /// end is asked for.
     /// A look that fails is taken again: watching never ends what is watched.
     pub(crate) async fn say_troubles(&self) -> Result<(), CliError> {
-        let mut changes = self.master.store().changes();
+        let changes = self.master.store().listen(Interest::all([Topic::Mainline]));
         let (mut said, mut warned) = (Vec::new(), Vec::new());
-        // What is wrong with a recipe is not stored but found at the start, a moment after the first look at mainline.
-        let mut first_looks = 20;
         loop {
             match self.master.troubles().await {
                 Ok(troubles) if troubles != said => {
@@ -108,8 +106,7 @@ impl Local {
                 warned = warnings;
             }
             tokio::select! {
-                _ = changes.changed() => {}
-                () = tokio::time::sleep(Duration::from_millis(500)), if first_looks > 0 => first_looks -= 1,
+                () = changes.changed() => drop(changes.heard()),
                 () = self.shutdown.cancelled() => return Ok(()),
             }
         }
@@ -136,7 +133,7 @@ async fn own_slave(basedir: &Path, master: &master::Running, slots: Option<u32>)
     config.slots = slots.unwrap_or(2).try_into()?;
     // Written last: without it, somebody was killed while the folder was made.
     if !folder.join(slave::config::FILE_NAME).exists() {
-        let token = master.make_token(master::store::TokenKind::Slave, name.as_str()).await.map_err(start_error)?;
+        let token = master.make_token(TokenKind::Slave, name.as_str()).await.map_err(start_error)?;
         slave::create(&folder, &config, &token.parse()?)?;
     }
     let kept = Slave::load(&folder, launcher(), source(master.git().clone(), &folder))?;

@@ -111,7 +111,12 @@ pub fn can(actor: &Actor, action: Action<'_>) -> bool {
 
 /// The isolation that a branch's builds need at least, by what its publisher is trusted with now.
 pub fn isolation_for(branch: &Branch) -> Isolation {
-    if branch.trusted { Isolation::None } else { Isolation::Bubblewrap }
+    isolation_of(branch.trusted)
+}
+
+/// The same for a publisher who is trusted, or is not.
+pub const fn isolation_of(trusted: bool) -> Isolation {
+    if trusted { Isolation::None } else { Isolation::Bubblewrap }
 }
 
 /// Whether whoever accepted a branch may do so still, by the token that it was accepted with as that is now.

@@ -8,7 +8,7 @@ use crate::pages::Pages;
 use crate::points::Points;
 use crate::project::recipes;
 use crate::state::Shared;
-use crate::store::{Store, TokenKind};
+use crate::store::{Interest, Store, TokenKind, Topic};
 use crate::{actions, http, read, reconcile, sole};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -99,9 +99,9 @@ impl Running {
     /// When the store or the mirror fails.
     pub async fn guessed_recipe(&self) -> Result<Option<(String, String)>, StartError> {
         let Some(project) = self.shared.projects.first() else { return Ok(None) };
-        let mut changes = self.shared.store.changes();
+        let changes = self.shared.store.listen(Interest::of(project.id, [Topic::Mainline]));
         loop {
-            changes.borrow_and_update();
+            changes.heard();
             let row = self.shared.store.project_by_id(project.id).await?;
             if row.trouble.is_some() {
                 return Ok(None);
@@ -114,7 +114,7 @@ impl Running {
                 return Ok(recipes::guess(project, &tip).await.map_err(failed)?.map(|g| (g.why, g.toml)));
             }
             tokio::select! {
-                _ = changes.changed() => {}
+                () = changes.changed() => {}
                 () = self.shared.shutdown.cancelled() => return Ok(None),
             }
         }

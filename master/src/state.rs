@@ -7,7 +7,7 @@ use crate::logs::Logs;
 use crate::points::Points;
 use crate::project::{Guarded, lock};
 use crate::slaves::{Parts, Sessions};
-use crate::store::{Master, Store};
+use crate::store::{Change, Master, Store, Topic};
 use gate::code::Code;
 use gate::schedule::Wait;
 use protocol::{BuildId, ProjectId, ProjectName};
@@ -104,7 +104,7 @@ impl Shared {
         *known = waits;
         drop(known);
         if is_news {
-            self.store.wake();
+            self.store.say(Change::of_all(Topic::Build, 0));
         }
     }
 

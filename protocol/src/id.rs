@@ -22,6 +22,12 @@ macro_rules! number {
             }
         }
 
+        impl From<$name> for i64 {
+            fn from(number: $name) -> i64 {
+                number.0
+            }
+        }
+
         impl std::str::FromStr for $name {
             type Err = std::num::ParseIntError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -4,6 +4,7 @@ use super::extract::Asked;
 use crate::read;
 use crate::refused::Done;
 use crate::state::Shared;
+use crate::store::{Interest, Listener, Topic};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
@@ -36,7 +37,7 @@ struct Follower {
     only: Since,
     last: EventId,
     ready: VecDeque<protocol::api::Event>,
-    changes: tokio::sync::watch::Receiver<u64>,
+    changes: Listener,
 }
 
 /// `GET /events`: events after `since` (or the `Last-Event-ID` header), then each as it happens.
@@ -50,7 +51,7 @@ pub(super) async fn stream(
         Some(last) => last,
         None => shared.store.newest_event().await?,
     };
-    let changes = shared.store.changes();
+    let changes = shared.store.listen(interest(&shared, &only));
     let follower = Follower { shared, only, last, ready: VecDeque::new(), changes };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
@@ -61,6 +62,13 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
+/// The events that may be wanted.
+fn interest(shared: &Shared, only: &Since) -> Interest {
+    let project = only.project.as_ref().and_then(|name| name.parse().ok());
+    let project = project.and_then(|name| shared.guarded_by_name(&name)).map(|project| project.id);
+    Interest { project, ..Interest::all([Topic::Event]) }
+}
+
 impl Follower {
     /// The next event; none when the master ends or its store fails.
     async fn next(&mut self) -> Option<protocol::api::Event> {
@@ -68,7 +76,7 @@ impl Follower {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            self.changes.borrow_and_update();
+            self.changes.heard();
             let stored = self.shared.store.events_after(self.last, BATCH).await.ok()?;
             if stored.is_empty() {
                 tokio::select! {

@@ -5,7 +5,7 @@ use crate::actions;
 use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
-use crate::store::Build;
+use crate::store::{Build, Interest, Listener, Topic};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -56,12 +56,13 @@ struct Reader {
     build: BuildId,
     follow: bool,
     growth: tokio::sync::watch::Receiver<u64>,
-    changes: tokio::sync::watch::Receiver<u64>,
+    changes: Listener,
 }
 
 impl Reader {
     fn new(shared: Arc<Shared>, build: BuildId, follow: bool) -> Self {
-        let (growth, changes) = (shared.logs.growth(), shared.store.changes());
+        let growth = shared.logs.growth();
+        let changes = shared.store.listen(Interest::all([Topic::Build, Topic::Step]).only(build.0));
         Self { shared, build, follow, growth, changes }
     }
 
@@ -69,7 +70,7 @@ impl Reader {
     async fn piece(&mut self, step: u32, at: u64, limit: usize) -> Result<Option<Vec<u8>>, io::Error> {
         loop {
             self.growth.borrow_and_update();
-            self.changes.borrow_and_update();
+            self.changes.heard();
             // Asked before reading: what comes between is found at the next turn.
             let ended = self.ended(step, at).await;
             let logs = self.shared.logs.clone();
@@ -104,7 +105,7 @@ impl Reader {
         tokio::select! {
             () = self.shared.shutdown.cancelled() => false,
             _ = timeout(LOOK, self.growth.changed()) => true,
-            _ = self.changes.changed() => true,
+            () = self.changes.changed() => true,
         }
     }
 }
@@ -223,7 +224,7 @@ impl Whole {
     /// Finds steps that began since; waits for one when following; false when there will be none.
     async fn more_steps(&mut self) -> bool {
         loop {
-            self.reader.changes.borrow_and_update();
+            self.reader.changes.heard();
             let ended = self.reader.build_ended().await;
             let Ok(steps) = self.reader.shared.store.steps(self.reader.build).await else { return false };
             self.steps = steps.into_iter().filter(|s| s.number >= self.seen).map(|s| (s.number, s.name)).collect();

@@ -4,6 +4,7 @@ use super::extract::Asked;
 use crate::read::{self, ReadError};
 use crate::refused::Done;
 use crate::state::Shared;
+use crate::store::{Interest, Listener, Topic};
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
@@ -38,6 +39,16 @@ pub(super) struct Watched {
     seen: String,
 }
 
+impl What {
+    /// What a page of it reads.
+    const fn interest(self) -> Interest {
+        match self {
+            Self::Slaves => Interest::all([Topic::Slave, Topic::Build]),
+            Self::Projects => Interest::all([Topic::Branch, Topic::Queue, Topic::Mainline]),
+        }
+    }
+}
+
 /// A short name for a value as it is now.
 fn named(value: &impl Serialize) -> String {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
@@ -68,7 +79,7 @@ struct Watcher {
     shared: Arc<Shared>,
     what: What,
     seen: String,
-    changes: tokio::sync::watch::Receiver<u64>,
+    changes: Listener,
 }
 
 /// `GET /watch?what=slaves`: an event `changed` whenever there is something else to be shown.
@@ -77,7 +88,7 @@ pub(super) async fn stream(
     Asked(asked): Asked<Watched>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let seen = if asked.seen.is_empty() { seen(&shared, asked.what).await? } else { asked.seen };
-    let watcher = Watcher { changes: shared.store.changes(), shared, what: asked.what, seen };
+    let watcher = Watcher { changes: shared.store.listen(asked.what.interest()), shared, what: asked.what, seen };
     let events = stream::unfold(watcher, |mut watcher| async move {
         watcher.next().await?;
         let data = watcher.seen.clone();
@@ -90,7 +101,7 @@ impl Watcher {
     /// Waits until there is something else; none when the master ends or its store fails.
     async fn next(&mut self) -> Option<()> {
         loop {
-            self.changes.borrow_and_update();
+            self.changes.heard();
             let now = seen(&self.shared, self.what).await.ok()?;
             if now != self.seen {
                 self.seen = now;

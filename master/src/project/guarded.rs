@@ -32,6 +32,7 @@ pub(crate) struct Guarded {
     pub(crate) sizes: Sizes,
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
+    asked_by: Mutex<Option<Recipe>>,
     pub(crate) planned_looks: PlannedLooks,
     /// What failed lately, so that it is not tried at every turn.
     pub(crate) troubles: Troubles,
@@ -48,7 +49,7 @@ pub(crate) struct Guarded {
 }
 
 /// Mainline's recipe, as far as it is known.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum RecipeState {
     /// Mainline was not read yet.
     #[default]
@@ -107,6 +108,7 @@ impl Guarded {
             sizes: Sizes::default(),
             claim: Mutex::default(),
             recipe: Mutex::default(),
+            asked_by: Mutex::default(),
             planned_looks: PlannedLooks::default(),
             troubles: Troubles::default(),
             recipes: Mutex::default(),
@@ -130,8 +132,21 @@ impl Guarded {
         lock(&self.recipe).clone()
     }
 
-    pub(crate) fn set_recipe(&self, state: RecipeState) {
-        *lock(&self.recipe) = state;
+    /// The recipe by which all builds were last asked for.
+    pub(crate) fn asked_by(&self) -> Option<Recipe> {
+        lock(&self.asked_by).clone()
+    }
+
+    pub(crate) fn set_asked_by(&self, recipe: &Recipe) {
+        *lock(&self.asked_by) = Some(recipe.clone());
+    }
+
+    /// Says whether it is another one than before.
+    pub(crate) fn set_recipe(&self, state: RecipeState) -> bool {
+        let mut recipe = lock(&self.recipe);
+        let is_news = *recipe != state;
+        *recipe = state;
+        is_news
     }
 
     /// Has mainline looked at now.

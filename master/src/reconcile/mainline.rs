@@ -3,7 +3,7 @@
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{self, Claim};
+use crate::store::{self, Change, Claim, Topic};
 use gate::mainline::Mainline;
 use gate::verdict::Trouble;
 use protocol::CommitId;
@@ -74,9 +74,12 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
         RecipeState::Fine(it) => it.from.clone(),
         RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => String::new(),
     };
-    project.set_recipe(recipe);
+    let is_news = project.set_recipe(recipe);
     if known.tip.as_ref() != Some(&tip) || known.trouble.is_some() || known.recipe_from != from {
         shared.store.set_tip(claim, known.tip.as_ref(), &tip, &from).await?;
+    }
+    if is_news {
+        shared.store.say(Change::of(project.id, Topic::Mainline, 0));
     }
     Ok(tip)
 }

@@ -1,10 +1,11 @@
 //! The reconcilers: loops that read what the store says, do the next thing that is missing, and write down that it was
 //! done. Each can be killed at any instruction and begins again from the store.
 //!
-//! A loop is woken by every write to the store and also by a slow tick, so that a lost wake-up costs time, never
+//! A loop is woken by the writes to the store that concern it and also by a slow tick, so that a lost wake-up costs time, never
 //! correctness. What is to be done is decided by `gate`; how is done by `tracker`; here the two are joined.
 
 mod afterwards;
+mod board;
 mod builds;
 mod candidates;
 mod claims;

@@ -1,44 +1,46 @@
 //! Gives waiting builds to slaves, as `gate::schedule` chooses, and takes them back from slaves that are lost.
 
+use super::board::Board;
 use super::{Again, StepError};
-use crate::auth::isolation_for;
+use crate::auth::isolation_of;
 use crate::state::Shared;
-use crate::store::{Branch, Build, BuildRowState, Finished, SlaveRow, now};
+use crate::store::{Build, BuildRowState, Finished, Heard, OpenBuild, SlaveRow, now};
 use gate::schedule::{Class, Fate, Lost, Running, Situation, Slave, Waiting, fate, schedule};
 use protocol::wire::{Assignment, Isolation};
-use protocol::{BranchId, BuildId, BuildResult, SlaveId, UnixMs};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use protocol::{BuildResult, SlaveId, UnixMs};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use tracker::mirror::Mirror;
 
-pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
-    let rows = shared.store.slaves().await?;
-    let open = shared.store.open_builds().await?;
-    let branches = branches(shared, &open).await?;
-    let slaves = slaves(shared, &rows);
-    let waiting: Vec<Waiting> = open.iter().filter_map(|build| waiting(shared, build, &branches)).collect();
-    forget_strangers(shared, &open).await?;
-    let (mut builds, mut kept, mut next_loss) = (Vec::new(), HashSet::new(), None);
-    for build in open {
-        match mind(shared, &build, &rows, &slaves, &waiting).await? {
+/// `heard` is what changed since the last turn with this board.
+pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> Result<Again, StepError> {
+    board.refresh(&shared.store, heard).await?;
+    let slaves = slaves(shared, &board.slaves);
+    let waiting: Vec<Waiting> = board.open.values().filter_map(|it| waiting(shared, it)).collect();
+    forget_strangers(shared, board).await?;
+    let (mut running, mut kept, mut next_loss) = (Vec::new(), HashSet::new(), None);
+    for it in board.open.values() {
+        match mind(shared, &it.build, &board.slaves, &slaves, &waiting).await? {
             Minded::GoesOn => {}
             Minded::Until(left) => next_loss = next_loss.min(Some(left)).or(Some(left)),
-            Minded::Kept => {
-                kept.insert(build.id);
-            }
+            Minded::Kept => drop(kept.insert(it.build.id)),
             Minded::Ended => continue,
         }
-        builds.push(build);
+        running.extend(self::running(it));
     }
     shared.set_kept(kept);
-    let served = shared.store.served().await?;
-    let running = builds.iter().filter_map(|build| running(build, &branches)).collect();
-    let plan = schedule(&situation(shared, waiting, running, slaves, served));
+    let plan = schedule(&situation(shared, waiting, running, slaves, board.served.clone()));
     shared.set_waits(plan.waits.into_iter().collect());
     for assigned in plan.assigned {
+        let Some(it) = board.open.get(&assigned.build) else { continue };
         // What one build lacks is no reason for the others to wait.
-        if let Err(error) = give(shared, assigned.build, assigned.slave).await {
-            tracing::warn!(build = %assigned.build, %error, "a build can't be given out");
+        match give(shared, it, assigned.slave).await {
+            Ok(()) => {
+                for slave in board.slaves.iter_mut().filter(|slave| slave.id == assigned.slave) {
+                    slave.used = now();
+                }
+            }
+            Err(error) => tracing::warn!(build = %assigned.build, %error, "a build can't be given out"),
         }
     }
     let look = plan.look_again.map(|at| Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0)));
@@ -121,10 +123,12 @@ async fn lost(shared: &Shared, build: &Build, slave: &str) -> Result<(), StepErr
 
 /// Has slaves forget builds that they have and the store gives to nobody or to others. One that ended by its slave's own
 /// word stays until its logs are here.
-async fn forget_strangers(shared: &Shared, open: &[Build]) -> Result<(), StepError> {
+async fn forget_strangers(shared: &Shared, board: &Board) -> Result<(), StepError> {
     for (slave, of) in shared.sessions.held() {
-        let is_it = |b: &Build| b.reference() == of && b.slave == Some(slave);
-        if open.iter().any(is_it) || shared.store.build(of.build).await?.as_ref().is_some_and(is_it) {
+        let is_its = |build: &Build| build.reference() == of && build.slave == Some(slave);
+        if board.open.get(&of.build).is_some_and(|it| is_its(&it.build))
+            || shared.store.build(of.build).await?.as_ref().is_some_and(is_its)
+        {
             continue;
         }
         tracing::warn!(build = %of.build, "a slave has a build that is not its any more: it is told to forget it");
@@ -133,28 +137,14 @@ async fn forget_strangers(shared: &Shared, open: &[Build]) -> Result<(), StepErr
     Ok(())
 }
 
-/// The branches of builds, as they are now.
-async fn branches(shared: &Shared, builds: &[Build]) -> Result<HashMap<BranchId, Branch>, StepError> {
-    let mut branches = HashMap::new();
-    for build in builds {
-        if let std::collections::hash_map::Entry::Vacant(entry) = branches.entry(build.branch) {
-            entry.insert(shared.store.branch_by_id(build.branch).await?);
-        }
-    }
-    Ok(branches)
-}
-
 /// What a build needs: what it was asked for with, and never less than its publisher is trusted with at this moment.
-fn isolation(build: &Build, branch: &Branch) -> Isolation {
-    build.isolation.max(isolation_for(branch))
-}
-
-fn publisher(build: &Build, branches: &HashMap<BranchId, Branch>) -> String {
-    branches.get(&build.branch).map(|branch| branch.publisher.clone()).unwrap_or_default()
+fn isolation(it: &OpenBuild) -> Isolation {
+    it.build.isolation.max(isolation_of(it.trusted))
 }
 
 /// A build that waits; none of a project that this master does not guard (any more): nobody could give it out.
-fn waiting(shared: &Shared, build: &Build, branches: &HashMap<BranchId, Branch>) -> Option<Waiting> {
+fn waiting(shared: &Shared, it: &OpenBuild) -> Option<Waiting> {
+    let build = &it.build;
     if build.state != BuildRowState::Waiting || shared.guarded(build.project).is_none() {
         return None;
     }
@@ -163,17 +153,18 @@ fn waiting(shared: &Shared, build: &Build, branches: &HashMap<BranchId, Branch>)
         project: build.project,
         class: if build.for_queue { Class::Queue } else { Class::Other },
         priority: i32::try_from(build.priority).unwrap_or(0),
-        publisher: publisher(build, branches),
+        publisher: it.publisher.clone(),
         since: build.requested,
         labels: build.builder.slaves.clone(),
         locks: build.builder.locks.clone(),
-        isolation: branches.get(&build.branch).map_or(Isolation::Bubblewrap, |branch| isolation(build, branch)),
+        isolation: isolation(it),
     })
 }
 
-fn running(build: &Build, branches: &HashMap<BranchId, Branch>) -> Option<Running> {
+fn running(it: &OpenBuild) -> Option<Running> {
+    let OpenBuild { build, publisher, .. } = it;
     let slave = build.slave.filter(|_| build.state == BuildRowState::Running)?;
-    Some(Running { id: build.id, slave, publisher: publisher(build, branches), locks: build.builder.locks.clone() })
+    Some(Running { id: build.id, slave, publisher: publisher.clone(), locks: build.builder.locks.clone() })
 }
 
 fn slaves(shared: &Shared, rows: &[SlaveRow]) -> Vec<Slave> {
@@ -213,8 +204,8 @@ fn situation(
 
 /// Gives a build to a slave: everything about it is known and can be said before the row says that the slave has it, and
 /// the row is durable before the slave hears of it. A message that is lost is found missing at the next hello, or tick.
-async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepError> {
-    let Some(build) = shared.store.build(id).await? else { return Ok(()) };
+async fn give(shared: &Shared, it: &OpenBuild, slave: SlaveId) -> Result<(), StepError> {
+    let build = &it.build;
     let Some(project) = shared.guarded(build.project) else { return Ok(()) };
     let branch = shared.store.branch_by_id(build.branch).await?;
     let revision = shared.store.revision_by_id(build.revision).await?;
@@ -228,7 +219,7 @@ async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepEr
         commit: build.commit.clone(),
         what: format!("{} r{}", branch.name, revision.number),
         builder: build.builder.clone(),
-        isolation: isolation(&build, &branch),
+        isolation: isolation(it),
         limits: shared.config.limits.into(),
         env: vec![
             ("BB_PROJECT".to_owned(), project.name.to_string()),
@@ -236,8 +227,8 @@ async fn give(shared: &Shared, id: BuildId, slave: SlaveId) -> Result<(), StepEr
         ],
     };
     // What an earlier, interrupted run left must not be taken for this one's.
-    shared.logs.forget(id)?;
-    let Some(given) = shared.store.give_out(id, slave).await? else { return Ok(()) };
+    shared.logs.forget(build.id)?;
+    let Some(given) = shared.store.give_out(build.id, slave).await? else { return Ok(()) };
     assignment.of = given.reference();
     if given.commit != build.commit || given.builder != build.builder {
         // It moved on with mainline in between: it is given out as it is now, in the next turn.

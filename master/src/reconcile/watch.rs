@@ -3,7 +3,7 @@
 use super::{Again, StepError, TICK, afterwards};
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::{Branch, BranchState, NewRevision, Revision, Trouble, now};
+use crate::store::{Branch, BranchState, Interest, NewRevision, Revision, Topic, Trouble, now};
 use gate::looks::{self, Look, Pace, Standing};
 use protocol::{CommitId, UnixMs};
 use std::collections::HashMap;
@@ -26,10 +26,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The loop of one project: begins the looks that are due, and is woken by their ends too. A look outlasts a turn, so a
 /// source that doesn't answer holds up nobody else's.
 pub(super) async fn run(shared: Arc<Shared>, project: Arc<Guarded>) {
-    let mut changes = shared.store.changes();
+    let changes = shared.store.listen(Interest::of(project.id, [Topic::Branch, Topic::Mainline, Topic::Queue]));
     let mut looks = Looks::default();
     loop {
-        changes.borrow_and_update();
+        changes.heard();
         let wait = match begin(&shared, &project, &mut looks).await {
             Ok(Again::AtTick) => TICK,
             Ok(Again::After(time)) => time.min(TICK),

@@ -5,7 +5,7 @@
 use super::Sessions;
 use super::assigned::{Assigned, cut};
 use crate::logs::{Logs, Writer};
-use crate::store::{BuildRowState, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow, now};
+use crate::store::{BuildRowState, Change, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow, Topic, now};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::FutureExt as _;
 use protocol::wire::{
@@ -24,6 +24,8 @@ const HELLO: Duration = Duration::from_secs(10);
 const PINGS: u32 = 3;
 /// Log bytes after which a sync is made though more are there to be read.
 const SYNC_AFTER: usize = 1 << 20;
+/// Reports that are recorded in one write.
+const TOGETHER: usize = 64;
 /// Builds that ended and whose logs are still on their way, of one slave.
 const MAX_ENDED: usize = MAX_HELD;
 /// The longest label of a slave, in characters, and the most lines that its self-test says.
@@ -199,9 +201,10 @@ async fn talk(
     let welcome = ToSlave::Welcome { version: VERSION, bb: env!("CARGO_PKG_VERSION").to_owned(), builds: have };
     send(socket, &welcome, parts.silence).await?;
     send(socket, &ToSlave::Availability { admin: slave.admin }, parts.silence).await?;
-    parts.store.wake();
+    parts.store.say(Change::of_all(Topic::Slave, slave.id.0));
     let writer = parts.logs.writer();
-    let mut connection = Connection { slave, parts, writer, unsynced: 0, ended, heard: Instant::now() };
+    let mut connection =
+        Connection { slave, parts, writer, unsynced: 0, reports: Vec::new(), ended, heard: Instant::now() };
     let mut ping = interval(parts.silence / PINGS);
     loop {
         tokio::select! {
@@ -312,6 +315,8 @@ struct Connection<'a> {
     parts: &'a Parts,
     writer: Writer,
     unsynced: usize,
+    /// Reports that were taken and are not recorded yet.
+    reports: Vec<Report>,
     /// Builds that ended and whose logs are not all here.
     ended: HashSet<BuildRef>,
     heard: Instant,
@@ -333,7 +338,7 @@ impl Connection<'_> {
                 Message::Ping(_) | Message::Pong(_) => {}
                 Message::Close(_) => return Err(Ended::Closed),
             }
-            if self.unsynced >= SYNC_AFTER {
+            if self.unsynced >= SYNC_AFTER || self.reports.len() >= TOGETHER {
                 break;
             }
             match socket.recv().now_or_never() {
@@ -341,6 +346,7 @@ impl Connection<'_> {
                 None => break,
             }
         }
+        self.record(socket).await?;
         self.sync(socket).await
     }
 
@@ -355,7 +361,7 @@ impl Connection<'_> {
                 let reason: String = clean_text(&reason).chars().take(200).collect();
                 Ok(self.parts.store.slave_said(self.slave, said, &reason).await?)
             }
-            ToMaster::Report(report) => self.report(socket, report).await,
+            ToMaster::Report(report) => self.take(socket, report).await,
         }
     }
 
@@ -379,30 +385,46 @@ impl Connection<'_> {
         Ok(Ended::Forbidden(why))
     }
 
-    async fn report(&mut self, socket: &mut WebSocket, mut report: Report) -> Result<(), Ended> {
+    /// Takes a report, to be recorded with those that come with it.
+    async fn take(&mut self, socket: &mut WebSocket, mut report: Report) -> Result<(), Ended> {
         let of = report.of;
         let Some(assigned) = self.assigned(socket, of).await? else { return Ok(()) };
         if let Err(why) = assigned.check(&mut report, self.parts.log_limit, now().0) {
+            self.record(socket).await?;
             return Err(self.forbidden(of, why).await?);
         }
-        match self.parts.store.report(self.slave.id, &clean(report)).await? {
-            Recorded::Next(next) | Recorded::Gap(next) => {
-                self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await
-            }
-            Recorded::Ended(next) => {
-                // It is forgotten, if everything is here, after the logs that came with it were made durable.
-                self.ended.insert(of);
-                if self.ended.len() > MAX_ENDED {
-                    let why = format!("{MAX_ENDED} builds have ended whose logs never came");
-                    return Err(Ended::Forbidden(why));
+        self.reports.push(clean(report));
+        Ok(())
+    }
+
+    /// Records the reports that were taken, in one write, and says so.
+    async fn record(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+        let reports = std::mem::take(&mut self.reports);
+        if reports.is_empty() {
+            return Ok(());
+        }
+        let recorded = self.parts.store.reports(self.slave.id, &reports).await?;
+        for (of, recorded) in reports.iter().map(|report| report.of).zip(recorded) {
+            match recorded {
+                Recorded::Next(next) | Recorded::Gap(next) => {
+                    self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await?;
                 }
-                self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await
-            }
-            Recorded::Stale => {
-                self.parts.sessions.disown(self.slave.id, of);
-                self.say(socket, ToSlave::Forget { of }).await
+                Recorded::Ended(next) => {
+                    // It is forgotten, if everything is here, after the logs that came with it were made durable.
+                    self.ended.insert(of);
+                    if self.ended.len() > MAX_ENDED {
+                        let why = format!("{MAX_ENDED} builds have ended whose logs never came");
+                        return Err(Ended::Forbidden(why));
+                    }
+                    self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await?;
+                }
+                Recorded::Stale => {
+                    self.parts.sessions.disown(self.slave.id, of);
+                    self.say(socket, ToSlave::Forget { of }).await?;
+                }
             }
         }
+        Ok(())
     }
 
     async fn chunk(&mut self, socket: &mut WebSocket, frame: &[u8]) -> Result<(), Ended> {

@@ -1,6 +1,7 @@
 //! What became of branches afterwards: found in mainline whoever put it there, taken out of it by a rewrite, moved on at
 //! their source since they landed.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
 use super::{Branch, BranchState, Claim, Entry, Result, Revision, Store, landings, now, queue};
@@ -24,46 +25,53 @@ impl Store {
         revision: &Revision,
         tip: &CommitId,
     ) -> Result<bool> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        if landings::open_of(&mut transaction, branch.id).await?.is_some() {
-            return Ok(false);
-        }
-        let landed = sqlx::query(
-            "SELECT landed FROM queue_entry WHERE branch_id = $1 AND commit_id = $2 AND landed IS NOT NULL ORDER BY id DESC LIMIT 1",
-        );
-        let landed = landed.bind(branch.id.0).bind(revision.commit.as_str()).fetch_optional(&mut *transaction).await?;
-        let landed = landed.map(|row| row.parsed::<CommitId>("landed")).transpose()?;
-        let (state, why) = match &landed {
-            Some(commit) => (BranchState::Landed, format!("landed as {}", commit.short())),
-            None => (BranchState::Retired, "in-mainline".to_owned()),
-        };
-        let done = sqlx::query(
-            "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1 AND state = 'live'
-             AND looked_ms >= published_ms AND EXISTS (SELECT 1 FROM project WHERE id = branch.project_id AND tip = $5)
+        self.write
+            .turn_under(claim, async |turn| {
+                if landings::open_of(turn, branch.id).await?.is_some() {
+                    return Ok(false);
+                }
+                let landed = sqlx::query(
+                    "SELECT landed FROM queue_entry WHERE branch_id = $1 AND commit_id = $2
+                AND landed IS NOT NULL ORDER BY id DESC LIMIT 1",
+                );
+                let landed =
+                    landed.bind(branch.id.0).bind(revision.commit.as_str()).fetch_optional(&mut **turn).await?;
+                let landed = landed.map(|row| row.parsed::<CommitId>("landed")).transpose()?;
+                let (state, why) = match &landed {
+                    Some(commit) => (BranchState::Landed, format!("landed as {}", commit.short())),
+                    None => (BranchState::Retired, "in-mainline".to_owned()),
+                };
+                let done = sqlx::query(
+                    "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1
+                AND state = 'live'
+             AND looked_ms >= published_ms AND EXISTS (SELECT 1 FROM project
+                 WHERE id = branch.project_id AND tip = $5)
              AND EXISTS (SELECT 1 FROM revision WHERE branch_id = $1 AND commits > 0)
              AND NOT EXISTS (SELECT 1 FROM queue_entry WHERE branch_id = $1 AND state = 'queued')
              AND head = $6",
-        )
-        .bind(branch.id.0)
-        .bind(state.as_str())
-        .bind(why)
-        .bind(now().0)
-        .bind(tip.as_str())
-        .bind(i64::from(revision.number))
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let (kind, look, text) = match &landed {
-            Some(commit) => ("landed", Look::Landed, format!("It landed before, as {}", commit.short())),
-            None => ("retired", Look::Retired, "Mainline has all of it already".to_owned()),
-        };
-        events::record(&mut transaction, &Happening::of_branch(branch.project, branch.id, kind, look, text)).await?;
-        super::builds::cancel_all_of(&mut transaction, branch.id, "the branch has ended").await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
+                )
+                .bind(branch.id.0)
+                .bind(state.as_str())
+                .bind(why)
+                .bind(now().0)
+                .bind(tip.as_str())
+                .bind(i64::from(revision.number))
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                let (kind, look, text) = match &landed {
+                    Some(commit) => ("landed", Look::Landed, format!("It landed before, as {}", commit.short())),
+                    None => ("retired", Look::Retired, "Mainline has all of it already".to_owned()),
+                };
+                events::record(turn, &Happening::of_branch(branch.project, branch.id, kind, look, text)).await?;
+                super::builds::cancel_all_of(turn, branch.id, "the branch has ended").await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Branch, branch.id);
+                Ok(true)
+            })
+            .await
     }
 
     /// Live branches that had commits of their own, whose newest revision mainline contains by what came of its candidate on
@@ -77,11 +85,13 @@ impl Store {
             r#"SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id
              WHERE b.project_id = $1 AND b.state = 'live'
              AND r.number = b.head
-             AND EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.outcome = 'refused'
+             AND EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id
+                 AND c.mainline = $2 AND c.outcome = 'refused'
                          AND (c.detail LIKE '%"code":"already-landed"%' OR c.detail LIKE '%"code":"equal-to-mainline"%' OR c.detail LIKE '%"code":"same-patches"%'))
              AND b.looked_ms >= b.published_ms
              AND EXISTS (SELECT 1 FROM revision own WHERE own.branch_id = b.id AND own.commits > 0)
-             AND NOT EXISTS (SELECT 1 FROM queue_entry q WHERE q.branch_id = b.id AND q.state = 'queued') ORDER BY r.id LIMIT 200"#,
+             AND NOT EXISTS (SELECT 1 FROM queue_entry q WHERE q.branch_id = b.id
+                 AND q.state = 'queued') ORDER BY r.id LIMIT 200"#,
         );
         let rows = rows.bind(project.0).bind(mainline.as_str()).fetch_all(&self.read).await?;
         let mut found = Vec::with_capacity(rows.len());
@@ -99,7 +109,8 @@ impl Store {
     pub async fn landed_entries(&self, project: ProjectId, only_taken_out: bool) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
             "SELECT q.* FROM queue_entry q JOIN branch b ON b.id = q.branch_id
-             WHERE q.project_id = $1 AND b.state = 'landed' AND q.landed IS NOT NULL AND ($2 = 0 OR q.taken_out_ms IS NOT NULL)
+             WHERE q.project_id = $1 AND b.state = 'landed' AND q.landed IS NOT NULL
+                 AND ($2 = 0 OR q.taken_out_ms IS NOT NULL)
              ORDER BY q.id DESC",
         )
         .bind(project.0)
@@ -116,8 +127,10 @@ impl Store {
     pub async fn taken_out(&self, project: ProjectId) -> Result<Vec<Branch>> {
         let mut branches = Vec::new();
         for entry in self.landed_entries(project, true).await? {
-            let newest =
-                sqlx::query("SELECT MAX(id) AS id FROM queue_entry WHERE branch_id = $1 AND landed IS NOT NULL");
+            let newest = sqlx::query(
+                "SELECT MAX(id) AS id FROM queue_entry WHERE branch_id = $1
+                    AND landed IS NOT NULL",
+            );
             let newest = newest.bind(entry.branch.0).fetch_one(&self.read).await?;
             if newest.num::<i64>("id")? == entry.id {
                 branches.push(self.branch_by_id(entry.branch).await?);
@@ -133,39 +146,44 @@ impl Store {
     /// When the database fails, or the claim is another's by now.
     pub async fn set_taken_out(&self, claim: Claim, entry: &Entry, out: Option<&str>) -> Result<()> {
         let Some(landed) = &entry.landed else { return Ok(()) };
-        let mut transaction = self.write.begin_under(claim).await?;
-        let done = sqlx::query(
-            "UPDATE queue_entry SET taken_out_ms = CASE WHEN $2 = 1 THEN $3 ELSE NULL END, taken_out_by = $4
-             WHERE id = $1 AND (CASE WHEN taken_out_ms IS NULL THEN 0 ELSE 1 END) <> $2",
-        )
-        .bind(entry.id)
-        .bind(i64::from(out.is_some()))
-        .bind(now().0)
-        .bind(out.unwrap_or_default())
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(());
-        }
-        sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
-            .bind(entry.branch.0)
-            .bind(now().0)
-            .execute(&mut *transaction)
-            .await?;
-        let (kind, look, text) = match out {
-            Some(by) => {
-                let whose = if by.is_empty() { String::new() } else { format!(" whose tip is by {by}") };
-                let text = format!("A push{whose} took {} out of mainline, as which it had landed", landed.short());
-                ("taken-out", Look::Exception, text)
-            }
-            None => {
-                ("landed", Look::Landed, format!("Mainline holds {} again, as which it had landed", landed.short()))
-            }
-        };
-        events::record(&mut transaction, &Happening::of_branch(entry.project, entry.branch, kind, look, text)).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                let done = sqlx::query(
+                    "UPDATE queue_entry SET taken_out_ms = CASE WHEN $2 = 1 THEN $3 ELSE NULL END, taken_out_by = $4
+                     WHERE id = $1 AND (CASE WHEN taken_out_ms IS NULL THEN 0 ELSE 1 END) <> $2",
+                )
+                .bind(entry.id)
+                .bind(i64::from(out.is_some()))
+                .bind(now().0)
+                .bind(out.unwrap_or_default())
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(());
+                }
+                sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
+                    .bind(entry.branch.0)
+                    .bind(now().0)
+                    .execute(&mut **turn)
+                    .await?;
+                let (kind, look, text) = match out {
+                    Some(by) => {
+                        let whose = if by.is_empty() { String::new() } else { format!(" whose tip is by {by}") };
+                        let landed = landed.short();
+                        let text = format!("A push{whose} took {landed} out of mainline, as which it had landed");
+                        ("taken-out", Look::Exception, text)
+                    }
+                    None => {
+                        let text = format!("Mainline holds {} again, as which it had landed", landed.short());
+                        ("landed", Look::Landed, text)
+                    }
+                };
+                events::record(turn, &Happening::of_branch(entry.project, entry.branch, kind, look, text)).await?;
+                turn.keep();
+                turn.changed(entry.project, Topic::Queue, entry.branch);
+                Ok(())
+            })
+            .await
     }
 
     /// Records where the source of a landed branch is since, if that is not in mainline, under a claim, and when to look next.
@@ -179,27 +197,35 @@ impl Store {
         newer: Option<&CommitId>,
         next: UnixMs,
     ) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let newer = newer.map_or("", CommitId::as_str);
-        let done = sqlx::query(
-            "UPDATE branch SET newer_head = $2, changed_ms = $3 WHERE id = $1 AND state = 'landed' AND newer_head <> $2",
-        );
-        let done = done.bind(branch.id.0).bind(newer).bind(now().0).execute(&mut *transaction).await?;
-        sqlx::query("UPDATE branch SET looked_ms = $2, next_look_ms = $3 WHERE id = $1 AND state = 'landed'")
-            .bind(branch.id.0)
-            .bind(now().0)
-            .bind(next.0)
-            .execute(&mut *transaction)
-            .await?;
-        if done.rows_affected() > 0 && !newer.is_empty() {
-            let text = "Its source has moved on since it landed: publish it again to land that";
-            let it = Happening::of_branch(branch.project, branch.id, "moved-on", Look::Warnings, text.to_owned());
-            events::record(&mut transaction, &it).await?;
-        }
-        transaction.commit().await?;
-        if done.rows_affected() > 0 {
-            self.wake();
-        }
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                let newer = newer.map_or("", CommitId::as_str);
+                let done = sqlx::query(
+                    "UPDATE branch SET newer_head = $2, changed_ms = $3 WHERE id = $1
+                AND state = 'landed' AND newer_head <> $2",
+                );
+                let done = done.bind(branch.id.0).bind(newer).bind(now().0).execute(&mut **turn).await?;
+                sqlx::query(
+                    "UPDATE branch SET looked_ms = $2, next_look_ms = $3 WHERE id = $1
+            AND state = 'landed'",
+                )
+                .bind(branch.id.0)
+                .bind(now().0)
+                .bind(next.0)
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() > 0 && !newer.is_empty() {
+                    let text = "Its source has moved on since it landed: publish it again to land that";
+                    let it =
+                        Happening::of_branch(branch.project, branch.id, "moved-on", Look::Warnings, text.to_owned());
+                    events::record(turn, &it).await?;
+                }
+                turn.keep();
+                if done.rows_affected() > 0 {
+                    turn.changed(branch.project, Topic::Branch, branch.id);
+                }
+                Ok(())
+            })
+            .await
     }
 }

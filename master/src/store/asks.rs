@@ -1,8 +1,10 @@
 //! Asking for builds. Of a candidate and a builder there is one open build, whoever asks, how often, and at once.
 
 use super::builds::{BuildRequest, cancel_where, read, spec_hash};
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::to_json;
+use super::writer::Turn;
 use super::{Build, BuildRowState, Claim, Result, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, BuildId, RevisionId};
@@ -32,34 +34,36 @@ impl Store {
         requests: &[BuildRequest],
         new_revision: Option<RevisionId>,
     ) -> Result<Vec<BuildId>> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        for it in requests {
-            if !is_wanted(&mut transaction, it).await? {
-                return Ok(Vec::new());
-            }
-        }
-        if let Some(revision) = new_revision {
-            let query = sqlx::query("UPDATE revision SET builds_asked = 1 WHERE id = $1 AND builds_asked = 0");
-            if query.bind(revision.0).execute(&mut *transaction).await?.rows_affected() == 0 {
-                return Ok(Vec::new());
-            }
-        }
-        let (mut asked, mut turned) = (Vec::new(), false);
-        for it in requests {
-            if has_passed(&mut transaction, it).await? {
-                continue;
-            }
-            match ask(&mut transaction, it).await? {
-                Asked::New(build) => asked.push(build.id),
-                Asked::Turned(_) => turned = true,
-                Asked::There(_) => {}
-            }
-        }
-        transaction.commit().await?;
-        if turned || !asked.is_empty() {
-            self.wake();
-        }
-        Ok(asked)
+        self.write
+            .turn_under(claim, async |turn| {
+                for it in requests {
+                    if !is_wanted(turn, it).await? {
+                        return Ok(Vec::new());
+                    }
+                }
+                if let Some(revision) = new_revision {
+                    let query = sqlx::query(
+                        "UPDATE revision SET builds_asked = 1
+                        WHERE id = $1 AND builds_asked = 0",
+                    );
+                    if query.bind(revision.0).execute(&mut **turn).await?.rows_affected() == 0 {
+                        return Ok(Vec::new());
+                    }
+                }
+                let mut asked = Vec::new();
+                for it in requests {
+                    if has_passed(turn, it).await? {
+                        continue;
+                    }
+                    match ask(turn, it).await? {
+                        Asked::New(build) => asked.push(build.id),
+                        Asked::Turned(_) | Asked::There(_) => {}
+                    }
+                }
+                turn.keep();
+                Ok(asked)
+            })
+            .await
     }
 
     /// Asks for builds for a person's sake, all or none, whatever was built before. A build that is open is the one that
@@ -68,48 +72,56 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn ask_again(&self, requests: &[BuildRequest], actor: &str) -> Result<Vec<Build>> {
-        let mut transaction = self.write.begin().await?;
-        let (mut builds, mut changed) = (Vec::with_capacity(requests.len()), false);
-        for it in requests {
-            if !is_live(&mut transaction, it.branch).await? {
-                return Ok(Vec::new());
-            }
-            let for_queue = it.for_queue && is_queued(&mut transaction, it.revision).await?;
-            let it = BuildRequest { for_queue, ..it.clone() };
-            let (build, new) = match ask(&mut transaction, &it).await? {
-                Asked::New(build) | Asked::Turned(build) => (build, true),
-                Asked::There(build) => (build, false),
-            };
-            if new {
-                changed = true;
-                let text = format!("{actor} asked for {} again", it.builder.name);
-                let it = Happening::of_branch(it.project, it.branch, "build-requested", Look::Waiting, text);
-                events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
-            }
-            builds.push(build);
-        }
-        transaction.commit().await?;
-        if changed {
-            self.wake();
-        }
-        Ok(builds)
+        self.write
+            .turn(async |turn| {
+                let mut builds = Vec::with_capacity(requests.len());
+                for it in requests {
+                    if !is_live(turn, it.branch).await? {
+                        return Ok(Vec::new());
+                    }
+                    let for_queue = it.for_queue && is_queued(turn, it.revision).await?;
+                    let it = BuildRequest { for_queue, ..it.clone() };
+                    let (build, new) = match ask(turn, &it).await? {
+                        Asked::New(build) | Asked::Turned(build) => (build, true),
+                        Asked::There(build) => (build, false),
+                    };
+                    if new {
+                        let text = format!("{actor} asked for {} again", it.builder.name);
+                        let it = Happening::of_branch(it.project, it.branch, "build-requested", Look::Waiting, text);
+                        events::record(turn, &it.by(actor).build(build.id)).await?;
+                    }
+                    builds.push(build);
+                }
+                turn.keep();
+                Ok(builds)
+            })
+            .await
     }
 }
 
 async fn is_live(connection: &mut AnyConnection, branch: BranchId) -> Result<bool> {
-    let query = sqlx::query("SELECT id FROM branch WHERE id = $1 AND state = 'live'").bind(branch.0);
+    let query = sqlx::query(
+        "SELECT id FROM branch WHERE id = $1
+        AND state = 'live'",
+    )
+    .bind(branch.0);
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
 async fn is_queued(connection: &mut AnyConnection, revision: RevisionId) -> Result<bool> {
-    let query = sqlx::query("SELECT id FROM queue_entry WHERE revision_id = $1 AND state = 'queued'").bind(revision.0);
+    let query = sqlx::query(
+        "SELECT id FROM queue_entry WHERE revision_id = $1
+        AND state = 'queued'",
+    )
+    .bind(revision.0);
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
 /// Whether a revision is the newest of a live branch.
 pub(super) async fn is_newest(connection: &mut AnyConnection, revision: RevisionId) -> Result<bool> {
     let query = sqlx::query(
-        "SELECT r.id FROM revision r JOIN branch b ON b.id = r.branch_id WHERE r.id = $1 AND b.state = 'live'
+        "SELECT r.id FROM revision r JOIN branch b ON b.id = r.branch_id WHERE r.id = $1
+            AND b.state = 'live'
          AND r.number = b.head",
     );
     Ok(query.bind(revision.0).fetch_optional(connection).await?.is_some())
@@ -124,8 +136,10 @@ async fn is_wanted(connection: &mut AnyConnection, it: &BuildRequest) -> Result<
 /// the newest, which may have been cancelled.
 pub(super) async fn has_passed(connection: &mut AnyConnection, it: &BuildRequest) -> Result<bool> {
     let query = sqlx::query(
-        "SELECT id FROM build WHERE cancel IS NULL AND state = 'finished' AND result IN ('success', 'warnings')
-         AND id = (SELECT MAX(id) FROM build WHERE candidate_id = $1 AND builder = $2 AND spec_hash = $3)",
+        "SELECT id FROM build WHERE cancel IS NULL AND state = 'finished'
+            AND result IN ('success', 'warnings')
+         AND id = (SELECT MAX(id) FROM build WHERE candidate_id = $1 AND builder = $2
+             AND spec_hash = $3)",
     )
     .bind(it.candidate.0)
     .bind(&it.builder.name)
@@ -136,7 +150,8 @@ pub(super) async fn has_passed(connection: &mut AnyConnection, it: &BuildRequest
 /// The open build of a candidate by a builder.
 pub(super) async fn open_build(connection: &mut AnyConnection, it: &BuildRequest) -> Result<Option<Build>> {
     let query = sqlx::query(
-        "SELECT * FROM build WHERE candidate_id = $1 AND builder = $2 AND state <> 'finished' AND cancel IS NULL",
+        "SELECT * FROM build WHERE candidate_id = $1 AND builder = $2
+            AND state <> 'finished' AND cancel IS NULL",
     );
     let row = query.bind(it.candidate.0).bind(&it.builder.name).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
@@ -144,35 +159,42 @@ pub(super) async fn open_build(connection: &mut AnyConnection, it: &BuildRequest
 
 /// Asks for a build. An open one by another recipe's builder of the same name gives way, unless the queue wants it and does
 /// not ask.
-async fn ask(connection: &mut AnyConnection, it: &BuildRequest) -> Result<Asked> {
-    let Some(open) = open_build(connection, it).await? else { return Ok(Asked::New(insert(connection, it, 1).await?)) };
+async fn ask(turn: &mut Turn, it: &BuildRequest) -> Result<Asked> {
+    let Some(open) = open_build(turn, it).await? else { return Ok(Asked::New(insert(turn, it, 1).await?)) };
     if open.for_queue && !it.for_queue {
         return Ok(Asked::There(open));
     }
     let same = open.builder == it.builder && open.isolation >= it.isolation;
     match open.state {
         BuildRowState::Waiting if !open.is(it) || open.for_queue != it.for_queue => {
-            Ok(Asked::Turned(turn_into(connection, &open, it).await?))
+            Ok(Asked::Turned(turn_into(turn, &open, it).await?))
         }
         BuildRowState::Running if same && open.for_queue != it.for_queue => {
-            let query = sqlx::query("UPDATE build SET for_queue = 1 WHERE id = $1 RETURNING *").bind(open.id.0);
-            Ok(Asked::Turned(read(&query.fetch_one(connection).await?)?))
+            let query = sqlx::query(
+                "UPDATE build SET for_queue = 1 WHERE id = $1
+                RETURNING *",
+            )
+            .bind(open.id.0);
+            turn.changed(open.project, Topic::Build, open.id);
+            Ok(Asked::Turned(read(&query.fetch_one(&mut **turn).await?)?))
         }
         BuildRowState::Running if !same => {
             let why = "it is built by another recipe, or in other isolation";
-            cancel_where(connection, "id = $1", open.id.0, why).await?;
-            Ok(Asked::New(insert(connection, it, 1).await?))
+            cancel_where(turn, "id = $1", open.id.0, why).await?;
+            Ok(Asked::New(insert(turn, it, 1).await?))
         }
         _ => Ok(Asked::There(open)),
     }
 }
 
 /// A new build that waits.
-pub(super) async fn insert(connection: &mut AnyConnection, it: &BuildRequest, attempt: u32) -> Result<Build> {
+pub(super) async fn insert(turn: &mut Turn, it: &BuildRequest, attempt: u32) -> Result<Build> {
     let row = sqlx::query(
-        "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id, tree_id, builder, position, required, spec, spec_hash,
+        "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id,
+            tree_id, builder, position, required, spec, spec_hash,
          for_queue, priority, isolation, attempt, state, requested_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting', $15) RETURNING *",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting',
+             $15) RETURNING *",
     )
     .bind(it.project.0)
     .bind(it.branch.0)
@@ -189,15 +211,18 @@ pub(super) async fn insert(connection: &mut AnyConnection, it: &BuildRequest, at
     .bind(to_json(&it.isolation)?)
     .bind(i64::from(attempt))
     .bind(now().0)
-    .fetch_one(connection)
+    .fetch_one(&mut **turn)
     .await?;
-    read(&row)
+    let build = read(&row)?;
+    turn.changed(build.project, Topic::Build, build.id);
+    Ok(build)
 }
 
 /// Makes a build that waits, of the same revision and builder, one of the request; it keeps its number and its place.
-pub(super) async fn turn_into(connection: &mut AnyConnection, build: &Build, it: &BuildRequest) -> Result<Build> {
+pub(super) async fn turn_into(turn: &mut Turn, build: &Build, it: &BuildRequest) -> Result<Build> {
     let row = sqlx::query(
-        "UPDATE build SET candidate_id = $2, commit_id = $3, tree_id = $4, position = $5, required = $6, spec = $7, spec_hash = $8,
+        "UPDATE build SET candidate_id = $2, commit_id = $3, tree_id = $4, position = $5,
+            required = $6, spec = $7, spec_hash = $8,
          isolation = $9, for_queue = $10 WHERE id = $1 AND state = 'waiting' RETURNING *",
     )
     .bind(build.id.0)
@@ -210,7 +235,9 @@ pub(super) async fn turn_into(connection: &mut AnyConnection, build: &Build, it:
     .bind(spec_hash(&it.builder)?)
     .bind(to_json(&it.isolation)?)
     .bind(i64::from(it.for_queue))
-    .fetch_one(connection)
+    .fetch_one(&mut **turn)
     .await?;
-    read(&row)
+    let build = read(&row)?;
+    turn.changed(build.project, Topic::Build, build.id);
+    Ok(build)
 }

@@ -1,5 +1,6 @@
 //! Published branches: the registry.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::registrations::{self, Origin};
 use super::row::{Columns as _, to_json};
@@ -7,6 +8,7 @@ use super::{Claim, Landing, Result, Store, TokenKind, landings, now};
 use gate::registrations::TooMany;
 use protocol::api::Look;
 use protocol::{BranchId, BranchName, CommitId, ProjectId, TokenId, UnixMs};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 /// Where a branch is in its life.
@@ -166,18 +168,20 @@ pub enum BranchEnd {
 }
 
 /// What is read of the token that a branch was published with, as that is now: whether it is trusted is asked each time.
-pub(super) const TOKEN_OF_NOW: &str =
-    "token.kind AS token_kind, token.trusted AS token_trusted, token.revoked_ms AS token_revoked_ms";
+pub(super) const TOKEN_OF_NOW: &str = "token.kind AS token_kind, token.trusted AS token_trusted,
+        token.revoked_ms AS token_revoked_ms";
 
 /// A query for whole branches.
 pub(super) fn whole(rest: &str) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
-    let sql =
-        format!("SELECT branch.*, {TOKEN_OF_NOW} FROM branch LEFT JOIN token ON token.id = branch.token_id {rest}");
+    let sql = format!(
+        "SELECT branch.*, {TOKEN_OF_NOW}
+            FROM branch LEFT JOIN token ON token.id = branch.token_id {rest}"
+    );
     sqlx::query(sqlx::AssertSqlSafe(sql))
 }
 
 /// Whether a branch's publisher is trusted now: it was when it was published, and its token still lets it be.
-fn is_trusted(row: &AnyRow) -> Result<bool> {
+pub(super) fn is_trusted(row: &AnyRow) -> Result<bool> {
     let Some(kind) = row.parsed_or_none::<TokenKind>("token_kind")? else { return Ok(false) };
     let revoked = row.num_or_none::<i64>("token_revoked_ms")?.is_some();
     Ok(row.flag("trusted")? && !revoked && kind.is_trusted(row.flag("token_trusted")?))
@@ -237,101 +241,114 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn register(&self, new: &NewBranch, origin: &Origin) -> Result<Published> {
-        let mut transaction = self.write.begin().await?;
-        let before = whole(
-            "WHERE branch.project_id = $1 AND branch.url = $2 AND branch.source_ref = $3 ORDER BY branch.id DESC LIMIT 1",
-        )
-        .bind(new.project.0)
-        .bind(&new.url)
-        .bind(&new.source_ref)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let before = before.as_ref().map(read).transpose()?;
-        if let Some(live) = before.as_ref().filter(|b| b.state == BranchState::Live) {
-            if landings::open_of(&mut transaction, live.id).await?.is_some() {
-                return Ok(Published::BeingPushed(live.clone()));
-            }
-            // Publishing again is also a way to say "look now". It always is another time than before: by that, a look
-            // under way sees at its end that another one was asked for. A stranger's word does not have a host asked on and on.
-            sqlx::query(
-                "UPDATE branch SET look_asked = 1, next_look_ms = CASE WHEN next_look_ms > $2 THEN $2 ELSE next_look_ms - 1 END
-                 WHERE id = $1 AND ($3 = 1 OR looked_ms IS NULL OR looked_ms < $4)",
-            )
-            .bind(live.id.0)
-            .bind(now().0)
-            .bind(i64::from(new.token.is_some()))
-            .bind(now().0 - STRANGERS_LOOK_MS)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            self.wake();
-            return Ok(Published::Already(live.clone()));
-        }
-        let again = before.filter(|b| new.name.as_ref().is_none_or(|name| *name == b.name));
-        let (sql, name, revived) = match again {
-            Some(old) => (
-                "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
-                 trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, host = $11, address = $12,
-                 look_failures = 0, newer_head = '', trouble_code = NULL WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id",
-                old.name,
-                true,
-            ),
-            None => {
-                let name = match &new.name {
-                    Some(name) => {
-                        if let Some(other) = by_name(&mut transaction, new.project, name).await? {
-                            return Ok(Published::NameTaken(other));
-                        }
-                        name.clone()
-                    }
-                    None => free_name(&mut transaction, new.project, &new.source_ref).await?,
-                };
-                (
-                    "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, token_id, trusted,
-                     state, next_look_ms, published_ms, changed_ms, host, address)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11, $12) RETURNING id",
-                    name,
-                    false,
+        self.write
+            .turn(async |turn| {
+                let before = whole(
+                    "WHERE branch.project_id = $1 AND branch.url = $2
+                AND branch.source_ref = $3 ORDER BY branch.id DESC LIMIT 1",
                 )
-            }
-        };
-        if let Err(too_many) = registrations::allowed(&mut transaction, new, origin).await? {
-            return Ok(Published::TooMany(too_many));
-        }
-        registrations::count(&mut transaction, new, origin).await?;
-        let row = sqlx::query(sql)
-            .bind(new.project.0)
-            .bind(name.as_str())
-            .bind(&new.url)
-            .bind(&new.source_ref)
-            .bind(&new.title)
-            .bind(to_json(&new.bugs)?)
-            .bind(&new.publisher)
-            .bind(new.token.map(|t| t.0))
-            .bind(i64::from(new.trusted))
-            .bind(now().0)
-            .bind(registrations::host(&new.url))
-            .bind(&origin.address)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let branch = by_id(&mut transaction, row.num("id")?).await?;
-        if revived {
-            // What was cancelled because the branch had ended is wanted again.
-            sqlx::query(
-                "UPDATE revision SET builds_asked = 0
+                .bind(new.project.0)
+                .bind(&new.url)
+                .bind(&new.source_ref)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let before = before.as_ref().map(read).transpose()?;
+                if let Some(live) = before.as_ref().filter(|b| b.state == BranchState::Live) {
+                    if landings::open_of(turn, live.id).await?.is_some() {
+                        return Ok(Published::BeingPushed(live.clone()));
+                    }
+                    // Publishing again is also a way to say "look now". It always is another time than before: by that, a look
+                    // under way sees at its end that another one was asked for. A stranger's word does not have a host asked on and on.
+                    sqlx::query(
+                        "UPDATE branch SET look_asked = 1,
+                    next_look_ms = CASE WHEN next_look_ms > $2 THEN $2 ELSE next_look_ms - 1 END
+                 WHERE id = $1 AND ($3 = 1 OR looked_ms IS NULL OR looked_ms < $4)",
+                    )
+                    .bind(live.id.0)
+                    .bind(now().0)
+                    .bind(i64::from(new.token.is_some()))
+                    .bind(now().0 - STRANGERS_LOOK_MS)
+                    .execute(&mut **turn)
+                    .await?;
+                    turn.keep();
+                    turn.changed(live.project, Topic::Branch, live.id);
+                    return Ok(Published::Already(live.clone()));
+                }
+                let again = before.filter(|b| new.name.as_ref().is_none_or(|name| *name == b.name));
+                let (sql, name, revived) = match again {
+                    Some(old) => (
+                        "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6,
+                    publisher = $7, token_id = $8,
+                 trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10,
+                     host = $11, address = $12,
+                 look_failures = 0, newer_head = '', trouble_code = NULL
+                     WHERE project_id = $1 AND name = $2 AND url = $3
+                         AND source_ref = $4 RETURNING id",
+                        old.name,
+                        true,
+                    ),
+                    None => {
+                        let name = match &new.name {
+                            Some(name) => {
+                                if let Some(other) = by_name(turn, new.project, name).await? {
+                                    return Ok(Published::NameTaken(other));
+                                }
+                                name.clone()
+                            }
+                            None => free_name(turn, new.project, &new.source_ref).await?,
+                        };
+                        (
+                            "INSERT INTO branch (project_id, name, url, source_ref, title, bugs,
+                        publisher, token_id, trusted,
+                     state, next_look_ms, published_ms, changed_ms, host, address)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11,
+                         $12) RETURNING id",
+                            name,
+                            false,
+                        )
+                    }
+                };
+                if let Err(too_many) = registrations::allowed(turn, new, origin).await? {
+                    return Ok(Published::TooMany(too_many));
+                }
+                registrations::count(turn, new, origin).await?;
+                let row = sqlx::query(sql)
+                    .bind(new.project.0)
+                    .bind(name.as_str())
+                    .bind(&new.url)
+                    .bind(&new.source_ref)
+                    .bind(&new.title)
+                    .bind(to_json(&new.bugs)?)
+                    .bind(&new.publisher)
+                    .bind(new.token.map(|t| t.0))
+                    .bind(i64::from(new.trusted))
+                    .bind(now().0)
+                    .bind(registrations::host(&new.url))
+                    .bind(&origin.address)
+                    .fetch_one(&mut **turn)
+                    .await?;
+                let branch = by_id(turn, row.num("id")?).await?;
+                if revived {
+                    // What was cancelled because the branch had ended is wanted again.
+                    sqlx::query(
+                        "UPDATE revision SET builds_asked = 0
                  WHERE branch_id = $1 AND number = (SELECT head FROM branch WHERE id = $1)
-                 AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id AND (result = 'cancelled' OR cancel IS NOT NULL))",
-            )
-            .bind(branch.id.0)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        let text = format!("Published by {}", new.publisher);
-        let it = Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
-        events::record(&mut transaction, &it).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(if revived { Published::Again(branch) } else { Published::New(branch) })
+                 AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id
+                     AND (result = 'cancelled' OR cancel IS NOT NULL))",
+                    )
+                    .bind(branch.id.0)
+                    .execute(&mut **turn)
+                    .await?;
+                }
+                let text = format!("Published by {}", new.publisher);
+                let it =
+                    Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
+                events::record(turn, &it).await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Branch, branch.id);
+                Ok(if revived { Published::Again(branch) } else { Published::New(branch) })
+            })
+            .await
     }
 
     /// Gives a live branch another title and other references to bugs; what is empty stays as it was. What was accepted
@@ -340,24 +357,28 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn describe_branch(&self, branch: &Branch, title: &str, bugs: &[String]) -> Result<Option<Branch>> {
-        let mut transaction = self.write.begin().await?;
-        let done = sqlx::query(
-            "UPDATE branch SET title = CASE WHEN $2 = '' THEN title ELSE $2 END, bugs = CASE WHEN $3 = '[]' THEN bugs ELSE $3 END,
+        self.write
+            .turn(async |turn| {
+                let done = sqlx::query(
+                    "UPDATE branch SET title = CASE WHEN $2 = '' THEN title ELSE $2 END,
+                bugs = CASE WHEN $3 = '[]' THEN bugs ELSE $3 END,
              changed_ms = $4 WHERE id = $1 AND state = 'live'",
-        )
-        .bind(branch.id.0)
-        .bind(title)
-        .bind(to_json(&bugs)?)
-        .bind(now().0)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(None);
-        }
-        let branch = by_id(&mut transaction, branch.id).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(Some(branch))
+                )
+                .bind(branch.id.0)
+                .bind(title)
+                .bind(to_json(&bugs)?)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(None);
+                }
+                let branch = by_id(turn, branch.id).await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Branch, branch.id);
+                Ok(Some(branch))
+            })
+            .await
     }
 
     /// A branch by name.
@@ -384,8 +405,10 @@ impl Store {
         // In one statement: nobody is in both parts, or in none, whatever ends meanwhile.
         let rows = whole(
             "WHERE branch.project_id = $1 AND (branch.state = 'live' OR branch.id IN (
-                 SELECT id FROM branch WHERE project_id = $1 AND state <> 'live' ORDER BY changed_ms DESC, id DESC LIMIT $2))
-             ORDER BY CASE WHEN branch.state = 'live' THEN 0 ELSE 1 END, branch.changed_ms DESC, branch.id DESC",
+                 SELECT id FROM branch WHERE project_id = $1 AND state <> 'live'
+                     ORDER BY changed_ms DESC, id DESC LIMIT $2))
+             ORDER BY CASE WHEN branch.state = 'live' THEN 0 ELSE 1 END,
+                 branch.changed_ms DESC, branch.id DESC",
         )
         .bind(project.0)
         .bind(i64::from(ended))
@@ -401,7 +424,8 @@ impl Store {
     pub async fn branch_counts(&self, project: ProjectId) -> Result<(u32, u32)> {
         let row = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM branch WHERE project_id = $1 AND state = 'live') AS live,
-             (SELECT COUNT(*) FROM queue_entry WHERE project_id = $1 AND state = 'queued') AS queued",
+             (SELECT COUNT(*) FROM queue_entry WHERE project_id = $1
+             AND state = 'queued') AS queued",
         )
         .bind(project.0)
         .fetch_one(&self.read)
@@ -415,41 +439,48 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn looked(&self, claim: Claim, branch: &Branch, trouble: Option<&Trouble>, next: UnixMs) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let before = sqlx::query("SELECT trouble_code, next_look_ms FROM branch WHERE id = $1 AND state = 'live'")
-            .bind(branch.id.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(before) = before else { return Ok(()) };
-        let troubled = before.text_or_none("trouble_code")?;
-        let due = before.num::<UnixMs>("next_look_ms")? != branch.next_look;
-        sqlx::query(
-            "UPDATE branch SET looked_ms = $2, look_asked = CASE WHEN next_look_ms = $7 THEN 0 ELSE look_asked END,
+        self.write
+            .turn_under(claim, async |turn| {
+                let before = sqlx::query(
+                    "SELECT trouble_code, next_look_ms FROM branch
+                        WHERE id = $1 AND state = 'live'",
+                )
+                .bind(branch.id.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(before) = before else { return Ok(()) };
+                let troubled = before.text_or_none("trouble_code")?;
+                let due = before.num::<UnixMs>("next_look_ms")? != branch.next_look;
+                sqlx::query(
+                    "UPDATE branch SET looked_ms = $2,
+                look_asked = CASE WHEN next_look_ms = $7 THEN 0 ELSE look_asked END,
              next_look_ms = CASE WHEN next_look_ms = $7 THEN $3 ELSE next_look_ms END,
              look_failures = CASE WHEN $4 IS NULL THEN 0 ELSE look_failures + 1 END,
              trouble_code = $4, trouble_text = $5, trouble_hint = $6 WHERE id = $1",
-        )
-        .bind(branch.id.0)
-        .bind(now().0)
-        .bind(next.0)
-        .bind(trouble.map(|t| t.code.clone()))
-        .bind(trouble.map(|t| t.text.clone()))
-        .bind(trouble.map(|t| t.hint.clone()))
-        .bind(branch.next_look.0)
-        .execute(&mut *transaction)
-        .await?;
-        let news = trouble.filter(|t| troubled.as_ref() != Some(&t.code));
-        if let Some(trouble) = news {
-            let text = trouble.text.clone();
-            let it = Happening::of_branch(branch.project, branch.id, "source-trouble", Look::Exception, text);
-            events::record(&mut transaction, &it).await?;
-        }
-        transaction.commit().await?;
-        // A look that found nothing is no news: nobody is woken by it.
-        if due || news.is_some() || troubled.is_some() {
-            self.wake();
-        }
-        Ok(())
+                )
+                .bind(branch.id.0)
+                .bind(now().0)
+                .bind(next.0)
+                .bind(trouble.map(|t| t.code.clone()))
+                .bind(trouble.map(|t| t.text.clone()))
+                .bind(trouble.map(|t| t.hint.clone()))
+                .bind(branch.next_look.0)
+                .execute(&mut **turn)
+                .await?;
+                let news = trouble.filter(|t| troubled.as_ref() != Some(&t.code));
+                if let Some(trouble) = news {
+                    let text = trouble.text.clone();
+                    let it = Happening::of_branch(branch.project, branch.id, "source-trouble", Look::Exception, text);
+                    events::record(turn, &it).await?;
+                }
+                turn.keep();
+                // A look that found nothing is no news: nobody is woken by it.
+                if due || news.is_some() || troubled.is_some() {
+                    turn.changed(branch.project, Topic::Branch, branch.id);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Ends a live branch, or one that landed and was taken out of mainline; it leaves the queue too, and its builds are to
@@ -458,51 +489,59 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_branch(&self, branch: &Branch, state: BranchState, why: &str, actor: &str) -> Result<BranchEnd> {
-        let mut transaction = self.write.begin().await?;
-        if let Some(landing) = landings::open_of(&mut transaction, branch.id).await? {
-            return Ok(BranchEnd::BeingPushed(landing));
-        }
-        let done = sqlx::query(
-            "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1 AND (state = 'live'
-             OR state = 'landed' AND EXISTS (SELECT 1 FROM queue_entry WHERE taken_out_ms IS NOT NULL
-                 AND id = (SELECT MAX(id) FROM queue_entry WHERE branch_id = $1 AND landed IS NOT NULL)))",
-        )
-        .bind(branch.id.0)
-        .bind(state.as_str())
-        .bind(why)
-        .bind(now().0)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(BranchEnd::Before);
-        }
-        sqlx::query(
-            "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3, next_who = 'nobody', next_what = '', left_ms = $4
+        self.write
+            .turn(async |turn| {
+                if let Some(landing) = landings::open_of(turn, branch.id).await? {
+                    return Ok(BranchEnd::BeingPushed(landing));
+                }
+                let done = sqlx::query(
+                    "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1
+                AND (state = 'live'
+             OR state = 'landed' AND EXISTS (SELECT 1 FROM queue_entry
+                 WHERE taken_out_ms IS NOT NULL
+                 AND id = (SELECT MAX(id) FROM queue_entry WHERE branch_id = $1
+                     AND landed IS NOT NULL)))",
+                )
+                .bind(branch.id.0)
+                .bind(state.as_str())
+                .bind(why)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(BranchEnd::Before);
+                }
+                sqlx::query(
+                    "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3,
+                next_who = 'nobody', next_what = '', left_ms = $4
              WHERE branch_id = $1 AND state = 'queued'",
-        )
-        .bind(branch.id.0)
-        .bind(state.as_str())
-        .bind(why)
-        .bind(now().0)
-        .execute(&mut *transaction)
-        .await?;
-        let it =
-            Happening::of_branch(branch.project, branch.id, state.as_str(), Look::Retired, why.to_owned()).by(actor);
-        events::record(&mut transaction, &it).await?;
-        super::builds::cancel_all_of(&mut transaction, branch.id, "the branch has ended").await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(BranchEnd::Now)
+                )
+                .bind(branch.id.0)
+                .bind(state.as_str())
+                .bind(why)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                let it = Happening::of_branch(branch.project, branch.id, state.as_str(), Look::Retired, why.to_owned())
+                    .by(actor);
+                events::record(turn, &it).await?;
+                super::builds::cancel_all_of(turn, branch.id, "the branch has ended").await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Branch, branch.id);
+                turn.changed(branch.project, Topic::Queue, branch.id);
+                Ok(BranchEnd::Now)
+            })
+            .await
     }
 }
 
 /// A branch by number.
-pub(super) async fn by_id(connection: &mut sqlx::AnyConnection, id: BranchId) -> Result<Branch> {
+pub(super) async fn by_id(connection: &mut AnyConnection, id: BranchId) -> Result<Branch> {
     read(&whole("WHERE branch.id = $1").bind(id.0).fetch_one(connection).await?)
 }
 
 pub(super) async fn by_name(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut AnyConnection,
     project: ProjectId,
     name: &BranchName,
 ) -> Result<Option<Branch>> {
@@ -515,7 +554,7 @@ pub(super) async fn by_name(
 }
 
 /// A name that no branch has, after its source's: the next one, found in few steps however many have been given out.
-async fn free_name(connection: &mut sqlx::AnyConnection, project: ProjectId, from: &str) -> Result<BranchName> {
+async fn free_name(connection: &mut AnyConnection, project: ProjectId, from: &str) -> Result<BranchName> {
     let (mut taken, mut free) = (0, 1);
     while by_name(connection, project, &BranchName::suggest(from, free)).await?.is_some() {
         (taken, free) = (free, free.saturating_mul(2));

@@ -1,14 +1,16 @@
 //! Builds: asked for, given out under a fencing number, reported on, ended once.
 
 use super::asks::insert;
+use super::branches::{TOKEN_OF_NOW, is_trusted};
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
+use super::writer::Turn;
 use super::{Result, Store, now};
 use protocol::api::Look;
-use protocol::wire::{BuildRef, Happened, Isolation, Report};
+use protocol::wire::{BuildRef, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, ProjectId, RevisionId, SlaveId, UnixMs};
 use recipe::Builder;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
 
@@ -68,6 +70,17 @@ pub struct Build {
     pub finished: Option<UnixMs>,
 }
 
+/// A build that waits or runs, and whose it is.
+#[derive(Clone, Debug)]
+pub struct OpenBuild {
+    /// The build.
+    pub build: Build,
+    /// Who published its branch.
+    pub publisher: String,
+    /// Whether the publisher is trusted now.
+    pub trusted: bool,
+}
+
 /// Where a build is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BuildRowState {
@@ -117,19 +130,6 @@ pub struct BuildRequest {
     pub for_queue: bool,
     /// The isolation it needs at least.
     pub isolation: Isolation,
-}
-
-/// What came of a slave's report.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Recorded {
-    /// It is durable, or was before; this is the next number expected.
-    Next(u32),
-    /// It is durable and was the last: the build has ended.
-    Ended(u32),
-    /// The build is not this slave's any more.
-    Stale,
-    /// A report before it is missing; this one is expected.
-    Gap(u32),
 }
 
 /// How a build ended without its slave's word.
@@ -183,40 +183,46 @@ pub(super) fn spec_hash(builder: &Builder) -> Result<String> {
 }
 
 /// Cancels a branch's open builds: those that wait have ended, those that run are to be stopped.
-pub(super) async fn cancel_all_of(connection: &mut AnyConnection, branch: BranchId, why: &str) -> Result<()> {
-    cancel_where(connection, "branch_id = $1", branch.0, why).await.map(drop)
+pub(super) async fn cancel_all_of(turn: &mut Turn, branch: BranchId, why: &str) -> Result<()> {
+    cancel_where(turn, "branch_id = $1", branch.0, why).await.map(drop)
 }
 
 /// The same, for builds that the queue did not ask for.
-pub(super) async fn cancel_branch_only(connection: &mut AnyConnection, branch: BranchId, why: &str) -> Result<()> {
-    cancel_where(connection, "branch_id = $1 AND for_queue = 0", branch.0, why).await.map(drop)
+pub(super) async fn cancel_branch_only(turn: &mut Turn, branch: BranchId, why: &str) -> Result<()> {
+    cancel_where(turn, "branch_id = $1 AND for_queue = 0", branch.0, why).await.map(drop)
 }
 
 /// The same, for the builds of all revisions of a branch but one.
-pub(super) async fn cancel_other_revisions(connection: &mut AnyConnection, kept: RevisionId, why: &str) -> Result<()> {
-    let others = "branch_id = (SELECT branch_id FROM revision WHERE id = $1) AND revision_id <> $1 AND for_queue = 0";
-    cancel_where(connection, others, kept.0, why).await.map(drop)
+pub(super) async fn cancel_other_revisions(turn: &mut Turn, kept: RevisionId, why: &str) -> Result<()> {
+    let others = "branch_id = (SELECT branch_id FROM revision WHERE id = $1)
+        AND revision_id <> $1 AND for_queue = 0";
+    cancel_where(turn, others, kept.0, why).await.map(drop)
 }
 
 /// The same, for the builds of one candidate that the queue asked for.
-pub(super) async fn cancel_queue_of(connection: &mut AnyConnection, candidate: CandidateId, why: &str) -> Result<()> {
-    cancel_where(connection, "candidate_id = $1 AND for_queue = 1", candidate.0, why).await.map(drop)
+pub(super) async fn cancel_queue_of(turn: &mut Turn, candidate: CandidateId, why: &str) -> Result<()> {
+    cancel_where(turn, "candidate_id = $1 AND for_queue = 1", candidate.0, why).await.map(drop)
 }
 
 /// Says how many builds it changed: those that have ended or are cancelled already stay as they are.
-pub(super) async fn cancel_where(
-    connection: &mut AnyConnection,
-    condition: &'static str,
-    id: i64,
-    why: &str,
-) -> Result<u64> {
+pub(super) async fn cancel_where(turn: &mut Turn, condition: &'static str, id: i64, why: &str) -> Result<u64> {
     let waiting = format!(
-        "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3 WHERE state = 'waiting' AND {condition}"
+        "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3
+         WHERE state <> 'finished' AND state = 'waiting' AND {condition} RETURNING id, project_id"
     );
     let waiting = sqlx::query(sqlx::AssertSqlSafe(waiting)).bind(id).bind(why).bind(now().0);
-    let running = format!("UPDATE build SET cancel = $2 WHERE state = 'running' AND cancel IS NULL AND {condition}");
+    let running = format!(
+        "UPDATE build SET cancel = $2 WHERE state <> 'finished' AND state = 'running'
+            AND cancel IS NULL AND {condition}
+         RETURNING id, project_id"
+    );
     let running = sqlx::query(sqlx::AssertSqlSafe(running)).bind(id).bind(why);
-    Ok(waiting.execute(&mut *connection).await?.rows_affected() + running.execute(connection).await?.rows_affected())
+    let mut changed = waiting.fetch_all(&mut **turn).await?;
+    changed.extend(running.fetch_all(&mut **turn).await?);
+    for row in &changed {
+        turn.changed(row.num("project_id")?, Topic::Build, row.num::<i64>("id")?);
+    }
+    Ok(changed.len() as u64)
 }
 
 impl Store {
@@ -233,6 +239,42 @@ impl Store {
             .collect()
     }
 
+    /// The same with who published them, and whether that one is trusted now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_builds_with_publishers(&self) -> Result<Vec<OpenBuild>> {
+        self.open_builds_where("").await
+    }
+
+    /// Those of these builds that wait or run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_builds_among(&self, ids: &[BuildId]) -> Result<Vec<OpenBuild>> {
+        let mut open = Vec::new();
+        for ids in ids.chunks(500) {
+            let ids: Vec<String> = ids.iter().map(BuildId::to_string).collect();
+            open.extend(self.open_builds_where(&format!("AND build.id IN ({})", ids.join(","))).await?);
+        }
+        Ok(open)
+    }
+
+    async fn open_builds_where(&self, more: &str) -> Result<Vec<OpenBuild>> {
+        let sql = format!(
+            "SELECT build.*, branch.publisher AS publisher, branch.trusted AS trusted,
+                {TOKEN_OF_NOW}
+             FROM build JOIN branch ON branch.id = build.branch_id LEFT JOIN token ON token.id = branch.token_id
+             WHERE build.state <> 'finished' {more} ORDER BY build.id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_all(&self.read).await?;
+        let open = |row| {
+            let row: &AnyRow = row;
+            Ok(OpenBuild { build: read(row)?, publisher: row.text("publisher")?, trusted: is_trusted(row)? })
+        };
+        rows.iter().map(open).collect()
+    }
+
     /// When a build of each publisher was last given to a slave, by the newest thousand builds: who is fair to whom is
     /// decided by the recent past.
     ///
@@ -242,7 +284,8 @@ impl Store {
         let rows = sqlx::query(
             "SELECT branch.publisher AS publisher, MAX(build.started_ms) AS served_ms
              FROM build JOIN branch ON branch.id = build.branch_id
-             WHERE build.id > (SELECT COALESCE(MAX(id), 0) - 1000 FROM build) AND build.started_ms IS NOT NULL
+             WHERE build.id > (SELECT COALESCE(MAX(id), 0) - 1000 FROM build)
+                 AND build.started_ms IS NOT NULL
              GROUP BY branch.publisher",
         );
         let rows = rows.fetch_all(&self.read).await?;
@@ -254,7 +297,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn build(&self, id: BuildId) -> Result<Option<Build>> {
-        let row = sqlx::query("SELECT * FROM build WHERE id = $1").bind(id.0).fetch_optional(&self.read).await?;
+        let row = sqlx::query(
+            "SELECT * FROM build
+            WHERE id = $1",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.read)
+        .await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -263,10 +312,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn builds_of_revision(&self, revision: RevisionId) -> Result<Vec<Build>> {
-        let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 ORDER BY id DESC LIMIT 1000")
-            .bind(revision.0)
-            .fetch_all(&self.read)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM build WHERE revision_id = $1
+            ORDER BY id DESC LIMIT 1000",
+        )
+        .bind(revision.0)
+        .fetch_all(&self.read)
+        .await?;
         rows.iter().map(read).collect()
     }
 
@@ -275,10 +327,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn builds_of_candidate(&self, candidate: CandidateId) -> Result<Vec<Build>> {
-        let rows = sqlx::query("SELECT * FROM build WHERE candidate_id = $1 ORDER BY id DESC LIMIT 1000")
-            .bind(candidate.0)
-            .fetch_all(&self.read)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM build WHERE candidate_id = $1
+            ORDER BY id DESC LIMIT 1000",
+        )
+        .bind(candidate.0)
+        .fetch_all(&self.read)
+        .await?;
         rows.iter().map(read).collect()
     }
 
@@ -288,7 +343,8 @@ impl Store {
     /// When the database fails.
     pub async fn builds_before(&self, build: &Build, limit: u32) -> Result<Vec<Build>> {
         let rows = sqlx::query(
-            "SELECT * FROM build WHERE project_id = $1 AND builder = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
+            "SELECT * FROM build WHERE project_id = $1 AND builder = $2 AND id < $3
+                ORDER BY id DESC LIMIT $4",
         )
         .bind(build.project.0)
         .bind(&build.builder.name)
@@ -304,25 +360,30 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn give_out(&self, id: BuildId, slave: SlaveId) -> Result<Option<Build>> {
-        let mut transaction = self.write.begin().await?;
-        let row = sqlx::query(
-            "UPDATE build SET state = 'running', slave_id = $2, fence = fence + 1, next_report = 0, started_ms = $3, says = ''
+        self.write
+            .turn(async |turn| {
+                let row = sqlx::query(
+                    "UPDATE build SET state = 'running', slave_id = $2, fence = fence + 1,
+                next_report = 0, started_ms = $3, says = ''
              WHERE id = $1 AND state = 'waiting' RETURNING *",
-        )
-        .bind(id.0)
-        .bind(slave.0)
-        .bind(now().0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        sqlx::query("UPDATE slave SET used_ms = $2 WHERE id = $1")
-            .bind(slave.0)
-            .bind(now().0)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.wake();
-        read(&row).map(Some)
+                )
+                .bind(id.0)
+                .bind(slave.0)
+                .bind(now().0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(row) = row else { return Ok(None) };
+                sqlx::query("UPDATE slave SET used_ms = $2 WHERE id = $1")
+                    .bind(slave.0)
+                    .bind(now().0)
+                    .execute(&mut **turn)
+                    .await?;
+                let build = read(&row)?;
+                turn.keep();
+                turn.changed(build.project, Topic::Build, build.id);
+                Ok(Some(build))
+            })
+            .await
     }
 
     /// Takes back a build that its slave never began: it waits again, or has ended if it was cancelled meanwhile. False
@@ -331,62 +392,25 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn take_back(&self, of: BuildRef) -> Result<bool> {
-        let mut transaction = self.write.begin().await?;
-        let row = sqlx::query(
-            "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL
+        self.write
+            .turn(async |turn| {
+                let row = sqlx::query(
+                    "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL
              WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0 RETURNING *",
-        )
-        .bind(of.build.0)
-        .bind(of.fence.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
-        if let Some(why) = &build.cancel {
-            finish(&mut transaction, &build, BuildResult::Cancelled, why).await?;
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
-    }
-
-    /// Records a slave's report: once, in order, and only under the fencing number that the build has now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn report(&self, slave: SlaveId, report: &Report) -> Result<Recorded> {
-        let mut transaction = self.write.begin().await?;
-        let of_slave = "WHERE id = $1 AND fence = $2 AND slave_id = $3";
-        let take = format!(
-            "UPDATE build SET next_report = next_report + 1 {of_slave} AND state = 'running' AND next_report = $4 RETURNING *"
-        );
-        let row = sqlx::query(sqlx::AssertSqlSafe(take))
-            .bind(report.of.build.0)
-            .bind(report.of.fence.0)
-            .bind(slave.0)
-            .bind(i64::from(report.number))
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if let Some(build) = row.as_ref().map(read).transpose()? {
-            apply(&mut transaction, &build, report).await?;
-            transaction.commit().await?;
-            self.wake();
-            let ended = matches!(report.what, Happened::BuildFinished { .. });
-            return Ok(if ended { Recorded::Ended(build.next_report) } else { Recorded::Next(build.next_report) });
-        }
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT * FROM build {of_slave}")))
-            .bind(report.of.build.0)
-            .bind(report.of.fence.0)
-            .bind(slave.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(Recorded::Stale) };
-        let (next, ended) = (build.next_report, build.result().is_some());
-        Ok(match report.number < next {
-            true if ended => Recorded::Ended(next),
-            true => Recorded::Next(next),
-            false if ended => Recorded::Stale,
-            false => Recorded::Gap(next),
-        })
+                )
+                .bind(of.build.0)
+                .bind(of.fence.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
+                if let Some(why) = &build.cancel {
+                    finish(turn, &build, BuildResult::Cancelled, why).await?;
+                }
+                turn.keep();
+                turn.changed(build.project, Topic::Build, build.id);
+                Ok(true)
+            })
+            .await
     }
 
     /// Ends a running build without its slave's word; what the slave still says of it is refused. False when it does not
@@ -395,19 +419,22 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn give_up(&self, of: BuildRef, end: &Finished) -> Result<bool> {
-        let mut transaction = self.write.begin().await?;
-        let row = sqlx::query(
-            "UPDATE build SET fence = fence + 1 WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING *",
-        )
-        .bind(of.build.0)
-        .bind(of.fence.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
-        finish(&mut transaction, &build, end.result, &end.says).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
+        self.write
+            .turn(async |turn| {
+                let row = sqlx::query(
+                    "UPDATE build SET fence = fence + 1 WHERE id = $1 AND fence = $2
+                        AND state = 'running' RETURNING *",
+                )
+                .bind(of.build.0)
+                .bind(of.fence.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
+                finish(turn, &build, end.result, &end.says).await?;
+                turn.keep();
+                Ok(true)
+            })
+            .await
     }
 
     /// Cancels one build for a person's sake; false when it has ended. One that is cancelled already stays so.
@@ -415,18 +442,24 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn cancel_build(&self, build: &Build, actor: &str) -> Result<bool> {
-        let mut transaction = self.write.begin().await?;
-        let why = format!("cancelled by {actor}");
-        if cancel_where(&mut transaction, "id = $1", build.id.0, &why).await? == 0 {
-            let open = sqlx::query("SELECT id FROM build WHERE id = $1 AND state <> 'finished'").bind(build.id.0);
-            return Ok(open.fetch_optional(&mut *transaction).await?.is_some());
-        }
-        let text = format!("{actor} cancelled {}", build.builder.name);
-        let it = Happening::of_branch(build.project, build.branch, "build-cancelled", Look::Cancelled, text);
-        events::record(&mut transaction, &it.by(actor).build(build.id)).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
+        self.write
+            .turn(async |turn| {
+                let why = format!("cancelled by {actor}");
+                if cancel_where(turn, "id = $1", build.id.0, &why).await? == 0 {
+                    let open = sqlx::query(
+                        "SELECT id FROM build WHERE id = $1
+                            AND state <> 'finished'",
+                    )
+                    .bind(build.id.0);
+                    return Ok(open.fetch_optional(&mut **turn).await?.is_some());
+                }
+                let text = format!("{actor} cancelled {}", build.builder.name);
+                let it = Happening::of_branch(build.project, build.branch, "build-cancelled", Look::Cancelled, text);
+                events::record(turn, &it.by(actor).build(build.id)).await?;
+                turn.keep();
+                Ok(true)
+            })
+            .await
     }
 }
 
@@ -446,50 +479,8 @@ pub(crate) fn request_of(build: &Build) -> BuildRequest {
     }
 }
 
-async fn apply(connection: &mut AnyConnection, build: &Build, report: &Report) -> Result<()> {
-    match &report.what {
-        Happened::StepStarted { step, name } => {
-            sqlx::query(
-                "INSERT INTO step (build_id, number, name, started_ms) VALUES ($1, $2, $3, $4) ON CONFLICT (build_id, number) DO NOTHING",
-            )
-            .bind(build.id.0)
-            .bind(i64::from(*step))
-            .bind(name)
-            .bind(report.at.0)
-            .execute(&mut *connection)
-            .await?;
-            sqlx::query("UPDATE build SET says = $2 WHERE id = $1")
-                .bind(build.id.0)
-                .bind(format!("step {name}"))
-                .execute(connection)
-                .await?;
-        }
-        Happened::StepFinished { step, result, exit_code, log_len, reason, lacks, ran_ms, links, summary } => {
-            let bounded = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            sqlx::query(
-                "UPDATE step SET result = $3, exit_code = $4, reason = $5, summary = $6, links = $7, log_len = $8, ran_ms = $9, lacks = $10
-                 WHERE build_id = $1 AND number = $2",
-            )
-            .bind(build.id.0)
-            .bind(i64::from(*step))
-            .bind(result.as_str())
-            .bind(exit_code.map(i64::from))
-            .bind(reason.clone().unwrap_or_default())
-            .bind(summary)
-            .bind(to_json(links)?)
-            .bind(bounded(*log_len))
-            .bind(bounded(*ran_ms))
-            .bind(lacks.as_deref())
-            .execute(connection)
-            .await?;
-        }
-        Happened::BuildFinished { result, reason } => finish(connection, build, *result, reason).await?,
-    }
-    Ok(())
-}
-
 /// Ends a build; one that was interrupted is asked for again in the same transaction, a limited number of times.
-async fn finish(connection: &mut AnyConnection, build: &Build, result: BuildResult, says: &str) -> Result<()> {
+pub(super) async fn finish(turn: &mut Turn, build: &Build, result: BuildResult, says: &str) -> Result<()> {
     let wanted = build.cancel.is_none();
     let exhausted = result == BuildResult::Retry && build.attempt >= MAX_ATTEMPTS;
     let (result, says) = match result {
@@ -500,26 +491,33 @@ async fn finish(connection: &mut AnyConnection, build: &Build, result: BuildResu
         result => (result, says.to_owned()),
     };
     let done = sqlx::query(
-        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4 WHERE id = $1 AND state <> 'finished'",
+        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4
+            WHERE id = $1 AND state <> 'finished'",
     )
     .bind(build.id.0)
     .bind(result.as_str())
     .bind(&says)
     .bind(now().0)
-    .execute(&mut *connection)
+    .execute(&mut **turn)
     .await?;
     if done.rows_affected() == 0 {
         return Ok(());
     }
+    turn.changed(build.project, Topic::Build, build.id);
     if result == BuildResult::Retry {
-        let again = insert(connection, &request_of(build), build.attempt + 1).await?;
-        let query = sqlx::query("UPDATE build SET retried_as = $2 WHERE id = $1").bind(build.id.0).bind(again.id.0);
-        query.execute(&mut *connection).await?;
+        let again = insert(turn, &request_of(build), build.attempt + 1).await?;
+        let query = sqlx::query(
+            "UPDATE build SET retried_as = $2
+            WHERE id = $1",
+        )
+        .bind(build.id.0)
+        .bind(again.id.0);
+        query.execute(&mut **turn).await?;
     }
     sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
         .bind(build.branch.0)
         .bind(now().0)
-        .execute(&mut *connection)
+        .execute(&mut **turn)
         .await?;
     let (look, word) = gate::verdict::result_mark(result);
     let text = if says.is_empty() || result.passed() {
@@ -528,5 +526,5 @@ async fn finish(connection: &mut AnyConnection, build: &Build, result: BuildResu
         format!("{} {word}: {says}", build.builder.name)
     };
     let it = Happening::of_branch(build.project, build.branch, "build-finished", look, text).build(build.id);
-    events::record(connection, &it).await
+    events::record(turn, &it).await
 }

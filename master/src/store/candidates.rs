@@ -1,5 +1,6 @@
 //! Candidates: what would land, one for each revision, commit of mainline and terms (the day, the message) that it is made by.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
 use super::{Branch, Claim, Entry, Result, Revision, Store, now};
@@ -153,12 +154,16 @@ impl Store {
     ) -> Result<Vec<Wanted>> {
         let rows = sqlx::query(
             "SELECT r.*, q.id AS entry_id FROM revision r JOIN branch b ON b.id = r.branch_id
-             LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued' AND q.terms <> ''
+             LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued'
+                 AND q.terms <> ''
              WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
              AND (q.id IS NOT NULL OR r.number = b.head)
-             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
-                             AND c.terms_hash NOT LIKE 'discarded %' AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
-             ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms, q.id, r.id
+             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id
+                 AND c.mainline = $2
+                             AND c.terms_hash NOT LIKE 'discarded %'
+                                 AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
+             ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms,
+                 q.id, r.id
              LIMIT $3",
         )
         .bind(project.0)
@@ -190,58 +195,68 @@ impl Store {
         new: &NewCandidate<'_>,
     ) -> Result<()> {
         let outcome = &new.outcome;
-        let mut transaction = self.write.begin().await?;
-        let made = outcome.made();
-        let before = sqlx::query("SELECT outcome FROM candidate WHERE revision_id = $1 ORDER BY id DESC LIMIT 1")
-            .bind(revision.id.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let done = sqlx::query(
-            "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome, commit_id, tree_id, request, detail, changes_recipe, recipe_trouble, made_ms)
-             SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM project WHERE id = $1 AND fence = $2
+        self.write
+            .turn(async |turn| {
+                let made = outcome.made();
+                let before = sqlx::query(
+                    "SELECT outcome FROM candidate WHERE revision_id = $1
+            ORDER BY id DESC LIMIT 1",
+                )
+                .bind(revision.id.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let done = sqlx::query(
+                    "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash,
+                outcome, commit_id, tree_id, request, detail, changes_recipe, recipe_trouble,
+                    made_ms)
+             SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM project
+                 WHERE id = $1 AND fence = $2
              ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
-        )
-        .bind(claim.project.0)
-        .bind(claim.fence.0)
-        .bind(branch.id.0)
-        .bind(revision.id.0)
-        .bind(new.mainline.as_str())
-        .bind(new.terms_hash)
-        .bind(outcome.as_str())
-        .bind(made.map(|m| m.commit.to_string()))
-        .bind(made.map(|m| m.tree.to_string()))
-        .bind(&new.request)
-        .bind(to_json(&new.detail)?)
-        .bind(i64::from(new.changes_recipe))
-        .bind(to_json(&new.recipe_trouble)?)
-        .bind(now().0)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(());
-        }
-        // A candidate remade with the same outcome is no news on the timeline.
-        let news = match before {
-            None => true,
-            Some(row) => row.text("outcome")? != outcome.as_str(),
-        };
-        if news {
-            let (look, text) = match outcome {
-                Outcome::Made(made) => {
-                    (Look::Passed, format!("Candidate of r{} made: {}", revision.number, made.commit.short()))
+                )
+                .bind(claim.project.0)
+                .bind(claim.fence.0)
+                .bind(branch.id.0)
+                .bind(revision.id.0)
+                .bind(new.mainline.as_str())
+                .bind(new.terms_hash)
+                .bind(outcome.as_str())
+                .bind(made.map(|m| m.commit.to_string()))
+                .bind(made.map(|m| m.tree.to_string()))
+                .bind(&new.request)
+                .bind(to_json(&new.detail)?)
+                .bind(i64::from(new.changes_recipe))
+                .bind(to_json(&new.recipe_trouble)?)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(());
                 }
-                Outcome::Conflict => (Look::Conflict, format!("r{} conflicts with mainline", revision.number)),
-                Outcome::MainlineTrouble => {
-                    (Look::Exception, format!("No candidate of r{}: mainline itself is at fault", revision.number))
+                // A candidate remade with the same outcome is no news on the timeline.
+                let news = match before {
+                    None => true,
+                    Some(row) => row.text("outcome")? != outcome.as_str(),
+                };
+                if news {
+                    let (look, text) = match outcome {
+                        Outcome::Made(made) => {
+                            (Look::Passed, format!("Candidate of r{} made: {}", revision.number, made.commit.short()))
+                        }
+                        Outcome::Conflict => (Look::Conflict, format!("r{} conflicts with mainline", revision.number)),
+                        Outcome::MainlineTrouble => (
+                            Look::Exception,
+                            format!("No candidate of r{}: mainline itself is at fault", revision.number),
+                        ),
+                        Outcome::Refused => (Look::Failed, format!("r{} can't be made a candidate", revision.number)),
+                    };
+                    let it = Happening::of_branch(branch.project, branch.id, "candidate", look, text);
+                    events::record(turn, &it).await?;
                 }
-                Outcome::Refused => (Look::Failed, format!("r{} can't be made a candidate", revision.number)),
-            };
-            let it = Happening::of_branch(branch.project, branch.id, "candidate", look, text);
-            events::record(&mut transaction, &it).await?;
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+                turn.keep();
+                turn.changed(branch.project, Topic::Candidate, branch.id);
+                Ok(())
+            })
+            .await
     }
 
     /// The candidate of a revision for a mainline commit, by these terms.
@@ -254,12 +269,15 @@ impl Store {
         mainline: &CommitId,
         terms_hash: &str,
     ) -> Result<Option<Candidate>> {
-        let row = sqlx::query("SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND terms_hash = $3")
-            .bind(revision.0)
-            .bind(mainline.as_str())
-            .bind(terms_hash)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = sqlx::query(
+            "SELECT * FROM candidate WHERE revision_id = $1
+            AND mainline = $2 AND terms_hash = $3",
+        )
+        .bind(revision.0)
+        .bind(mainline.as_str())
+        .bind(terms_hash)
+        .fetch_optional(&self.read)
+        .await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -269,27 +287,37 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn discard_candidate(&self, claim: Claim, id: CandidateId) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let query =
-            sqlx::query("UPDATE candidate SET terms_hash = $2 WHERE id = $1 AND terms_hash NOT LIKE 'discarded %'");
-        let done = query.bind(id.0).bind(format!("discarded {id}")).execute(&mut *transaction).await?;
-        if done.rows_affected() == 0 {
-            return Ok(());
-        }
-        super::builds::cancel_where(&mut transaction, "candidate_id = $1", id.0, "its candidate is made anew").await?;
-        sqlx::query("UPDATE queue_entry SET candidate_id = NULL WHERE candidate_id = $1 AND state = 'queued'")
-            .bind(id.0)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "UPDATE revision SET builds_asked = 0 WHERE id = (SELECT revision_id FROM candidate WHERE id = $1)",
-        )
-        .bind(id.0)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                let row = sqlx::query(
+                    "UPDATE candidate SET terms_hash = $2 WHERE id = $1
+                        AND terms_hash NOT LIKE 'discarded %'
+                     RETURNING branch_id, revision_id",
+                )
+                .bind(id.0)
+                .bind(format!("discarded {id}"))
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(row) = row else { return Ok(()) };
+                super::builds::cancel_where(turn, "candidate_id = $1", id.0, "its candidate is made anew").await?;
+                sqlx::query(
+                    "UPDATE queue_entry SET candidate_id = NULL
+                    WHERE candidate_id = $1 AND state = 'queued'",
+                )
+                .bind(id.0)
+                .execute(&mut **turn)
+                .await?;
+                sqlx::query("UPDATE revision SET builds_asked = 0 WHERE id = $1")
+                    .bind(row.num::<i64>("revision_id")?)
+                    .execute(&mut **turn)
+                    .await?;
+                turn.keep();
+                let branch = row.num::<i64>("branch_id")?;
+                turn.changed(claim.project, Topic::Revision, branch);
+                turn.changed(claim.project, Topic::Queue, branch);
+                Ok(())
+            })
+            .await
     }
 
     /// The candidate of a revision that counts: the newest on the mainline of now, else the newest of all. Mainline can go
@@ -317,14 +345,18 @@ impl Store {
     /// When the database fails.
     pub async fn outdated_candidates(&self, branch: BranchId) -> Result<Vec<CommitId>> {
         let rows = sqlx::query(
-            "SELECT c.commit_id FROM candidate c WHERE c.branch_id = $1 AND c.outcome = 'made' AND NOT EXISTS (
-                 SELECT 1 FROM candidate k WHERE k.branch_id = c.branch_id AND k.commit_id = c.commit_id
+            "SELECT c.commit_id FROM candidate c WHERE c.branch_id = $1
+                AND c.outcome = 'made' AND NOT EXISTS (
+                 SELECT 1 FROM candidate k WHERE k.branch_id = c.branch_id
+                     AND k.commit_id = c.commit_id
                  AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
                       OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
                       OR k.terms_hash NOT LIKE 'discarded %'
-                         AND (EXISTS (SELECT 1 FROM project WHERE id = k.project_id AND tip = k.mainline)
+                         AND (EXISTS (SELECT 1 FROM project WHERE id = k.project_id
+                             AND tip = k.mainline)
                               OR k.id = (SELECT MAX(id) FROM candidate
-                                         WHERE revision_id = k.revision_id AND terms_hash NOT LIKE 'discarded %'))))",
+                                         WHERE revision_id = k.revision_id
+                                             AND terms_hash NOT LIKE 'discarded %'))))",
         )
         .bind(branch.0)
         .fetch_all(&self.read)
@@ -337,7 +369,15 @@ impl Store {
     /// # Errors
     /// When the database fails, or there is no such candidate.
     pub async fn candidate_by_id(&self, id: CandidateId) -> Result<Candidate> {
-        read(&sqlx::query("SELECT * FROM candidate WHERE id = $1").bind(id.0).fetch_one(&self.read).await?)
+        read(
+            &sqlx::query(
+                "SELECT * FROM candidate
+            WHERE id = $1",
+            )
+            .bind(id.0)
+            .fetch_one(&self.read)
+            .await?,
+        )
     }
 
     /// Live branches whose newest revision has a candidate on `mainline` and for which no builds were asked yet.
@@ -347,8 +387,10 @@ impl Store {
     pub async fn candidates_without_builds(&self, project: ProjectId, mainline: &CommitId) -> Result<Vec<Candidate>> {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
-             WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 0 AND c.mainline = $2 AND c.outcome = 'made'
-             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
+             WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 0
+                 AND c.mainline = $2 AND c.outcome = 'made'
+             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id
+                 AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
              AND r.number = b.head ORDER BY c.id LIMIT 200",
         )
         .bind(project.0)
@@ -370,10 +412,13 @@ impl Store {
     ) -> Result<Vec<Candidate>> {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN revision r ON r.id = c.revision_id JOIN branch b ON b.id = r.branch_id
-             WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 1 AND c.mainline = $2 AND c.outcome = 'made'
-             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
+             WHERE b.project_id = $1 AND b.state = 'live' AND r.builds_asked = 1
+                 AND c.mainline = $2 AND c.outcome = 'made'
+             AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id
+                 AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
              AND r.number = b.head
-             AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3) ORDER BY c.id LIMIT 200",
+             AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id
+                 AND builder = $3) ORDER BY c.id LIMIT 200",
         )
         .bind(project.0)
         .bind(mainline.as_str())

@@ -1,10 +1,11 @@
 //! Events: the audit trail, the timeline and the event stream; only ever appended.
 
+use super::changes::Topic;
 use super::row::Columns as _;
+use super::writer::Turn;
 use super::{Result, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, BuildId, EventId, ProjectId, UnixMs};
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 /// Something that happened, to be recorded in the transaction that makes it true.
@@ -83,7 +84,12 @@ fn read(row: &AnyRow) -> Result<StoredEvent> {
 }
 
 /// Appends an event within a transaction.
-pub(super) async fn record(connection: &mut AnyConnection, it: &Happening) -> Result<()> {
+pub(super) async fn record(turn: &mut Turn, it: &Happening) -> Result<()> {
+    let branch = it.branch.map_or(0, |branch| branch.0);
+    match it.project {
+        Some(project) => turn.changed(project, Topic::Event, branch),
+        None => turn.changed_for_all(Topic::Event, branch),
+    }
     sqlx::query(
         "INSERT INTO event (at_ms, project_id, branch_id, build_id, kind, look, text, actor)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -96,7 +102,7 @@ pub(super) async fn record(connection: &mut AnyConnection, it: &Happening) -> Re
     .bind(super::row::to_json(&it.look)?)
     .bind(&it.text)
     .bind(&it.actor)
-    .execute(connection)
+    .execute(&mut **turn)
     .await?;
     Ok(())
 }
@@ -107,11 +113,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn record(&self, it: &Happening) -> Result<()> {
-        let mut transaction = self.write.begin().await?;
-        record(&mut transaction, it).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+        self.write
+            .turn(async |turn| {
+                record(turn, it).await?;
+                turn.keep();
+                Ok(())
+            })
+            .await
     }
 
     /// Events after a number, oldest first.

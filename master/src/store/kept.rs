@@ -1,6 +1,8 @@
 //! What the mirror has to hold because rows name it, and what became of it when it was lost.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
+use super::row::Columns as _;
 use super::{Branch, Candidate, Claim, NewRevision, Result, Revision, Store, Trouble, candidates, now};
 use protocol::api::Look;
 use protocol::{BranchId, ProjectId};
@@ -30,15 +32,19 @@ impl Store {
     pub async fn wanted_candidates(&self, project: ProjectId) -> Result<Vec<(Branch, Revision, Candidate)>> {
         let rows = sqlx::query(
             "SELECT c.* FROM candidate c JOIN branch b ON b.id = c.branch_id
-             WHERE b.project_id = $1 AND b.state = 'live' AND c.outcome = 'made' AND c.terms_hash NOT LIKE 'discarded %'
+             WHERE b.project_id = $1 AND b.state = 'live' AND c.outcome = 'made'
+                 AND c.terms_hash NOT LIKE 'discarded %'
              AND (c.id = (SELECT MAX(n.id) FROM candidate n JOIN revision r ON r.id = n.revision_id
                           WHERE n.branch_id = b.id AND r.number = b.head)
                   OR EXISTS (SELECT 1 FROM revision r JOIN project p ON p.id = b.project_id
-                             WHERE r.id = c.revision_id AND r.number = b.head AND c.mainline = p.tip)
-                  OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = c.id AND state = 'queued')
+                             WHERE r.id = c.revision_id AND r.number = b.head
+                                 AND c.mainline = p.tip)
+                  OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = c.id
+                      AND state = 'queued')
                   -- Whoever is behind others has none of its own yet, and is given what stands on mainline when its turn comes.
                   OR EXISTS (SELECT 1 FROM queue_entry q JOIN project p ON p.id = q.project_id
-                             WHERE q.revision_id = c.revision_id AND q.state = 'queued' AND c.mainline = p.tip)
+                             WHERE q.revision_id = c.revision_id AND q.state = 'queued'
+                                 AND c.mainline = p.tip)
                   OR EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id AND state <> 'finished'))
              ORDER BY c.id DESC",
         )
@@ -66,34 +72,37 @@ impl Store {
         revision: &Revision,
         lost: Option<&Trouble>,
     ) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let before = sqlx::query(
-            "UPDATE revision SET lost_code = $2, lost_text = $3, lost_hint = $4
+        self.write
+            .turn_under(claim, async |turn| {
+                let before = sqlx::query(
+                    "UPDATE revision SET lost_code = $2, lost_text = $3, lost_hint = $4
              WHERE id = $1 AND COALESCE(lost_text, '') <> COALESCE($3, '') RETURNING id",
-        )
-        .bind(revision.id.0)
-        .bind(lost.map(|t| t.code.clone()))
-        .bind(lost.map(|t| t.text.clone()))
-        .bind(lost.map(|t| t.hint.clone()))
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if before.is_none() {
-            return Ok(());
-        }
-        let news = match (&revision.lost, lost) {
-            (None, Some(trouble)) => {
-                Some((Look::Exception, format!("r{} is missing: {}", revision.number, trouble.text)))
-            }
-            (Some(_), None) => Some((Look::Passed, format!("r{} is there again", revision.number))),
-            _ => None,
-        };
-        if let Some((look, text)) = news {
-            let it = Happening::of_branch(branch.project, branch.id, "missing", look, text);
-            events::record(&mut transaction, &it).await?;
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+                )
+                .bind(revision.id.0)
+                .bind(lost.map(|t| t.code.clone()))
+                .bind(lost.map(|t| t.text.clone()))
+                .bind(lost.map(|t| t.hint.clone()))
+                .fetch_optional(&mut **turn)
+                .await?;
+                if before.is_none() {
+                    return Ok(());
+                }
+                let news = match (&revision.lost, lost) {
+                    (None, Some(trouble)) => {
+                        Some((Look::Exception, format!("r{} is missing: {}", revision.number, trouble.text)))
+                    }
+                    (Some(_), None) => Some((Look::Passed, format!("r{} is there again", revision.number))),
+                    _ => None,
+                };
+                if let Some((look, text)) = news {
+                    let it = Happening::of_branch(branch.project, branch.id, "missing", look, text);
+                    events::record(turn, &it).await?;
+                }
+                turn.keep();
+                turn.changed(branch.project, Topic::Revision, branch.id);
+                Ok(())
+            })
+            .await
     }
 
     /// Records that a refused revision was looked at again: it is admitted now, or refused with these words.
@@ -101,29 +110,33 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn readmitted(&self, claim: Claim, branch: &Branch, before: &Revision, new: &NewRevision) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let refusal = new.refusal.as_ref();
-        let done = sqlx::query(
-            "UPDATE revision SET subject = $2, author = $3, commits = $4, refusal_code = $5, refusal_text = $6, refusal_hint = $7
+        self.write
+            .turn_under(claim, async |turn| {
+                let refusal = new.refusal.as_ref();
+                let done = sqlx::query(
+                    "UPDATE revision SET subject = $2, author = $3, commits = $4, refusal_code = $5,
+                refusal_text = $6, refusal_hint = $7
              WHERE id = $1 AND refusal_code IS NOT NULL",
-        )
-        .bind(before.id.0)
-        .bind(&new.subject)
-        .bind(&new.author)
-        .bind(i64::from(new.commits))
-        .bind(refusal.map(|r| r.code.clone()))
-        .bind(refusal.map(|r| r.text.clone()))
-        .bind(refusal.map(|r| r.hint.clone()))
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() > 0 && refusal.is_none() {
-            let text = format!("r{} looked at again and admitted: {}", before.number, new.subject);
-            let it = Happening::of_branch(branch.project, branch.id, "revision", Look::Running, text);
-            events::record(&mut transaction, &it).await?;
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+                )
+                .bind(before.id.0)
+                .bind(&new.subject)
+                .bind(&new.author)
+                .bind(i64::from(new.commits))
+                .bind(refusal.map(|r| r.code.clone()))
+                .bind(refusal.map(|r| r.text.clone()))
+                .bind(refusal.map(|r| r.hint.clone()))
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() > 0 && refusal.is_none() {
+                    let text = format!("r{} looked at again and admitted: {}", before.number, new.subject);
+                    let it = Happening::of_branch(branch.project, branch.id, "revision", Look::Running, text);
+                    events::record(turn, &it).await?;
+                }
+                turn.keep();
+                turn.changed(branch.project, Topic::Revision, branch.id);
+                Ok(())
+            })
+            .await
     }
 
     /// Has a live branch looked at now, unless that is due already.
@@ -131,12 +144,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn look_now(&self, branch: BranchId) -> Result<()> {
-        let query =
-            sqlx::query("UPDATE branch SET next_look_ms = $2 WHERE id = $1 AND state = 'live' AND next_look_ms > $2");
-        let done = self.write.execute(query.bind(branch.0).bind(now().0)).await?;
-        if done.rows_affected() > 0 {
-            self.wake();
-        }
-        Ok(())
+        self.write
+            .turn(async |turn| {
+                let query = sqlx::query(
+                    "UPDATE branch SET next_look_ms = $2 WHERE id = $1 AND state = 'live'
+                        AND next_look_ms > $2 RETURNING project_id",
+                );
+                if let Some(row) = query.bind(branch.0).bind(now().0).fetch_optional(&mut **turn).await? {
+                    turn.keep();
+                    turn.changed(row.num("project_id")?, Topic::Branch, branch);
+                }
+                Ok(())
+            })
+            .await
     }
 }

@@ -1,6 +1,7 @@
 //! Landings: an intent before each push, its outcome after it. The rows hold every commit that an entry was ever pushed as,
 //! so that what mainline contains in the end is known for ours however its push was thought to have ended.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::queue;
 use super::row::Columns as _;
@@ -108,35 +109,43 @@ impl Store {
         to: &CommitId,
         may: impl Fn(Option<&TokenRow>, &Branch) -> bool + Send,
     ) -> Result<Begun> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let found = sqlx::query("SELECT * FROM queue_entry WHERE id = $1 AND project_id = $2 AND state = 'queued'")
-            .bind(entry)
-            .bind(claim.project.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(entry) = found.as_ref().map(queue::read).transpose()? else { return Ok(Begun::Not) };
-        if !may_go_on(&mut transaction, &entry, from, to, may).await? {
-            return Ok(Begun::Not);
-        }
-        let row = sqlx::query(
-            "INSERT INTO landing (project_id, entry_id, from_commit, to_commit, state, begun_ms)
+        self.write
+            .turn_under(claim, async |turn| {
+                let found = sqlx::query(
+                    "SELECT * FROM queue_entry WHERE id = $1
+                        AND project_id = $2 AND state = 'queued'",
+                )
+                .bind(entry)
+                .bind(claim.project.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(entry) = found.as_ref().map(queue::read).transpose()? else { return Ok(Begun::Not) };
+                if !may_go_on(turn, &entry, from, to, may).await? {
+                    return Ok(Begun::Not);
+                }
+                let row = sqlx::query(
+                    "INSERT INTO landing (project_id, entry_id, from_commit, to_commit, state,
+                        begun_ms)
              SELECT $1, $2, $3, $4, 'intent', $5
-             WHERE NOT EXISTS (SELECT 1 FROM landing WHERE project_id = $1 AND state = 'intent') RETURNING *",
-        )
-        .bind(claim.project.0)
-        .bind(entry.id)
-        .bind(from.as_str())
-        .bind(to.as_str())
-        .bind(now().0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else { return Ok(Begun::Not) };
-        let landing = read(&row)?;
-        queue::stands(&mut transaction, entry.id, "landing", "its tested commit is being pushed", "bb", "pushes it")
-            .await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(Begun::Yes(landing))
+             WHERE NOT EXISTS (SELECT 1 FROM landing WHERE project_id = $1
+                 AND state = 'intent') RETURNING *",
+                )
+                .bind(claim.project.0)
+                .bind(entry.id)
+                .bind(from.as_str())
+                .bind(to.as_str())
+                .bind(now().0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(row) = row else { return Ok(Begun::Not) };
+                let landing = read(&row)?;
+                queue::stands(turn, entry.id, "landing", "its tested commit is being pushed", "bb", "pushes it")
+                    .await?;
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, entry.branch);
+                Ok(Begun::Yes(landing))
+            })
+            .await
     }
 
     /// Whether an open landing would be begun now: what a master does that finds one which another had begun.
@@ -173,7 +182,8 @@ impl Store {
     pub async fn unlanded(&self, project: ProjectId) -> Result<Vec<Landing>> {
         let rows = sqlx::query(
             "SELECT landing.* FROM landing JOIN queue_entry ON queue_entry.id = landing.entry_id
-             WHERE landing.project_id = $1 AND landing.state <> 'landed' AND queue_entry.state <> 'landed'
+             WHERE landing.project_id = $1 AND landing.state <> 'landed'
+                 AND queue_entry.state <> 'landed'
              ORDER BY landing.id DESC",
         )
         .bind(project.0)
@@ -189,7 +199,8 @@ impl Store {
     pub async fn unlanded_of(&self, branch: BranchId) -> Result<bool> {
         let row = sqlx::query(
             "SELECT 1 AS holds FROM landing JOIN queue_entry ON queue_entry.id = landing.entry_id
-             WHERE queue_entry.branch_id = $1 AND landing.state <> 'landed' AND queue_entry.state <> 'landed' LIMIT 1",
+             WHERE queue_entry.branch_id = $1 AND landing.state <> 'landed'
+                 AND queue_entry.state <> 'landed' LIMIT 1",
         )
         .bind(branch.0)
         .fetch_optional(&self.read)
@@ -202,11 +213,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn failures(&self, entry: i64, commit: &CommitId) -> Result<Failures> {
-        let rows =
-            sqlx::query("SELECT * FROM landing WHERE entry_id = $1 AND state IN ('refused', 'mischecked') ORDER BY id")
-                .bind(entry)
-                .fetch_all(&self.read)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM landing WHERE entry_id = $1 AND state IN ('refused',
+                'mischecked') ORDER BY id",
+        )
+        .bind(entry)
+        .fetch_all(&self.read)
+        .await?;
         let mut failures = Failures::default();
         for row in &rows {
             let landing = read(row)?;
@@ -227,54 +240,66 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn landed(&self, landing: &Landing) -> Result<()> {
-        let mut transaction = self.write.begin().await?;
-        let at = now().0;
-        let row = sqlx::query("SELECT * FROM queue_entry WHERE id = $1")
-            .bind(landing.entry)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let Entry { id, project, branch, .. } = queue::read(&row)?;
-        let says = format!("landed as {}", landing.to.short());
-        let done = sqlx::query(
-            "UPDATE queue_entry SET state = 'landed', code = 'landed', says = $2, next_who = 'nobody', next_what = '', landed = $3, left_ms = $4
+        self.write
+            .turn(async |turn| {
+                let at = now().0;
+                let row = sqlx::query("SELECT * FROM queue_entry WHERE id = $1")
+                    .bind(landing.entry)
+                    .fetch_one(&mut **turn)
+                    .await?;
+                let Entry { id, project, branch, .. } = queue::read(&row)?;
+                let says = format!("landed as {}", landing.to.short());
+                let done = sqlx::query(
+                    "UPDATE queue_entry SET state = 'landed', code = 'landed', says = $2,
+                next_who = 'nobody', next_what = '', landed = $3, left_ms = $4
              WHERE id = $1 AND state <> 'landed'",
-        )
-        .bind(id)
-        .bind(&says)
-        .bind(landing.to.as_str())
-        .bind(at)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("UPDATE landing SET state = 'landed', ended_ms = $2 WHERE id = $1 AND state <> 'landed'")
-            .bind(landing.id)
-            .bind(at)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("UPDATE project SET tip = $2, tip_seen_ms = $3 WHERE id = $1 AND tip = $4")
-            .bind(project.0)
-            .bind(landing.to.as_str())
-            .bind(at)
-            .bind(landing.from.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        if done.rows_affected() > 0 {
-            let other = "another place of its branch landed";
-            queue::end_others(&mut transaction, branch, id, other).await?;
-            sqlx::query("UPDATE branch SET state = $2, state_text = $3, changed_ms = $4 WHERE id = $1")
-                .bind(branch.0)
-                .bind(BranchState::Landed.as_str())
+                )
+                .bind(id)
                 .bind(&says)
+                .bind(landing.to.as_str())
                 .bind(at)
-                .execute(&mut *transaction)
+                .execute(&mut **turn)
                 .await?;
-            let text = format!("Landed on mainline as {}", landing.to.short());
-            let it = Happening::of_branch(project, branch, "landed", Look::Landed, text);
-            events::record(&mut transaction, &it).await?;
-            super::builds::cancel_all_of(&mut transaction, branch, "the branch has landed").await?;
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+                sqlx::query(
+                    "UPDATE landing SET state = 'landed', ended_ms = $2 WHERE id = $1
+            AND state <> 'landed'",
+                )
+                .bind(landing.id)
+                .bind(at)
+                .execute(&mut **turn)
+                .await?;
+                sqlx::query("UPDATE project SET tip = $2, tip_seen_ms = $3 WHERE id = $1 AND tip = $4")
+                    .bind(project.0)
+                    .bind(landing.to.as_str())
+                    .bind(at)
+                    .bind(landing.from.as_str())
+                    .execute(&mut **turn)
+                    .await?;
+                if done.rows_affected() > 0 {
+                    let other = "another place of its branch landed";
+                    queue::end_others(turn, branch, id, other).await?;
+                    sqlx::query(
+                        "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4
+                WHERE id = $1",
+                    )
+                    .bind(branch.0)
+                    .bind(BranchState::Landed.as_str())
+                    .bind(&says)
+                    .bind(at)
+                    .execute(&mut **turn)
+                    .await?;
+                    let text = format!("Landed on mainline as {}", landing.to.short());
+                    let it = Happening::of_branch(project, branch, "landed", Look::Landed, text);
+                    events::record(turn, &it).await?;
+                    super::builds::cancel_all_of(turn, branch, "the branch has landed").await?;
+                }
+                turn.keep();
+                turn.changed(project, Topic::Queue, branch);
+                turn.changed(project, Topic::Branch, branch);
+                turn.changed(project, Topic::Mainline, 0);
+                Ok(())
+            })
+            .await
     }
 
     /// Records that a landing did not come true, as far as is known.
@@ -282,17 +307,23 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn landing_failed(&self, claim: Claim, landing: &Landing, by: FailedBy, says: &str) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        sqlx::query("UPDATE landing SET state = $2, says = $3, ended_ms = $4 WHERE id = $1 AND state = 'intent'")
-            .bind(landing.id)
-            .bind(by.as_str())
-            .bind(says)
-            .bind(now().0)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                sqlx::query(
+                    "UPDATE landing SET state = $2, says = $3, ended_ms = $4 WHERE id = $1
+                        AND state = 'intent'",
+                )
+                .bind(landing.id)
+                .bind(by.as_str())
+                .bind(says)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, 0);
+                Ok(())
+            })
+            .await
     }
 }
 

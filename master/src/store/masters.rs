@@ -49,28 +49,31 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn take(&self, me: &Master, for_ms: i64, dead: impl Fn(&Master) -> bool) -> Result<Option<Master>> {
-        let mut transaction = self.write.begin_for_anybody().await?;
-        let row = sqlx::query("SELECT * FROM master").fetch_one(&mut *transaction).await?;
-        let holder = read(&row)?;
-        let renews = holder.owner == me.owner;
-        if !renews && !holder.owner.is_empty() && !dead(&holder) {
-            return Ok(Some(holder));
-        }
-        sqlx::query("UPDATE master SET owner = $1, place = $2, says = $3, beat = beat + 1, until_ms = $4")
-            .bind(&me.owner)
-            .bind(&me.place)
-            .bind(&me.says)
-            .bind(now().0 + for_ms)
-            .execute(&mut *transaction)
-            .await?;
-        if !renews {
-            // Nothing that an earlier one still writes under its claims counts any more.
-            sqlx::query("UPDATE project SET fence = fence + 1, owner = NULL, owned_until_ms = 0")
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(None)
+        self.write
+            .turn_for_anybody(async |turn| {
+                let row = sqlx::query("SELECT * FROM master").fetch_one(&mut **turn).await?;
+                let holder = read(&row)?;
+                let renews = holder.owner == me.owner;
+                if !renews && !holder.owner.is_empty() && !dead(&holder) {
+                    return Ok(Some(holder));
+                }
+                sqlx::query("UPDATE master SET owner = $1, place = $2, says = $3, beat = beat + 1, until_ms = $4")
+                    .bind(&me.owner)
+                    .bind(&me.place)
+                    .bind(&me.says)
+                    .bind(now().0 + for_ms)
+                    .execute(&mut **turn)
+                    .await?;
+                if !renews {
+                    // Nothing that an earlier one still writes under its claims counts any more.
+                    sqlx::query("UPDATE project SET fence = fence + 1, owner = NULL, owned_until_ms = 0")
+                        .execute(&mut **turn)
+                        .await?;
+                }
+                turn.keep();
+                Ok(None)
+            })
+            .await
     }
 
     /// Gives the store up, so that the next master need not wait.

@@ -8,7 +8,7 @@
 //! its caller had read before may not: a statement names the state that it expects, and only what really changed a row
 //! records an event and wakes. What a project's owner alone may write takes its [`Claim`].
 //!
-//! Every write that changed something ends by waking whoever waits on [`Store::changes`]: that is how reconcilers and event streams learn of
+//! Every write says what it changed, and wakes who listens for that ([`Store::listen`]): that is how reconcilers and event streams learn of
 //! it at once. They also look by themselves now and then, so a lost wake-up costs time only.
 
 mod afterwards;
@@ -16,6 +16,7 @@ mod asks;
 mod branches;
 mod builds;
 mod candidates;
+mod changes;
 mod copy;
 mod events;
 mod kept;
@@ -29,6 +30,7 @@ mod progress;
 mod projects;
 mod queue;
 mod registrations;
+mod reports;
 mod revisions;
 mod row;
 mod slaves;
@@ -39,8 +41,9 @@ mod writer;
 pub use afterwards::NEVER;
 pub use branches::{Branch, BranchEnd, BranchState, NewBranch, Published, Trouble};
 pub(crate) use builds::request_of;
-pub use builds::{Build, BuildRequest, BuildRowState, Finished, Recorded};
+pub use builds::{Build, BuildRequest, BuildRowState, Finished, OpenBuild};
 pub use candidates::{Candidate, Made, NewCandidate, Outcome, Wanted};
+pub use changes::{Change, Heard, Interest, Listener, Topic, Topics};
 pub use events::{Happening, StoredEvent};
 pub use landings::{Begun, FailedBy, Failures, Landing};
 pub use lists::{After, Sought};
@@ -51,6 +54,7 @@ pub use progress::Round;
 pub use projects::{Claim, Project};
 pub use queue::{Acceptance, Accepted, Entry, EntryState, Standing, TakenOut, Terms};
 pub use registrations::Origin;
+pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
 pub use steps::Step;
@@ -64,7 +68,6 @@ use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr as _};
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
 use writer::Writer;
 
 /// What can go wrong with the store.
@@ -73,6 +76,9 @@ pub enum StoreError {
     /// The database itself failed.
     #[error("the store failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// What was written could not be made durable; others had written in the same transaction.
+    #[error("the store failed: {0}")]
+    NotCommitted(std::sync::Arc<sqlx::Error>),
     /// It was written by a newer bb.
     #[error("the store at {url} was written by a newer bb (its schema has version {version}, this bb knows {known})")]
     Newer {
@@ -121,7 +127,6 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub struct Store {
     write: Writer,
     read: AnyPool,
-    changed: watch::Sender<u64>,
 }
 
 /// Now, by the wall clock.
@@ -167,7 +172,7 @@ impl Store {
             return Err(StoreError::Url(shown));
         };
         migrate(write.pool(), url.starts_with("sqlite:"), &shown).await?;
-        Ok(Self { write, read, changed: watch::Sender::new(0) })
+        Ok(Self { write, read })
     }
 
     /// The same store, as somebody writes to it who showed a token: what was allowed by that is done only while it counts,
@@ -189,14 +194,19 @@ impl Store {
         self.write.points()
     }
 
-    /// A receiver that sees a new value whenever something was written.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Somebody who is woken by what is written, as far as that is of interest.
+    pub fn listen(&self, interest: Interest) -> Listener {
+        self.write.changes().listen(interest)
     }
 
-    /// Wakes everybody who waits for a change.
-    pub fn wake(&self) {
-        self.changed.send_modify(|n| *n += 1);
+    /// How many commits were made since the store was opened: what writes cost, whatever the clock says.
+    pub fn commits(&self) -> u64 {
+        self.write.commits()
+    }
+
+    /// Wakes those who wait for this, of which no row tells.
+    pub(crate) fn say(&self, change: Change) {
+        self.write.changes().say(&[change]);
     }
 
     /// Closes all connections, after what is being written.

@@ -3,7 +3,7 @@
 use super::asks::{has_passed, insert, is_newest, open_build, turn_into};
 use super::builds::{BuildRequest, BuildRowState, cancel_where, read};
 use super::{Build, Claim, Result, Store};
-use protocol::{ProjectId, RevisionId};
+use protocol::{BranchId, ProjectId, RevisionId};
 
 impl Build {
     /// Whether it is what a request asks for, to the letter.
@@ -16,18 +16,21 @@ impl Build {
 }
 
 impl Store {
-    /// A project's builds that wait, of those that only branches want.
+    /// A project's builds that wait, of those that only branches want: of these branches, or of all.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn waiting_for_branches(&self, project: ProjectId) -> Result<Vec<Build>> {
-        let rows = sqlx::query(
-            "SELECT * FROM build WHERE state <> 'finished' AND state = 'waiting' AND project_id = $1 AND for_queue = 0
-             ORDER BY id",
-        )
-        .bind(project.0)
-        .fetch_all(&self.read)
-        .await?;
+    pub async fn waiting_for_branches(&self, project: ProjectId, branches: Option<&[BranchId]>) -> Result<Vec<Build>> {
+        let of = branches.map_or_else(String::new, |branches| {
+            let ids: Vec<String> = branches.iter().map(BranchId::to_string).collect();
+            format!("AND branch_id IN ({})", ids.join(","))
+        });
+        let sql = format!(
+            "SELECT * FROM build WHERE state <> 'finished' AND state = 'waiting' AND project_id = $1 AND for_queue = 0 {of}
+             ORDER BY id"
+        );
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(project.0).fetch_all(&self.read).await?;
         rows.iter().map(read).collect()
     }
 
@@ -39,43 +42,40 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn move_waiting(&self, claim: Claim, revision: RevisionId, requests: &[BuildRequest]) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        if !is_newest(&mut transaction, revision).await? {
-            return Ok(());
-        }
-        let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 ORDER BY id")
-            .bind(revision.0)
-            .fetch_all(&mut *transaction)
-            .await?;
-        let builds: Vec<Build> = rows.iter().map(read).collect::<Result<_>>()?;
-        let mut changed = false;
-        for build in builds.iter().filter(|b| b.state == BuildRowState::Waiting && !b.for_queue) {
-            let Some(it) = requests.iter().find(|it| it.builder.name == build.builder.name) else {
-                let why = "mainline's recipe has no such builder any more";
-                changed |= cancel_where(&mut transaction, "id = $1", build.id.0, why).await? > 0;
-                continue;
-            };
-            if build.is(it) {
-                continue;
-            }
-            // Asked of the rows as they are by now: a build before this one may have become the same.
-            let other = open_build(&mut transaction, it).await?.is_some_and(|open| open.id != build.id);
-            if other || has_passed(&mut transaction, it).await? {
-                let why = "another build does the same";
-                changed |= cancel_where(&mut transaction, "id = $1", build.id.0, why).await? > 0;
-            } else {
-                turn_into(&mut transaction, build, it).await?;
-                changed = true;
-            }
-        }
-        for it in requests.iter().filter(|it| builds.iter().all(|b| b.builder.name != it.builder.name)) {
-            insert(&mut transaction, it, 1).await?;
-            changed = true;
-        }
-        transaction.commit().await?;
-        if changed {
-            self.wake();
-        }
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                if !is_newest(turn, revision).await? {
+                    return Ok(());
+                }
+                let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 ORDER BY id")
+                    .bind(revision.0)
+                    .fetch_all(&mut **turn)
+                    .await?;
+                let builds: Vec<Build> = rows.iter().map(read).collect::<Result<_>>()?;
+                for build in builds.iter().filter(|b| b.state == BuildRowState::Waiting && !b.for_queue) {
+                    let Some(it) = requests.iter().find(|it| it.builder.name == build.builder.name) else {
+                        let why = "mainline's recipe has no such builder any more";
+                        cancel_where(turn, "id = $1", build.id.0, why).await?;
+                        continue;
+                    };
+                    if build.is(it) {
+                        continue;
+                    }
+                    // Asked of the rows as they are by now: a build before this one may have become the same.
+                    let other = open_build(turn, it).await?.is_some_and(|open| open.id != build.id);
+                    if other || has_passed(turn, it).await? {
+                        let why = "another build does the same";
+                        cancel_where(turn, "id = $1", build.id.0, why).await?;
+                    } else {
+                        turn_into(turn, build, it).await?;
+                    }
+                }
+                for it in requests.iter().filter(|it| builds.iter().all(|b| b.builder.name != it.builder.name)) {
+                    insert(turn, it, 1).await?;
+                }
+                turn.keep();
+                Ok(())
+            })
+            .await
     }
 }

@@ -1,6 +1,7 @@
 //! Whose a registered branch is: who has shown that a repository is theirs, has the rights over its branches.
 
 use super::branches::{by_id, by_name};
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::registrations::host;
 use super::row::{Columns as _, to_json};
@@ -38,32 +39,37 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn claim_repository(&self, branch: &Branch, claimer: &Claimer) -> Result<usize> {
-        let mut transaction = self.write.begin().await?;
-        let rows = sqlx::query(
-            "UPDATE branch SET publisher = $3, token_id = $4, trusted = CASE WHEN id = $6 THEN $5 ELSE 0 END, address = ''
-             WHERE project_id = $1 AND url = $2 AND (state = 'live' OR id = $6) AND (token_id IS NULL OR token_id <> $4)
-             AND NOT EXISTS (SELECT 1 FROM queue_entry WHERE branch_id = branch.id AND state = 'queued')
+        self.write
+            .turn(async |turn| {
+                let rows = sqlx::query(
+                    "UPDATE branch SET publisher = $3, token_id = $4,
+                trusted = CASE WHEN id = $6 THEN $5 ELSE 0 END, address = ''
+             WHERE project_id = $1 AND url = $2 AND (state = 'live' OR id = $6)
+                 AND (token_id IS NULL OR token_id <> $4)
+             AND NOT EXISTS (SELECT 1 FROM queue_entry WHERE branch_id = branch.id
+                 AND state = 'queued')
              RETURNING id",
-        )
-        .bind(branch.project.0)
-        .bind(&branch.url)
-        .bind(&claimer.name)
-        .bind(claimer.token.0)
-        .bind(i64::from(claimer.trusted))
-        .bind(branch.id.0)
-        .fetch_all(&mut *transaction)
-        .await?;
-        for row in &rows {
-            let id: BranchId = row.num("id")?;
-            let text = format!("Claimed by {}, who has shown that the repository is theirs", claimer.name);
-            let it = Happening::of_branch(branch.project, id, "claimed", Look::Waiting, text).by(&claimer.name);
-            events::record(&mut transaction, &it).await?;
-        }
-        transaction.commit().await?;
-        if !rows.is_empty() {
-            self.wake();
-        }
-        Ok(rows.len())
+                )
+                .bind(branch.project.0)
+                .bind(&branch.url)
+                .bind(&claimer.name)
+                .bind(claimer.token.0)
+                .bind(i64::from(claimer.trusted))
+                .bind(branch.id.0)
+                .fetch_all(&mut **turn)
+                .await?;
+                for row in &rows {
+                    let id: BranchId = row.num("id")?;
+                    let text = format!("Claimed by {}, who has shown that the repository is theirs", claimer.name);
+                    let it = Happening::of_branch(branch.project, id, "claimed", Look::Waiting, text).by(&claimer.name);
+                    events::record(turn, &it).await?;
+                    turn.changed(branch.project, Topic::Branch, id);
+                }
+                turn.changed_for_all(Topic::Token, claimer.token);
+                turn.keep();
+                Ok(rows.len())
+            })
+            .await
     }
 
     /// Gives a name under which nothing was ever fetched, though it was looked at, to another branch, which is published so; the one that had it ends,
@@ -72,68 +78,77 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn take_name(&self, from: &Branch, new: &NewBranch) -> Result<Taken> {
-        let mut transaction = self.write.begin().await?;
-        let live = sqlx::query(
-            "SELECT id FROM branch WHERE project_id = $1 AND url = $2 AND source_ref = $3 AND state = 'live'",
-        )
-        .bind(new.project.0)
-        .bind(&new.url)
-        .bind(&new.source_ref)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(live) = &live {
-            return Ok(Taken::Published(by_id(&mut transaction, live.num("id")?).await?));
-        }
-        let mut n = 2;
-        let other = loop {
-            let other = BranchName::suggest(from.name.as_str(), n);
-            if by_name(&mut transaction, from.project, &other).await?.is_none() {
-                break other;
-            }
-            n += 1;
-        };
-        let done = sqlx::query(
-            "UPDATE branch SET name = $2, state = $3, state_text = $4, changed_ms = $5
+        self.write
+            .turn(async |turn| {
+                let live = sqlx::query(
+                    "SELECT id FROM branch WHERE project_id = $1 AND url = $2
+                        AND source_ref = $3 AND state = 'live'",
+                )
+                .bind(new.project.0)
+                .bind(&new.url)
+                .bind(&new.source_ref)
+                .fetch_optional(&mut **turn)
+                .await?;
+                if let Some(live) = &live {
+                    return Ok(Taken::Published(by_id(turn, live.num("id")?).await?));
+                }
+                let mut n = 2;
+                let other = loop {
+                    let other = BranchName::suggest(from.name.as_str(), n);
+                    if by_name(turn, from.project, &other).await?.is_none() {
+                        break other;
+                    }
+                    n += 1;
+                };
+                let done = sqlx::query(
+                    "UPDATE branch SET name = $2, state = $3, state_text = $4, changed_ms = $5
              WHERE id = $1 AND head IS NULL AND look_failures > 0",
-        )
-        .bind(from.id.0)
-        .bind(other.as_str())
-        .bind(BranchState::Retired.as_str())
-        .bind("name-claimed")
-        .bind(now().0)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(Taken::Fetched);
-        }
-        let text =
-            format!("The name {} was claimed by {}; nothing was ever fetched under it", from.name, new.publisher);
-        let it = Happening::of_branch(from.project, from.id, "retired", Look::Retired, text).by(&new.publisher);
-        events::record(&mut transaction, &it).await?;
-        let row = sqlx::query(
-            "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, token_id, trusted, state,
+                )
+                .bind(from.id.0)
+                .bind(other.as_str())
+                .bind(BranchState::Retired.as_str())
+                .bind("name-claimed")
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(Taken::Fetched);
+                }
+                let text = format!(
+                    "The name {} was claimed by {}; nothing was ever fetched under it",
+                    from.name, new.publisher
+                );
+                let it = Happening::of_branch(from.project, from.id, "retired", Look::Retired, text).by(&new.publisher);
+                events::record(turn, &it).await?;
+                let row = sqlx::query(
+                    "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher,
+                token_id, trusted, state,
              next_look_ms, published_ms, changed_ms, host)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11) RETURNING id",
-        )
-        .bind(new.project.0)
-        .bind(from.name.as_str())
-        .bind(&new.url)
-        .bind(&new.source_ref)
-        .bind(&new.title)
-        .bind(to_json(&new.bugs)?)
-        .bind(&new.publisher)
-        .bind(new.token.map(|token| token.0))
-        .bind(i64::from(new.trusted))
-        .bind(now().0)
-        .bind(host(&new.url))
-        .fetch_one(&mut *transaction)
-        .await?;
-        let branch = by_id(&mut transaction, row.num("id")?).await?;
-        let text = format!("Published by {}, who claimed the name", new.publisher);
-        let it = Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
-        events::record(&mut transaction, &it).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(Taken::Now(branch))
+                )
+                .bind(new.project.0)
+                .bind(from.name.as_str())
+                .bind(&new.url)
+                .bind(&new.source_ref)
+                .bind(&new.title)
+                .bind(to_json(&new.bugs)?)
+                .bind(&new.publisher)
+                .bind(new.token.map(|token| token.0))
+                .bind(i64::from(new.trusted))
+                .bind(now().0)
+                .bind(host(&new.url))
+                .fetch_one(&mut **turn)
+                .await?;
+                let branch = by_id(turn, row.num("id")?).await?;
+                let text = format!("Published by {}, who claimed the name", new.publisher);
+                let it =
+                    Happening::of_branch(new.project, branch.id, "published", Look::Waiting, text).by(&new.publisher);
+                events::record(turn, &it).await?;
+                turn.keep();
+                turn.changed(from.project, Topic::Branch, from.id);
+                turn.changed(new.project, Topic::Branch, branch.id);
+                Ok(Taken::Now(branch))
+            })
+            .await
     }
 }

@@ -52,16 +52,20 @@ impl Store {
     /// When the database fails, or the claim is another's by now.
     pub async fn went_round(&self, claim: Claim, round: Round, past: &[Branch], limit: u32) -> Result<()> {
         let last = past.last().filter(|_| past.len() >= limit as usize).map_or(0, |branch| branch.id.0);
-        let mut transaction = self.write.begin_under(claim).await?;
-        sqlx::query(
-            "INSERT INTO progress (project_id, round, place) VALUES ($1, $2, $3)
-             ON CONFLICT (project_id, round) DO UPDATE SET place = excluded.place",
-        )
-        .bind(claim.project.0)
-        .bind(round.as_str())
-        .bind(last)
-        .execute(&mut *transaction)
-        .await?;
-        Ok(transaction.commit().await?)
+        self.write
+            .turn_under(claim, async |turn| {
+                sqlx::query(
+                    "INSERT INTO progress (project_id, round, place) VALUES ($1, $2, $3)
+                     ON CONFLICT (project_id, round) DO UPDATE SET place = excluded.place",
+                )
+                .bind(claim.project.0)
+                .bind(round.as_str())
+                .bind(last)
+                .execute(&mut **turn)
+                .await?;
+                turn.keep();
+                Ok(())
+            })
+            .await
     }
 }

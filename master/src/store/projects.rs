@@ -1,5 +1,6 @@
 //! Projects, and the claim by which one master at a time looks after each.
 
+use super::changes::Topic;
 use super::row::Columns as _;
 use super::{Result, Store, now};
 use protocol::{CommitId, Fence, ProjectId, ProjectName, UnixMs};
@@ -63,20 +64,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn ensure_project(&self, name: &ProjectName, url: &str, mainline: &str) -> Result<Project> {
-        let row = self
-            .write
-            .fetch_one(
-                sqlx::query(
+        self.write
+            .turn(async |turn| {
+                let query = sqlx::query(
                     "INSERT INTO project (name, url, mainline, made_ms) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (name) DO UPDATE SET url = excluded.url, mainline = excluded.mainline RETURNING *",
-                )
-                .bind(name.as_str())
-                .bind(url)
-                .bind(mainline)
-                .bind(now().0),
-            )
-            .await?;
-        read(&row)
+                     ON CONFLICT (name) DO UPDATE SET url = excluded.url,
+                         mainline = excluded.mainline RETURNING *",
+                );
+                let query = query.bind(name.as_str()).bind(url).bind(mainline).bind(now().0);
+                turn.keep();
+                read(&query.fetch_one(&mut **turn).await?)
+            })
+            .await
     }
 
     /// All projects, by name.
@@ -84,7 +83,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn projects(&self) -> Result<Vec<Project>> {
-        sqlx::query("SELECT * FROM project ORDER BY name").fetch_all(&self.read).await?.iter().map(read).collect()
+        sqlx::query(
+            "SELECT * FROM project
+            ORDER BY name",
+        )
+        .fetch_all(&self.read)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
     }
 
     /// A project by name.
@@ -101,7 +108,15 @@ impl Store {
     /// # Errors
     /// When the database fails, or there is no such project.
     pub async fn project_by_id(&self, id: ProjectId) -> Result<Project> {
-        read(&sqlx::query("SELECT * FROM project WHERE id = $1").bind(id.0).fetch_one(&self.read).await?)
+        read(
+            &sqlx::query(
+                "SELECT * FROM project
+            WHERE id = $1",
+            )
+            .bind(id.0)
+            .fetch_one(&self.read)
+            .await?,
+        )
     }
 
     /// Claims a project for `owner`, or renews its claim; none when another owner's has not expired.
@@ -110,15 +125,19 @@ impl Store {
     /// When the database fails.
     pub async fn claim_project(&self, id: ProjectId, owner: &str, for_ms: i64) -> Result<Option<Claim>> {
         let now = now().0;
-        let row = self.write.fetch_optional(sqlx::query(
-            "UPDATE project SET owned_until_ms = $3, fence = CASE WHEN owner = $2 THEN fence ELSE fence + 1 END, owner = $2
-             WHERE id = $1 AND (owner IS NULL OR owner = $2 OR owned_until_ms < $4) RETURNING fence",
-        )
-        .bind(id.0)
-        .bind(owner)
-        .bind(now + for_ms)
-        .bind(now)).await?;
-        row.map(|row| Ok(Claim { project: id, fence: row.num("fence")? })).transpose()
+        self.write
+            .turn(async |turn| {
+                let query = sqlx::query(
+                    "UPDATE project SET owned_until_ms = $3,
+                        fence = CASE WHEN owner = $2 THEN fence ELSE fence + 1 END, owner = $2
+                     WHERE id = $1 AND (owner IS NULL OR owner = $2 OR owned_until_ms < $4) RETURNING fence",
+                );
+                let query = query.bind(id.0).bind(owner).bind(now + for_ms).bind(now);
+                turn.keep();
+                let row = query.fetch_optional(&mut **turn).await?;
+                row.map(|row| Ok(Claim { project: id, fence: row.num("fence")? })).transpose()
+            })
+            .await
     }
 
     /// Gives a claim back, so that another master need not wait for it to expire.
@@ -128,9 +147,12 @@ impl Store {
     pub async fn release_project(&self, claim: Claim) -> Result<()> {
         self.write
             .execute(
-                sqlx::query("UPDATE project SET owner = NULL, owned_until_ms = 0 WHERE id = $1 AND fence = $2")
-                    .bind(claim.project.0)
-                    .bind(claim.fence.0),
+                sqlx::query(
+                    "UPDATE project SET owner = NULL, owned_until_ms = 0
+                    WHERE id = $1 AND fence = $2",
+                )
+                .bind(claim.project.0)
+                .bind(claim.fence.0),
             )
             .await?;
         Ok(())
@@ -141,23 +163,28 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn set_tip(&self, claim: Claim, was: Option<&CommitId>, tip: &CommitId, recipe_from: &str) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let done = sqlx::query(
-            "UPDATE project SET tip_seen_ms = CASE WHEN tip = $2 THEN tip_seen_ms ELSE $3 END, tip = $2, trouble = NULL,
-             recipe_from = $4 WHERE id = $1 AND COALESCE(tip, '') = $5 AND (COALESCE(tip, '') <> $2 OR trouble IS NOT NULL OR recipe_from <> $4)",
-        )
-        .bind(claim.project.0)
-        .bind(tip.as_str())
-        .bind(now().0)
-        .bind(recipe_from)
-        .bind(was.map_or("", CommitId::as_str))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        if done.rows_affected() > 0 {
-            self.wake();
-        }
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                let done = sqlx::query(
+                    "UPDATE project SET tip_seen_ms = CASE WHEN tip = $2 THEN tip_seen_ms ELSE $3 END,
+                tip = $2, trouble = NULL,
+             recipe_from = $4 WHERE id = $1 AND COALESCE(tip, '') = $5 AND (COALESCE(tip,
+                 '') <> $2 OR trouble IS NOT NULL OR recipe_from <> $4)",
+                )
+                .bind(claim.project.0)
+                .bind(tip.as_str())
+                .bind(now().0)
+                .bind(recipe_from)
+                .bind(was.map_or("", CommitId::as_str))
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() > 0 {
+                    turn.keep();
+                    turn.changed(claim.project, Topic::Mainline, 0);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Records under a claim that rows were compared with all that mainline holds at `tip`.
@@ -165,10 +192,14 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn set_compared(&self, claim: Claim, tip: &CommitId) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let query = sqlx::query("UPDATE project SET compared = $2 WHERE id = $1");
-        query.bind(claim.project.0).bind(tip.as_str()).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        self.write
+            .turn_under(claim, async |turn| {
+                let query = sqlx::query("UPDATE project SET compared = $2 WHERE id = $1");
+                query.bind(claim.project.0).bind(tip.as_str()).execute(&mut **turn).await?;
+                turn.keep();
+                Ok(())
+            })
+            .await
     }
 
     /// Records what is wrong with mainline, by its stable word and in words, or that nothing is any more, under a claim.
@@ -176,19 +207,24 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn set_project_trouble(&self, claim: Claim, trouble: Option<(&str, &str)>) -> Result<()> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let done =
-            sqlx::query("UPDATE project SET trouble = $2, trouble_code = $3 WHERE id = $1 AND COALESCE(trouble, '') <> COALESCE($2, '')")
+        self.write
+            .turn_under(claim, async |turn| {
+                let done = sqlx::query(
+                    "UPDATE project SET trouble = $2, trouble_code = $3 WHERE id = $1
+                AND COALESCE(trouble, '') <> COALESCE($2, '')",
+                )
                 .bind(claim.project.0)
                 .bind(trouble.map(|(_, text)| text))
                 .bind(trouble.map_or("", |(code, _)| code))
-                .execute(&mut *transaction)
+                .execute(&mut **turn)
                 .await?;
-        transaction.commit().await?;
-        if done.rows_affected() > 0 {
-            self.wake();
-        }
-        Ok(())
+                if done.rows_affected() > 0 {
+                    turn.keep();
+                    turn.changed(claim.project, Topic::Mainline, 0);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Pauses or resumes a project's queue; false when it was so before.
@@ -196,38 +232,42 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_paused(&self, id: ProjectId, paused: bool, actor: &str) -> Result<bool> {
-        let mut transaction = self.write.begin().await?;
-        let done = sqlx::query("UPDATE project SET paused = $2 WHERE id = $1 AND paused <> $2")
-            .bind(id.0)
-            .bind(i64::from(paused))
-            .execute(&mut *transaction)
-            .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        if !paused {
-            // Nobody should read that it is paused until the queue was looked at again.
-            sqlx::query(
-                "UPDATE queue_entry SET code = 'accepted', says = 'accepted', next_who = 'bb', next_what = 'tests it as it would land'
+        self.write
+            .turn(async |turn| {
+                let done = sqlx::query("UPDATE project SET paused = $2 WHERE id = $1 AND paused <> $2")
+                    .bind(id.0)
+                    .bind(i64::from(paused))
+                    .execute(&mut **turn)
+                    .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                if !paused {
+                    // Nobody should read that it is paused until the queue was looked at again.
+                    sqlx::query(
+                        "UPDATE queue_entry SET code = 'accepted', says = 'accepted', next_who = 'bb',
+                    next_what = 'tests it as it would land'
                  WHERE project_id = $1 AND state = 'queued' AND code = 'paused'",
-            )
-            .bind(id.0)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
-        let it = super::Happening {
-            project: Some(id),
-            branch: None,
-            build: None,
-            kind,
-            look: protocol::api::Look::Waiting,
-            text: text.to_owned(),
-            actor: actor.to_owned(),
-        };
-        super::events::record(&mut transaction, &it).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
+                    )
+                    .bind(id.0)
+                    .execute(&mut **turn)
+                    .await?;
+                }
+                let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
+                let it = super::Happening {
+                    project: Some(id),
+                    branch: None,
+                    build: None,
+                    kind,
+                    look: protocol::api::Look::Waiting,
+                    text: text.to_owned(),
+                    actor: actor.to_owned(),
+                };
+                super::events::record(turn, &it).await?;
+                turn.keep();
+                turn.changed(id, Topic::Queue, 0);
+                Ok(true)
+            })
+            .await
     }
 }

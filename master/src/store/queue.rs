@@ -1,8 +1,10 @@
 //! The queue: accepted branches on their way to mainline, and what became of them.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::landings;
 use super::row::Columns as _;
+use super::writer::Turn;
 use super::{Branch, BranchState, Claim, Landing, Result, Revision, Store, TokenRow, now, tokens};
 use protocol::api::{Look, Next};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
@@ -168,59 +170,70 @@ impl Store {
         may: impl Fn(Option<&TokenRow>, &Branch) -> bool + Send,
     ) -> Result<Accepted> {
         let (branch, revision) = (it.branch, it.revision);
-        let mut transaction = self.write.begin().await?;
-        if let Some(landing) = landings::open_of(&mut transaction, branch.id).await? {
-            return Ok(Accepted::BeingPushed(landing));
-        }
-        let newest = sqlx::query("SELECT id FROM revision WHERE branch_id = $1 ORDER BY number DESC LIMIT 1");
-        let newest = newest.bind(branch.id.0).fetch_optional(&mut *transaction).await?;
-        if newest.map(|row| row.num::<RevisionId>("id")).transpose()? != Some(revision.id) {
-            return Ok(Accepted::Outdated);
-        }
-        if super::branches::by_id(&mut transaction, branch.id).await?.state != BranchState::Live {
-            return Ok(Accepted::Ended);
-        }
-        let held = sqlx::query("SELECT * FROM queue_entry WHERE branch_id = $1 AND state = 'queued'");
-        let held = held.bind(branch.id.0).fetch_optional(&mut *transaction).await?;
-        if let Some(held) = held.as_ref().map(read).transpose()? {
-            let by = acceptor(&mut transaction, &held).await?;
-            if held.revision == revision.id && held.terms == it.terms && may(by.as_ref(), branch) {
-                return Ok(Accepted::Entry(Box::new(held)));
-            }
-            if held.revision == revision.id {
-                let entry = bind_anew(&mut transaction, held.id, it).await?;
-                transaction.commit().await?;
-                self.wake();
-                return Ok(Accepted::Entry(Box::new(entry)));
-            }
-            let says = format!("r{} was accepted in its place", revision.number);
-            end(&mut transaction, held.id, "replaced", &says, &nobody()).await?;
-            if let Some(candidate) = held.candidate {
-                super::builds::cancel_queue_of(&mut transaction, candidate, &says).await?;
-            }
-        }
-        let row = sqlx::query(
-            "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id, accepted_by, token_id, terms, terms_hash,
+        self.write
+            .turn(async |turn| {
+                if let Some(landing) = landings::open_of(turn, branch.id).await? {
+                    return Ok(Accepted::BeingPushed(landing));
+                }
+                let newest = sqlx::query(
+                    "SELECT id FROM revision WHERE branch_id = $1
+            ORDER BY number DESC LIMIT 1",
+                );
+                let newest = newest.bind(branch.id.0).fetch_optional(&mut **turn).await?;
+                if newest.map(|row| row.num::<RevisionId>("id")).transpose()? != Some(revision.id) {
+                    return Ok(Accepted::Outdated);
+                }
+                if super::branches::by_id(turn, branch.id).await?.state != BranchState::Live {
+                    return Ok(Accepted::Ended);
+                }
+                let held = sqlx::query(
+                    "SELECT * FROM queue_entry WHERE branch_id = $1
+            AND state = 'queued'",
+                );
+                let held = held.bind(branch.id.0).fetch_optional(&mut **turn).await?;
+                if let Some(held) = held.as_ref().map(read).transpose()? {
+                    let by = acceptor(turn, &held).await?;
+                    if held.revision == revision.id && held.terms == it.terms && may(by.as_ref(), branch) {
+                        return Ok(Accepted::Entry(Box::new(held)));
+                    }
+                    if held.revision == revision.id {
+                        let entry = bind_anew(turn, held.id, it).await?;
+                        turn.keep();
+                        turn.changed(branch.project, Topic::Queue, branch.id);
+                        return Ok(Accepted::Entry(Box::new(entry)));
+                    }
+                    let says = format!("r{} was accepted in its place", revision.number);
+                    end(turn, held.id, "replaced", &says, &nobody()).await?;
+                    if let Some(candidate) = held.candidate {
+                        super::builds::cancel_queue_of(turn, candidate, &says).await?;
+                    }
+                }
+                let row = sqlx::query(
+                    "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id,
+                accepted_by, token_id, terms, terms_hash,
              accepted_ms, state, code, says, next_who, next_what)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 'accepted', 'accepted', 'bb', 'tests it as it would land')
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 'accepted', 'accepted',
+                 'bb', 'tests it as it would land')
              RETURNING *",
-        )
-        .bind(branch.project.0)
-        .bind(branch.id.0)
-        .bind(revision.id.0)
-        .bind(revision.commit.as_str())
-        .bind(it.actor)
-        .bind(it.token.map(|token| token.0))
-        .bind(&it.terms.json)
-        .bind(&it.terms.hash)
-        .bind(now().0)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let entry = read(&row)?;
-        record_acceptance(&mut transaction, it).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(Accepted::Entry(Box::new(entry)))
+                )
+                .bind(branch.project.0)
+                .bind(branch.id.0)
+                .bind(revision.id.0)
+                .bind(revision.commit.as_str())
+                .bind(it.actor)
+                .bind(it.token.map(|token| token.0))
+                .bind(&it.terms.json)
+                .bind(&it.terms.hash)
+                .bind(now().0)
+                .fetch_one(&mut **turn)
+                .await?;
+                let entry = read(&row)?;
+                record_acceptance(turn, it).await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Queue, branch.id);
+                Ok(Accepted::Entry(Box::new(entry)))
+            })
+            .await
     }
 
     /// Binds an entry from before terms were kept to those of now; nothing when it has some.
@@ -228,10 +241,20 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn bind_terms(&self, entry: i64, terms: &Terms) -> Result<()> {
-        let query = sqlx::query("UPDATE queue_entry SET terms = $2, terms_hash = $3 WHERE id = $1 AND terms = ''");
-        self.write.execute(query.bind(entry).bind(&terms.json).bind(&terms.hash)).await?;
-        self.wake();
-        Ok(())
+        self.write
+            .turn(async |turn| {
+                let query = sqlx::query(
+                    "UPDATE queue_entry SET terms = $2, terms_hash = $3 WHERE id = $1
+                        AND terms = '' RETURNING project_id, branch_id",
+                );
+                let row = query.bind(entry).bind(&terms.json).bind(&terms.hash).fetch_optional(&mut **turn).await?;
+                if let Some(row) = row {
+                    turn.keep();
+                    turn.changed(row.num("project_id")?, Topic::Queue, row.num::<i64>("branch_id")?);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// The token that an entry was accepted with, as it is now.
@@ -248,7 +271,8 @@ impl Store {
     /// When the database fails.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
-            "SELECT * FROM queue_entry WHERE project_id = $1 AND state = 'queued' ORDER BY priority DESC, accepted_ms, id",
+            "SELECT * FROM queue_entry WHERE project_id = $1 AND state = 'queued'
+                ORDER BY priority DESC, accepted_ms, id",
         )
         .bind(project.0)
         .fetch_all(&self.read)
@@ -262,7 +286,8 @@ impl Store {
     /// When the database fails.
     pub async fn left_queue(&self, project: ProjectId, limit: u32) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
-            "SELECT * FROM queue_entry WHERE project_id = $1 AND state <> 'queued' ORDER BY left_ms DESC, id DESC LIMIT $2",
+            "SELECT * FROM queue_entry WHERE project_id = $1 AND state <> 'queued'
+                ORDER BY left_ms DESC, id DESC LIMIT $2",
         )
         .bind(project.0)
         .bind(i64::from(limit))
@@ -276,10 +301,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn entries_of(&self, branch: BranchId) -> Result<Vec<Entry>> {
-        let rows = sqlx::query("SELECT * FROM queue_entry WHERE branch_id = $1 ORDER BY id DESC LIMIT 50")
-            .bind(branch.0)
-            .fetch_all(&self.read)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM queue_entry WHERE branch_id = $1
+            ORDER BY id DESC LIMIT 50",
+        )
+        .bind(branch.0)
+        .fetch_all(&self.read)
+        .await?;
         rows.iter().map(read).collect()
     }
 
@@ -288,7 +316,15 @@ impl Store {
     /// # Errors
     /// When the database fails, or there is no such entry.
     pub async fn entry(&self, id: i64) -> Result<Entry> {
-        read(&sqlx::query("SELECT * FROM queue_entry WHERE id = $1").bind(id).fetch_one(&self.read).await?)
+        read(
+            &sqlx::query(
+                "SELECT * FROM queue_entry
+            WHERE id = $1",
+            )
+            .bind(id)
+            .fetch_one(&self.read)
+            .await?,
+        )
     }
 
     /// Records how an entry in the queue stands; nobody is woken when it stood so before.
@@ -305,27 +341,34 @@ impl Store {
         if entry.standing == *standing && entry.candidate == candidate {
             return Ok(());
         }
-        let mut transaction = self.write.begin_under(claim).await?;
-        let row = sqlx::query("SELECT * FROM queue_entry WHERE id = $1 AND state = 'queued'").bind(entry.id);
-        let row = row.fetch_optional(&mut *transaction).await?;
-        let Some(now) = row.as_ref().map(read).transpose()? else { return Ok(()) };
-        // What is being pushed stands as it does, and accepted anew it is another acceptance.
-        if landings::open_of(&mut transaction, now.branch).await?.is_some() || now.terms != entry.terms {
-            return Ok(());
-        }
-        if let Some(stale) = now.candidate.filter(|old| Some(*old) != candidate) {
-            super::builds::cancel_queue_of(&mut transaction, stale, "the queue makes another candidate").await?;
-        }
-        sqlx::query("UPDATE queue_entry SET candidate_id = $2 WHERE id = $1")
-            .bind(entry.id)
-            .bind(candidate.map(|c| c.0))
-            .execute(&mut *transaction)
-            .await?;
-        let Next { who, what } = &standing.next;
-        stands(&mut transaction, entry.id, &standing.code, &standing.says, who, what).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+        self.write
+            .turn_under(claim, async |turn| {
+                let row = sqlx::query(
+                    "SELECT * FROM queue_entry WHERE id = $1
+                    AND state = 'queued'",
+                )
+                .bind(entry.id);
+                let row = row.fetch_optional(&mut **turn).await?;
+                let Some(now) = row.as_ref().map(read).transpose()? else { return Ok(()) };
+                // What is being pushed stands as it does, and accepted anew it is another acceptance.
+                if landings::open_of(turn, now.branch).await?.is_some() || now.terms != entry.terms {
+                    return Ok(());
+                }
+                if let Some(stale) = now.candidate.filter(|old| Some(*old) != candidate) {
+                    super::builds::cancel_queue_of(turn, stale, "the queue makes another candidate").await?;
+                }
+                sqlx::query("UPDATE queue_entry SET candidate_id = $2 WHERE id = $1")
+                    .bind(entry.id)
+                    .bind(candidate.map(|c| c.0))
+                    .execute(&mut **turn)
+                    .await?;
+                let Next { who, what } = &standing.next;
+                stands(turn, entry.id, &standing.code, &standing.says, who, what).await?;
+                turn.keep();
+                turn.changed(entry.project, Topic::Queue, entry.branch);
+                Ok(())
+            })
+            .await
     }
 
     /// Sends an entry away, with the reason; it stays readable. What was found out on another mainline than that of now
@@ -353,44 +396,57 @@ impl Store {
         standing: &Standing,
         retired: Option<&str>,
     ) -> Result<bool> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        if landings::open_of(&mut transaction, entry.branch).await?.is_some() {
-            return Ok(false);
-        }
-        let tip = sqlx::query("SELECT 1 AS holds FROM project WHERE id = $1 AND ($2 = '' OR tip = $2)");
-        let tip = tip.bind(entry.project.0).bind(on.map_or("", CommitId::as_str));
-        let is_now = tip.fetch_optional(&mut *transaction).await?.is_some();
-        if !is_now || !end(&mut transaction, entry.id, &standing.code, &standing.says, &standing.next).await? {
-            return Ok(false);
-        }
-        if let Some(candidate) = entry.candidate {
-            super::builds::cancel_queue_of(&mut transaction, candidate, "the branch has left the queue").await?;
-        }
-        sqlx::query(
-            "UPDATE branch SET changed_ms = $2, state = CASE WHEN $3 = '' THEN state ELSE 'retired' END,
+        self.write
+            .turn_under(claim, async |turn| {
+                if landings::open_of(turn, entry.branch).await?.is_some() {
+                    return Ok(false);
+                }
+                let tip = sqlx::query(
+                    "SELECT 1 AS holds FROM project WHERE id = $1
+                    AND ($2 = '' OR tip = $2)",
+                );
+                let tip = tip.bind(entry.project.0).bind(on.map_or("", CommitId::as_str));
+                let is_now = tip.fetch_optional(&mut **turn).await?.is_some();
+                if !is_now || !end(turn, entry.id, &standing.code, &standing.says, &standing.next).await? {
+                    return Ok(false);
+                }
+                if let Some(candidate) = entry.candidate {
+                    super::builds::cancel_queue_of(turn, candidate, "the branch has left the queue").await?;
+                }
+                sqlx::query(
+                    "UPDATE branch SET changed_ms = $2,
+                        state = CASE WHEN $3 = '' THEN state ELSE 'retired' END,
              state_text = CASE WHEN $3 = '' THEN state_text ELSE $3 END WHERE id = $1",
-        )
-        .bind(entry.branch.0)
-        .bind(now().0)
-        .bind(retired.unwrap_or_default())
-        .execute(&mut *transaction)
-        .await?;
-        let text = format!("Left the queue: {}", standing.says);
-        let (kind, look) = if retired.is_some() { ("retired", Look::Retired) } else { ("ejected", Look::Failed) };
-        let it = Happening::of_branch(entry.project, entry.branch, kind, look, text);
-        events::record(&mut transaction, &it).await?;
-        if retired.is_some() {
-            super::builds::cancel_all_of(&mut transaction, entry.branch, "the branch has ended").await?;
-        }
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
+                )
+                .bind(entry.branch.0)
+                .bind(now().0)
+                .bind(retired.unwrap_or_default())
+                .execute(&mut **turn)
+                .await?;
+                let text = format!("Left the queue: {}", standing.says);
+                let (kind, look) =
+                    if retired.is_some() { ("retired", Look::Retired) } else { ("ejected", Look::Failed) };
+                let it = Happening::of_branch(entry.project, entry.branch, kind, look, text);
+                events::record(turn, &it).await?;
+                if retired.is_some() {
+                    super::builds::cancel_all_of(turn, entry.branch, "the branch has ended").await?;
+                }
+                turn.keep();
+                turn.changed(entry.project, Topic::Queue, entry.branch);
+                turn.changed(entry.project, Topic::Branch, entry.branch);
+                Ok(true)
+            })
+            .await
     }
 }
 
 /// The token that an entry was accepted with.
 pub(super) async fn acceptor(connection: &mut AnyConnection, entry: &Entry) -> Result<Option<TokenRow>> {
-    let row = sqlx::query("SELECT * FROM token WHERE id = $1").bind(entry.token.map(|token| token.0));
+    let row = sqlx::query(
+        "SELECT * FROM token
+        WHERE id = $1",
+    )
+    .bind(entry.token.map(|token| token.0));
     row.fetch_optional(connection).await?.as_ref().map(tokens::read).transpose()
 }
 
@@ -399,30 +455,31 @@ fn nobody() -> Next {
 }
 
 /// The same place, accepted by somebody else or in other words.
-async fn bind_anew(connection: &mut AnyConnection, entry: i64, it: &Acceptance<'_>) -> Result<Entry> {
+async fn bind_anew(turn: &mut Turn, entry: i64, it: &Acceptance<'_>) -> Result<Entry> {
     let row = sqlx::query(
-        "UPDATE queue_entry SET accepted_by = $2, token_id = $3, terms = $4, terms_hash = $5 WHERE id = $1 RETURNING *",
+        "UPDATE queue_entry SET accepted_by = $2, token_id = $3, terms = $4,
+            terms_hash = $5 WHERE id = $1 RETURNING *",
     )
     .bind(entry)
     .bind(it.actor)
     .bind(it.token.map(|token| token.0))
     .bind(&it.terms.json)
     .bind(&it.terms.hash)
-    .fetch_one(&mut *connection)
+    .fetch_one(&mut **turn)
     .await?;
-    record_acceptance(connection, it).await?;
+    record_acceptance(turn, it).await?;
     read(&row)
 }
 
-async fn record_acceptance(connection: &mut AnyConnection, it: &Acceptance<'_>) -> Result<()> {
+async fn record_acceptance(turn: &mut Turn, it: &Acceptance<'_>) -> Result<()> {
     sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
         .bind(it.branch.id.0)
         .bind(now().0)
-        .execute(&mut *connection)
+        .execute(&mut **turn)
         .await?;
     let text = format!("{} accepted r{}, {}", it.actor, it.revision.number, it.revision.commit.short());
     let it = Happening::of_branch(it.branch.project, it.branch.id, "accepted", Look::Accepted, text).by(it.actor);
-    events::record(connection, &it).await
+    events::record(turn, &it).await
 }
 
 /// How an entry in the queue stands.
@@ -435,7 +492,8 @@ pub(super) async fn stands(
     what: &str,
 ) -> Result<()> {
     sqlx::query(
-        "UPDATE queue_entry SET code = $2, says = $3, next_who = $4, next_what = $5 WHERE id = $1 AND state = 'queued'",
+        "UPDATE queue_entry SET code = $2, says = $3, next_who = $4, next_what = $5
+            WHERE id = $1 AND state = 'queued'",
     )
     .bind(entry)
     .bind(code)
@@ -449,7 +507,10 @@ pub(super) async fn stands(
 
 /// Ends a branch's places in the queue but this one.
 pub(super) async fn end_others(connection: &mut AnyConnection, branch: BranchId, but: i64, says: &str) -> Result<()> {
-    let rows = sqlx::query("SELECT * FROM queue_entry WHERE branch_id = $1 AND state = 'queued' AND id <> $2");
+    let rows = sqlx::query(
+        "SELECT * FROM queue_entry WHERE branch_id = $1
+        AND state = 'queued' AND id <> $2",
+    );
     for row in &rows.bind(branch.0).bind(but).fetch_all(&mut *connection).await? {
         end(&mut *connection, read(row)?.id, "replaced", says, &nobody()).await?;
     }
@@ -459,7 +520,8 @@ pub(super) async fn end_others(connection: &mut AnyConnection, branch: BranchId,
 /// Takes an entry out of the queue; false when it was not in it.
 async fn end(connection: &mut AnyConnection, entry: i64, code: &str, says: &str, next: &Next) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3, next_who = $4, next_what = $5, left_ms = $6
+        "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3, next_who = $4,
+            next_what = $5, left_ms = $6
          WHERE id = $1 AND state = 'queued'",
     )
     .bind(entry)

@@ -1,5 +1,6 @@
 //! Revisions: the heads that a branch was seen at.
 
+use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
 use super::{Branch, Claim, Result, Store, Trouble, now};
@@ -91,45 +92,53 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn add_revision(&self, claim: Claim, branch: &Branch, new: &NewRevision) -> Result<Option<Revision>> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let refusal = new.refusal.as_ref();
-        let row = sqlx::query(
-            "INSERT INTO revision (branch_id, number, commit_id, subject, author, commits, refusal_code, refusal_text, refusal_hint, seen_ms)
+        self.write
+            .turn_under(claim, async |turn| {
+                let refusal = new.refusal.as_ref();
+                let row = sqlx::query(
+                    "INSERT INTO revision (branch_id, number, commit_id, subject, author, commits,
+                refusal_code, refusal_text, refusal_hint, seen_ms)
              SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM branch
-             WHERE id = $1 AND state = 'live' AND NOT EXISTS (SELECT 1 FROM revision WHERE branch_id = $1 AND number >= $2)
+             WHERE id = $1 AND state = 'live' AND NOT EXISTS (SELECT 1 FROM revision
+                 WHERE branch_id = $1 AND number >= $2)
              RETURNING *",
-        )
-        .bind(branch.id.0)
-        .bind(i64::from(new.number))
-        .bind(new.commit.as_str())
-        .bind(&new.subject)
-        .bind(&new.author)
-        .bind(i64::from(new.commits))
-        .bind(refusal.map(|r| r.code.clone()))
-        .bind(refusal.map(|r| r.text.clone()))
-        .bind(refusal.map(|r| r.hint.clone()))
-        .bind(now().0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        sqlx::query("UPDATE branch SET changed_ms = $2, head = $3, moves_until_ms = $4 WHERE id = $1")
-            .bind(branch.id.0)
-            .bind(now().0)
-            .bind(i64::from(new.number))
-            .bind(branch.moves_until.0)
-            .execute(&mut *transaction)
-            .await?;
-        let why = format!("r{} has come", new.number);
-        super::builds::cancel_branch_only(&mut transaction, branch.id, &why).await?;
-        let (look, text) = match refusal {
-            None => (Look::Running, format!("r{} seen and admitted: {}", new.number, new.subject)),
-            Some(refusal) => (Look::Failed, format!("r{} refused: {}", new.number, refusal.text)),
-        };
-        let it = Happening::of_branch(branch.project, branch.id, "revision", look, text);
-        events::record(&mut transaction, &it).await?;
-        transaction.commit().await?;
-        self.wake();
-        read(&row).map(Some)
+                )
+                .bind(branch.id.0)
+                .bind(i64::from(new.number))
+                .bind(new.commit.as_str())
+                .bind(&new.subject)
+                .bind(&new.author)
+                .bind(i64::from(new.commits))
+                .bind(refusal.map(|r| r.code.clone()))
+                .bind(refusal.map(|r| r.text.clone()))
+                .bind(refusal.map(|r| r.hint.clone()))
+                .bind(now().0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(row) = row else { return Ok(None) };
+                sqlx::query(
+                    "UPDATE branch SET changed_ms = $2, head = $3, moves_until_ms = $4
+            WHERE id = $1",
+                )
+                .bind(branch.id.0)
+                .bind(now().0)
+                .bind(i64::from(new.number))
+                .bind(branch.moves_until.0)
+                .execute(&mut **turn)
+                .await?;
+                let why = format!("r{} has come", new.number);
+                super::builds::cancel_branch_only(turn, branch.id, &why).await?;
+                let (look, text) = match refusal {
+                    None => (Look::Running, format!("r{} seen and admitted: {}", new.number, new.subject)),
+                    Some(refusal) => (Look::Failed, format!("r{} refused: {}", new.number, refusal.text)),
+                };
+                let it = Happening::of_branch(branch.project, branch.id, "revision", look, text);
+                events::record(turn, &it).await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Revision, branch.id);
+                read(&row).map(Some)
+            })
+            .await
     }
 
     /// Records under a claim that a branch's head is again at a revision that it was at before: that is the same revision, with
@@ -139,34 +148,39 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn head_again(&self, claim: Claim, branch: &Branch, revision: &Revision) -> Result<bool> {
-        let mut transaction = self.write.begin_under(claim).await?;
-        let done = sqlx::query(
-            "UPDATE branch SET changed_ms = $2, head = $3, moves_until_ms = $4 WHERE id = $1 AND state = 'live' AND head <> $3",
-        )
-        .bind(branch.id.0)
-        .bind(now().0)
-        .bind(i64::from(revision.number))
-        .bind(branch.moves_until.0)
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let why = format!("the branch is at r{} again", revision.number);
-        super::builds::cancel_other_revisions(&mut transaction, revision.id, &why).await?;
-        sqlx::query(
-            "UPDATE revision SET builds_asked = 0 WHERE id = $1
-             AND EXISTS (SELECT 1 FROM build WHERE revision_id = $1 AND (result = 'cancelled' OR cancel IS NOT NULL))",
-        )
-        .bind(revision.id.0)
-        .execute(&mut *transaction)
-        .await?;
-        let text = format!("The branch is at r{} again: {}", revision.number, revision.subject);
-        let it = Happening::of_branch(branch.project, branch.id, "revision", Look::Running, text);
-        events::record(&mut transaction, &it).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(true)
+        self.write
+            .turn_under(claim, async |turn| {
+                let done = sqlx::query(
+                    "UPDATE branch SET changed_ms = $2, head = $3, moves_until_ms = $4
+                WHERE id = $1 AND state = 'live' AND head <> $3",
+                )
+                .bind(branch.id.0)
+                .bind(now().0)
+                .bind(i64::from(revision.number))
+                .bind(branch.moves_until.0)
+                .execute(&mut **turn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                let why = format!("the branch is at r{} again", revision.number);
+                super::builds::cancel_other_revisions(turn, revision.id, &why).await?;
+                sqlx::query(
+                    "UPDATE revision SET builds_asked = 0 WHERE id = $1
+             AND EXISTS (SELECT 1 FROM build WHERE revision_id = $1
+                 AND (result = 'cancelled' OR cancel IS NOT NULL))",
+                )
+                .bind(revision.id.0)
+                .execute(&mut **turn)
+                .await?;
+                let text = format!("The branch is at r{} again: {}", revision.number, revision.subject);
+                let it = Happening::of_branch(branch.project, branch.id, "revision", Look::Running, text);
+                events::record(turn, &it).await?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Revision, branch.id);
+                Ok(true)
+            })
+            .await
     }
 
     /// All revisions of a branch, newest first, but the one that its head is at before the others.
@@ -184,7 +198,8 @@ impl Store {
     /// When the database fails.
     pub async fn revision_page(&self, branch: BranchId, before: Option<u32>, limit: u32) -> Result<Vec<Revision>> {
         let rows = sqlx::query(
-            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id WHERE b.id = $1 AND r.number < $2
+            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id WHERE b.id = $1
+                AND r.number < $2
              ORDER BY CASE WHEN $3 = 0 AND r.number = b.head THEN 0 ELSE 1 END, r.number DESC LIMIT $4",
         )
         .bind(branch.0)
@@ -202,7 +217,8 @@ impl Store {
     /// When the database fails.
     pub async fn newest_revision(&self, branch: BranchId) -> Result<Option<Revision>> {
         let row = sqlx::query(
-            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id AND r.number = b.head WHERE b.id = $1",
+            "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id
+                AND r.number = b.head WHERE b.id = $1",
         )
         .bind(branch.0)
         .fetch_optional(&self.read)
@@ -215,12 +231,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revision_at(&self, branch: BranchId, commit: &CommitId) -> Result<Option<Revision>> {
-        let row =
-            sqlx::query("SELECT * FROM revision WHERE branch_id = $1 AND commit_id = $2 ORDER BY number DESC LIMIT 1")
-                .bind(branch.0)
-                .bind(commit.as_str())
-                .fetch_optional(&self.read)
-                .await?;
+        let row = sqlx::query(
+            "SELECT * FROM revision WHERE branch_id = $1
+                AND commit_id = $2 ORDER BY number DESC LIMIT 1",
+        )
+        .bind(branch.0)
+        .bind(commit.as_str())
+        .fetch_optional(&self.read)
+        .await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -229,10 +247,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn last_revision(&self, branch: BranchId) -> Result<u32> {
-        let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS last FROM revision WHERE branch_id = $1")
-            .bind(branch.0)
-            .fetch_one(&self.read)
-            .await?;
+        let row = sqlx::query(
+            "SELECT COALESCE(MAX(number), 0) AS last FROM revision
+            WHERE branch_id = $1",
+        )
+        .bind(branch.0)
+        .fetch_one(&self.read)
+        .await?;
         row.count("last")
     }
 
@@ -241,6 +262,14 @@ impl Store {
     /// # Errors
     /// When the database fails, or there is no such revision.
     pub async fn revision_by_id(&self, id: RevisionId) -> Result<Revision> {
-        read(&sqlx::query("SELECT * FROM revision WHERE id = $1").bind(id.0).fetch_one(&self.read).await?)
+        read(
+            &sqlx::query(
+                "SELECT * FROM revision
+            WHERE id = $1",
+            )
+            .bind(id.0)
+            .fetch_one(&self.read)
+            .await?,
+        )
     }
 }

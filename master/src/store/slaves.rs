@@ -1,10 +1,13 @@
 //! Slaves as they were last heard of.
 
+use super::changes::Topic;
 use super::row::{Columns as _, to_json};
 use super::{Result, Store, now};
 use protocol::wire::{Availability, Hello, Isolation};
 use protocol::{SlaveId, SlaveName, TokenId, UnixMs};
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 /// A slave as stored.
 #[derive(Clone, Debug)]
@@ -67,10 +70,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_connected(&self, token: TokenId, hello: &Hello) -> Result<Option<SlaveRow>> {
-        let row = self.write.fetch_optional(sqlx::query(
-            "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes, machine, bb, said, said_reason, admin, connected, since_ms, connection)
-             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11, 1 FROM token WHERE id = $2 AND revoked_ms IS NULL
-             ON CONFLICT (name) DO UPDATE SET token_id = excluded.token_id, labels = excluded.labels, slots = excluded.slots,
+        let query = sqlx::query(
+            "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes,
+                machine, bb, said, said_reason, admin, connected, since_ms, connection)
+             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11, 1 FROM token
+                 WHERE id = $2 AND revoked_ms IS NULL
+             ON CONFLICT (name) DO UPDATE SET token_id = excluded.token_id,
+                 labels = excluded.labels, slots = excluded.slots,
              isolation = excluded.isolation, isolation_notes = excluded.isolation_notes, machine = excluded.machine,
              bb = excluded.bb, said = excluded.said, connected = 1, since_ms = excluded.since_ms,
              connection = slave.connection + 1 RETURNING *",
@@ -85,11 +91,23 @@ impl Store {
         .bind(&hello.bb)
         .bind(to_json(&hello.availability)?)
         .bind(to_json(&Availability::Eager)?)
-        .bind(now().0)).await?;
-        if row.is_some() {
-            self.wake();
-        }
-        row.as_ref().map(read).transpose()
+        .bind(now().0);
+        self.write_slave(query).await
+    }
+
+    /// Writes a slave's row and wakes who waits for it; none when there was nothing to write.
+    async fn write_slave(&self, query: Query<'_, Any, AnyArguments>) -> Result<Option<SlaveRow>> {
+        self.write
+            .turn(async |turn| {
+                let row = query.fetch_optional(&mut **turn).await?;
+                let slave = row.as_ref().map(read).transpose()?;
+                if let Some(slave) = &slave {
+                    turn.keep();
+                    turn.changed_for_all(Topic::Slave, slave.id);
+                }
+                Ok(slave)
+            })
+            .await
     }
 
     /// Records that a connection of a slave ended; nothing if it has a newer one.
@@ -97,12 +115,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_gone(&self, slave: &SlaveRow) -> Result<()> {
-        let query = "UPDATE slave SET connected = 0, since_ms = $3 WHERE id = $1 AND connection = $2 AND connected = 1";
+        let query = "UPDATE slave SET connected = 0, since_ms = $3 WHERE id = $1
+            AND connection = $2 AND connected = 1
+                     RETURNING *";
         let query = sqlx::query(query).bind(slave.id.0).bind(slave.connection).bind(now().0);
-        if self.write.execute(query).await?.rows_affected() > 0 {
-            self.wake();
-        }
-        Ok(())
+        self.write_slave(query).await.map(drop)
     }
 
     /// Records at a master's start that none of its slaves is connected yet.
@@ -111,7 +128,13 @@ impl Store {
     /// When the database fails.
     pub async fn no_slave_connected(&self) -> Result<()> {
         self.write
-            .execute(sqlx::query("UPDATE slave SET connected = 0, since_ms = $1 WHERE connected = 1").bind(now().0))
+            .execute(
+                sqlx::query(
+                    "UPDATE slave SET connected = 0, since_ms = $1
+                WHERE connected = 1",
+                )
+                .bind(now().0),
+            )
             .await?;
         Ok(())
     }
@@ -122,16 +145,15 @@ impl Store {
     /// When the database fails.
     pub async fn slave_said(&self, slave: &SlaveRow, said: Availability, reason: &str) -> Result<()> {
         let query = sqlx::query(
-            "UPDATE slave SET said = $3, said_reason = $4 WHERE id = $1 AND connection = $2 AND (said <> $3 OR said_reason <> $4)",
+            "UPDATE slave SET said = $3, said_reason = $4 WHERE id = $1 AND connection = $2
+                AND (said <> $3 OR said_reason <> $4)
+             RETURNING *",
         )
         .bind(slave.id.0)
         .bind(slave.connection)
         .bind(to_json(&said)?)
         .bind(reason);
-        if self.write.execute(query).await?.rows_affected() > 0 {
-            self.wake();
-        }
-        Ok(())
+        self.write_slave(query).await.map(drop)
     }
 
     /// Records the admin's word on a slave's availability; none when there is no such slave.
@@ -142,11 +164,7 @@ impl Store {
         let query = sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
             .bind(name.as_str())
             .bind(to_json(&admin)?);
-        let row = self.write.fetch_optional(query).await?;
-        if row.is_some() {
-            self.wake();
-        }
-        row.as_ref().map(read).transpose()
+        self.write_slave(query).await
     }
 
     /// All slaves, by name.
@@ -154,6 +172,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slaves(&self) -> Result<Vec<SlaveRow>> {
-        sqlx::query("SELECT * FROM slave ORDER BY name").fetch_all(&self.read).await?.iter().map(read).collect()
+        sqlx::query(
+            "SELECT * FROM slave
+            ORDER BY name",
+        )
+        .fetch_all(&self.read)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
     }
 }

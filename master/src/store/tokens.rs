@@ -1,5 +1,6 @@
 //! Tokens and sessions; only their hashes are stored.
 
+use super::changes::Topic;
 use super::row::Columns as _;
 use super::{Result, Store, now};
 use protocol::{TokenId, UnixMs};
@@ -95,7 +96,11 @@ pub(super) fn read(row: &AnyRow) -> Result<TokenRow> {
 
 /// Whether a token still counts, asked in the transaction that does what it allows.
 pub(super) async fn counts(connection: &mut AnyConnection, token: TokenId) -> Result<bool> {
-    let query = sqlx::query("SELECT id FROM token WHERE id = $1 AND revoked_ms IS NULL").bind(token.0);
+    let query = sqlx::query(
+        "SELECT id FROM token WHERE id = $1
+        AND revoked_ms IS NULL",
+    )
+    .bind(token.0);
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
@@ -114,20 +119,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn add_token(&self, kind: TokenKind, name: &str, trusted: bool, hash: &str) -> Result<TokenRow> {
-        let row = self
-            .write
-            .fetch_one(
-                sqlx::query(
-                    "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3, $4, $5) RETURNING *",
-                )
-                .bind(kind.as_str())
-                .bind(name)
-                .bind(hash)
-                .bind(i64::from(trusted))
-                .bind(now().0),
-            )
-            .await?;
-        read(&row)
+        self.write
+            .turn(async |turn| {
+                let query = sqlx::query(
+                    "INSERT INTO token (kind, name, hash, trusted, made_ms) VALUES ($1, $2, $3,
+                        $4, $5) RETURNING *",
+                );
+                let query = query.bind(kind.as_str()).bind(name).bind(hash).bind(i64::from(trusted)).bind(now().0);
+                turn.keep();
+                read(&query.fetch_one(&mut **turn).await?)
+            })
+            .await
     }
 
     /// The token with this hash, unless it was revoked.
@@ -135,7 +137,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>> {
-        let row = sqlx::query("SELECT * FROM token WHERE hash = $1 AND revoked_ms IS NULL").bind(hash);
+        let row = sqlx::query(
+            "SELECT * FROM token WHERE hash = $1
+            AND revoked_ms IS NULL",
+        )
+        .bind(hash);
         let token = row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()?;
         if let Some(token) = &token {
             self.note_use(token).await;
@@ -149,7 +155,8 @@ impl Store {
         let now = now();
         if token.used.is_none_or(|used| now.0 - used.0 > 60_000) {
             // Of many who use it at once, one notes it.
-            let query = "UPDATE token SET used_ms = $2 WHERE id = $1 AND (used_ms IS NULL OR $2 - used_ms > 60000)";
+            let query = "UPDATE token SET used_ms = $2 WHERE id = $1
+                AND (used_ms IS NULL OR $2 - used_ms > 60000)";
             let query = sqlx::query(query).bind(token.id.0).bind(now.0);
             self.note(query).await;
         }
@@ -167,7 +174,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn token_hash(&self, id: TokenId) -> Result<Option<String>> {
-        let row = sqlx::query("SELECT hash FROM token WHERE id = $1 AND revoked_ms IS NULL").bind(id.0);
+        let row = sqlx::query(
+            "SELECT hash FROM token WHERE id = $1
+            AND revoked_ms IS NULL",
+        )
+        .bind(id.0);
         row.fetch_optional(&self.read).await?.map(|row| row.text("hash")).transpose()
     }
 
@@ -176,7 +187,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
-        sqlx::query("SELECT * FROM token ORDER BY id DESC").fetch_all(&self.read).await?.iter().map(read).collect()
+        sqlx::query(
+            "SELECT * FROM token
+            ORDER BY id DESC",
+        )
+        .fetch_all(&self.read)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
     }
 
     /// Revokes a token and ends its sessions. The last maintainer's stays: nobody could make another one.
@@ -184,28 +203,47 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_token(&self, id: TokenId) -> Result<Revoked> {
-        let mut transaction = self.write.begin().await?;
-        let row = sqlx::query("SELECT * FROM token WHERE id = $1").bind(id.0).fetch_optional(&mut *transaction).await?;
-        let Some(token) = row.as_ref().map(read).transpose()? else { return Ok(Revoked::NotThere) };
-        if token.revoked.is_some() {
-            return Ok(Revoked::Before(token));
-        }
-        if token.kind == TokenKind::Maintainer {
-            let others = "SELECT id FROM token WHERE kind = 'maintainer' AND revoked_ms IS NULL AND id <> $1 LIMIT 1";
-            if sqlx::query(others).bind(id.0).fetch_optional(&mut *transaction).await?.is_none() {
-                return Ok(Revoked::LastMaintainer);
-            }
-        }
-        let row = sqlx::query("UPDATE token SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL RETURNING *")
-            .bind(id.0)
-            .bind(now().0)
-            .fetch_one(&mut *transaction)
-            .await?;
-        sqlx::query("DELETE FROM session WHERE token_id = $1").bind(id.0).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        // What was accepted, and who is trusted, is asked again.
-        self.wake();
-        read(&row).map(Revoked::Now)
+        self.write
+            .turn(async |turn| {
+                let row = sqlx::query(
+                    "SELECT * FROM token
+                        WHERE id = $1",
+                )
+                .bind(id.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(token) = row.as_ref().map(read).transpose()? else { return Ok(Revoked::NotThere) };
+                if token.revoked.is_some() {
+                    return Ok(Revoked::Before(token));
+                }
+                if token.kind == TokenKind::Maintainer {
+                    let others = "SELECT id FROM token WHERE kind = 'maintainer'
+                            AND revoked_ms IS NULL AND id <> $1 LIMIT 1";
+                    if sqlx::query(others).bind(id.0).fetch_optional(&mut **turn).await?.is_none() {
+                        return Ok(Revoked::LastMaintainer);
+                    }
+                }
+                let row = sqlx::query(
+                    "UPDATE token SET revoked_ms = $2 WHERE id = $1
+                        AND revoked_ms IS NULL RETURNING *",
+                )
+                .bind(id.0)
+                .bind(now().0)
+                .fetch_one(&mut **turn)
+                .await?;
+                sqlx::query(
+                    "DELETE FROM session
+                    WHERE token_id = $1",
+                )
+                .bind(id.0)
+                .execute(&mut **turn)
+                .await?;
+                turn.keep();
+                // What was accepted, and who is trusted, is asked again.
+                turn.changed_for_all(Topic::Token, id);
+                read(&row).map(Revoked::Now)
+            })
+            .await
     }
 
     /// Begins a session of a browser that showed a token; false when that was revoked meanwhile.
@@ -220,7 +258,7 @@ impl Store {
         .bind(hash)
         .bind(token.0)
         .bind(now().0);
-        Ok(self.write.execute(query).await?.rows_affected() > 0)
+        Ok(self.write.execute(query).await? > 0)
     }
 
     /// The token of a session that is neither older than `oldest` nor unused since `idle`.
@@ -229,8 +267,10 @@ impl Store {
     /// When the database fails.
     pub async fn session(&self, hash: &str, oldest: UnixMs, idle: UnixMs) -> Result<Option<TokenRow>> {
         let row = sqlx::query(
-            "SELECT token.*, session.used_ms AS session_used_ms FROM session JOIN token ON token.id = session.token_id
-             WHERE session.hash = $1 AND session.made_ms >= $2 AND session.used_ms >= $3 AND token.revoked_ms IS NULL",
+            "SELECT token.*, session.used_ms AS session_used_ms
+                FROM session JOIN token ON token.id = session.token_id
+             WHERE session.hash = $1 AND session.made_ms >= $2 AND session.used_ms >= $3
+                 AND token.revoked_ms IS NULL",
         )
         .bind(hash)
         .bind(oldest.0)

@@ -3,7 +3,7 @@
 pub mod slave;
 
 use master::stepping::{Loop, Stops};
-use master::store::{Branch, Claim, NewRevision, Store, TokenKind};
+use master::store::{Branch, Claim, Interest, NewRevision, Store, TokenKind, Topics};
 use master::{Running, create, stepping};
 use protocol::ProjectId;
 use reqwest::Method;
@@ -304,11 +304,11 @@ impl World {
 
     /// Waits until something is so: asked again at each write to the store, and now and then.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-        let mut changes = self.store().changes();
+        let changes = self.store().listen(Interest { project: None, topics: Topics::ALL, id: None });
         let mut last = String::new();
         let all = async {
             loop {
-                changes.borrow_and_update();
+                changes.heard();
                 match look().await {
                     Ok(found) => return found,
                     Err(now) => last = now,
