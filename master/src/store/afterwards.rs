@@ -4,7 +4,7 @@
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, BranchState, Claim, Entry, Result, Revision, Store, landings, now, queue};
+use super::{Branch, BranchState, Claim, Entry, Result, Revision, Store, entries, landings, now};
 use protocol::api::Look;
 use protocol::{CommitId, ProjectId, UnixMs};
 
@@ -117,7 +117,7 @@ impl Store {
         .bind(i64::from(only_taken_out))
         .fetch_all(&self.read)
         .await?;
-        rows.iter().map(queue::read).collect()
+        rows.iter().map(entries::read).collect()
     }
 
     /// The branches of a project that landed last as what mainline does not hold any more, the latest first.

@@ -1,11 +1,11 @@
 //! Asking for builds. Of a candidate and a builder there is one open build, whoever asks, how often, and at once.
 
-use super::builds::{BuildRequest, cancel_where, read, spec_hash};
+use super::builds::{BuildRequest, cancel_where, insert, read, spec_hash};
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::to_json;
 use super::writer::Turn;
-use super::{Build, BuildRowState, Claim, Result, Store, now};
+use super::{Build, BuildRowState, Claim, Result, Store};
 use protocol::api::Look;
 use protocol::{BranchId, BuildId, RevisionId};
 use sqlx::AnyConnection;
@@ -185,37 +185,6 @@ async fn ask(turn: &mut Turn, it: &BuildRequest) -> Result<Asked> {
         }
         _ => Ok(Asked::There(open)),
     }
-}
-
-/// A new build that waits.
-pub(super) async fn insert(turn: &mut Turn, it: &BuildRequest, attempt: u32) -> Result<Build> {
-    let row = sqlx::query(
-        "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id,
-            tree_id, builder, position, required, spec, spec_hash,
-         for_queue, priority, isolation, attempt, state, requested_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting',
-             $15) RETURNING *",
-    )
-    .bind(it.project.0)
-    .bind(it.branch.0)
-    .bind(it.revision.0)
-    .bind(it.candidate.0)
-    .bind(it.commit.as_str())
-    .bind(it.tree.as_str())
-    .bind(&it.builder.name)
-    .bind(i64::from(it.position))
-    .bind(i64::from(it.builder.required))
-    .bind(to_json(&it.builder)?)
-    .bind(spec_hash(&it.builder)?)
-    .bind(i64::from(it.for_queue))
-    .bind(to_json(&it.isolation)?)
-    .bind(i64::from(attempt))
-    .bind(now().0)
-    .fetch_one(&mut **turn)
-    .await?;
-    let build = read(&row)?;
-    turn.changed(build.project, Topic::Build, build.id);
-    Ok(build)
 }
 
 /// Makes a build that waits, of the same revision and builder, one of the request; it keeps its number and its place.

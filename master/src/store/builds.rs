@@ -1,6 +1,5 @@
 //! Builds: asked for, given out under a fencing number, reported on, ended once.
 
-use super::asks::insert;
 use super::branches::{TOKEN_OF_NOW, is_trusted};
 use super::changes::Topic;
 use super::events::{self, Happening};
@@ -477,6 +476,37 @@ pub(crate) fn request_of(build: &Build) -> BuildRequest {
         for_queue: build.for_queue,
         isolation: build.isolation,
     }
+}
+
+/// A new build that waits.
+pub(super) async fn insert(turn: &mut Turn, it: &BuildRequest, attempt: u32) -> Result<Build> {
+    let row = sqlx::query(
+        "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id,
+            tree_id, builder, position, required, spec, spec_hash,
+         for_queue, priority, isolation, attempt, state, requested_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting',
+             $15) RETURNING *",
+    )
+    .bind(it.project.0)
+    .bind(it.branch.0)
+    .bind(it.revision.0)
+    .bind(it.candidate.0)
+    .bind(it.commit.as_str())
+    .bind(it.tree.as_str())
+    .bind(&it.builder.name)
+    .bind(i64::from(it.position))
+    .bind(i64::from(it.builder.required))
+    .bind(to_json(&it.builder)?)
+    .bind(spec_hash(&it.builder)?)
+    .bind(i64::from(it.for_queue))
+    .bind(to_json(&it.isolation)?)
+    .bind(i64::from(attempt))
+    .bind(now().0)
+    .fetch_one(&mut **turn)
+    .await?;
+    let build = read(&row)?;
+    turn.changed(build.project, Topic::Build, build.id);
+    Ok(build)
 }
 
 /// Ends a build; one that was interrupted is asked for again in the same transaction, a limited number of times.

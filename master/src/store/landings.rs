@@ -2,8 +2,8 @@
 //! so that what mainline contains in the end is known for ours however its push was thought to have ended.
 
 use super::changes::Topic;
+use super::entries;
 use super::events::{self, Happening};
-use super::queue;
 use super::row::Columns as _;
 use super::{Branch, BranchState, Claim, Entry, Result, Store, TokenRow, now};
 use protocol::api::Look;
@@ -119,7 +119,7 @@ impl Store {
                 .bind(claim.project.0)
                 .fetch_optional(&mut **turn)
                 .await?;
-                let Some(entry) = found.as_ref().map(queue::read).transpose()? else { return Ok(Begun::Not) };
+                let Some(entry) = found.as_ref().map(entries::read).transpose()? else { return Ok(Begun::Not) };
                 if !may_go_on(turn, &entry, from, to, may).await? {
                     return Ok(Begun::Not);
                 }
@@ -139,7 +139,7 @@ impl Store {
                 .await?;
                 let Some(row) = row else { return Ok(Begun::Not) };
                 let landing = read(&row)?;
-                queue::stands(turn, entry.id, "landing", "its tested commit is being pushed", "bb", "pushes it")
+                entries::stands(turn, entry.id, "landing", "its tested commit is being pushed", "bb", "pushes it")
                     .await?;
                 turn.keep();
                 turn.changed(claim.project, Topic::Queue, entry.branch);
@@ -247,7 +247,7 @@ impl Store {
                     .bind(landing.entry)
                     .fetch_one(&mut **turn)
                     .await?;
-                let Entry { id, project, branch, .. } = queue::read(&row)?;
+                let Entry { id, project, branch, .. } = entries::read(&row)?;
                 let says = format!("landed as {}", landing.to.short());
                 let done = sqlx::query(
                     "UPDATE queue_entry SET state = 'landed', code = 'landed', says = $2,
@@ -277,7 +277,7 @@ impl Store {
                     .await?;
                 if done.rows_affected() > 0 {
                     let other = "another place of its branch landed";
-                    queue::end_others(turn, branch, id, other).await?;
+                    entries::end_others(turn, branch, id, other).await?;
                     sqlx::query(
                         "UPDATE branch SET state = $2, state_text = $3, changed_ms = $4
                 WHERE id = $1",
@@ -350,6 +350,6 @@ async fn may_go_on(
         return Ok(false);
     }
     let branch = super::branches::by_id(&mut *connection, entry.branch).await?;
-    let token = queue::acceptor(connection, entry).await?;
+    let token = entries::acceptor(connection, entry).await?;
     Ok(branch.state == BranchState::Live && may(token.as_ref(), &branch))
 }

@@ -1,8 +1,11 @@
 //! Which branches are due to be looked at.
 
 use super::branches::TOKEN_OF_NOW;
+use super::changes::Topic;
+use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, Result, Store, branches};
+use super::{Branch, Claim, Result, Store, Trouble, branches, now};
+use protocol::api::Look;
 use protocol::{ProjectId, UnixMs};
 
 /// A branch that is due: a live one, or one that landed.
@@ -18,6 +21,56 @@ pub struct DueLook {
 const MOST: i64 = 512;
 
 impl Store {
+    /// Records a look at a live branch's source, under a claim: what was wrong, if anything, and when to look next. `branch`
+    /// is as it was when the look began: if another look was asked for since, that is still due.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn looked(&self, claim: Claim, branch: &Branch, trouble: Option<&Trouble>, next: UnixMs) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let before = sqlx::query(
+                    "SELECT trouble_code, next_look_ms FROM branch
+                        WHERE id = $1 AND state = 'live'",
+                )
+                .bind(branch.id.0)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(before) = before else { return Ok(()) };
+                let troubled = before.text_or_none("trouble_code")?;
+                let due = before.num::<UnixMs>("next_look_ms")? != branch.next_look;
+                sqlx::query(
+                    "UPDATE branch SET looked_ms = $2,
+                look_asked = CASE WHEN next_look_ms = $7 THEN 0 ELSE look_asked END,
+             next_look_ms = CASE WHEN next_look_ms = $7 THEN $3 ELSE next_look_ms END,
+             look_failures = CASE WHEN $4 IS NULL THEN 0 ELSE look_failures + 1 END,
+             trouble_code = $4, trouble_text = $5, trouble_hint = $6 WHERE id = $1",
+                )
+                .bind(branch.id.0)
+                .bind(now().0)
+                .bind(next.0)
+                .bind(trouble.map(|t| t.code.clone()))
+                .bind(trouble.map(|t| t.text.clone()))
+                .bind(trouble.map(|t| t.hint.clone()))
+                .bind(branch.next_look.0)
+                .execute(&mut **turn)
+                .await?;
+                let news = trouble.filter(|t| troubled.as_ref() != Some(&t.code));
+                if let Some(trouble) = news {
+                    let text = trouble.text.clone();
+                    let it = Happening::of_branch(branch.project, branch.id, "source-trouble", Look::Exception, text);
+                    events::record(turn, &it).await?;
+                }
+                turn.keep();
+                // A look that found nothing is no news: nobody is woken by it.
+                if due || news.is_some() || troubled.is_some() {
+                    turn.changed(branch.project, Topic::Branch, branch.id);
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Branches that are due now: all that are accepted, and of each publisher the first `each`, by turns of the hosts, so that
     /// no publisher and no host hides another, however many are due.
     ///

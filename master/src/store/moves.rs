@@ -1,7 +1,7 @@
 //! Builds that wait go along with mainline: to the candidate and the recipe of now.
 
-use super::asks::{has_passed, insert, is_newest, open_build, turn_into};
-use super::builds::{BuildRequest, BuildRowState, cancel_where, read};
+use super::asks::{has_passed, is_newest, open_build, turn_into};
+use super::builds::{BuildRequest, BuildRowState, cancel_where, insert, read};
 use super::{Build, Claim, Result, Store};
 use protocol::{BranchId, ProjectId, RevisionId};
 

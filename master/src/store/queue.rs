@@ -1,71 +1,14 @@
 //! The queue: accepted branches on their way to mainline, and what became of them.
 
 use super::changes::Topic;
+use super::entries::{acceptor, end, nobody, read, stands};
 use super::events::{self, Happening};
 use super::landings;
 use super::row::Columns as _;
 use super::writer::Turn;
-use super::{Branch, BranchState, Claim, Landing, Result, Revision, Store, TokenRow, now, tokens};
+use super::{Branch, BranchState, Claim, Entry, Landing, Result, Revision, Standing, Store, Terms, TokenRow, now};
 use protocol::api::{Look, Next};
-use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
-use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
-
-/// A place in the queue, as stored.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its number.
-    pub id: i64,
-    /// The project.
-    pub project: ProjectId,
-    /// The branch.
-    pub branch: BranchId,
-    /// The accepted revision.
-    pub revision: RevisionId,
-    /// The accepted commit: the acceptance binds to it alone.
-    pub commit: CommitId,
-    /// Who accepted it.
-    pub accepted_by: String,
-    /// With which token; none when it is not known any more.
-    pub token: Option<TokenId>,
-    /// What else the acceptance binds.
-    pub terms: Terms,
-    /// When.
-    pub accepted: UnixMs,
-    /// A maintainer's priority; greater goes first.
-    pub priority: i64,
-    /// Whether it is in the queue, or how it left.
-    pub state: EntryState,
-    /// How it stands.
-    pub standing: Standing,
-    /// The candidate last made for it.
-    pub candidate: Option<CandidateId>,
-    /// The commit that landed.
-    pub landed: Option<CommitId>,
-    /// When it left.
-    pub left: Option<UnixMs>,
-    /// Set when a push has taken out of mainline what had landed.
-    pub taken_out: Option<TakenOut>,
-}
-
-/// That mainline does not hold what had landed any more.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TakenOut {
-    /// When that was seen.
-    pub at: UnixMs,
-    /// Who the tip is by that mainline had then, the best that is known of whoever pushed it; empty when not known.
-    pub tip_by: String,
-}
-
-/// What an acceptance binds beside the commit, as JSON, and its hash: candidates of the queue are made by it. Empty in
-/// entries from before it was kept.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Terms {
-    /// The terms.
-    pub json: String,
-    /// Their hash.
-    pub hash: String,
-}
+use protocol::{CandidateId, CommitId, RevisionId, TokenId};
 
 /// An acceptance to be recorded.
 #[derive(Clone, Debug)]
@@ -93,68 +36,6 @@ pub enum Accepted {
     Outdated,
     /// A commit of the branch is being pushed to mainline: whether it lands is not known yet.
     BeingPushed(Landing),
-}
-
-/// Whether an entry is in the queue.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum EntryState {
-    /// In the queue.
-    Queued,
-    /// On mainline.
-    Landed,
-    /// Sent away.
-    Ejected,
-}
-
-impl std::str::FromStr for EntryState {
-    type Err = String;
-    fn from_str(word: &str) -> Result<Self, String> {
-        match word {
-            "queued" => Ok(Self::Queued),
-            "landed" => Ok(Self::Landed),
-            "ejected" => Ok(Self::Ejected),
-            _ => Err(format!("`{word}` is no state of a queue's entry")),
-        }
-    }
-}
-
-/// How an entry stands: a stable word, words for people, and whose turn it is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Standing {
-    /// The stable word.
-    pub code: String,
-    /// For people.
-    pub says: String,
-    /// Whose turn it is.
-    pub next: Next,
-}
-
-pub(super) fn read(row: &AnyRow) -> Result<Entry> {
-    Ok(Entry {
-        id: row.num("id")?,
-        project: row.num("project_id")?,
-        branch: row.num("branch_id")?,
-        revision: row.num("revision_id")?,
-        commit: row.parsed("commit_id")?,
-        accepted_by: row.text("accepted_by")?,
-        token: row.num_or_none("token_id")?,
-        terms: Terms { json: row.text("terms")?, hash: row.text("terms_hash")? },
-        accepted: row.num("accepted_ms")?,
-        priority: row.num("priority")?,
-        state: row.parsed("state")?,
-        standing: Standing {
-            code: row.text("code")?,
-            says: row.text("says")?,
-            next: Next { who: row.text("next_who")?, what: row.text("next_what")? },
-        },
-        candidate: row.num_or_none("candidate_id")?,
-        landed: row.parsed_or_none("landed")?,
-        left: row.num_or_none("left_ms")?,
-        taken_out: match row.num_or_none("taken_out_ms")? {
-            Some(at) => Some(TakenOut { at, tip_by: row.text("taken_out_by")? }),
-            None => None,
-        },
-    })
 }
 
 impl Store {
@@ -234,97 +115,6 @@ impl Store {
                 Ok(Accepted::Entry(Box::new(entry)))
             })
             .await
-    }
-
-    /// Binds an entry from before terms were kept to those of now; nothing when it has some.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn bind_terms(&self, entry: i64, terms: &Terms) -> Result<()> {
-        self.write
-            .turn(async |turn| {
-                let query = sqlx::query(
-                    "UPDATE queue_entry SET terms = $2, terms_hash = $3 WHERE id = $1
-                        AND terms = '' RETURNING project_id, branch_id",
-                );
-                let row = query.bind(entry).bind(&terms.json).bind(&terms.hash).fetch_optional(&mut **turn).await?;
-                if let Some(row) = row {
-                    turn.keep();
-                    turn.changed(row.num("project_id")?, Topic::Queue, row.num::<i64>("branch_id")?);
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    /// The token that an entry was accepted with, as it is now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn acceptor(&self, entry: &Entry) -> Result<Option<TokenRow>> {
-        acceptor(&mut *self.read.acquire().await?, entry).await
-    }
-
-    /// The entries in a project's queue, first accepted first among those of one priority.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn queue(&self, project: ProjectId) -> Result<Vec<Entry>> {
-        let rows = sqlx::query(
-            "SELECT * FROM queue_entry WHERE project_id = $1 AND state = 'queued'
-                ORDER BY priority DESC, accepted_ms, id",
-        )
-        .bind(project.0)
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// Entries that left a project's queue, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn left_queue(&self, project: ProjectId, limit: u32) -> Result<Vec<Entry>> {
-        let rows = sqlx::query(
-            "SELECT * FROM queue_entry WHERE project_id = $1 AND state <> 'queued'
-                ORDER BY left_ms DESC, id DESC LIMIT $2",
-        )
-        .bind(project.0)
-        .bind(i64::from(limit))
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// A branch's places, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn entries_of(&self, branch: BranchId) -> Result<Vec<Entry>> {
-        let rows = sqlx::query(
-            "SELECT * FROM queue_entry WHERE branch_id = $1
-            ORDER BY id DESC LIMIT 50",
-        )
-        .bind(branch.0)
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// An entry by number.
-    ///
-    /// # Errors
-    /// When the database fails, or there is no such entry.
-    pub async fn entry(&self, id: i64) -> Result<Entry> {
-        read(
-            &sqlx::query(
-                "SELECT * FROM queue_entry
-            WHERE id = $1",
-            )
-            .bind(id)
-            .fetch_one(&self.read)
-            .await?,
-        )
     }
 
     /// Records how an entry in the queue stands; nobody is woken when it stood so before.
@@ -440,20 +230,6 @@ impl Store {
     }
 }
 
-/// The token that an entry was accepted with.
-pub(super) async fn acceptor(connection: &mut AnyConnection, entry: &Entry) -> Result<Option<TokenRow>> {
-    let row = sqlx::query(
-        "SELECT * FROM token
-        WHERE id = $1",
-    )
-    .bind(entry.token.map(|token| token.0));
-    row.fetch_optional(connection).await?.as_ref().map(tokens::read).transpose()
-}
-
-fn nobody() -> Next {
-    Next { who: "nobody".to_owned(), what: String::new() }
-}
-
 /// The same place, accepted by somebody else or in other words.
 async fn bind_anew(turn: &mut Turn, entry: i64, it: &Acceptance<'_>) -> Result<Entry> {
     let row = sqlx::query(
@@ -480,57 +256,4 @@ async fn record_acceptance(turn: &mut Turn, it: &Acceptance<'_>) -> Result<()> {
     let text = format!("{} accepted r{}, {}", it.actor, it.revision.number, it.revision.commit.short());
     let it = Happening::of_branch(it.branch.project, it.branch.id, "accepted", Look::Accepted, text).by(it.actor);
     events::record(turn, &it).await
-}
-
-/// How an entry in the queue stands.
-pub(super) async fn stands(
-    connection: &mut AnyConnection,
-    entry: i64,
-    code: &str,
-    says: &str,
-    who: &str,
-    what: &str,
-) -> Result<()> {
-    sqlx::query(
-        "UPDATE queue_entry SET code = $2, says = $3, next_who = $4, next_what = $5
-            WHERE id = $1 AND state = 'queued'",
-    )
-    .bind(entry)
-    .bind(code)
-    .bind(says)
-    .bind(who)
-    .bind(what)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Ends a branch's places in the queue but this one.
-pub(super) async fn end_others(connection: &mut AnyConnection, branch: BranchId, but: i64, says: &str) -> Result<()> {
-    let rows = sqlx::query(
-        "SELECT * FROM queue_entry WHERE branch_id = $1
-        AND state = 'queued' AND id <> $2",
-    );
-    for row in &rows.bind(branch.0).bind(but).fetch_all(&mut *connection).await? {
-        end(&mut *connection, read(row)?.id, "replaced", says, &nobody()).await?;
-    }
-    Ok(())
-}
-
-/// Takes an entry out of the queue; false when it was not in it.
-async fn end(connection: &mut AnyConnection, entry: i64, code: &str, says: &str, next: &Next) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE queue_entry SET state = 'ejected', code = $2, says = $3, next_who = $4,
-            next_what = $5, left_ms = $6
-         WHERE id = $1 AND state = 'queued'",
-    )
-    .bind(entry)
-    .bind(code)
-    .bind(says)
-    .bind(&next.who)
-    .bind(&next.what)
-    .bind(now().0)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() > 0)
 }
