@@ -21,11 +21,14 @@
 //! ```
 
 mod check;
+mod check_log;
 mod complaint;
 mod date;
+mod detect;
 mod draft;
 mod exempt;
 mod fold;
+mod folded;
 mod format;
 mod fragment;
 mod header;
@@ -33,6 +36,7 @@ mod items;
 mod known;
 mod lines;
 mod log;
+mod marks;
 mod merge;
 mod news;
 mod own;
@@ -40,21 +44,22 @@ mod place;
 mod style;
 mod towncrier;
 
-pub use check::{check_changelog, check_fragment, check_names, not_in_diff, would_not_fold};
+pub use check::{check_fragment, check_names, not_in_diff};
+pub use check_log::{check_changelog, would_not_fold};
 pub use complaint::{Complaint, Problem};
 pub use date::{DateStyle, HeaderDate};
+pub use detect::detect;
 pub use draft::{Change, Draft};
 pub use exempt::exemption;
-pub use fold::{
-    BranchChangeLog, DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, fold, fold_branch,
-};
-pub use format::{Format, FormatError, detect};
+pub use fold::{BranchChangeLog, fold, fold_branch};
+pub use folded::{DatePolicy, FoldError, FoldOptions, Folded, IndentPolicy, LeftOut, Note, Unclear};
+pub use format::{Format, FormatError};
 pub use fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind, FragmentRules, PathKind, Section, issue_of};
 pub use header::{Author, Header};
 pub use items::{Item, Items};
 pub use log::{ChangeLog, Entry};
 pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_as_text, merge_heads};
-pub use news::{Nothing, Release, Unclear, VersionSection, release, versions};
+pub use news::{Nothing, Release, VersionSection, release, versions};
 pub use own::{Whose, whose};
 pub use place::{FoldAt, Place, has_work, place_of, taker_of};
 pub use towncrier::Towncrier;

@@ -1,6 +1,6 @@
 //! What a project says of its ChangeLogs: where they are, and how they are kept.
 
-use crate::fold::{DatePolicy, FoldOptions, IndentPolicy};
+use crate::folded::{DatePolicy, FoldOptions, IndentPolicy};
 use crate::format::Format;
 use crate::fragment::{Fragment, FragmentRules, PathKind};
 use crate::merge::Order;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
-use super::{FoldError, FoldOptions, Folded, Incoming, fold, fold_incoming, format_of};
+use super::{Incoming, fold, fold_incoming, format_of};
 use crate::complaint::{Complaint, Problem};
+use crate::folded::{FoldError, FoldOptions, Folded};
 use crate::format::Format;
 use crate::fragment::{Fragment, is_conflict_marker};
 use crate::lines::{blank_tail, is_blank, lines, lossy};

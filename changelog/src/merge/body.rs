@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use super::align::Alignment;
-use super::entries::{hash_without_blanks, line_hashes};
-use super::{Side, Verdict, three_way, too_fine};
+use super::alike::{hash_without_blanks, line_hashes};
+use super::output::{Side, Verdict, three_way, too_fine};
 use crate::header::same_header;
 use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, is_space, lines, trim, trim_end, without_end};
 use crate::log::Entry;

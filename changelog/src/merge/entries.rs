@@ -1,14 +1,17 @@
 //! The merge of a ChangeLog's parts: preamble, entries, trailer.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use super::align::{Alignment, Votes};
+use super::alike::{hash_without_blanks, line_hashes, same};
 use super::moved::Moved;
-use super::{MergeOptions, Order, Output, Side, body, text};
+use super::options::{MergeOptions, Order};
+use super::output::{Output, Side, Verdict, three_way};
+use super::{body, text};
 use crate::header::same_header;
-use crate::lines::{is_space, lines, trim, trim_end, without_end};
+use crate::lines::without_end;
 use crate::log::{ChangeLog, Entry};
 
 /// Merges the three and writes the result.
@@ -65,21 +68,6 @@ fn align(base: &ChangeLog<'_>, side: &ChangeLog<'_>, hasher: &RandomState) -> Al
     let header = |log: &ChangeLog<'_>, at: usize| Some(hash_without_blanks(log.entry(at)?.header_bytes(), hasher));
     found.by_key(|b| header(base, b), |s| header(side, s));
     found
-}
-
-/// A hash that changes of indent, line ends and blank lines leave as it is.
-pub(super) fn hash_without_blanks(text: &[u8], hasher: &RandomState) -> u64 {
-    let mut h = hasher.build_hasher();
-    for word in text.split(|&b| b == b'\n' || is_space(b)).filter(|w| !w.is_empty()) {
-        h.write(word);
-        h.write_u8(b' ');
-    }
-    h.finish()
-}
-
-/// The text's lines that have something to tell, without the blanks around them.
-pub(super) fn line_hashes(text: &[u8], hasher: &RandomState) -> Vec<u64> {
-    lines(text).map(|l| trim(trim_end(l))).filter(|l| l.len() > 3).map(|l| hasher.hash_one(l)).collect()
 }
 
 struct Merge<'a> {
@@ -205,9 +193,9 @@ impl<'a> Merge<'a> {
                 };
             }
         };
-        let text = match super::three_way(base, o, t, same) {
-            super::Verdict::Take(entry) => PieceText::Entry(entry),
-            super::Verdict::Both => match body::merge(&base, &o, &t, out.end) {
+        let text = match three_way(base, o, t, same) {
+            Verdict::Take(entry) => PieceText::Entry(entry),
+            Verdict::Both => match body::merge(&base, &o, &t, out.end) {
                 Some(merged) => PieceText::Merged(merged),
                 None => return Fate::Conflict { ours, theirs },
             },
@@ -250,11 +238,6 @@ impl<'a> Merge<'a> {
         let (ours, theirs) = (with_separator(self.ours, ours), with_separator(self.theirs, theirs));
         writer.out.conflict(&self.options.markers, &ours, &theirs);
     }
-}
-
-/// The same but for the blank lines below and the last line end.
-pub(super) fn same(a: Entry<'_>, b: Entry<'_>) -> bool {
-    without_end(a.content()) == without_end(b.content())
 }
 
 /// The blank lines below an entry; unknown for the last one of a file, where what follows is the end.

@@ -2,64 +2,23 @@
 //! differently is marked, that entry only.
 
 mod align;
+mod alike;
 mod body;
 mod entries;
 mod moved;
+mod options;
+mod output;
 mod text;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+pub use options::{Markers, MergeOptions, Merged, Order};
+use output::Output;
+pub use text::merge_as_text;
 
 use crate::date::HeaderDate;
 use crate::lines::{LineEnd, is_blank};
 use crate::log::{ChangeLog, Extent};
-
-/// Where entries go that both sides added at one place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// Newest date first; of one day, theirs above ours.
-    #[default]
-    Date,
-    /// Theirs above ours, whatever the dates.
-    Arrival,
-}
-
-/// How conflicts are marked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Markers {
-    /// How many `<`, `=` and `>` a marker has.
-    pub size: usize,
-    /// What follows the `<`s.
-    pub ours: String,
-    /// What follows the `>`s.
-    pub theirs: String,
-}
-
-impl Default for Markers {
-    fn default() -> Self {
-        Self { size: 7, ours: "ours".to_owned(), theirs: "theirs".to_owned() }
-    }
-}
-
-/// How to merge.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MergeOptions {
-    /// Where added entries go.
-    pub order: Order,
-    /// How conflicts are marked.
-    pub markers: Markers,
-}
-
-/// A merged ChangeLog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Merged {
-    /// The file, with conflict markers where there are conflicts.
-    pub bytes: Vec<u8>,
-    /// How many conflicts are marked in it.
-    pub conflicts: usize,
-}
 
 /// Merges `ours` and `theirs`, which both come from `base`.
 pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) -> Merged {
@@ -99,13 +58,6 @@ pub fn merge_heads(base: &[u8], ours: &[u8], theirs: &[u8], tail: &[u8], options
         options,
         &mut out,
     );
-    Merged { bytes: out.bytes, conflicts: out.conflicts }
-}
-
-/// Merges three texts line by line, as git does without a driver.
-pub fn merge_as_text(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers) -> Merged {
-    let mut out = Output { bytes: Vec::with_capacity(ours.len()), end: LineEnd::of(ours), conflicts: 0 };
-    text::merge(base, ours, theirs, markers, &mut out);
     Merged { bytes: out.bytes, conflicts: out.conflicts }
 }
 
@@ -169,91 +121,6 @@ fn common_suffix(a: &[u8], b: &[u8], at_most: usize) -> usize {
     let rest = at_most - blocks;
     let bytes = a[..rest].iter().rev().zip(b[..rest].iter().rev()).take(BLOCK).take_while(|(a, b)| a == b).count();
     blocks + bytes
-}
-
-/// Whether so many pieces of so many bytes are too small to be looked at one by one: what is noted of each would take many times the memory of
-/// the file. Texts that people write have some thirty letters in a line.
-fn too_fine(pieces: usize, bytes: usize) -> bool {
-    pieces > 100_000 && bytes / pieces < 8
-}
-
-/// One of the two sides of a merge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Ours,
-    Theirs,
-}
-
-/// What is written so far.
-struct Output {
-    bytes: Vec<u8>,
-    end: LineEnd,
-    conflicts: usize,
-}
-
-impl Output {
-    fn push(&mut self, text: &[u8]) {
-        self.bytes.extend_from_slice(text);
-    }
-
-    /// Ends the line that was begun, if one was.
-    fn end_line(&mut self) {
-        if !self.bytes.is_empty() && !self.bytes.ends_with(b"\n") {
-            self.bytes.extend_from_slice(self.end.as_bytes());
-        }
-    }
-
-    /// Drops the last line's end.
-    fn cut_line_end(&mut self) {
-        let len = crate::lines::without_end(&self.bytes).len();
-        self.bytes.truncate(len);
-    }
-
-    fn blank_line(&mut self) {
-        self.end_line();
-        self.bytes.extend_from_slice(self.end.as_bytes());
-    }
-
-    /// Both versions between markers.
-    fn conflict(&mut self, markers: &Markers, ours: &[u8], theirs: &[u8]) {
-        self.conflicts += 1;
-        self.end_line();
-        self.marker(b'<', markers.size, &markers.ours);
-        self.push(ours);
-        self.end_line();
-        self.marker(b'=', markers.size, "");
-        self.push(theirs);
-        self.end_line();
-        self.marker(b'>', markers.size, &markers.theirs);
-    }
-
-    fn marker(&mut self, mark: u8, size: usize, label: &str) {
-        self.bytes.extend(std::iter::repeat_n(mark, size));
-        if !label.is_empty() {
-            self.push(b" ");
-            self.push(label.as_bytes());
-        }
-        self.push(self.end.as_bytes());
-    }
-}
-
-/// What becomes of something that the base has, or had none of.
-enum Verdict<T> {
-    /// This one, whichever side it is from.
-    Take(T),
-    /// Both changed it.
-    Both,
-}
-
-/// The rule for anything that can be compared: changed on one side only, that side's; the same on both, once.
-fn three_way<T: Copy>(base: T, ours: T, theirs: T, same: impl Fn(T, T) -> bool) -> Verdict<T> {
-    if same(ours, theirs) || same(theirs, base) {
-        Verdict::Take(ours)
-    } else if same(ours, base) {
-        Verdict::Take(theirs)
-    } else {
-        Verdict::Both
-    }
 }
 
 #[cfg(test)]

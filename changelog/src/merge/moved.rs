@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::Side;
 use super::align::Alignment;
-use super::entries::same;
+use super::alike::same;
+use super::output::Side;
 use crate::lines::without_end;
 use crate::log::{ChangeLog, Entry};
 

@@ -4,8 +4,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use super::align::Alignment;
-use super::{Markers, Output, Verdict, three_way, too_fine};
-use crate::lines::lines;
+use super::options::{Markers, Merged};
+use super::output::{Output, Verdict, three_way, too_fine};
+use crate::lines::{LineEnd, lines};
+
+/// Merges three texts line by line, as git does without a driver.
+pub fn merge_as_text(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers) -> Merged {
+    let mut out = Output { bytes: Vec::with_capacity(ours.len()), end: LineEnd::of(ours), conflicts: 0 };
+    merge(base, ours, theirs, markers, &mut out);
+    Merged { bytes: out.bytes, conflicts: out.conflicts }
+}
 
 /// Merges three texts line by line; what both changed differently is marked.
 pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], markers: &Markers, out: &mut Output) {

@@ -5,10 +5,8 @@ use std::ops::Range;
 
 use super::headings::bullet;
 use super::layout::{Layout, Version};
-use super::{News, insert, words};
-use crate::fold::FoldOptions;
-use crate::lines::{LineEnd, is_blank, lines, lossy, trim_end};
-use crate::merge::{MergeOptions, Merged, merge_as_text};
+use super::{News, words};
+use crate::lines::{is_blank, lines, lossy, trim_end};
 
 /// A bullet, in bytes of the file.
 pub(super) struct Bullet {
@@ -151,25 +149,4 @@ fn without_new_headings(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>, tex
     }
     out.extend_from_slice(&text[last..]);
     out
-}
-
-/// Merges three versions: what theirs added under what is not released is added to ours, everything else is merged as text.
-pub(crate) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], options: &MergeOptions) -> Merged {
-    let path = b"";
-    let markup = super::headings::Markup::of(path, ours);
-    let of = |text| Layout::with_markup(markup, text, 0);
-    let (lifted, rest) = lift(path, &of(base), &of(theirs));
-    let same = |a: &[u8], b: &[u8]| lines(a).filter(|l| !is_blank(l)).eq(lines(b).filter(|l| !is_blank(l)));
-    let merged = if same(base, &rest) {
-        Merged { bytes: ours.to_vec(), conflicts: 0 }
-    } else {
-        merge_as_text(base, ours, &rest, &options.markers)
-    };
-    let end = LineEnd::of(ours);
-    let fold = FoldOptions { base: Some(base), ..FoldOptions::default() };
-    match insert::insert(path, &of(&merged.bytes), &lifted, end, insert::Kind::Keep, &fold) {
-        Ok(placed) => Merged { bytes: placed.bytes, conflicts: merged.conflicts },
-        // It is not clear where it would go: as text, then, and whoever merges sees.
-        Err(_) => merge_as_text(base, ours, theirs, &options.markers),
-    }
 }

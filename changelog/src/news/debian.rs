@@ -4,9 +4,9 @@ use jiff::civil::Date;
 
 use super::{Links, News, Placed, VersionSection, push_bullet, words};
 use crate::date::{DateStyle, HeaderDate, write};
-use crate::fold::FoldError;
-use crate::format::is_debian_head;
+use crate::folded::FoldError;
 use crate::lines::{LineEnd, blank_tail, is_blank, lines, lossy, trim, trim_end};
+use crate::marks::is_debian_head;
 
 /// Puts news into the topmost stanza, if its distribution is UNRELEASED, or into a new one above.
 pub(super) fn insert(

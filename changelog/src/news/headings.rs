@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::format::is_news_heading;
 use crate::lines::{is_blank, lines, trim, trim_end};
+use crate::marks::is_news_heading;
 
 /// How a file marks its headings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::bullets::known;
 use super::headings::{Form, Heading, Markup, bullet, width};
 use super::layout::{Layout, Version};
 use super::{News, Placed, push_bullet, words};
-use crate::fold::{FoldError, FoldOptions};
+use crate::folded::{FoldError, FoldOptions};
 use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, lines, lossy};
 use crate::towncrier::Towncrier;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::headings::{Form, Heading, Markup, Scanned, bullet, scan};
 use super::title::{Kind, Sure, Title};
-use crate::fold::FoldError;
+use crate::folded::{FoldError, Unclear};
 use crate::lines::{is_blank, line_number, lines, lossy, trim, trim_end};
 
 /// A section of a version.
@@ -223,19 +223,9 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Why it is not clear where news goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unclear {
-    /// Several sections are not released.
-    Several,
-    /// The only one that is not released stands below ones that are.
-    BelowReleases,
-    /// The newest has no day, all others have one.
-    NoDay,
-    /// The newest version stands last.
-    OldestFirst,
-    /// A section that names no version stands where the newest would.
-    NoVersion,
+/// Whether a text has headings of versions.
+pub(crate) fn has_versions(path: &[u8], text: &[u8]) -> bool {
+    !Layout::of(path, text, 0).versions.is_empty()
 }
 
 /// How plainly a heading names a version, if it does.

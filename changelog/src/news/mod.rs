@@ -6,10 +6,12 @@ mod days;
 mod debian;
 mod headings;
 mod insert;
+mod keep;
 mod layout;
 mod release;
 mod sections;
 mod title;
+mod version;
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,19 +19,20 @@ use jiff::civil::Date;
 
 use crate::check::check_fragment;
 use crate::complaint::Complaint;
-use crate::fold::{DatePolicy, FoldError, FoldOptions, Folded, LeftOut, Note};
+use crate::folded::{DatePolicy, FoldError, FoldOptions, Folded, LeftOut, Note};
 use crate::format::Format;
 use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind};
 use crate::lines::{LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
 use crate::log::ChangeLog;
 
-pub(crate) use bullets::merge as merge_keep;
 use headings::bullet;
 use insert::{Kind, Links};
+pub(crate) use keep::{is_keep, merge as merge_keep};
 use layout::Layout;
-pub use layout::Unclear;
+pub(crate) use layout::has_versions;
 pub use release::{Nothing, Release, release};
-pub use sections::{VersionSection, versions};
+pub use sections::versions;
+pub use version::VersionSection;
 
 /// One piece of news.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -300,16 +303,6 @@ fn push_bullet(out: &mut Vec<u8>, bullet: &[u8], lines: &[Vec<u8>], bare: bool, 
 /// The words of a piece of news up to its first blank line, to compare by.
 fn words<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     lines.into_iter().map(|l| trim(trim_end(l))).take_while(|l| !l.is_empty()).collect::<Vec<_>>().join(&b' ')
-}
-
-/// Whether a file that git merges is one that is written by version.
-pub(crate) fn is_keep(ours: &[u8]) -> bool {
-    crate::format::detect(b"", ours) == Ok(Format::KeepAChangelog)
-}
-
-/// Whether a text has headings of versions.
-pub(crate) fn has_versions(path: &[u8], text: &[u8]) -> bool {
-    !Layout::of(path, text, 0).versions.is_empty()
 }
 
 /// Typed fragments as entries of a GNU ChangeLog: each path with the entry's text, headed by who committed the fragment.

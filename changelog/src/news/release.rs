@@ -11,8 +11,10 @@ use super::insert::{self, heading_text, separate};
 use super::layout::{Layout, Version};
 use super::title::{Kind, Title};
 use super::{kind_of, layout_of};
-use crate::fold::{FoldError, FoldOptions, Folded, Note, fold};
-use crate::format::{Format, detect};
+use crate::detect::detect;
+use crate::fold::fold;
+use crate::folded::{FoldError, FoldOptions, Folded, Note};
+use crate::format::Format;
 use crate::fragment::Fragment;
 use crate::lines::{LineEnd, line_number, lines, lossy, trim_end};
 

@@ -1,9 +1,9 @@
 //! The fold as a candidate has it: which of a revision's files are fragments, what becomes of each ChangeLog, and what
 //! that changes in the merged tree. How entries are folded is `changelog`'s own.
 
+use super::faults::{MAX_CHANGELOG, not_a_file, path_fault, too_large};
 use super::message::OwnCommits;
 use super::notes::Notes;
-use super::settings::path_fault;
 use super::{ChangelogChange, Ingredients, Told, merge, refusal};
 use crate::mirror::{Kept, MirrorError, find_commit, kept_at, tree_of};
 use crate::text::{Budget, shown};
@@ -28,8 +28,6 @@ const MAX_FRAGMENTS_BYTES: usize = 8 << 20;
 const MAX_FOLDER: usize = 10_000;
 /// How much longer than mainline's a branch's ChangeLog may be, in bytes.
 const MAX_GROWTH: u64 = 8 << 20;
-/// The largest ChangeLog, in bytes.
-pub(super) const MAX_CHANGELOG: u64 = 128 << 20;
 /// Commits of a branch that are searched for who wrote a fragment.
 const MAX_COMMITS: usize = 2000;
 
@@ -74,18 +72,6 @@ pub(super) enum NotFolded {
 
 fn refused(code: &str, text: String, hint: &str) -> NotFolded {
     NotFolded::Refused(refusal(code, text, hint))
-}
-
-/// Said of a ChangeLog; `whose` is empty, or `mainline's `.
-pub(super) fn not_a_file(path: &str, whose: &str) -> Refusal {
-    let hint = "make it a file, or name another in `changelog` of .bb.toml";
-    refusal("changelog-not-a-file", format!("{whose}{path} is not a plain file"), hint)
-}
-
-/// The same.
-pub(super) fn too_large(path: &str, whose: &str, allowed: u64) -> Refusal {
-    let text = format!("{whose}{path} has more than {allowed} bytes");
-    refusal("changelog-too-large", text, "move old entries to another file")
 }
 
 type Tried<T> = Result<Result<T, NotFolded>, MirrorError>;
@@ -542,12 +528,6 @@ fn author(commit: &git2::Commit<'_>, request: &Ingredients) -> FragmentAuthor {
     let day = jiff::Timestamp::from_second(author.when().seconds())
         .map_or(request.date, |at| jiff::tz::TimeZone::UTC.to_datetime(at).date());
     FragmentAuthor { name: author.name_bytes().to_vec(), mail: author.email_bytes().to_vec(), day }
-}
-
-/// Whether git would take this for the path of a file: nothing absolute, nothing that leads out, nothing of its own.
-pub(super) fn is_path_in_tree(path: &str) -> bool {
-    !path.contains('\0')
-        && path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
 }
 
 fn not_folded(error: &FoldError, budget: &mut Budget) -> NotFolded {

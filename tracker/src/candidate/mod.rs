@@ -5,6 +5,7 @@
 //! that nothing else was tested.
 
 mod attributes;
+mod faults;
 mod fold;
 mod merge;
 mod message;

@@ -1,7 +1,7 @@
 //! What decides how a candidate is folded is read from the very tree that it stands on, and nowhere else: nobody can pass
 //! what another commit says. And whether a fault is that tree's own: then it is nobody's who brings a branch.
 
-use super::fold::{MAX_CHANGELOG, is_path_in_tree, not_a_file, too_large};
+use super::faults::{MAX_CHANGELOG, not_a_file, path_fault, too_large};
 use super::refusal;
 use crate::mirror::{Kept, Mirror, MirrorError, kept_at, tree_of};
 use crate::text::shown;
@@ -127,11 +127,4 @@ fn fault_at(
             Some(refusal("changelog-unusable", text, error.hint()))
         }
     })
-}
-
-/// A path of the settings that no file of a repository can have.
-pub(super) fn path_fault(place: &Place) -> Option<Refusal> {
-    let path = place.paths().find(|path| !is_path_in_tree(path))?;
-    let text = format!("the recipe names `{}`, which can't be a path of the repository", shown(path.as_bytes()));
-    Some(refusal("changelog-path", text, "name files and folders as `git ls-files` does, in `changelog` of .bb.toml"))
 }

@@ -118,17 +118,3 @@ fn as_one(
     let id = repository.commit(None, &nobody, &nobody, "", &tree, &[&base]).map_err(failed)?;
     commit_id(id).map(Some)
 }
-
-/// A newest commit that both descend from, if there is one.
-pub(super) fn merge_base(
-    repository: &git2::Repository,
-    one: git2::Oid,
-    other: git2::Oid,
-) -> Result<Option<git2::Oid>, MirrorError> {
-    match repository.merge_base(one, other) {
-        Ok(base) => Ok(Some(base)),
-        // Only that there is none says so; an object that is not there is not found either.
-        Err(error) if error.code() == git2::ErrorCode::NotFound && error.class() == git2::ErrorClass::Merge => Ok(None),
-        Err(error) => Err(MirrorError::of_objects(format!("comparing {one} and {other}"), error)),
-    }
-}

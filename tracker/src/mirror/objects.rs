@@ -1,6 +1,6 @@
 //! Reading what is in the mirror: ids, files, how commits stand to each other.
 
-use super::{Mirror, MirrorError, history};
+use super::{Mirror, MirrorError};
 use protocol::CommitId;
 use std::path::Path;
 
@@ -131,7 +131,7 @@ pub(super) fn relation(
     if m == r {
         return Ok(Relation::Same);
     }
-    let Some(base) = history::merge_base(repository, m, r)? else { return Ok(Relation::Unrelated) };
+    let Some(base) = merge_base(repository, m, r)? else { return Ok(Relation::Unrelated) };
     if base == r {
         return Ok(Relation::Behind);
     }
@@ -139,6 +139,20 @@ pub(super) fn relation(
     let (ahead, _) = repository.graph_ahead_behind(r, m).map_err(failed)?;
     let commits = u32::try_from(ahead).unwrap_or(u32::MAX);
     Ok(Relation::Ahead { merge_base: commit_id(base)?, commits })
+}
+
+/// A newest commit that both descend from, if there is one.
+fn merge_base(
+    repository: &git2::Repository,
+    one: git2::Oid,
+    other: git2::Oid,
+) -> Result<Option<git2::Oid>, MirrorError> {
+    match repository.merge_base(one, other) {
+        Ok(base) => Ok(Some(base)),
+        // Only that there is none says so; an object that is not there is not found either.
+        Err(error) if error.code() == git2::ErrorCode::NotFound && error.class() == git2::ErrorClass::Merge => Ok(None),
+        Err(error) => Err(MirrorError::of_objects(format!("comparing {one} and {other}"), error)),
+    }
 }
 
 /// What stands at a path of a tree.
