@@ -2,8 +2,8 @@
 
 use super::changes::Topic;
 use super::row::Columns as _;
-use super::{Result, Store, now};
-use protocol::{CommitId, Fence, ProjectId, ProjectName, UnixMs};
+use super::{Claim, Result, Store, now};
+use protocol::{CommitId, ProjectId, ProjectName, UnixMs};
 use sqlx::any::AnyRow;
 
 /// A project as stored.
@@ -31,15 +31,6 @@ pub struct Project {
     pub recipe_from: String,
     /// Whether the queue is paused.
     pub paused: bool,
-}
-
-/// The right to look after a project, until it expires or is renewed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Claim {
-    /// The project.
-    pub project: ProjectId,
-    /// The fencing number: greater with each new owner.
-    pub fence: Fence,
 }
 
 fn read(row: &AnyRow) -> Result<Project> {
