@@ -9,3 +9,7 @@ CREATE TABLE progress (
     place BIGINT NOT NULL,
     PRIMARY KEY (project_id, round)
 );
+
+-- A branch's places in the queue, and pushes that are not recorded as landed, without a look at all others.
+CREATE INDEX queue_entry_of_branch ON queue_entry (branch_id, id);
+CREATE INDEX landing_unlanded ON landing (project_id, id) WHERE state <> 'landed';

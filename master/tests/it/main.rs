@@ -13,6 +13,7 @@ mod http_raw;
 mod landing;
 mod lists;
 mod logs;
+mod plans;
 mod queue;
 mod second;
 mod slaves;
