@@ -113,7 +113,12 @@ pub(crate) async fn publish(
             // Whoever may withdraw it may also say anew what it is; for anybody else it stays as it was.
             let says_more = !(new.title.is_empty() && new.bugs.is_empty());
             if says_more && can(actor, Action::Withdraw(&branch)) {
-                return match shared.store.by(actor.token()).describe_branch(&branch, &new.title, &new.bugs).await? {
+                return match shared
+                    .store
+                    .by(actor.token())
+                    .describe_branch(&branch, &new.title, &new.bugs, actor.name())
+                    .await?
+                {
                     Some(branch) => Ok((branch, false)),
                     None => Err(ended(&self::branch(shared, project, &branch.name).await?)),
                 };
@@ -143,14 +148,15 @@ fn line(text: &str, most: usize) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 
-/// Accepts a branch's newest revision, if it is still this commit.
+/// Accepts a branch's newest revision, if it is still this commit, and still in these words if they are given.
 pub(crate) async fn accept(
     shared: &Shared,
     project: &Guarded,
     actor: &Actor,
     name: &BranchName,
-    commit: &CommitId,
+    it: &api::Accept,
 ) -> Done<api::QueueEntry> {
+    let commit = &it.commit;
     let branch = branch(shared, project, name).await?;
     allow(actor, Action::Accept(&branch), "accepting")?;
     let newest = shared.store.newest_revision(branch.id).await?;
@@ -170,7 +176,8 @@ pub(crate) async fn accept(
     {
         return Err(refused);
     }
-    let terms = Terms::of_now(shared, project, &branch).kept().map_err(ReadError::Terms)?;
+    let terms = shown_terms(shared, project, &branch, it.words.as_deref()).await?;
+    let terms = terms.kept().map_err(ReadError::Terms)?;
     let (actor, token) = (actor.name(), actor.token());
     let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms };
     match shared.store.by(token).accept(&acceptance, auth::may_still_accept).await? {
@@ -179,6 +186,20 @@ pub(crate) async fn accept(
         Accepted::Outdated => Err(outdated(name, commit)),
         Accepted::BeingPushed(_) => Err(being_pushed(&branch)),
     }
+}
+
+/// The terms that an acceptance binds: those whose words were shown, be they those of now or those that it was accepted by
+/// already. Whoever says nothing of words takes those of now.
+async fn shown_terms(shared: &Shared, project: &Guarded, branch: &Branch, shown: Option<&str>) -> Done<Terms> {
+    let now = Terms::of_now(shared, project, branch);
+    let Some(shown) = shown.filter(|shown| !now.words().were_shown(shown)) else { return Ok(now) };
+    let bound = Terms::queued(&shared.store.entries_of(branch.id).await?).filter(|it| it.words().were_shown(shown));
+    bound.ok_or_else(|| {
+        let changed = now.changed_since(shown);
+        let detail = format!("{} would not land in the words that were read: {changed}", branch.name);
+        let hint = format!("read it again (`bb show {}`), and accept it as it is now", branch.name);
+        Refused::new(409, "words-changed", detail, hint)
+    })
 }
 
 fn outdated(name: &BranchName, commit: &CommitId) -> Refused {

@@ -2,12 +2,13 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{Format, safe};
+use crate::print::{self, Format, safe};
 use protocol::api::{Accept, BranchSummary, QueueEntry};
 use protocol::{BranchName, CommitId};
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// Accept a branch's newest revision: it may land. Binds to that commit and no other
+/// Accept a branch's newest revision: it may land. Binds to that commit and no other, in the words that are printed first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb accept load-balancing
@@ -26,7 +27,15 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     let path = client.in_project(&format!("/branches/{}", args.name)).await?;
     let branch: protocol::api::BranchDetail = client.get(&path).await?;
     let commit = newest(&branch.summary, args.commit.as_deref())?;
-    let entry: QueueEntry = client.post(&format!("{path}/accept"), &Accept { commit }).await?;
+    let what = what(&branch.summary, &commit);
+    // Before it is done, so that whoever sees it can still stop; JSON stays JSON.
+    if args.format.json {
+        eprint!("{what}")
+    } else {
+        print::out(&what)?
+    }
+    let words = Some(branch.summary.words).filter(|words| !words.is_empty());
+    let entry: QueueEntry = client.post(&format!("{path}/accept"), &Accept { commit, words }).await?;
     args.format.print(&entry, |entry| {
         let place = entry.place.map_or_else(String::new, |n| format!(", place {n} in the queue"));
         format!(
@@ -38,6 +47,20 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         )
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is accepted: the commit, the words that it lands in, and whether that changes how it is built.
+fn what(branch: &BranchSummary, commit: &CommitId) -> String {
+    let revision = branch.revision.map_or_else(String::new, |n| format!("r{n} of "));
+    let mut text = format!("{revision}{}, {}: {}\n", branch.name, commit.short(), safe(&branch.title));
+    if !branch.bugs.is_empty() {
+        let _ = writeln!(text, "Bugs: {}", safe(&branch.bugs.join(", ")));
+    }
+    if branch.changes_recipe {
+        let name = &branch.name;
+        let _ = writeln!(text, "It changes the recipe: accepting it accepts how it is built, too (`bb show {name}`).");
+    }
+    text
 }
 
 fn newest(branch: &BranchSummary, wanted: Option<&str>) -> Result<CommitId, CliError> {

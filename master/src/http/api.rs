@@ -117,7 +117,7 @@ async fn accept(
     who: Who,
     Body(it): Body<api::Accept>,
 ) -> Done<Json<QueueEntry>> {
-    Ok(Json(actions::accept(&shared, &project, &who.actor, &part.name, &it.commit).await?))
+    Ok(Json(actions::accept(&shared, &project, &who.actor, &part.name, &it).await?))
 }
 
 async fn withdraw(

@@ -89,6 +89,7 @@ struct View {
 #[derive(Serialize)]
 struct Accept {
     commit: Commit,
+    words: String,
     label: String,
 }
 
@@ -139,7 +140,7 @@ fn accept(it: &BranchDetail) -> Option<Accept> {
         it.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.word.as_str(), "passed" | "warnings"));
     let what = if it.changes_recipe { format!("r{revision} and its recipe") } else { format!("r{revision}") };
     let label = if green { format!("Accept {what}") } else { format!("Accept {what} when green") };
-    Some(Accept { commit: Commit::from(commit), label })
+    Some(Accept { commit: Commit::from(commit), words: it.summary.words.clone(), label })
 }
 
 fn fetch(context: &Context, it: &BranchDetail) -> Option<String> {

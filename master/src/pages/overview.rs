@@ -53,10 +53,11 @@ struct NeedsLine {
     marks: Marks,
 }
 
-/// The button that accepts at once, bound to the commit that the line is of.
+/// The button that accepts at once, bound to the commit and the words that the line is of.
 #[derive(Serialize)]
 struct AcceptHere {
     commit: Commit,
+    words: String,
     revision: u32,
 }
 
@@ -103,7 +104,11 @@ fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
         look: look(verdict.look),
         line: sentence(&format!("{}{why}: {} {}", capital(&verdict.state), verdict.next.who, verdict.next.what)),
         changes_recipe: branch.changes_recipe,
-        accept: commit.map(|(commit, revision)| AcceptHere { commit: Commit::from(commit), revision }),
+        accept: commit.map(|(commit, revision)| AcceptHere {
+            commit: Commit::from(commit),
+            words: branch.words.clone(),
+            revision,
+        }),
         marks: Marks::of(&branch.marks),
     }
 }

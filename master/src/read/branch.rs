@@ -7,6 +7,7 @@ use crate::project::Guarded;
 use crate::reconcile::KeptRequest;
 use crate::state::Shared;
 use crate::store::{Branch, BranchState, Build, Revision};
+use crate::terms::Terms;
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
 use protocol::{BranchName, CommitId};
@@ -28,7 +29,7 @@ pub(crate) async fn branch_summary(
 }
 
 pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
-    let Known { branch, newest, builds, facts, title, .. } = known;
+    let Known { branch, newest, builds, facts, title, terms, .. } = known;
     let marks = facts.builders.iter().map(|builder| {
         let (look, word) = builder.build.mark();
         let build = builds.iter().find(|b| b.builder.name == builder.name).map(|b| b.id);
@@ -49,6 +50,7 @@ pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
         author: newest.as_ref().map(|r| r.author.clone()),
         verdict: judge(facts),
         marks: marks.collect(),
+        words: terms.words().to_string(),
         changes_recipe: facts.changes_recipe,
         published_ms: branch.published,
         changed_ms: branch.changed,
@@ -75,7 +77,14 @@ pub(crate) async fn branch_detail(
         (Some(candidate), Some(revision)) => {
             let kept = serde_json::from_str::<KeptRequest>(&candidate.request).ok();
             let message = match &kept {
-                Some(kept) => project.mirror.candidate_message(&kept.request).await.ok(),
+                Some(kept) => {
+                    let mut request = kept.request.clone();
+                    // As it would land: a title of now alone makes no other candidate.
+                    if branch.state == BranchState::Live {
+                        request.message = Terms::queued(&known.entries).unwrap_or_else(|| known.terms.clone()).message;
+                    }
+                    project.mirror.candidate_message(&request).await.ok()
+                }
                 None => None,
             };
             Some(api::Candidate {

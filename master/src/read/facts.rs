@@ -6,6 +6,7 @@ use crate::project::{Guarded, RecipeState, recipes};
 use crate::reconcile::{IN_MAINLINE, mainline_of};
 use crate::state::Shared;
 use crate::store::{self, Branch, BranchState, Build, BuildRowState, Candidate, Entry, EntryState, Outcome, Revision};
+use crate::terms::Terms;
 use gate::code::Code;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
 use protocol::api::{self, Refusal};
@@ -22,6 +23,8 @@ pub(super) struct Known {
     pub(super) facts: Facts,
     /// What it is: as published, else what its newest commit says; of one that landed, as it landed.
     pub(super) title: String,
+    /// What it would be accepted by now.
+    pub(super) terms: Terms,
 }
 
 /// Words of the tracker for a source that is not there.
@@ -62,7 +65,8 @@ pub(super) async fn know(
     facts.queue = place(shared, project, &branch, &entries).await?;
     facts.builders = builders(shared, project, &of_mainline, &builds).await?;
     let title = title(shared, &branch, newest.as_ref(), &entries).await?;
-    Ok(Known { branch, newest, candidate, builds, entries, facts, title })
+    let terms = Terms::of_now(shared, project, &branch);
+    Ok(Known { branch, newest, candidate, builds, entries, facts, title, terms })
 }
 
 async fn title(

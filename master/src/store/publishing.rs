@@ -171,9 +171,16 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn describe_branch(&self, branch: &Branch, title: &str, bugs: &[String]) -> Result<Option<Branch>> {
+    pub async fn describe_branch(
+        &self,
+        branch: &Branch,
+        title: &str,
+        bugs: &[String],
+        actor: &str,
+    ) -> Result<Option<Branch>> {
         self.write
             .turn(async |turn| {
+                let before = by_id(turn, branch.id).await?;
                 let done = sqlx::query(
                     "UPDATE branch SET title = CASE WHEN $2 = '' THEN title ELSE $2 END,
                 bugs = CASE WHEN $3 = '[]' THEN bugs ELSE $3 END,
@@ -189,6 +196,13 @@ impl Store {
                     return Ok(None);
                 }
                 let branch = by_id(turn, branch.id).await?;
+                if (&before.title, &before.bugs) == (&branch.title, &branch.bugs) {
+                    return Ok(Some(before));
+                }
+                let bugs = if branch.bugs.is_empty() { "none".to_owned() } else { branch.bugs.join(", ") };
+                let text = format!("Described anew by {actor}: `{}`, bugs: {bugs}", branch.title);
+                let it = Happening::of_branch(branch.project, branch.id, "described", Look::Waiting, text).by(actor);
+                events::record(turn, &it).await?;
                 turn.keep();
                 turn.changed(branch.project, Topic::Branch, branch.id);
                 Ok(Some(branch))

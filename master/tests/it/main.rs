@@ -20,4 +20,5 @@ mod slaves;
 mod stepping;
 mod strangers;
 mod support;
+mod terms;
 mod true_words;

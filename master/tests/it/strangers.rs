@@ -132,7 +132,7 @@ async fn a_branch_that_goes_back_and_forth_makes_two_revisions_and_is_not_built_
 }
 
 /// What a form sends.
-trait Sends {
+pub trait Sends {
     fn sends(self, fields: &[(&str, &str)]) -> Self;
 }
 

@@ -131,7 +131,7 @@ async fn what_is_being_pushed_is_not_decided_upon(place: Place) {
 async fn an_acceptance_binds_words_and_asks_for_the_right_again(place: Place) {
     let world = place.open().await;
     let (entry, branch) = world.about_to_land().await;
-    world.store.describe_branch(&branch, "Another title", &[]).await.unwrap();
+    world.store.describe_branch(&branch, "Another title", &[], "ann").await.unwrap();
     assert_eq!(world.store.entry(entry.id).await.unwrap().terms, entry.terms);
     let revision = world.store.newest_revision(branch.id).await.unwrap().unwrap();
     let again = |terms: &str, token| {

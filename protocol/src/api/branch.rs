@@ -23,12 +23,16 @@ pub struct Publish {
     pub bugs: Vec<String>,
 }
 
-/// What accepting takes: `POST …/branches/NAME/accept`. It binds to this commit and no other.
+/// What accepting takes: `POST …/branches/NAME/accept`. It binds to this commit and no other, in the words of this moment.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accept {
     /// The newest revision's commit, whole.
     pub commit: CommitId,
+    /// The branch's `words`, as they were when whoever accepts read it: if it would land in others by now, that is refused
+    /// (409, `words-changed`). A client that does not send them accepts whatever it is called at this moment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub words: Option<String>,
 }
 
 /// A branch, one line.
@@ -60,6 +64,10 @@ pub struct BranchSummary {
     pub verdict: Verdict,
     /// The builders' words, in the recipe's order.
     pub marks: Vec<Mark>,
+    /// A short hash of the words that it would land in (its title, its bugs, how its message is made): an acceptance sends it
+    /// back, so that it binds what was read.
+    #[serde(default)]
+    pub words: String,
     /// Whether its newest candidate has another recipe than mainline: accepting it accepts how it is built, too.
     #[serde(default)]
     pub changes_recipe: bool,

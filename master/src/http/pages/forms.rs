@@ -16,7 +16,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use protocol::CommitId;
-use protocol::api::{Claim, Publish};
+use protocol::api::{Accept, Claim, Publish};
 use protocol::wire::Availability;
 use serde::Deserialize;
 
@@ -47,6 +47,8 @@ pub(super) struct AcceptForm {
     #[serde(default)]
     csrf: String,
     commit: String,
+    /// What stood on the page.
+    words: String,
     /// The page to go on with, if it is not the branch's own.
     #[serde(default)]
     next: String,
@@ -61,7 +63,8 @@ pub(super) async fn accept(
     own_form(&visit.who, &visit.headers, &it.csrf)?;
     let commit = CommitId::try_from(it.commit)
         .map_err(|e| Refused::new(422, "commit", e.to_string(), "open the branch's page and accept it there"))?;
-    actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &commit).await?;
+    let accept = Accept { commit, words: Some(it.words) };
+    actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &accept).await?;
     let next = Some(it.next).filter(|next| !next.is_empty()).map(|next| local(&next));
     Ok(Redirect::to(&next.unwrap_or_else(|| names::branch_page(&project.name, &part.name))))
 }

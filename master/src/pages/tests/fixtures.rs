@@ -93,6 +93,7 @@ pub(super) fn branch_line(name: &str, look: Look) -> BranchSummary {
         bugs: vec!["HERON-412".to_owned(), "https://bugs.example/77".to_owned()],
         revision: Some(2),
         commit: Some(commit('3')),
+        words: "5f2c-7a-1b".to_owned(),
         author: Some("Ann".to_owned()),
         verdict: Verdict {
             code: code.to_owned(),
