@@ -84,10 +84,7 @@ pub(crate) async fn publish(
     let url =
         SourceUrl::check(&UncheckedUrl::new(it.url.trim()), &shared.policy).map_err(|e| Refused::explained(&e))?;
     let source = BranchRef::check(&RawRefName::new(it.branch.trim())).map_err(|e| Refused::explained(&e))?;
-    if is_mainline(project, url.as_str(), source.as_str()) {
-        let detail = format!("`{}` of {} is mainline itself", source.display(), url.as_str());
-        return Err(Refused::new(422, "is-mainline", detail, "publish a feature branch, made from mainline"));
-    }
+    not_mainline(project, &url, &source)?;
     let name = match it.name.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
         Some(name) => Some(name.parse().map_err(|e: protocol::name::BadName| {
             Refused::new(422, "bad-name", e.to_string(), "choose another with --name")
@@ -135,12 +132,16 @@ pub(crate) async fn publish(
     }
 }
 
-/// Whether a source is the project's own mainline.
-fn is_mainline(project: &Guarded, url: &str, source: &str) -> bool {
+/// Refuses what is the project's own mainline.
+fn not_mainline(project: &Guarded, url: &SourceUrl, source: &BranchRef) -> Done<()> {
     let official = &project.config.repository;
     let whole = |text: &str| Path::new(text.strip_prefix("file://").unwrap_or(text)).canonicalize().ok();
-    let same = url == official || (whole(url).is_some() && whole(url) == whole(official));
-    same && source == project.config.mainline
+    let same = url.as_str() == official || (whole(url.as_str()).is_some() && whole(url.as_str()) == whole(official));
+    if !same || source.as_str() != project.config.mainline {
+        return Ok(());
+    }
+    let detail = format!("`{}` of {} is mainline itself", source.display(), url.as_str());
+    Err(Refused::new(422, "is-mainline", detail, "publish a feature branch, made from mainline"))
 }
 
 /// One line of text, without control characters, not too long.

@@ -340,13 +340,6 @@ fn a_branch_is_accepted_on_the_overview_as_it_stands_there() {
     world.until_verdict("feature", "landed");
     shows(&world, &browser, "document.querySelector('#landed').textContent.includes('feature')");
     assert_eq!(browser.run("return location.pathname"), "/p/heron");
-
-    let said = world.maintainer().accepts("faster").ok();
-    let at = |words: &str| said.find(words).unwrap_or_else(|| panic!("{words}: {said}"));
-    assert!(
-        at("Work on faster") < at("It changes the recipe") && at("It changes the recipe") < at("Accepted r1"),
-        "{said}"
-    );
 }
 
 #[test]

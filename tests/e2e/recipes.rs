@@ -73,3 +73,20 @@ fn a_program_that_the_slave_lacks_is_the_admins_turn() {
     assert_eq!(left.queue[0].code, "ejected-program-missing", "{}", left.queue[0].says);
     assert_eq!(left.queue[0].next.who, "an admin");
 }
+
+#[test]
+fn an_acceptance_that_accepts_the_recipe_says_so_before() {
+    let world = world();
+    let ann = world.author("ann");
+    let own = "[[builder]]\nname = \"asan\"\n[[builder.step]]\nname = \"check\"\nrun = \"true\"\n";
+    ann.writes("faster", &[(".bb.toml", own)]);
+    let of_ann = ann.repo().url().to_owned();
+    world.run(["publish", &of_ann, "faster", "--name", "faster", "--title", "Build it faster", "--bug", "7"]).ok();
+    world.until("faster", |branch| branch.summary.changes_recipe);
+    let said = world.maintainer().accepts("faster").ok();
+    let at = |words: &str| said.find(words).unwrap_or_else(|| panic!("{words}: {said}"));
+    let order = ["r1 of faster", "Build it faster", "Bugs: 7", "It changes the recipe", "Accepted r1"].map(at);
+    assert!(order.is_sorted(), "{said}");
+    let json = world.run(["accept", "faster", "--json"]).json();
+    assert_eq!(json["branch"], "faster", "and JSON stays JSON");
+}

@@ -1,17 +1,18 @@
-//! Whoever controls a repository can show it, and has the rights over what somebody else registered of it.
+//! Whoever controls a repository can show it, and has the rights over what was registered of it by nobody who could lose
+//! them. What is whose is decided by the store, in one place.
 //!
 //! What is to be shown is a branch whose name nobody can know but the bearer of one token, and which says nothing for another
 //! repository or token: made of the stored hash of the token and the URL. So there is nothing to be kept between asking and
 //! showing, and what somebody shows in public is of no use to others.
 
-use super::{allow, branch};
+use super::{allow, branch, ended, not_mainline, registrations};
 use crate::auth::{self, Action, Actor};
 use crate::door::{AGAIN_S, Key, Place};
 use crate::project::Guarded;
 use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
-use crate::store::{Branch, Claimer, NewBranch, Taken};
+use crate::store::{self, Branch, BranchState, Claimer, Kept, NewBranch, Taken};
 use gate::places::{Full, Rank};
 use protocol::BranchName;
 use protocol::api::{self, Claimed};
@@ -48,10 +49,14 @@ pub(crate) async fn claim(
             return Err(Refused::new(422, "ref-empty", detail, hint));
         }
     };
-    if !own && before.head.is_some() {
-        let detail = format!("the name {name} belongs to a branch of {} that was fetched", before.url);
-        let hint = "publish under another name; a name can be claimed only while bb has fetched nothing under it";
-        return Err(Refused::new(409, "name-in-use", detail, hint));
+    if let Some(wanted) = &wanted {
+        not_mainline(project, &source, wanted)?;
+        if before.state == BranchState::Live || before.head.is_some() {
+            return Err(name_in_use(&before));
+        }
+    } else if let Some(why) = shared.store.kept_from(&before, token).await? {
+        // Said before anybody goes to the trouble of showing something.
+        return Err(kept(&before, why));
     }
     let challenge = challenge(shared, &source, actor).await?;
     let shown = shows(shared, &source, &challenge, actor).await?;
@@ -59,8 +64,12 @@ pub(crate) async fn claim(
         (_, false) => before,
         (None, true) => {
             let claimer = Claimer { name: actor.name().to_owned(), token, trusted: actor.is_trusted() };
-            shared.store.by(actor.token()).claim_repository(&before, &claimer).await?;
-            branch(shared, project, name).await?
+            let origin = registrations::of_bearer(actor, &shared.config.registrations);
+            match shared.store.by(actor.token()).claim_repository(&before, &claimer, &origin).await? {
+                store::Claimed::Now(_) => branch(shared, project, name).await?,
+                store::Claimed::Kept(why) => return Err(kept(&before, why)),
+                store::Claimed::TooMany(too_many) => return Err(registrations::refused(too_many)),
+            }
         }
         (Some(wanted), true) => take_name(shared, project, actor, &before, &source, wanted).await?,
     };
@@ -71,6 +80,40 @@ pub(crate) async fn claim(
         challenge,
         branch: read::branch_summary(shared, project, claimed).await?,
     })
+}
+
+/// Why a branch stays whose it is.
+fn kept(branch: &Branch, why: Kept) -> Refused {
+    let Branch { name, publisher, .. } = branch;
+    match why {
+        Kept::Ended => ended(branch),
+        Kept::Accepted => Refused::new(
+            409,
+            "branch-accepted",
+            format!("{name} is accepted, and stays as it was accepted while it is in the queue"),
+            "claim it again when it has left the queue",
+        ),
+        Kept::Published => Refused::new(
+            409,
+            "published-by-another",
+            format!(
+                "{name} was published by {publisher}, with a token that counts: whoever else may push there can't take it"
+            ),
+            format!("have {publisher} or a maintainer withdraw it, then publish it"),
+        ),
+    }
+}
+
+fn name_in_use(branch: &Branch) -> Refused {
+    let Branch { name, publisher, .. } = branch;
+    let detail = if branch.state == BranchState::Live {
+        format!("the name {name} belongs to a branch that {publisher} published and that has not ended")
+    } else {
+        format!("the name {name} belongs to a branch that was fetched, and whose record stays")
+    };
+    let hint =
+        "publish under another name; a name is free when its branch has ended and nothing was ever fetched under it";
+    Refused::new(409, "name-in-use", detail, hint)
 }
 
 /// What the repository is to show to the bearer of this token.
@@ -110,7 +153,7 @@ fn place(shared: &Shared, actor: &Actor) -> Done<Place> {
     })
 }
 
-/// Gives a name under which nothing was ever fetched to the branch of whoever has shown a repository.
+/// Gives the name of a branch that ended, and of which nothing was ever fetched, to the branch of whoever has shown a repository.
 async fn take_name(
     shared: &Shared,
     project: &Guarded,
@@ -130,14 +173,11 @@ async fn take_name(
         token: actor.token(),
         trusted: actor.is_trusted(),
     };
-    match shared.store.by(actor.token()).take_name(before, &new).await? {
+    let origin = registrations::of_bearer(actor, &shared.config.registrations);
+    match shared.store.by(actor.token()).take_name(before, &new, &origin).await? {
         Taken::Now(branch) => Ok(branch),
-        Taken::Fetched => Err(Refused::new(
-            409,
-            "name-in-use",
-            format!("meanwhile, something was fetched under the name {}", before.name),
-            "publish under another name",
-        )),
+        Taken::Live | Taken::Fetched => Err(name_in_use(before)),
+        Taken::TooMany(too_many) => Err(registrations::refused(too_many)),
         Taken::Published(other) => Err(Refused::new(
             409,
             "published-already",

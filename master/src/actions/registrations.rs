@@ -17,10 +17,7 @@ pub(crate) fn origin(actor: &Actor, caller: &Caller, limits: &Registrations) -> 
     let it = limits;
     let own = |of, hour, live| (of, Most { hour, live });
     match actor {
-        Actor::Bearer { .. } if actor.is_maintainer() => Origin::default(),
-        Actor::Bearer { .. } => {
-            Origin { address: String::new(), limits: vec![own(Of::Publisher, it.hour_publisher, it.live_publisher)] }
-        }
+        Actor::Bearer { .. } => of_bearer(actor, limits),
         Actor::Anonymous => {
             let times = if caller.passed_on { MANY } else { 1 };
             let of = |n: u32| n.saturating_mul(times);
@@ -33,6 +30,13 @@ pub(crate) fn origin(actor: &Actor, caller: &Caller, limits: &Registrations) -> 
             }
         }
     }
+}
+
+/// The same for one who shows a token.
+pub(crate) fn of_bearer(actor: &Actor, limits: &Registrations) -> Origin {
+    let most = Most { hour: limits.hour_publisher, live: limits.live_publisher };
+    let limits = if actor.is_maintainer() { Vec::new() } else { vec![(Of::Publisher, most)] };
+    Origin { address: String::new(), limits }
 }
 
 /// The answer to one too many.

@@ -54,7 +54,7 @@ pub use landings::{Begun, FailedBy, Failures, Landing};
 pub use lists::{After, Sought};
 pub use looks::DueLook;
 pub use masters::Master;
-pub use owners::{Claimer, Taken};
+pub use owners::{Claimed, Claimer, Kept, Taken};
 pub use progress::Round;
 pub use projects::Project;
 pub use publishing::{BranchEnd, Published};

@@ -91,17 +91,7 @@ impl Store {
                 }
                 let again = before.filter(|b| new.name.as_ref().is_none_or(|name| *name == b.name));
                 let (sql, name, revived) = match again {
-                    Some(old) => (
-                        "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6,
-                    publisher = $7, token_id = $8,
-                 trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10,
-                     host = $11, address = $12,
-                 look_failures = 0, newer_head = '', trouble_code = NULL
-                     WHERE project_id = $1 AND name = $2 AND url = $3
-                         AND source_ref = $4 RETURNING id",
-                        old.name,
-                        true,
-                    ),
+                    Some(old) => (REVIVE, old.name, true),
                     None => {
                         let name = match &new.name {
                             Some(name) => {
@@ -112,37 +102,14 @@ impl Store {
                             }
                             None => free_name(turn, new.project, &new.source_ref).await?,
                         };
-                        (
-                            "INSERT INTO branch (project_id, name, url, source_ref, title, bugs,
-                        publisher, token_id, trusted,
-                     state, next_look_ms, published_ms, changed_ms, host, address)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11,
-                         $12) RETURNING id",
-                            name,
-                            false,
-                        )
+                        (INSERT, name, false)
                     }
                 };
                 if let Err(too_many) = registrations::allowed(turn, new, origin).await? {
                     return Ok(Published::TooMany(too_many));
                 }
                 registrations::count(turn, new, origin).await?;
-                let row = sqlx::query(sql)
-                    .bind(new.project.0)
-                    .bind(name.as_str())
-                    .bind(&new.url)
-                    .bind(&new.source_ref)
-                    .bind(&new.title)
-                    .bind(to_json(&new.bugs)?)
-                    .bind(&new.publisher)
-                    .bind(new.token.map(|t| t.0))
-                    .bind(i64::from(new.trusted))
-                    .bind(now().0)
-                    .bind(registrations::host(&new.url))
-                    .bind(&origin.address)
-                    .fetch_one(&mut **turn)
-                    .await?;
-                let branch = by_id(turn, row.num("id")?).await?;
+                let branch = write(turn, sql, new, &name, &origin.address).await?;
                 if revived {
                     // What was cancelled because the branch had ended is wanted again.
                     sqlx::query(
@@ -262,8 +229,53 @@ impl Store {
     }
 }
 
+/// A new row of a branch.
+const INSERT: &str = "INSERT INTO branch (project_id, name, url, source_ref, title, bugs, publisher, token_id, trusted,
+    state, next_look_ms, published_ms, changed_ms, host, address)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11, $12) RETURNING id";
+/// The row of one that had ended.
+const REVIVE: &str = "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
+    trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, host = $11, address = $12,
+    look_failures = 0, newer_head = '', trouble_code = NULL
+    WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id";
+
+/// Writes a new branch under a name that nobody has.
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    new: &NewBranch,
+    name: &BranchName,
+    address: &str,
+) -> Result<Branch> {
+    write(connection, INSERT, new, name, address).await
+}
+
+async fn write(
+    connection: &mut AnyConnection,
+    sql: &'static str,
+    new: &NewBranch,
+    name: &BranchName,
+    address: &str,
+) -> Result<Branch> {
+    let row = sqlx::query(sql)
+        .bind(new.project.0)
+        .bind(name.as_str())
+        .bind(&new.url)
+        .bind(&new.source_ref)
+        .bind(&new.title)
+        .bind(to_json(&new.bugs)?)
+        .bind(&new.publisher)
+        .bind(new.token.map(|t| t.0))
+        .bind(i64::from(new.trusted))
+        .bind(now().0)
+        .bind(registrations::host(&new.url))
+        .bind(address)
+        .fetch_one(&mut *connection)
+        .await?;
+    by_id(connection, row.num("id")?).await
+}
+
 /// A name that no branch has, after its source's: the next one, found in few steps however many have been given out.
-async fn free_name(connection: &mut AnyConnection, project: ProjectId, from: &str) -> Result<BranchName> {
+pub(super) async fn free_name(connection: &mut AnyConnection, project: ProjectId, from: &str) -> Result<BranchName> {
     let (mut taken, mut free) = (0, 1);
     while by_name(connection, project, &BranchName::suggest(from, free)).await?.is_some() {
         (taken, free) = (free, free.saturating_mul(2));

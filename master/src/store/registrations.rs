@@ -3,6 +3,7 @@
 use super::row::Columns as _;
 use super::{NewBranch, Result, now};
 use gate::registrations::{HOUR_MS, Most, Of, Record, TooMany, judge};
+use protocol::TokenId;
 use sqlx::{AnyConnection, AssertSqlSafe};
 use url::Url;
 
@@ -40,6 +41,18 @@ pub(super) async fn allowed(
         records.push(record(connection, new, origin, *of, *most).await?);
     }
     Ok(judge(now(), &records))
+}
+
+/// Whether the bearer of a token, who has just got branches, has not too many now.
+pub(super) async fn has_room(
+    connection: &mut AnyConnection,
+    token: TokenId,
+    origin: &Origin,
+) -> Result<Result<(), TooMany>> {
+    let Some((of, most)) = origin.limits.iter().find(|(of, _)| *of == Of::Publisher) else { return Ok(Ok(())) };
+    let row = sqlx::query("SELECT COUNT(*) AS live FROM branch WHERE state = 'live' AND token_id = $1").bind(token.0);
+    let live = row.fetch_one(connection).await?.count("live")?;
+    Ok(if live > most.live { Err(TooMany::Live { of: *of, most: most.live }) } else { Ok(()) })
 }
 
 async fn record(

@@ -13,3 +13,11 @@ CREATE TABLE progress (
 -- A branch's places in the queue, and pushes that are not recorded as landed, without a look at all others.
 CREATE INDEX queue_entry_of_branch ON queue_entry (branch_id, id);
 CREATE INDEX landing_unlanded ON landing (project_id, id) WHERE state <> 'landed';
+
+-- Repositories that the bearer of a token has shown to be theirs.
+CREATE TABLE proof (
+    token_id BIGINT NOT NULL REFERENCES token (id),
+    url TEXT NOT NULL,
+    proved_ms BIGINT NOT NULL,
+    PRIMARY KEY (token_id, url)
+);

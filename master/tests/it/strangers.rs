@@ -200,10 +200,11 @@ async fn claim(world: &World, token: &str, name: &str, body: &Value) -> crate::s
 async fn whoever_controls_a_repository_has_the_rights_over_what_was_registered_of_it() {
     let world = World::open_to_all("", "").await;
     let token = async |name| world.token(TokenKind::Publisher, name).await;
-    let (eve, ann, ben) = (token("eve").await, token("ann").await, token("ben").await);
+    let (ann, ben) = (token("ann").await, token("ben").await);
     world.author.branch("feature", "origin/main");
     world.author.commit(&[("feature", "text\n")], "Add feature");
-    publish(&world, &eve, world.author.url(), "feature").await;
+    let body = json!({"url": world.author.url(), "branch": "feature", "name": "feature"});
+    assert_eq!(world.answer(world.request(Method::POST, BRANCHES).json(&body)).await.status, 201);
     assert_eq!(register(&world, 1, ("x", "y")).await.status, 201);
     let withdraw = format!("{BRANCHES}/feature/withdraw");
     assert_eq!(world.post_as(&ann, &withdraw, &json!({})).await.status, 403);
@@ -223,8 +224,18 @@ async fn whoever_controls_a_repository_has_the_rights_over_what_was_registered_o
     assert_eq!((&proved["proved"], &proved["branch"]["publisher"]), (&json!(true), &json!("ann")));
     // All live branches of the repository, those that nobody's token had among them.
     assert_eq!(world.branch("b1").await["summary"]["publisher"], "ann");
-    assert_eq!(world.post_as(&eve, &withdraw, &json!({})).await.status, 403);
+
+    // Ben may push there, too: what ann has published since is hers, whatever he shows, and he need show nothing to be told.
+    let kept = claim(&world, &ben, "feature", &json!({})).await;
+    assert_eq!((kept.status, kept.problem().as_str()), (409, "published-by-another"));
+    let bens = bens["challenge"].as_str().unwrap();
+    world.author.git(&["push", "--quiet", world.author.url(), &format!("HEAD:refs/heads/{bens}")]);
+    assert_eq!(claim(&world, &ben, "feature", &json!({})).await.problem(), "published-by-another");
+    assert_eq!(world.post_as(&ben, &withdraw, &json!({})).await.status, 403);
+    assert_eq!(world.branch("feature").await["summary"]["publisher"], "ann");
+    assert_eq!(claim(&world, &ann, "feature", &json!({})).await.json()["proved"], true);
     assert_eq!(world.post_as(&ann, &withdraw, &json!({})).await.status, 200);
+    assert_eq!(claim(&world, &ben, "feature", &json!({})).await.problem(), "branch-ended");
 
     assert_eq!(claim(&world, &world.token, "nothing", &json!({})).await.status, 404);
     let nobody = world.answer(world.request(Method::POST, &format!("{BRANCHES}/feature/claim")).json(&json!({}))).await;
@@ -232,8 +243,8 @@ async fn whoever_controls_a_repository_has_the_rights_over_what_was_registered_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_under_which_nothing_was_ever_fetched_is_claimed_with_a_repository() {
-    let world = World::open_to_all("", "").await;
+async fn a_name_of_a_branch_that_ended_unfetched_is_claimed_with_a_repository() {
+    let world = World::open_to_all("[registrations]\nhour_publisher = 1", "").await;
     let (eve, ann) = (world.token(TokenKind::Publisher, "eve").await, world.token(TokenKind::Publisher, "ann").await);
     world.author.branch("fix", "origin/main");
     world.author.commit(&[("fix", "text\n")], "Add fix");
@@ -248,6 +259,11 @@ async fn a_name_under_which_nothing_was_ever_fetched_is_claimed_with_a_repositor
         })
         .await;
     let body = json!({"url": world.author.url(), "branch": "fix"});
+    let in_use = claim(&world, &ann, "fix", &body).await;
+    assert_eq!((in_use.status, in_use.problem().as_str()), (409, "name-in-use"), "eve's source fails only now");
+    assert_eq!(world.post(&format!("{BRANCHES}/fix/withdraw"), &json!({})).await.status, 200);
+    let mainline = json!({"url": world.official.url(), "branch": "main"});
+    assert_ne!(claim(&world, &ann, "fix", &mainline).await.status, 200);
     let asked = claim(&world, &ann, "fix", &body).await.json();
     assert_eq!((&asked["proved"], &asked["branch"]["publisher"]), (&json!(false), &json!("eve")));
     world.author.branch(asked["challenge"].as_str().unwrap(), "fix");
@@ -263,7 +279,10 @@ async fn a_name_under_which_nothing_was_ever_fetched_is_claimed_with_a_repositor
     let eves = json!({"url": "http://127.0.0.1:1/none.git", "branch": "other"});
     assert_eq!(claim(&world, &eve, "fix", &eves).await.problem(), "name-in-use");
     let events = world.store().events_after(EventId(0), 100).await.unwrap();
-    assert!(events.iter().any(|e| e.kind == "retired" && e.actor == "ann"));
+    assert!(events.iter().any(|e| e.kind == "renamed" && e.actor == "ann"));
+    // A claimed name is a registration like any other.
+    let more = json!({"url": world.author.url(), "branch": "more"});
+    assert_eq!(world.post_as(&ann, BRANCHES, &more).await.problem(), "too-many-registrations");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 
 use super::*;
 use gate::registrations::{HOUR_MS, Most, Of, TooMany};
-use master::store::{Claimer, NewBranch, Origin, Taken, TokenRow, Trouble};
+use master::store::{Claimed, Claimer, Kept, NewBranch, Origin, Taken, TokenRow, Trouble};
 
 stories! {
     what_is_due_is_shared_among_publishers_and_hosts
@@ -11,8 +11,9 @@ stories! {
     what_is_live_already_is_no_registration
     a_head_that_returns_is_the_revision_that_it_was
     revisions_are_listed_page_by_page
-    who_has_shown_a_repository_has_the_rights_over_its_branches
-    a_name_without_a_revision_can_be_taken_once
+    who_has_shown_a_repository_has_the_rights_over_what_nobody_stands_behind
+    what_was_published_with_a_token_is_not_taken_by_whoever_may_push_there_too
+    a_name_is_free_when_its_branch_has_ended_and_nothing_was_fetched
 }
 
 impl World {
@@ -195,47 +196,128 @@ async fn revisions_are_listed_page_by_page(place: Place) {
     assert_eq!(numbers(Some(6)).await, [5, 4, 3]);
 }
 
-async fn who_has_shown_a_repository_has_the_rights_over_its_branches(place: Place) {
+async fn who_has_shown_a_repository_has_the_rights_over_what_nobody_stands_behind(place: Place) {
     let world = place.open().await;
     let (eve, ann) = (world.person("eve").await, world.person("ann").await);
     let url = "https://ann.example/r.git";
     let mut branches = Vec::new();
     for name in ["one", "two"] {
-        let Published::New(it) = world.store.publish(&world.of(&eve, url, name)).await.unwrap() else { panic!() };
+        let nobodys = NewBranch { source_ref: name.to_owned(), ..world.new_branch(url, None) };
+        let Published::New(it) = world.store.publish(&nobodys).await.unwrap() else { panic!() };
         branches.push(it);
     }
-    let other = world.of(&eve, "https://ann.example/other.git", "three");
+    let other = world.new_branch("https://ann.example/other.git", None);
     let Published::New(other) = world.store.publish(&other).await.unwrap() else { panic!() };
     let claimer = Claimer { name: "ann".to_owned(), token: ann.id, trusted: false };
-    assert_eq!(world.store.claim_repository(&branches[0], &claimer).await.unwrap(), 2);
+    let few = Origin { address: String::new(), limits: limits(Of::Publisher, 9, 1) };
+    let claims =
+        async |branch: &Branch, origin: &Origin| world.store.claim_repository(branch, &claimer, origin).await.unwrap();
+    let full = claims(&branches[0], &few).await;
+    assert!(matches!(full, Claimed::TooMany(TooMany::Live { of: Of::Publisher, most: 1 })), "{full:?}");
+    assert_eq!(world.store.branch_by_id(branches[0].id).await.unwrap().token, None);
+    assert_eq!(world.store.kept_from(&branches[0], ann.id).await.unwrap(), None);
+    let got = claims(&branches[0], &Origin::default()).await;
+    assert!(matches!(got, Claimed::Now(2)), "{got:?}");
     for branch in &branches {
         let now = world.store.branch_by_id(branch.id).await.unwrap();
         assert_eq!((now.publisher.as_str(), now.token), ("ann", Some(ann.id)));
         let last = world.store.timeline(branch.id, 1).await.unwrap().remove(0);
         assert_eq!((last.kind.as_str(), last.actor.as_str()), ("claimed", "ann"));
     }
-    assert_eq!(world.store.branch_by_id(other.id).await.unwrap().token, Some(eve.id), "another repository");
-    assert_eq!(world.store.claim_repository(&branches[0], &claimer).await.unwrap(), 0);
+    assert_eq!(world.store.branch_by_id(other.id).await.unwrap().token, None, "another repository");
+    let again = claims(&branches[0], &Origin::default()).await;
+    assert!(matches!(again, Claimed::Now(0)), "{again:?}");
+
+    // Eve can show it, too.
+    let eves = Claimer { name: "eve".to_owned(), token: eve.id, trusted: true };
+    let kept = world.store.claim_repository(&branches[0], &eves, &Origin::default()).await.unwrap();
+    assert!(matches!(kept, Claimed::Kept(Kept::Published)), "{kept:?}");
+    assert_eq!(world.store.branch_by_id(branches[0].id).await.unwrap().publisher, "ann");
 }
 
-async fn a_name_without_a_revision_can_be_taken_once(place: Place) {
+async fn what_was_published_with_a_token_is_not_taken_by_whoever_may_push_there_too(place: Place) {
+    let world = place.open().await;
+    let (eve, ann) = (world.person("eve").await, world.person("ann").await);
+    let claimer = |of: &TokenRow| Claimer { name: of.name.clone(), token: of.id, trusted: false };
+    let eve_takes = async |branch: &Branch| {
+        let early = world.store.kept_from(branch, eve.id).await.unwrap();
+        let done = world.store.claim_repository(branch, &claimer(&eve), &Origin::default()).await.unwrap();
+        let is_kept = match &done {
+            Claimed::Kept(why) => Some(*why),
+            _ => None,
+        };
+        assert_eq!(early, is_kept, "what is said before is what is done: {done:?}");
+        is_kept.is_none()
+    };
+    let of_ann = async |url: &str| {
+        let Published::New(it) = world.store.publish(&world.of(&ann, url, "work")).await.unwrap() else { panic!() };
+        it
+    };
+    let fails = async |branch: &Branch| {
+        let gone = Trouble { code: "no-such-branch".to_owned(), text: "none".to_owned(), hint: String::new() };
+        let branch = world.store.branch_by_id(branch.id).await.unwrap();
+        world.store.looked(world.claim, &branch, Some(&gone), UnixMs(branch.next_look.0 + 1)).await.unwrap();
+    };
+    // Not looked at yet; looked at; fetched, and failing only lately.
+    let shared = of_ann("https://shared.example/r.git").await;
+    assert!(!eve_takes(&shared).await);
+    world.revision(&shared, 1).await;
+    assert!(!eve_takes(&shared).await);
+    fails(&shared).await;
+    assert!(!eve_takes(&shared).await);
+    // Nothing ever came of it, and she never showed the repository; or she did.
+    let never = of_ann("https://never.example/r.git").await;
+    let shown = of_ann("https://shown.example/r.git").await;
+    let own = world.store.claim_repository(&shown, &claimer(&ann), &Origin::default()).await.unwrap();
+    assert!(matches!(own, Claimed::Now(0)), "{own:?}");
+    fails(&never).await;
+    fails(&shown).await;
+    assert!(eve_takes(&never).await && !eve_takes(&shown).await);
+    // What is accepted stays whose it is also when nobody stands behind it any more; what ended is a record.
+    let revision = world.store.newest_revision(shared.id).await.unwrap().unwrap();
+    assert!(accept(&world.store, &shared, &revision, "mia").await.is_some());
+    world.store.revoke_token(ann.id).await.unwrap();
+    assert!(!eve_takes(&shared).await);
+    assert_eq!(world.store.kept_from(&shared, eve.id).await.unwrap(), Some(Kept::Accepted));
+    assert!(eve_takes(&shown).await, "her token counts no more");
+    world.store.end_branch(&shared, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap();
+    assert!(!eve_takes(&shared).await);
+    assert_eq!(world.store.branch_by_id(shared.id).await.unwrap().publisher, "ann");
+}
+
+async fn a_name_is_free_when_its_branch_has_ended_and_nothing_was_fetched(place: Place) {
     let world = place.open().await;
     let (eve, ann) = (world.person("eve").await, world.person("ann").await);
     let squatted = world.of(&eve, "https://nowhere.example/r.git", "fix");
     let Published::New(squatted) = world.store.publish(&squatted).await.unwrap() else { panic!() };
     let own = world.of(&ann, "https://ann.example/r.git", "fix");
-    let early = world.store.take_name(&squatted, &own).await.unwrap();
-    assert!(matches!(early, Taken::Fetched), "it was not looked at yet: {early:?}");
+    let take = async |from: &Branch, new: &NewBranch| {
+        world.store.take_name(from, new, &Origin { address: String::new(), limits: limits(Of::Publisher, 1, 9) }).await
+    };
     let nowhere = Trouble { code: "unreachable".to_owned(), text: "nobody answers".to_owned(), hint: String::new() };
     world.store.looked(world.claim, &squatted, Some(&nowhere), UnixMs(1)).await.unwrap();
-    let Taken::Now(taken) = world.store.take_name(&squatted, &own).await.unwrap() else { panic!() };
+    let early = take(&squatted, &own).await.unwrap();
+    assert!(matches!(early, Taken::Live), "its source only fails at the moment: {early:?}");
+    world.store.end_branch(&squatted, BranchState::Withdrawn, "withdrawn by mia", "mia").await.unwrap();
+    let Taken::Now(taken) = take(&squatted, &own).await.unwrap() else { panic!() };
     assert_eq!((taken.name.as_str(), taken.token), ("fix", Some(ann.id)));
     let before = world.store.branch_by_id(squatted.id).await.unwrap();
-    assert_eq!((before.name.as_str(), before.state), ("fix-2", BranchState::Retired));
-    let again = world.store.take_name(&taken, &own).await.unwrap();
+    assert_eq!((before.name.as_str(), before.state), ("fix-2", BranchState::Withdrawn));
+    let again = take(&taken, &own).await.unwrap();
     assert!(matches!(again, Taken::Published(_)), "{again:?}");
-    world.revision(&taken, 1).await;
     let eves = world.of(&eve, "https://eve.example/r.git", "fix");
-    let kept = world.store.take_name(&taken, &eves).await.unwrap();
+    let live = take(&squatted, &eves).await.unwrap();
+    assert!(matches!(live, Taken::Live), "by now the name is another's: {live:?}");
+    world.revision(&taken, 1).await;
+    world.store.end_branch(&taken, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap();
+    let kept = take(&taken, &eves).await.unwrap();
     assert!(matches!(kept, Taken::Fetched), "{kept:?}");
+    // It is a registration like any other.
+    let second = NewBranch { name: Some("more".parse().unwrap()), ..world.of(&eve, "https://e.example/r.git", "more") };
+    let Published::New(second) = world.store.publish(&second).await.unwrap() else { panic!() };
+    world.store.end_branch(&second, BranchState::Withdrawn, "withdrawn by eve", "eve").await.unwrap();
+    let more = world.of(&ann, "https://ann.example/r.git", "more");
+    let often = take(&second, &more).await.unwrap();
+    assert!(matches!(often, Taken::TooMany(TooMany::Often { of: Of::Publisher, most: 1, .. })), "{often:?}");
+    assert_eq!(world.store.branch_by_id(second.id).await.unwrap().name.as_str(), "more", "nothing of it was done");
 }

@@ -92,7 +92,7 @@ pub(super) async fn claim(
     let context = visit.context_with_notices(&project).await?;
     match claimed {
         Ok(claimed) => Ok(Html(visit.pages.claim(&context, &part.name, &page, Some(&claimed), None)?).into_response()),
-        Err(refused) if matches!(refused.0.status, 409 | 422) => {
+        Err(refused) if matches!(refused.0.status, 409 | 422 | 429) => {
             let html = visit.pages.claim(&context, &part.name, &page, None, Some(&refused.0))?;
             Ok((status(&refused), Html(html)).into_response())
         }
