@@ -30,9 +30,9 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     let what = what(&branch.summary, &commit);
     // Before it is done, so that whoever sees it can still stop; JSON stays JSON.
     if args.format.json {
-        eprint!("{what}")
+        eprint!("{what}");
     } else {
-        print::out(&what)?
+        print::out(&what)?;
     }
     let words = Some(branch.summary.words).filter(|words| !words.is_empty());
     let entry: QueueEntry = client.post(&format!("{path}/accept"), &Accept { commit, words }).await?;
