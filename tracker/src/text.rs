@@ -129,20 +129,45 @@ impl Budget {
 
     /// Text of one line, as [`shown`] and of at most `max` characters.
     pub fn line(&mut self, bytes: &[u8], max: usize) -> String {
+        self.take(bytes, Kind::Line, max).0
+    }
+
+    /// The same, and whether it is cut.
+    pub fn line_of(&mut self, bytes: &[u8], max: usize) -> (String, bool) {
         self.take(bytes, Kind::Line, max)
+    }
+
+    /// A part of what is left, of at most `most` bytes. What it does not need is to be given back.
+    pub fn part(&mut self, most: usize) -> Self {
+        let left = most.min(self.left);
+        self.left -= left;
+        Self { left }
+    }
+
+    /// Takes back what is left of a part.
+    #[expect(clippy::needless_pass_by_value, reason = "it is used up")]
+    pub fn give_back(&mut self, part: Self) {
+        self.left += part.left;
+    }
+
+    /// Takes so many bytes, if there are as many; none otherwise.
+    pub fn take_bytes(&mut self, bytes: usize) -> bool {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
     }
 
     /// Text of several lines, as [`shown_lines`] and of at most `max` characters.
     pub fn lines(&mut self, bytes: &[u8], max: usize) -> String {
-        self.take(bytes, Kind::Lines, max)
+        self.take(bytes, Kind::Lines, max).0
     }
 
-    fn take(&mut self, bytes: &[u8], kind: Kind, max: usize) -> String {
+    fn take(&mut self, bytes: &[u8], kind: Kind, max: usize) -> (String, bool) {
         // A character may have four bytes, so the last part may take a little more.
         let left = self.left.saturating_sub(PART);
         let (text, is_cut) = cut(bytes, kind, max.min(left));
         self.left = if is_cut && left < max { 0 } else { left.saturating_sub(text.len()) };
-        text
+        (text, is_cut)
     }
 }
 

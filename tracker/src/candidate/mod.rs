@@ -156,6 +156,11 @@ impl Explain for CandidateError {
     }
 }
 
+/// The message that a candidate's commit has, or would have.
+pub(crate) fn message(repository: &git2::Repository, request: &CandidateRequest) -> Result<String, MirrorError> {
+    Ok(request.message_with(OwnCommits::of(repository, &request.mainline, &request.commit)?.title))
+}
+
 impl Mirror {
     /// Makes a candidate, or says why there is none. No ref is set: see [`Mirror::set_candidate`].
     ///
@@ -184,10 +189,7 @@ impl Mirror {
     /// When a commit that it speaks of is not there.
     pub async fn candidate_message(&self, request: &CandidateRequest) -> Result<String, MirrorError> {
         let request = request.clone();
-        self.with_repository(move |repository| {
-            Ok(request.message_with(OwnCommits::of(repository, &request.mainline, &request.commit)?.title))
-        })
-        .await
+        self.with_repository(move |repository| message(repository, &request)).await
     }
 
     async fn make(

@@ -1,7 +1,10 @@
 //! Reading what is in the mirror: ids, files, how commits stand to each other.
 
 use super::{Mirror, MirrorError};
+use crate::text::shown;
 use protocol::CommitId;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// How a revision stands to mainline.
@@ -112,7 +115,7 @@ pub(crate) fn find_commit<'r>(
 ) -> Result<git2::Commit<'r>, MirrorError> {
     repository.find_commit(oid(commit)?).map_err(|source| match source.code() {
         git2::ErrorCode::NotFound => MirrorError::NoCommit { commit: commit.clone() },
-        _ => MirrorError::Objects { what: format!("reading the commit {commit}"), source },
+        _ => MirrorError::of_objects(format!("reading the commit {commit}"), source),
     })
 }
 
@@ -122,7 +125,7 @@ pub(crate) fn tree_of<'r>(repository: &'r git2::Repository, commit: &CommitId) -
         .map_err(|source| MirrorError::of_objects(format!("reading the tree of {commit}"), source))
 }
 
-pub(super) fn relation(
+pub(crate) fn relation(
     repository: &git2::Repository,
     mainline: &CommitId,
     revision: &CommitId,
@@ -167,11 +170,21 @@ impl Kept {
         matches!(self.mode, 0o100_644 | 0o100_755 | 0o100_664)
     }
 
+    pub(crate) fn is_link(self) -> bool {
+        self.mode == 0o120_000
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn size(self, repository: &git2::Repository) -> Result<u64, MirrorError> {
+        let failed = |source| MirrorError::of_objects(format!("reading the object {}", self.id), source);
+        let (size, _) = repository.odb().and_then(|odb| odb.read_header(self.id)).map_err(failed)?;
+        Ok(size as u64)
+    }
+
     /// Its bytes, unless there are more than `limit`.
     pub(crate) fn bytes(self, repository: &git2::Repository, limit: u64) -> Result<Option<Vec<u8>>, MirrorError> {
-        let failed = |source| MirrorError::Objects { what: format!("reading the object {}", self.id), source };
-        let (size, _) = repository.odb().and_then(|odb| odb.read_header(self.id)).map_err(failed)?;
-        if size as u64 > limit {
+        let failed = |source| MirrorError::of_objects(format!("reading the object {}", self.id), source);
+        if self.size(repository)? > limit {
             return Ok(None);
         }
         Ok(Some(repository.find_blob(self.id).map_err(failed)?.content().to_vec()))
@@ -179,13 +192,18 @@ impl Kept {
 }
 
 pub(crate) fn kept_at(tree: &git2::Tree<'_>, path: &str) -> Result<Option<Kept>, MirrorError> {
-    // libgit2 takes an empty path, and one with a NUL, for a mistake of the program.
-    if path.is_empty() || path.contains('\0') {
+    kept_at_bytes(tree, path.as_bytes())
+}
+
+pub(crate) fn kept_at_bytes(tree: &git2::Tree<'_>, path: &[u8]) -> Result<Option<Kept>, MirrorError> {
+    // What no tree has is a mistake of the program for libgit2, or meant for something else.
+    let may_be = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
+    if !path.split(|b| *b == b'/').all(may_be) {
         return Ok(None);
     }
-    match tree.get_path(Path::new(path)) {
+    match tree.get_path(Path::new(OsStr::from_bytes(path))) {
         Ok(entry) => Ok(Some(Kept { id: entry.id(), mode: entry.filemode() })),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-        Err(source) => Err(MirrorError::of_objects(format!("looking for {path}"), source)),
+        Err(source) => Err(MirrorError::of_objects(format!("looking for {}", shown(path)), source)),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::mirror::{Mirror, MirrorError, commit_id, find_commit};
 use crate::text::Budget;
+use git2::Repository;
 use protocol::api::Commit;
 use protocol::{CommitId, UnixMs};
 
@@ -42,25 +43,7 @@ impl Mirror {
         limit: usize,
     ) -> Result<Commits, MirrorError> {
         let (mainline, revision) = (mainline.clone(), revision.clone());
-        self.with_repository(move |repository| {
-            let failed = |source| MirrorError::Objects { what: format!("listing the commits of {revision}"), source };
-            let (from, to) = (find_commit(repository, &mainline)?.id(), find_commit(repository, &revision)?.id());
-            let mut walk = repository.revwalk().map_err(failed)?;
-            walk.set_sorting(git2::Sort::TOPOLOGICAL).map_err(failed)?;
-            walk.push(to).map_err(failed)?;
-            walk.hide(from).map_err(failed)?;
-            let mut commits = Commits { newest: Vec::new(), count: 0 };
-            let mut budget = Budget::of(MAX_LIST);
-            for id in walk {
-                let id = id.map_err(failed)?;
-                commits.count = commits.count.saturating_add(1);
-                if commits.newest.len() < limit && !budget.is_spent() {
-                    commits.newest.push(told(&repository.find_commit(id).map_err(failed)?, &mut budget)?);
-                }
-            }
-            Ok(commits)
-        })
-        .await
+        self.with_repository(move |repository| between(repository, &mainline, &revision, limit)).await
     }
 
     /// One commit.
@@ -87,6 +70,50 @@ impl Mirror {
         })
         .await
     }
+}
+
+/// See [`Mirror::commits_between`].
+pub(super) fn between(
+    repository: &Repository,
+    mainline: &CommitId,
+    revision: &CommitId,
+    limit: usize,
+) -> Result<Commits, MirrorError> {
+    let failed = |source| MirrorError::of_objects(format!("listing the commits of {revision}"), source);
+    let (from, to) = (find_commit(repository, mainline)?.id(), find_commit(repository, revision)?.id());
+    let mut walk = repository.revwalk().map_err(failed)?;
+    walk.set_sorting(git2::Sort::TOPOLOGICAL).map_err(failed)?;
+    walk.push(to).map_err(failed)?;
+    walk.hide(from).map_err(failed)?;
+    let mut commits = Commits { newest: Vec::new(), count: 0 };
+    let mut budget = Budget::of(MAX_LIST);
+    for id in walk {
+        let id = id.map_err(failed)?;
+        commits.count = commits.count.saturating_add(1);
+        if commits.newest.len() < limit && !budget.is_spent() {
+            commits.newest.push(told(&repository.find_commit(id).map_err(failed)?, &mut budget)?);
+        }
+    }
+    Ok(commits)
+}
+
+/// The newest commits of a revision's own line, whose count is known to be beyond what is looked through for a page: no
+/// commit is read that is not told.
+pub(super) fn newest(repository: &Repository, revision: &CommitId, limit: usize) -> Result<Vec<Commit>, MirrorError> {
+    let failed = |source| MirrorError::of_objects(format!("listing the commits of {revision}"), source);
+    let mut walk = repository.revwalk().map_err(failed)?;
+    walk.simplify_first_parent().map_err(failed)?;
+    walk.push(find_commit(repository, revision)?.id()).map_err(failed)?;
+    let mut budget = Budget::of(MAX_LIST);
+    let mut commits = Vec::new();
+    for id in walk.take(limit) {
+        if budget.is_spent() {
+            break;
+        }
+        let commit = repository.find_commit(id.map_err(failed)?).map_err(failed)?;
+        commits.push(told(&commit, &mut budget)?);
+    }
+    Ok(commits)
 }
 
 /// A commit with nothing in it that could not be seen. Its message may be in any encoding; what is not UTF-8 is replaced.

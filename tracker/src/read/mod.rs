@@ -1,8 +1,18 @@
-//! Reading what is admitted, for pages: commits and diffs, bounded, with everything hidden made visible.
+//! Reading what is admitted, for pages: commits and diffs, bounded, with everything hidden made visible; and the bytes as
+//! they are.
 
 mod changes;
 mod commits;
+mod cost;
 mod diff;
+mod hunks;
+mod raw;
+mod renames;
+mod view;
 
 pub use commits::{Commits, Who};
-pub use diff::{DiffLimits, text_diff};
+pub use cost::{Cost, CostLimits};
+pub use diff::{Compared, DiffLimits};
+pub use hunks::text_diff;
+pub use raw::{Raw, hex};
+pub use view::{Seen, View};

@@ -5,6 +5,7 @@ mod admission;
 mod candidates;
 mod changelogs;
 mod checkouts;
+mod diffs;
 mod history;
 mod homes;
 mod landing;

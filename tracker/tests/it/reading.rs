@@ -82,7 +82,7 @@ async fn long_diffs_are_cut_and_what_is_left_out_is_counted() {
         ann.write(&format!("z/{n:02}"), "1\n2\n");
     }
     ann.commit("Long");
-    let limits = DiffLimits { files: 13, lines_of_file: 100, lines: 1000, ..DiffLimits::default() };
+    let limits = DiffLimits { files: 13, lines_of_file: 100, lines: 1000, line_chars: 1000, ..DiffLimits::default() };
     let head = world.admit(&ann, "ann", 1).await;
     let diff = world.mirror.diff(&world.mainline, &head, limits).await.unwrap();
     assert_eq!((diff.files.len(), diff.files_left_out), (13, 10));
@@ -90,7 +90,9 @@ async fn long_diffs_are_cut_and_what_is_left_out_is_counted() {
     assert_eq!((file("many").lines.len(), file("many").added, file("many").lines_left_out), (100, 500, 401));
     assert_eq!(file("wide").lines[1].text.chars().count(), 1001);
     assert!(file("wide").lines[1].text.ends_with('…'));
+    assert_eq!((file("wide").lines_cut, file("wide").is_cut()), (1, true));
     assert_eq!(file("large").notes, ["new file", "too large to be compared: 6000000 bytes"]);
+    assert!(file("large").not_compared && diff.is_cut());
     let few = world.mirror.diff(&world.mainline, &head, DiffLimits { lines: 10, ..limits }).await.unwrap();
     assert_eq!(few.files.iter().map(|f| f.lines.len()).sum::<usize>(), 10);
     assert_eq!(few.files.len() as u64 + few.files_left_out, 23);
@@ -115,12 +117,13 @@ async fn nothing_that_a_file_holds_or_attributes_say_hides_its_hunks() {
     assert_eq!(script.notes, ["has NUL characters in it"]);
     assert_eq!(lines(file("plain")), ["@@ -1 +1,2 @@", " make", "+<U+0000>evil"]);
     assert_eq!(lines(file("sub/new.c")), ["@@ -0,0 +1 @@", "+int x;"]);
-    // What is no text says so and how large it is; what can be read of it is there too.
+    // What is no text says so and how large it is; what can be read of it is there too, all of it.
     let picture = file("picture");
     assert_eq!(picture.notes, ["binary, 300 to 236 bytes"]);
     assert!(lines(picture).contains(&"+echo hidden in a picture".to_owned()), "{:?}", lines(picture));
     let utf16 = file("utf16");
-    assert_eq!((utf16.notes[1].as_str(), utf16.lines.len(), utf16.lines_left_out), ("binary, 300 bytes", 40, 21));
+    assert_eq!((utf16.notes[1].as_str(), utf16.lines.len(), utf16.lines_left_out), ("binary, 300 bytes", 61, 0));
+    assert!(utf16.is_binary && picture.is_binary && !script.is_binary);
 }
 
 #[tokio::test]
