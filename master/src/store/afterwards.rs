@@ -4,7 +4,7 @@
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, BranchState, Claim, Entry, Result, Revision, Store, entries, landings, now};
+use super::{Branch, BranchState, Claim, Entry, Reader, Result, Revision, Store, entries, landings, now};
 use protocol::api::Look;
 use protocol::{CommitId, ProjectId, UnixMs};
 
@@ -73,7 +73,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// Live branches that had commits of their own, whose newest revision mainline contains by what came of its candidate on
     /// `mainline`, which are not in the queue, and were looked at since they were published: before that nobody knows what
     /// they are by now. Only bb's own words are read as codes: what a stranger wrote stands in JSON with its quotes escaped.
@@ -93,7 +95,7 @@ impl Store {
              AND NOT EXISTS (SELECT 1 FROM queue_entry q WHERE q.branch_id = b.id
                  AND q.state = 'queued') ORDER BY r.id LIMIT 200"#,
         );
-        let rows = rows.bind(project.0).bind(mainline.as_str()).fetch_all(&self.read).await?;
+        let rows = rows.bind(project.0).bind(mainline.as_str()).fetch_all(&mut *self.read().await?).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             let revision = super::revisions::read(row)?;
@@ -115,7 +117,7 @@ impl Store {
         )
         .bind(project.0)
         .bind(i64::from(only_taken_out))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(entries::read).collect()
     }
@@ -131,14 +133,16 @@ impl Store {
                 "SELECT MAX(id) AS id FROM queue_entry WHERE branch_id = $1
                     AND landed IS NOT NULL",
             );
-            let newest = newest.bind(entry.branch.0).fetch_one(&self.read).await?;
+            let newest = newest.bind(entry.branch.0).fetch_one(&mut *self.read().await?).await?;
             if newest.num::<i64>("id")? == entry.id {
                 branches.push(self.branch_by_id(entry.branch).await?);
             }
         }
         Ok(branches)
     }
+}
 
+impl Store {
     /// Records that mainline does not hold what landed any more since its tip is by `out`, or that it does again, under a
     /// claim; nothing when that was known.
     ///

@@ -1,7 +1,7 @@
 //! Published branches: the registry.
 
 use super::row::Columns as _;
-use super::{Result, Store, TokenKind};
+use super::{Reader, Result, TokenKind};
 use protocol::{BranchId, BranchName, CommitId, ProjectId, TokenId, UnixMs};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -191,13 +191,13 @@ pub(super) fn read(row: &AnyRow) -> Result<Branch> {
     })
 }
 
-impl Store {
+impl Reader {
     /// A branch by name.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn branch(&self, project: ProjectId, name: &BranchName) -> Result<Option<Branch>> {
-        by_name(&mut *self.read.acquire().await?, project, name).await
+        by_name(&mut *self.read().await?, project, name).await
     }
 
     /// A branch by number.
@@ -205,7 +205,7 @@ impl Store {
     /// # Errors
     /// When the database fails, or there is no such branch.
     pub async fn branch_by_id(&self, id: BranchId) -> Result<Branch> {
-        by_id(&mut *self.read.acquire().await?, id).await
+        by_id(&mut *self.read().await?, id).await
     }
 
     /// Branches of a project: the live ones, and the last `ended` of the others; last changed first.
@@ -223,7 +223,7 @@ impl Store {
         )
         .bind(project.0)
         .bind(i64::from(ended))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -239,7 +239,7 @@ impl Store {
              AND state = 'queued') AS queued",
         )
         .bind(project.0)
-        .fetch_one(&self.read)
+        .fetch_one(&mut *self.read().await?)
         .await?;
         Ok((row.count("live")?, row.count("queued")?))
     }

@@ -5,7 +5,7 @@ use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
 use super::writer::Turn;
-use super::{Result, Store, now};
+use super::{Reader, Result, Store, now};
 use protocol::api::Look;
 use protocol::wire::{BuildRef, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, ProjectId, RevisionId, SlaveId, UnixMs};
@@ -224,7 +224,7 @@ pub(super) async fn cancel_where(turn: &mut Turn, condition: &'static str, id: i
     Ok(changed.len() as u64)
 }
 
-impl Store {
+impl Reader {
     /// Builds that wait or run, oldest first. By a sum, which no index is in the order of: else all builds there ever were
     /// would be looked through for those few.
     ///
@@ -232,7 +232,7 @@ impl Store {
     /// When the database fails.
     pub async fn open_builds(&self) -> Result<Vec<Build>> {
         sqlx::query("SELECT * FROM build WHERE state <> 'finished' ORDER BY id + 0")
-            .fetch_all(&self.read)
+            .fetch_all(&mut *self.read().await?)
             .await?
             .iter()
             .map(read)
@@ -267,7 +267,7 @@ impl Store {
              FROM build JOIN branch ON branch.id = build.branch_id LEFT JOIN token ON token.id = branch.token_id
              WHERE build.state <> 'finished' {more} ORDER BY build.id + 0"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_all(&self.read).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_all(&mut *self.read().await?).await?;
         let open = |row| {
             let row: &AnyRow = row;
             Ok(OpenBuild { build: read(row)?, publisher: row.text("publisher")?, trusted: is_trusted(row)? })
@@ -288,7 +288,7 @@ impl Store {
                  AND build.started_ms IS NOT NULL
              GROUP BY branch.publisher",
         );
-        let rows = rows.fetch_all(&self.read).await?;
+        let rows = rows.fetch_all(&mut *self.read().await?).await?;
         rows.iter().map(|row| Ok((row.text("publisher")?, row.num("served_ms")?))).collect()
     }
 
@@ -302,7 +302,7 @@ impl Store {
             WHERE id = $1",
         )
         .bind(id.0)
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         row.as_ref().map(read).transpose()
     }
@@ -317,7 +317,7 @@ impl Store {
             ORDER BY id DESC LIMIT 1000",
         )
         .bind(revision.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -332,7 +332,7 @@ impl Store {
             ORDER BY id DESC LIMIT 1000",
         )
         .bind(candidate.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -350,11 +350,13 @@ impl Store {
         .bind(&build.builder.name)
         .bind(build.id.0)
         .bind(i64::from(limit))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
+}
 
+impl Store {
     /// Gives a waiting build to a slave; none when it does not wait any more.
     ///
     /// # Errors

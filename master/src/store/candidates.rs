@@ -3,7 +3,7 @@
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
-use super::{Branch, Claim, Entry, Result, Revision, Store, now};
+use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
@@ -140,7 +140,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
     })
 }
 
-impl Store {
+impl Reader {
     /// Revisions of a project that want a candidate for this mainline commit: those in the queue, which come first, by the
     /// terms that they were accepted by; and the newest of each live branch, if it has none by whatever terms.
     ///
@@ -169,7 +169,7 @@ impl Store {
         .bind(project.0)
         .bind(mainline.as_str())
         .bind(i64::from(limit))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         let mut wanted = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -182,7 +182,9 @@ impl Store {
         }
         Ok(wanted)
     }
+}
 
+impl Store {
     /// Records what came of making a candidate, under a claim; nothing when the claim is another's or it was there.
     ///
     /// # Errors
@@ -258,7 +260,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// The candidate of a revision for a mainline commit, by these terms.
     ///
     /// # Errors
@@ -276,11 +280,13 @@ impl Store {
         .bind(revision.0)
         .bind(mainline.as_str())
         .bind(terms_hash)
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         row.as_ref().map(read).transpose()
     }
+}
 
+impl Store {
     /// Has a candidate made anew, under a claim: this one is kept for the record of its builds, and is not what its terms
     /// give any more. What of it is open is cancelled, no place in the queue has it, and the next one is built.
     ///
@@ -319,7 +325,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// The candidate of a revision that counts: the newest on the mainline of now, else the newest of all. Mainline can go
     /// back to a commit where it was before, and what was made there is the candidate again.
     ///
@@ -332,7 +340,7 @@ impl Store {
              ORDER BY CASE WHEN c.mainline = p.tip THEN 0 ELSE 1 END, c.id DESC LIMIT 1",
         )
         .bind(revision.0)
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         row.as_ref().map(read).transpose()
     }
@@ -359,7 +367,7 @@ impl Store {
                                              AND terms_hash NOT LIKE 'discarded %'))))",
         )
         .bind(branch.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(|row| row.parsed("commit_id")).collect()
     }
@@ -375,7 +383,7 @@ impl Store {
             WHERE id = $1",
             )
             .bind(id.0)
-            .fetch_one(&self.read)
+            .fetch_one(&mut *self.read().await?)
             .await?,
         )
     }
@@ -395,7 +403,7 @@ impl Store {
         )
         .bind(project.0)
         .bind(mainline.as_str())
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -423,7 +431,7 @@ impl Store {
         .bind(project.0)
         .bind(mainline.as_str())
         .bind(builder)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }

@@ -1,7 +1,7 @@
 //! A copy of the embedded store for a backup, and whether it is sound.
 
 use super::row::Columns as _;
-use super::{Result, Store, StoreError};
+use super::{Reader, Result, Store, StoreError};
 use protocol::BuildId;
 use std::path::Path;
 
@@ -18,13 +18,15 @@ impl Store {
         query.execute(self.write.pool()).await?;
         Ok(())
     }
+}
 
+impl Reader {
     /// What is wrong with the embedded store's own pages and indexes, in SQLite's words; nothing when it is sound.
     ///
     /// # Errors
     /// When it can't be read at all.
     pub async fn unsound(&self) -> Result<Vec<String>> {
-        let rows = sqlx::query("PRAGMA integrity_check").fetch_all(&self.read).await?;
+        let rows = sqlx::query("PRAGMA integrity_check").fetch_all(&mut *self.read().await?).await?;
         let words: Result<Vec<String>> = rows.iter().map(|row| row.text("integrity_check")).collect();
         Ok(words?.into_iter().filter(|word| word != "ok").collect())
     }
@@ -37,7 +39,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT build_id, number, log_len FROM step WHERE log_len IS NOT NULL ORDER BY build_id, number",
         )
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         let read = |row| -> Result<(BuildId, u32, u64), StoreError> {
             let row: &sqlx::any::AnyRow = row;

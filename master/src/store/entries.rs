@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::row::Columns as _;
-use super::{Result, Store, TokenRow, now, tokens};
+use super::{Reader, Result, Store, TokenRow, now, tokens};
 use protocol::api::Next;
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
 use sqlx::AnyConnection;
@@ -147,13 +147,15 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// The token that an entry was accepted with, as it is now.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn acceptor(&self, entry: &Entry) -> Result<Option<TokenRow>> {
-        acceptor(&mut *self.read.acquire().await?, entry).await
+        acceptor(&mut *self.read().await?, entry).await
     }
 
     /// The entries in a project's queue, first accepted first among those of one priority.
@@ -166,7 +168,7 @@ impl Store {
                 ORDER BY priority DESC, accepted_ms, id",
         )
         .bind(project.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -182,7 +184,7 @@ impl Store {
         )
         .bind(project.0)
         .bind(i64::from(limit))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -197,7 +199,7 @@ impl Store {
             ORDER BY id DESC LIMIT 50",
         )
         .bind(branch.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -213,7 +215,7 @@ impl Store {
             WHERE id = $1",
             )
             .bind(id)
-            .fetch_one(&self.read)
+            .fetch_one(&mut *self.read().await?)
             .await?,
         )
     }

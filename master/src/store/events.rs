@@ -3,7 +3,7 @@
 use super::changes::Topic;
 use super::row::Columns as _;
 use super::writer::Turn;
-use super::{Result, Store, now};
+use super::{Reader, Result, Store, now};
 use protocol::api::Look;
 use protocol::{BranchId, BuildId, EventId, ProjectId, UnixMs};
 use sqlx::any::AnyRow;
@@ -121,7 +121,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// Events after a number, oldest first.
     ///
     /// # Errors
@@ -130,7 +132,7 @@ impl Store {
         let rows = sqlx::query("SELECT * FROM event WHERE id > $1 ORDER BY id LIMIT $2")
             .bind(after.0)
             .bind(i64::from(limit))
-            .fetch_all(&self.read)
+            .fetch_all(&mut *self.read().await?)
             .await?;
         rows.iter().map(read).collect()
     }
@@ -140,7 +142,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn newest_event(&self) -> Result<EventId> {
-        let row = sqlx::query("SELECT COALESCE(MAX(id), 0) AS id FROM event").fetch_one(&self.read).await?;
+        let row =
+            sqlx::query("SELECT COALESCE(MAX(id), 0) AS id FROM event").fetch_one(&mut *self.read().await?).await?;
         row.num("id")
     }
 
@@ -152,7 +155,7 @@ impl Store {
         let rows = sqlx::query("SELECT * FROM event WHERE branch_id = $1 ORDER BY id DESC LIMIT $2")
             .bind(branch.0)
             .bind(i64::from(limit))
-            .fetch_all(&self.read)
+            .fetch_all(&mut *self.read().await?)
             .await?;
         rows.iter().map(read).collect()
     }

@@ -3,11 +3,11 @@
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, Candidate, Claim, NewRevision, Result, Revision, Store, Trouble, candidates, now};
+use super::{Branch, Candidate, Claim, NewRevision, Reader, Result, Revision, Store, Trouble, candidates, now};
 use protocol::api::Look;
 use protocol::{BranchId, ProjectId};
 
-impl Store {
+impl Reader {
     /// The admitted revisions of branches; the newest of each first.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Store {
              ORDER BY c.id DESC",
         )
         .bind(project.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         let mut wanted = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -60,7 +60,9 @@ impl Store {
         }
         Ok(wanted)
     }
+}
 
+impl Store {
     /// Records under a claim that a revision's commit is lost, or that it is back.
     ///
     /// # Errors

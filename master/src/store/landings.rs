@@ -5,7 +5,7 @@ use super::changes::Topic;
 use super::entries;
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, BranchState, Claim, Entry, Result, Store, TokenRow, now};
+use super::{Branch, BranchState, Claim, Entry, Reader, Result, Store, TokenRow, now};
 use protocol::api::Look;
 use protocol::{BranchId, CommitId, ProjectId, UnixMs};
 use sqlx::AnyConnection;
@@ -147,7 +147,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// Whether an open landing would be begun now: what a master does that finds one which another had begun.
     ///
     /// # Errors
@@ -158,7 +160,7 @@ impl Store {
         may: impl Fn(Option<&TokenRow>, &Branch) -> bool + Send,
     ) -> Result<bool> {
         let entry = self.entry(landing.entry).await?;
-        let mut connection = self.read.acquire().await?;
+        let mut connection = self.read().await?;
         may_go_on(&mut connection, &entry, &landing.from, &landing.to, may).await
     }
 
@@ -169,7 +171,7 @@ impl Store {
     pub async fn open_landing(&self, project: ProjectId) -> Result<Option<Landing>> {
         let row = sqlx::query("SELECT * FROM landing WHERE project_id = $1 AND state = 'intent'")
             .bind(project.0)
-            .fetch_optional(&self.read)
+            .fetch_optional(&mut *self.read().await?)
             .await?;
         row.as_ref().map(read).transpose()
     }
@@ -187,7 +189,7 @@ impl Store {
              ORDER BY landing.id DESC",
         )
         .bind(project.0)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -203,7 +205,7 @@ impl Store {
                  AND queue_entry.state <> 'landed' LIMIT 1",
         )
         .bind(branch.0)
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         Ok(row.is_some())
     }
@@ -218,7 +220,7 @@ impl Store {
                 'mischecked') ORDER BY id",
         )
         .bind(entry)
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         let mut failures = Failures::default();
         for row in &rows {
@@ -233,7 +235,9 @@ impl Store {
         }
         Ok(failures)
     }
+}
 
+impl Store {
     /// Records that a landing came true, whatever was thought of it before: the entry and the branch have landed, other
     /// entries of the branch are over, and mainline is there unless it is seen further on already.
     ///

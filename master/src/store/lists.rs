@@ -2,7 +2,7 @@
 
 use super::branches::{TOKEN_OF_NOW, read};
 use super::row::Columns as _;
-use super::{Branch, Result, Store};
+use super::{Branch, Reader, Result};
 use protocol::{BranchId, ProjectId, UnixMs};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
@@ -74,7 +74,7 @@ const ENDED: &str = "FROM branch b LEFT JOIN token ON token.id = b.token_id LEFT
 /// Rows read in one statement.
 const READ: usize = 500;
 
-impl Store {
+impl Reader {
     /// Branches of a project that ended, last changed first: at most `limit` of those after a place, with a text in them
     /// if one is given.
     ///
@@ -125,7 +125,7 @@ impl Store {
             Some(sought) => query.bind(sought.pattern()),
             None => query,
         };
-        let n: i64 = query.fetch_one(&self.read).await?.num("n")?;
+        let n: i64 = query.fetch_one(&mut *self.read().await?).await?.num("n")?;
         Ok(u64::try_from(n).unwrap_or(0))
     }
 
@@ -152,7 +152,7 @@ impl Store {
             Some(sought) => query.bind(sought.pattern()),
             None => query,
         };
-        let read_rows = query.fetch_all(&self.read).await?;
+        let read_rows = query.fetch_all(&mut *self.read().await?).await?;
         let mut branches = Vec::with_capacity(read_rows.len());
         let mut last = None;
         for row in &read_rows {

@@ -4,7 +4,7 @@ use super::branches::TOKEN_OF_NOW;
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, Claim, Result, Store, Trouble, branches, now};
+use super::{Branch, Claim, Reader, Result, Store, Trouble, branches, now};
 use protocol::api::Look;
 use protocol::{ProjectId, UnixMs};
 
@@ -70,7 +70,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// Branches that are due now: all that are accepted, and of each publisher the first `each`, by turns of the hosts, so that
     /// no publisher and no host hides another, however many are due.
     ///
@@ -101,7 +103,7 @@ impl Store {
             .bind(i64::from(each))
             .bind(MOST)
             .bind(super::NEVER.0)
-            .fetch_all(&self.read)
+            .fetch_all(&mut *self.read().await?)
             .await?;
         rows.iter()
             .map(|row| Ok(DueLook { branch: branches::read(row)?, accepted: row.num::<i64>("accepted")? == 1 }))
@@ -119,7 +121,7 @@ impl Store {
         .bind(project.0)
         .bind(now.0)
         .bind(super::NEVER.0)
-        .fetch_one(&self.read)
+        .fetch_one(&mut *self.read().await?)
         .await?;
         row.num_or_none("next")
     }

@@ -4,7 +4,7 @@
 //! master that another one has followed: every write begins by looking at who is named.
 
 use super::row::Columns as _;
-use super::{Result, Store, now};
+use super::{Reader, Result, Store, now};
 use sqlx::any::AnyRow;
 use std::sync::Arc;
 
@@ -33,16 +33,19 @@ fn read(row: &AnyRow) -> Result<Master> {
     })
 }
 
-impl Store {
+impl Reader {
     /// Who works on the store, or did and was killed; none when it was ended in good order.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn master(&self) -> Result<Option<Master>> {
-        let row = sqlx::query("SELECT * FROM master WHERE owner <> ''").fetch_optional(&self.read).await?;
+        let row =
+            sqlx::query("SELECT * FROM master WHERE owner <> ''").fetch_optional(&mut *self.read().await?).await?;
         row.as_ref().map(read).transpose()
     }
+}
 
+impl Store {
     /// Takes the store for a master, or says that it is still alive. Gives the one that has it already, unless `dead` says
     /// of that one that it can't be at work.
     ///

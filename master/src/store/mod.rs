@@ -32,6 +32,7 @@ mod progress;
 mod projects;
 mod publishing;
 mod queue;
+mod reader;
 mod registrations;
 mod reports;
 mod revisions;
@@ -59,6 +60,7 @@ pub use progress::Round;
 pub use projects::Project;
 pub use publishing::{BranchEnd, Published};
 pub use queue::{Acceptance, Accepted};
+pub use reader::Reader;
 pub use registrations::Origin;
 pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
@@ -71,6 +73,7 @@ use protocol::{TokenId, UnixMs};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr as _};
+use std::ops::Deref;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -132,7 +135,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Clone, Debug)]
 pub struct Store {
     write: Writer,
-    read: AnyPool,
+    read: Reader,
 }
 
 /// Now, by the wall clock.
@@ -170,10 +173,10 @@ impl Store {
         let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
             private(Path::new(path)).map_err(sqlx::Error::Io)?;
             let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
-            (Writer::sqlite(options.clone()).await?, writer::sqlite_readers(options))
+            (Writer::sqlite(options.clone()).await?, Reader::sqlite(writer::sqlite_readers(options)))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = AnyConnectOptions::from_str(url)?;
-            (Writer::postgres(options.clone()).await?, writer::postgres_readers(options))
+            (Writer::postgres(options.clone()).await?, Reader::postgres(writer::postgres_readers(options)))
         } else {
             return Err(StoreError::Url(shown));
         };
@@ -191,6 +194,7 @@ impl Store {
 
     /// The same store, whose writes begin at these places.
     pub(crate) fn with_points(mut self, points: Points) -> Self {
+        self.read.set_points(points.clone());
         self.write.set_points(points);
         self
     }
@@ -219,6 +223,15 @@ impl Store {
     pub async fn close(&self) {
         self.read.close().await;
         self.write.pool().close().await;
+    }
+}
+
+/// Whoever may write may read.
+impl Deref for Store {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.read
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::asks::{has_passed, is_newest, open_build, turn_into};
 use super::builds::{BuildRequest, BuildRowState, cancel_where, insert, read};
-use super::{Build, Claim, Result, Store};
+use super::{Build, Claim, Reader, Result, Store};
 use protocol::{BranchId, ProjectId, RevisionId};
 
 impl Build {
@@ -15,7 +15,7 @@ impl Build {
     }
 }
 
-impl Store {
+impl Reader {
     /// A project's builds that wait, of those that only branches want: of these branches, or of all.
     ///
     /// # Errors
@@ -29,11 +29,16 @@ impl Store {
             "SELECT * FROM build WHERE state <> 'finished' AND state = 'waiting' AND project_id = $1 AND for_queue = 0 {of}
              ORDER BY id"
         );
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(project.0).fetch_all(&self.read).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .persistent(false)
+            .bind(project.0)
+            .fetch_all(&mut *self.read().await?)
+            .await?;
         rows.iter().map(read).collect()
     }
+}
 
+impl Store {
     /// Makes a revision's waiting builds those that are requested now, under a claim; each keeps its number and its place.
     /// One whose builder is not requested any more, or whose work another build does, is cancelled, and one that never was
     /// asked for is. What the queue wants stays as it is, and so does all of a revision that is not the newest of a live

@@ -10,7 +10,7 @@ use super::events::{self, Happening};
 use super::publishing;
 use super::registrations::{self, Origin};
 use super::row::Columns as _;
-use super::{Branch, BranchState, NewBranch, Result, Store, now};
+use super::{Branch, BranchState, NewBranch, Reader, Result, Store, now};
 use gate::registrations::TooMany;
 use protocol::api::Look;
 use protocol::{BranchId, TokenId};
@@ -73,13 +73,13 @@ const FREE: &str = "project_id = $1 AND url = $2 AND state = 'live' AND (token_i
          OR (head IS NULL AND look_failures > 0 AND NOT EXISTS (
              SELECT 1 FROM proof WHERE proof.token_id = branch.token_id AND proof.url = branch.url)))";
 
-impl Store {
+impl Reader {
     /// Why a branch would stay whose it is, whatever the bearer of a token shows; none when it would be theirs, or is.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn kept_from(&self, branch: &Branch, token: TokenId) -> Result<Option<Kept>> {
-        let mut connection = self.read.acquire().await?;
+        let mut connection = self.read().await?;
         let sql = format!("SELECT id FROM branch WHERE {FREE} AND id = $4");
         let free = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(branch.project.0).bind(&branch.url).bind(token.0);
         if free.bind(branch.id.0).fetch_optional(&mut *connection).await?.is_some() {
@@ -87,7 +87,9 @@ impl Store {
         }
         why_kept(&mut connection, branch.id, token).await
     }
+}
 
+impl Store {
     /// Gives the live branches of a branch's repository that nobody stands behind, and itself, to who has shown that this is
     /// theirs, as far as `origin` lets them have so many. What is accepted stays as it was accepted, and only the branch that
     /// was named is trusted by its new publisher's word: others may push to the repository too.

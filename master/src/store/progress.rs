@@ -1,7 +1,7 @@
 //! Rounds over all rows of a kind, a few in each turn: how far they have come.
 
 use super::row::Columns as _;
-use super::{Branch, Claim, Result, Store, branches};
+use super::{Branch, Claim, Reader, Result, Store, branches};
 
 /// A round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +21,7 @@ impl Round {
     }
 }
 
-impl Store {
+impl Reader {
     /// The next branches of a project that ended, at most `limit`, in a round over all of them; after the last it begins
     /// anew with the first. [`Store::went_round`] says that it has come past them.
     ///
@@ -31,7 +31,7 @@ impl Store {
         let place = sqlx::query("SELECT place FROM progress WHERE project_id = $1 AND round = $2")
             .bind(claim.project.0)
             .bind(round.as_str())
-            .fetch_optional(&self.read)
+            .fetch_optional(&mut *self.read().await?)
             .await?;
         let place = place.map(|row| row.num::<i64>("place")).transpose()?.unwrap_or(0);
         let rows = branches::whole(
@@ -40,11 +40,13 @@ impl Store {
         .bind(claim.project.0)
         .bind(place)
         .bind(i64::from(limit))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(branches::read).collect()
     }
+}
 
+impl Store {
     /// Records under a claim that a round has come past these branches, of at most `limit` that it asked for: where there
     /// were fewer it begins anew.
     ///

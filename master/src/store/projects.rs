@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::row::Columns as _;
-use super::{Claim, Result, Store, now};
+use super::{Claim, Reader, Result, Store, now};
 use protocol::{CommitId, ProjectId, ProjectName, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -68,7 +68,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// All projects, by name.
     ///
     /// # Errors
@@ -78,7 +80,7 @@ impl Store {
             "SELECT * FROM project
             ORDER BY name",
         )
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?
         .iter()
         .map(read)
@@ -91,7 +93,7 @@ impl Store {
     /// When the database fails.
     pub async fn project(&self, name: &ProjectName) -> Result<Option<Project>> {
         let row = sqlx::query("SELECT * FROM project WHERE name = $1").bind(name.as_str());
-        row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        row.fetch_optional(&mut *self.read().await?).await?.as_ref().map(read).transpose()
     }
 
     /// A project by number.
@@ -105,11 +107,13 @@ impl Store {
             WHERE id = $1",
             )
             .bind(id.0)
-            .fetch_one(&self.read)
+            .fetch_one(&mut *self.read().await?)
             .await?,
         )
     }
+}
 
+impl Store {
     /// Claims a project for `owner`, or renews its claim; none when another owner's has not expired.
     ///
     /// # Errors

@@ -234,7 +234,8 @@ const INSERT: &str = "INSERT INTO branch (project_id, name, url, source_ref, tit
     state, next_look_ms, published_ms, changed_ms, host, address)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live', $10, $10, $10, $11, $12) RETURNING id";
 /// The row of one that had ended.
-const REVIVE: &str = "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
+const REVIVE: &str =
+    "UPDATE branch SET state = 'live', state_text = '', title = $5, bugs = $6, publisher = $7, token_id = $8,
     trusted = $9, next_look_ms = $10, published_ms = $10, changed_ms = $10, host = $11, address = $12,
     look_failures = 0, newer_head = '', trouble_code = NULL
     WHERE project_id = $1 AND name = $2 AND url = $3 AND source_ref = $4 RETURNING id";

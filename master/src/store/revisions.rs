@@ -3,7 +3,7 @@
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::Columns as _;
-use super::{Branch, Claim, Result, Store, Trouble, now};
+use super::{Branch, Claim, Reader, Result, Store, Trouble, now};
 use protocol::api::Look;
 use protocol::{BranchId, CommitId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
@@ -182,7 +182,9 @@ impl Store {
             })
             .await
     }
+}
 
+impl Reader {
     /// All revisions of a branch, newest first, but the one that its head is at before the others.
     ///
     /// # Errors
@@ -206,7 +208,7 @@ impl Store {
         .bind(before.map_or(i64::MAX, i64::from))
         .bind(i64::from(before.is_some()))
         .bind(i64::from(limit))
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -221,7 +223,7 @@ impl Store {
                 AND r.number = b.head WHERE b.id = $1",
         )
         .bind(branch.0)
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         row.as_ref().map(read).transpose()
     }
@@ -237,7 +239,7 @@ impl Store {
         )
         .bind(branch.0)
         .bind(commit.as_str())
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         row.as_ref().map(read).transpose()
     }
@@ -252,7 +254,7 @@ impl Store {
             WHERE branch_id = $1",
         )
         .bind(branch.0)
-        .fetch_one(&self.read)
+        .fetch_one(&mut *self.read().await?)
         .await?;
         row.count("last")
     }
@@ -268,7 +270,7 @@ impl Store {
             WHERE id = $1",
             )
             .bind(id.0)
-            .fetch_one(&self.read)
+            .fetch_one(&mut *self.read().await?)
             .await?,
         )
     }

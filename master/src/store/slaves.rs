@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::row::{Columns as _, to_json};
-use super::{Result, Store, now};
+use super::{Reader, Result, Store, now};
 use protocol::wire::{Availability, Hello, Isolation};
 use protocol::{SlaveId, SlaveName, TokenId, UnixMs};
 use sqlx::Any;
@@ -166,7 +166,9 @@ impl Store {
             .bind(to_json(&admin)?);
         self.write_slave(query).await
     }
+}
 
+impl Reader {
     /// All slaves, by name.
     ///
     /// # Errors
@@ -176,7 +178,7 @@ impl Store {
             "SELECT * FROM slave
             ORDER BY name",
         )
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?
         .iter()
         .map(read)

@@ -1,7 +1,7 @@
 //! Steps of builds.
 
 use super::row::Columns as _;
-use super::{Result, Store};
+use super::{Reader, Result};
 use protocol::{BuildId, BuildResult, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -51,7 +51,7 @@ fn read(row: &AnyRow) -> Result<Step> {
     })
 }
 
-impl Store {
+impl Reader {
     /// The steps of a build that began, in order.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Store {
     pub async fn steps(&self, build: BuildId) -> Result<Vec<Step>> {
         let rows = sqlx::query("SELECT * FROM step WHERE build_id = $1 ORDER BY number")
             .bind(build.0)
-            .fetch_all(&self.read)
+            .fetch_all(&mut *self.read().await?)
             .await?;
         rows.iter().map(read).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::row::Columns as _;
-use super::{Result, Store, now};
+use super::{Reader, Result, Store, now};
 use protocol::{TokenId, UnixMs};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -104,16 +104,18 @@ pub(super) async fn counts(connection: &mut AnyConnection, token: TokenId) -> Re
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
-impl Store {
+impl Reader {
     /// Whether a token still counts.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn token_counts(&self, token: TokenId) -> Result<bool> {
-        let mut connection = self.read.acquire().await?;
+        let mut connection = self.read().await?;
         counts(&mut connection, token).await
     }
+}
 
+impl Store {
     /// Stores a token by its hash.
     ///
     /// # Errors
@@ -142,7 +144,7 @@ impl Store {
             AND revoked_ms IS NULL",
         )
         .bind(hash);
-        let token = row.fetch_optional(&self.read).await?.as_ref().map(read).transpose()?;
+        let token = row.fetch_optional(&mut *self.read().await?).await?.as_ref().map(read).transpose()?;
         if let Some(token) = &token {
             self.note_use(token).await;
         }
@@ -168,7 +170,9 @@ impl Store {
             tracing::warn!(%error, "the use of a token or session can't be noted");
         }
     }
+}
 
+impl Reader {
     /// The hash by which a token is stored, unless it was revoked.
     ///
     /// # Errors
@@ -179,7 +183,7 @@ impl Store {
             AND revoked_ms IS NULL",
         )
         .bind(id.0);
-        row.fetch_optional(&self.read).await?.map(|row| row.text("hash")).transpose()
+        row.fetch_optional(&mut *self.read().await?).await?.map(|row| row.text("hash")).transpose()
     }
 
     /// All tokens, newest first.
@@ -191,13 +195,15 @@ impl Store {
             "SELECT * FROM token
             ORDER BY id DESC",
         )
-        .fetch_all(&self.read)
+        .fetch_all(&mut *self.read().await?)
         .await?
         .iter()
         .map(read)
         .collect()
     }
+}
 
+impl Store {
     /// Revokes a token and ends its sessions. The last maintainer's stays: nobody could make another one.
     ///
     /// # Errors
@@ -275,7 +281,7 @@ impl Store {
         .bind(hash)
         .bind(oldest.0)
         .bind(idle.0)
-        .fetch_optional(&self.read)
+        .fetch_optional(&mut *self.read().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let used: UnixMs = row.num("session_used_ms")?;

@@ -36,6 +36,7 @@ mod landing;
 mod lists;
 mod races;
 mod shares;
+mod snapshots;
 
 stories! {
     a_source_is_one_branch

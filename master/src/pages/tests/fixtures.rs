@@ -208,10 +208,12 @@ pub(super) fn branch() -> BranchDetail {
                     line(DiffKind::Add, None, Some(1), "more & more"),
                 ],
                 lines_left_out: 7,
+                ..DiffFile::default()
             }],
             added: 1,
             removed: 1,
             files_left_out: 3,
+            ..Diff::default()
         },
         changes_recipe: false,
         recipe_diff: None,
