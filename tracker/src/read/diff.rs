@@ -4,8 +4,9 @@
 //! within one budget, so that what a stranger publishes decides what is shown of it, and not how long that takes.
 
 use super::changes::{Change, Changes};
-use super::cost::{Cost, CostLimits, Meter};
+use super::cost::{Cost, Meter};
 use super::hunks::{Content, Left, compare, leave_out, too_large};
+use super::limits::DiffLimits;
 use super::renames;
 use crate::blocking::Waiting;
 use crate::mirror::{Kept, Mirror, MirrorError, tree_of};
@@ -13,48 +14,6 @@ use crate::text::Budget;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use protocol::CommitId;
 use protocol::api::{Diff, DiffFile};
-
-/// How much of a diff is told. What is left out is counted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct DiffLimits {
-    /// Files.
-    pub files: usize,
-    /// Lines of one file.
-    pub lines_of_file: usize,
-    /// Lines of all files together.
-    pub lines: usize,
-    /// Bytes of one file's lines.
-    pub bytes_of_file: usize,
-    /// Bytes of all lines together.
-    pub bytes: usize,
-    /// Bytes of all that is said beside lines: paths and notes.
-    pub path_bytes: usize,
-    /// The largest file whose lines are compared, in bytes.
-    pub file_bytes: u32,
-    /// Most lines of a file whose lines are compared.
-    pub file_lines: usize,
-    /// Characters of one line.
-    pub line_chars: usize,
-    /// What finding and comparing may cost.
-    pub cost: CostLimits,
-}
-
-impl Default for DiffLimits {
-    fn default() -> Self {
-        Self {
-            files: 300,
-            lines_of_file: 2000,
-            lines: 20_000,
-            bytes_of_file: 384 << 10,
-            bytes: 2 << 20,
-            path_bytes: 384 << 10,
-            file_bytes: 4 << 20,
-            file_lines: 200_000,
-            line_chars: 4000,
-            cost: CostLimits::default(),
-        }
-    }
-}
 
 /// A diff, and what it has cost.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! How one text changes: its hunks, within what a page has room for.
 
-use super::diff::DiffLimits;
+use super::limits::DiffLimits;
 use crate::mirror::MirrorError;
 use crate::text::Budget;
 use git2::{DiffLineType, DiffOptions, Patch};

@@ -6,13 +6,15 @@ mod commits;
 mod cost;
 mod diff;
 mod hunks;
+mod limits;
 mod raw;
 mod renames;
 mod view;
 
 pub use commits::{Commits, Who};
 pub use cost::{Cost, CostLimits};
-pub use diff::{Compared, DiffLimits};
+pub use diff::Compared;
 pub use hunks::text_diff;
+pub use limits::DiffLimits;
 pub use raw::{Raw, hex};
 pub use view::{Seen, View};

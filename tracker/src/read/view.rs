@@ -2,8 +2,9 @@
 
 use super::commits;
 use super::cost::{Cost, Meter};
-use super::diff::{DiffLimits, diff};
+use super::diff::diff;
 use super::hunks::text_diff;
+use super::limits::DiffLimits;
 use crate::blocking::Waiting;
 use crate::candidate::{self, CandidateRequest};
 use crate::mirror::{Kept, Mirror, MirrorError, Relation, kept_at, relation, tree_of};
