@@ -52,7 +52,7 @@ macro_rules! codes {
 
 codes! {
     /// The accepted commit is in mainline, exactly as it was tested.
-    Landed = Branch "landed", "nobody: the record stays";
+    Landed = Branch "landed", "nobody: the record stays; a revision that came later lands only if the author publishes the branch again";
     /// It landed, and a push has rewritten mainline since, which does not hold it any more.
     LandedTakenOut = Branch "landed-taken-out", "the author publishes it again, if it is still to land, else withdraws it";
     /// Its publisher took it back.
@@ -75,17 +75,17 @@ codes! {
     /// It is published, and its first revision is not fetched yet.
     NotFetched = Branch "not-fetched", "bb fetches it";
     /// Its source can't be read, and no revision was ever fetched.
-    SourceTrouble = Branch "source-trouble", "the author mends the source, or publishes another URL";
+    SourceTrouble = Branch "source-trouble", "as the reason says: the author mends the source or publishes another URL, an admin lets bb read it, or bb asks again";
     /// It had revisions, and its branch or repository is not there any more.
     SourceGone = Branch "source-gone", "the author publishes it again or withdraws it";
     /// The newest revision was fetched but not admitted.
     RevisionRefused = Branch "revision-refused", "the author pushes a revision without what was refused";
     /// Its newest revision was admitted, and the mirror lost its commit; bb did not find it where it came from either, so far.
-    CommitMissing = Branch "commit-missing", "the author pushes the commit again or publishes the branch again; bb goes on by itself then";
+    CommitMissing = Branch "commit-missing", "as the reason says: the author pushes the commit again or publishes the branch again, an admin looks at the disk, or bb fetches it again; bb goes on by itself then";
     /// The project has no recipe, and none could be guessed.
     NoRecipe = Branch "no-recipe", "a maintainer adds .bb.toml to mainline";
-    /// Mainline's recipe has an error, so that nothing can be built.
-    RecipeError = Branch "recipe-error", "a maintainer mends .bb.toml of mainline";
+    /// The project's recipe, mainline's or the master's own for it, has an error, so that nothing can be built.
+    RecipeError = Branch "recipe-error", "a maintainer mends .bb.toml of mainline, or an admin the recipe that master.toml names";
     /// The recipe that the branch brings has an error.
     BranchRecipeError = Branch "branch-recipe-error", "the author mends .bb.toml of the branch";
     /// The candidate for the mainline of now is not made yet.
@@ -96,7 +96,7 @@ codes! {
     MainlineGone = Branch "mainline-gone", "an admin names mainline's branch in master.toml, or brings it back";
     /// It does not merge with mainline.
     Conflict = Branch "conflict", "the author merges mainline; a rebase is not needed";
-    /// Something on mainline itself is broken, its ChangeLog say, so that no candidate can be made or judged.
+    /// Something on mainline itself is broken, its ChangeLog, say, so that no candidate can be made or judged.
     MainlineBroken = Branch "mainline-broken", "a maintainer mends mainline; bb goes on by itself then";
     /// It merges, but no candidate can be made, for another reason: its fragment is malformed, say.
     CandidateRefused = Branch "candidate-refused", "the author mends what was refused";
@@ -105,21 +105,21 @@ codes! {
     /// The recipe requires no builder, and nothing lands untested.
     NoRequiredBuilder = Branch "no-required-builder", "a maintainer sets `required = true` for a builder in .bb.toml";
     /// A required builder failed.
-    BuilderFailed = Branch "builder-failed", "the author mends it";
+    BuilderFailed = Branch "builder-failed", "the author makes it pass";
     /// A required builder failed because the slave has no program of that name.
-    ProgramMissing = Branch "program-missing", "an admin gives the slaves the program, then a maintainer asks for the build again";
+    ProgramMissing = Branch "program-missing", "an admin gives the slaves the program, or whoever wrote the recipe does without it; then a maintainer or its publisher asks for the build again";
     /// A required builder ended by bb's or the machine's fault.
-    BuilderException = Branch "builder-exception", "an admin looks after the machine, then a maintainer asks for the build again";
+    BuilderException = Branch "builder-exception", "an admin looks after the machine, then a maintainer or its publisher asks for the build again";
     /// A build of a required builder was cancelled, and no other was asked for.
-    BuilderCancelled = Branch "builder-cancelled", "a maintainer asks for the build again";
+    BuilderCancelled = Branch "builder-cancelled", "a maintainer or its publisher asks for the build again";
     /// A required builder was skipped, and no result is never success.
-    BuilderSkipped = Branch "builder-skipped", "a maintainer asks for the build, or makes the builder optional";
+    BuilderSkipped = Branch "builder-skipped", "a maintainer makes the builder run, or optional, in .bb.toml, then asks for the build again";
     /// Required builders run.
     Building = Branch "building", "bb builds";
     /// Builds of required builders wait for a slave or a lock.
     Waiting = Branch "waiting", "bb starts them";
     /// A build of a required builder waits for something that does not come by itself.
-    Stuck = Branch "stuck", "an admin adds what is missing";
+    Stuck = Branch "stuck", "an admin adds what is missing, or a maintainer mends the recipe";
     /// All required builders passed; it lands as soon as it is accepted. With the look of warnings and "but it changes how it is
     /// built" when its `.bb.toml` is other than mainline's, by which it was built so far.
     Ready = Branch "ready", "a maintainer accepts it";
@@ -143,7 +143,7 @@ codes! {
     /// Something on mainline itself is broken, its recipe or its ChangeLog: nobody is ejected for it.
     MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline; bb goes on by itself then";
     /// What it is made of is not in the mirror any more, or can't be read there; others go by.
-    Missing = Queue "missing", "bb fetches it again; where it can't, the author pushes or publishes it again";
+    Missing = Queue "missing", "as the reason says: bb fetches it again, the author pushes or publishes it again, or an admin looks at the disk";
     /// What bb keeps of it can't be read, by bb's own fault; others go by.
     Unreadable = Queue "unreadable", "an admin reads the master's log, and reports it to the makers of bb";
     /// The official repository can't be read, so nothing can land.
@@ -155,9 +155,9 @@ codes! {
     /// Its candidate could not be made, for another reason than a conflict.
     EjectedRefused = Queue "ejected-refused", "the author mends what was refused, then a maintainer accepts it again";
     /// A required builder failed on its candidate.
-    EjectedFailure = Queue "ejected-failure", "the author mends it, then a maintainer accepts it again";
+    EjectedFailure = Queue "ejected-failure", "the author makes it pass, then a maintainer accepts it again";
     /// A required builder failed on its candidate because the slave has no program of that name.
-    EjectedProgram = Queue "ejected-program-missing", "an admin gives the slaves the program, then a maintainer accepts it again";
+    EjectedProgram = Queue "ejected-program-missing", "an admin gives the slaves the program, or whoever wrote the recipe does without it; then a maintainer accepts it again";
     /// A required builder ended without a result too often.
     EjectedNoResult = Queue "ejected-no-result", "an admin looks after the machine, then a maintainer accepts it again";
     /// A required builder was skipped, and no result is never success.
@@ -190,7 +190,7 @@ codes! {
     /// No slave with its labels proved the isolation that a stranger's code needs.
     NoIsolation = Build "no-isolation", "an admin installs it on a slave, or trusts the publisher";
     /// Every slave that could run it is offline or unavailable.
-    SlavesAway = Build "slaves-away", "bb starts it when one of them is back";
+    SlavesAway = Build "slaves-away", "bb starts it when one of them is back; an admin looks after one that stays away";
     /// Every slave that could run it has its slots taken.
     SlavesFull = Build "slaves-full", "bb starts it in the first free slot";
     /// A slave is free, but a lock is held, or others stand before it in the lock's line.

@@ -9,7 +9,7 @@ use gate::queue::{
 };
 use gate::schedule::Wait;
 use gate::verdict::Trouble;
-use protocol::{BranchId, BuildResult, CommitId, UnixMs};
+use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 
 fn commit(n: u32) -> CommitId {
     format!("{n:040x}").parse().unwrap()
@@ -85,6 +85,12 @@ fn passed() -> QueueState {
 }
 
 /// The decision, a line for each action and each standing.
+/// The table of codes names whoever is next here.
+fn see_who_is_named(code: Code, who: &str) {
+    let role = if ["Tomas", "Ines", "Priya"].contains(&who) { "the author" } else { who };
+    assert!(code.next().contains(role), "{code}: {} says nothing of {role}", code.next());
+}
+
 fn told(state: &QueueState) -> String {
     let decision = decide(state);
     let mut lines: Vec<String> = vec![];
@@ -93,6 +99,7 @@ fn told(state: &QueueState) -> String {
             Action::Drop { stack } => format!("drop S{}", stack.0),
             Action::Retire { entry } => format!("retire {}", entry.0),
             Action::Eject { entry, code, says, next, .. } => {
+                see_who_is_named(*code, &next.who);
                 format!("eject {} {code}: {says}. Next: {} {}.", entry.0, next.who, next.what)
             }
             Action::Make { on, entries } => {
@@ -105,6 +112,7 @@ fn told(state: &QueueState) -> String {
         });
     }
     for s in &decision.standings {
+        see_who_is_named(s.code, &s.next.who);
         lines.push(format!("{}. {} {}: {}. Next: {} {}.", s.place, s.entry.0, s.code, s.says, s.next.who, s.next.what));
     }
     lines.extend(decision.look_again.map(|at| format!("look again at {}", at.0)));
@@ -162,7 +170,7 @@ fn who_is_ejected_and_why() {
         entry: EntryId(1),
         code: "fragment".to_owned(),
         text: "repo.ChangeLog, line 3: an entry starts with a date".to_owned(),
-        hint: "begin it with a header".to_owned(),
+        hint: "begin it with a header".into(),
     });
     let optional_only = Candidate::Made { commit: commit(11), builders: vec![builder("docs", false)], builds: vec![] };
     let no_builder = Candidate::Made { commit: commit(11), builders: vec![], builds: vec![] };
@@ -304,7 +312,7 @@ fn an_optional_builder_convicts_nobody() {
 
 fn mainline_trouble() -> Candidate {
     let text = "ChangeLog is not a plain file".to_owned();
-    Candidate::MainlineTrouble { text, hint: "make it a file".to_owned() }
+    Candidate::MainlineTrouble { text, hint: "make it a file".into() }
 }
 
 /// Whatever of the entries waits for mainline, nobody is ejected for it, and who does not need what is broken goes by.
@@ -340,7 +348,7 @@ fn what_is_wrong_on_mainline_ejects_nobody() {
 
 #[test]
 fn who_waits_for_what_is_missing_is_told_so_and_stops_nobody() {
-    let missing = Candidate::Missing { text: "nobody has it".to_owned(), hint: "push it again".to_owned() };
+    let missing = Candidate::Missing { text: "nobody has it".to_owned(), hint: "push it again".into() };
     let decision = decide(&first(missing));
     assert!(!decision.actions.iter().any(|a| matches!(a, Action::Eject { .. })), "{:?}", decision.actions);
     assert!(matches!(&decision.actions[..], [Action::Make { entries, .. }] if entries[0] == EntryId(2)));
@@ -377,7 +385,7 @@ fn nobody_who_can_t_land_stops_the_queue() {
     let hindrances = [
         Hindrance::Ended { says: "withdrawn by Ines".to_owned() },
         Hindrance::RightLost { by: "olga".to_owned() },
-        Hindrance::Unusable { text: "nobody has its commit any more".to_owned(), hint: "publish it again".to_owned() },
+        Hindrance::Unusable { text: "nobody has its commit any more".to_owned(), hint: "publish it again".into() },
     ];
     for hindrance in hindrances {
         for at in 0..3 {
@@ -413,7 +421,7 @@ fn what_mainline_has_already_is_nobody_s_fault() {
 }
 
 fn troubled() -> [Mainline; 2] {
-    let it = |text: &str| Trouble { code: "x".to_owned(), text: text.to_owned(), hint: String::new() };
+    let it = |text: &str| Trouble { code: "x".to_owned(), text: text.to_owned(), hint: Hint::default() };
     [Mainline::Away(it("no answer")), Mainline::Gone(it("it has no branch `main`"))]
 }
 

@@ -327,7 +327,7 @@ impl World {
         match &self.state.stacks[at].candidate {
             Candidate::NotMade if self.broken.contains(&self.state.stacks[at].on) => {
                 let (text, hint) = (String::new(), String::new());
-                self.state.stacks[at].candidate = Candidate::MainlineTrouble { text, hint };
+                self.state.stacks[at].candidate = Candidate::MainlineTrouble { text, hint: hint.into() };
             }
             Candidate::NotMade if self.chance.percent(70) => {
                 let made = self.make(temper, culprit);
@@ -351,7 +351,7 @@ impl World {
             Temper::AlreadyThere => Candidate::InMainline { entry },
             Temper::Refused => {
                 let text = || "no".to_owned();
-                Candidate::Refused { entry, code: text(), text: text(), hint: text() }
+                Candidate::Refused { entry, code: text(), text: text(), hint: text().into() }
             }
             _ => {
                 let required = temper != Temper::RequiresNothing;

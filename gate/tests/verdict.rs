@@ -10,11 +10,19 @@ use gate::verdict::{
 use proptest::prelude::*;
 use protocol::api::{Look, Next, Verdict, WouldLand};
 use protocol::wire::Isolation;
-use protocol::{BuildId, BuildResult};
+use protocol::{BuildId, BuildResult, Hint};
 use std::collections::BTreeSet;
 
 fn trouble(text: &str, hint: &str) -> Trouble {
-    Trouble { code: "x".to_owned(), text: text.to_owned(), hint: hint.to_owned() }
+    Trouble { code: "x".to_owned(), text: text.to_owned(), hint: hint.into() }
+}
+
+fn by_admin(text: &str, what: &str) -> Trouble {
+    Trouble { hint: Hint::by_admin(what), ..trouble(text, "") }
+}
+
+fn by_bb(text: &str, what: &str) -> Trouble {
+    Trouble { hint: Hint::by_bb(what), ..trouble(text, "") }
 }
 
 fn builder(name: &str, build: Build) -> Builder {
@@ -111,6 +119,17 @@ fn all() -> Vec<(&'static str, Facts)> {
         ("in mainline", life(Life::InMainline)),
         ("just published", unfetched(Source::Fine)),
         ("never readable", unfetched(Source::Trouble(trouble("git.ines.example does not answer", "")))),
+        (
+            "asked too often",
+            unfetched(Source::Trouble(by_bb(
+                "git.ines.example asks to be left alone",
+                "asks again when its server allows it",
+            ))),
+        ),
+        (
+            "its host's key is not known",
+            unfetched(Source::Trouble(by_admin("the key is not known", "adds the server's key"))),
+        ),
         ("never there", unfetched(Source::Gone(trouble("there is no branch `x`", "publish a branch that is there")))),
         ("refused", Facts { revision: Some(Revision { number: 4, refused, lost: None }), ..green() }),
         (
@@ -124,12 +143,38 @@ fn all() -> Vec<(&'static str, Facts)> {
                 ..green()
             },
         ),
+        (
+            "its commit lost by the disk",
+            Facts {
+                revision: Some(Revision {
+                    number: 4,
+                    refused: None,
+                    lost: Some(by_admin("an object can't be read", "looks at the disk")),
+                }),
+                ..green()
+            },
+        ),
+        (
+            "its commit is being fetched again",
+            Facts {
+                revision: Some(Revision {
+                    number: 4,
+                    refused: None,
+                    lost: Some(by_bb("the mirror lacks it", "fetches it again")),
+                }),
+                ..green()
+            },
+        ),
         ("source gone", Facts { source: Source::Gone(trouble("there is no branch `x` any more", "")), ..green() }),
         ("source not readable now", Facts { source: Source::Trouble(trouble("timed out", "")), ..green() }),
         ("no recipe", Facts { recipe: Recipe::Missing, ..green() }),
         (
             "mainline's recipe broken",
             Facts { recipe: Recipe::Broken(trouble(".bb.toml:3:1: unknown key `x`", "")), ..green() },
+        ),
+        (
+            "the master's own recipe can't be read",
+            Facts { recipe: Recipe::Broken(by_admin("no such file", "mends `recipe` in master.toml")), ..green() },
         ),
         (
             "its own recipe broken",
@@ -189,7 +234,10 @@ fn all() -> Vec<(&'static str, Facts)> {
         ),
         ("landing", queued(1, 4, Code::Landing, "it passed and is landed now", "bb", "pushes it")),
         ("third in the queue", queued(3, 4, Code::Behind, "2 branches are before it", "bb", "tests it later")),
-        ("paused", queued(1, 4, Code::Paused, "it passed; the queue is paused by Olga", "Olga", "resumes the queue")),
+        (
+            "paused",
+            queued(1, 4, Code::Paused, "it passed; the queue is paused by Olga", "a maintainer", "resumes the queue"),
+        ),
         (
             "push refused",
             queued(1, 4, Code::PushRefused, "it passed; the push was refused: no", "an admin", "mends it"),
@@ -303,6 +351,25 @@ proptest! {
         prop_assert!(begins.iter().any(|b| verdict.because.starts_with(b)), "{verdict:?}");
         prop_assert!(!verdict.because.ends_with(['.', ' ', ':']) && !verdict.because.contains('\n'));
         prop_assert!(!verdict.next.who.is_empty() && !verdict.next.what.is_empty() && !verdict.state.is_empty());
+    }
+
+    #[test]
+    fn no_word_contradicts_who_is_next(facts in mixed()) {
+        let verdict = judge(&facts);
+        let Next { who, what } = &verdict.next;
+        // "Not yet" is a person's turn, "not known yet" is bb's, and what would not land is never bb's to mend.
+        prop_assert!(verdict.would_land != WouldLand::NotYet || who != "bb", "{verdict:?}");
+        prop_assert!(verdict.would_land != WouldLand::NotKnownYet || who == "bb", "{verdict:?}");
+        prop_assert!(verdict.would_land != WouldLand::No || who != "bb", "{verdict:?}");
+        // The line reads "Next: WHO WHAT": a verb follows, and nobody who mends something need do nothing.
+        prop_assert!(!what.starts_with("an admin") && !what.starts_with("a maintainer") && !what.contains("nothing needs"), "{verdict:?}");
+        prop_assert!(!what.contains('\n') && !what.ends_with(['.', ' ', ':']), "{verdict:?}");
+        // The table of codes names whoever is next here.
+        let role = if who == "Ines" { "the author" } else { who };
+        let code = Code::ALL.iter().find(|c| c.as_str() == verdict.code).unwrap();
+        prop_assert!(code.next().contains(role), "{code}: {} says nothing of {role}", code.next());
+        let mends = ["mends", "publishes", "withdraws", "brings it back", "makes"];
+        prop_assert!(who != "nobody" || !mends.iter().any(|verb| what.starts_with(verb)), "{verdict:?}");
     }
 
     #[test]

@@ -230,14 +230,16 @@ fn acceptable(branch: &Branch, candidate: &Candidate) -> Done<()> {
     let (code, why, hint) = match &candidate.detail {
         api::CandidateOutcome::Made { .. } => match &candidate.recipe_trouble {
             None => return Ok(()),
-            Some(trouble) => (trouble.code.clone(), trouble.text.clone(), trouble.hint.clone()),
+            Some(trouble) => (trouble.code.clone(), trouble.text.clone(), trouble.hint.to_string()),
         },
         api::CandidateOutcome::Conflict { files } => {
             let paths: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
             let hint = "the author merges mainline into the branch; a rebase is not needed".to_owned();
             ("conflict".to_owned(), format!("it conflicts with mainline in {}", paths.join(", ")), hint)
         }
-        api::CandidateOutcome::Refused(refusal) => (refusal.code.clone(), refusal.text.clone(), refusal.hint.clone()),
+        api::CandidateOutcome::Refused(refusal) => {
+            (refusal.code.clone(), refusal.text.clone(), refusal.hint.to_string())
+        }
         // It waits in the queue until mainline is mended.
         api::CandidateOutcome::MainlineTrouble(_) => return Ok(()),
     };

@@ -77,7 +77,7 @@ impl BackupError {
             Self::Partial(_) => "delete it, and take an older one; it was broken off while it was written",
             Self::Basedir(BasedirError::Missing(_)) => "name the basedir of a master",
             Self::Mirror(_) => "`bb master check BASEDIR --deep` says what is wrong with the mirror, and mends it",
-            Self::Git(error) => return tracker::Explain::hint(error),
+            Self::Git(error) => return tracker::Explain::hint(error).into(),
             _ => "",
         }
         .to_owned()

@@ -46,8 +46,8 @@ impl StartError {
             Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
                 "another program has this port: stop it, or choose another with --listen (127.0.0.1:0 takes any that is free)".to_owned()
             }
-            Self::Git(error) => tracker::Explain::hint(error),
-            Self::Mirror { source, .. } => tracker::Explain::hint(source),
+            Self::Git(error) => tracker::Explain::hint(error).into(),
+            Self::Mirror { source, .. } => tracker::Explain::hint(source).into(),
             Self::Store(StoreError::Newer { .. }) => "run that bb, or restore a backup made before the upgrade".to_owned(),
             Self::Scheme(_) => "use https, http, git and ssh".to_owned(),
             _ => String::new(),

@@ -4,11 +4,13 @@
 //! I/O; it is the only thing that `master` and `slave` know of each other, and the `bb` command knows the master by it.
 
 pub mod api;
+pub mod hint;
 pub mod id;
 pub mod name;
 pub mod result;
 pub mod wire;
 
+pub use hint::{Acts, Hint};
 pub use id::{
     BranchId, BuildId, CandidateId, CommitId, EventId, Fence, ProjectId, RevisionId, SlaveId, TokenId, UnixMs,
 };

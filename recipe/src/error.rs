@@ -23,6 +23,11 @@ impl RecipeError {
     /// The most problems that are told at once.
     pub const MOST: usize = 20;
 
+    /// What to do about the first problem, if that is not plain.
+    pub fn hint(&self) -> &str {
+        self.problems.first().and_then(|p| p.hint.as_deref()).unwrap_or_default()
+    }
+
     /// The first problem in one line, for a table or a status: `.bb.toml:3:1: unknown key …`.
     pub fn line(&self) -> String {
         self.problems.first().map_or_else(|| self.file.clone(), |p| format!("{}:{}", self.file, p.line()))

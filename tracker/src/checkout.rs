@@ -8,7 +8,7 @@ use crate::blocking::blocking;
 use crate::git::{Git, RunError, RunLimits};
 use crate::mirror::{Upkeep, init_bare, oid, pack};
 use crate::watch::understood;
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,14 +108,14 @@ impl Explain for CheckoutError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } => "it is tried again".to_owned(),
-            Self::Gone { .. } => "nothing: a newer candidate is built instead".to_owned(),
+            Self::Unreachable { .. } | Self::TimedOut { .. } => Hint::by_bb("tries again"),
+            Self::Gone { .. } => Hint::by_bb("builds the newer candidate instead"),
             Self::DiskFull { .. } | Self::Io { .. } => {
-                "an admin makes room on the slave's disk or looks at its rights".to_owned()
+                Hint::by_admin("makes room on the slave's disk or looks at its rights")
             }
-            Self::BadPlace { .. } => "update bb on the slave to the master's version".to_owned(),
+            Self::BadPlace { .. } => Hint::new("update bb on the slave to the master's version"),
             Self::Git(error) => error.hint(),
         }
     }

@@ -11,7 +11,7 @@ use crate::mirror::{
 use crate::source::BranchRef;
 use crate::text::shown;
 use git2::{Delta, Repository};
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use recipe::Project;
 use rustix::fs::FlockOperation;
 use std::path::{Path, PathBuf};
@@ -78,13 +78,13 @@ impl Explain for LandError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::Moved { .. } => "nothing: the candidate is made anew on the new mainline and tested again".to_owned(),
-            Self::Refused { .. } => {
-                "an admin mends what the official repository complains of (its hooks, rights, or changes in its work tree); then it is tried again".to_owned()
-            }
-            Self::Check { .. } => "report this to the makers of bb; the branch is tested again".to_owned(),
+            Self::Moved { .. } => Hint::by_bb("makes the candidate anew on the new mainline and tests it again"),
+            Self::Refused { .. } => Hint::by_admin(
+                "mends what the official repository complains of (its hooks, rights, or changes in its work tree); then bb tries again",
+            ),
+            Self::Check { .. } => Hint::by_admin("reports this to the makers of bb; the branch is tested again"),
             Self::Unreachable(error) => error.hint(),
             Self::Mirror(error) => error.hint(),
         }

@@ -39,6 +39,7 @@ pub mod worktree;
 
 mod blocking;
 
+use protocol::Hint;
 use protocol::api::Refusal;
 
 /// An error that says, beside what was wrong, by what stable word it is known and what to do about it.
@@ -46,8 +47,8 @@ pub trait Explain: std::error::Error {
     /// The stable word, such as `url-scheme`.
     fn code(&self) -> &'static str;
 
-    /// What to do next, a sentence without its end.
-    fn hint(&self) -> String;
+    /// What to do next, and who does it.
+    fn hint(&self) -> Hint;
 
     /// The whole as the API says it.
     fn refusal(&self) -> Refusal {

@@ -4,6 +4,7 @@ use crate::Explain;
 use crate::git::{Git, RunError, RunLimits};
 use crate::mirror::{OfficialUrl, with_other_side};
 use crate::text::shortened;
+use protocol::Hint;
 use std::path::Path;
 use std::time::Duration;
 
@@ -63,19 +64,19 @@ impl Explain for NotOfficial {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::NoRepository(_) => "run it in a git work tree, or name one with --repository PATH_OR_URL".to_owned(),
+            Self::NoRepository(_) => Hint::new("run it in a git work tree, or name one with --repository PATH_OR_URL"),
             Self::OtherOwner(path) => {
                 let path = crate::git::quoted(path.as_ref());
                 let path = path.to_string_lossy();
-                format!("if you trust what is in it: `git config --global --add safe.directory {path}`")
+                Hint::new(format!("if you trust what is in it: `git config --global --add safe.directory {path}`"))
             }
-            Self::NotText(_) => "move the repository to a path that is UTF-8".to_owned(),
+            Self::NotText(_) => Hint::new("move the repository to a path that is UTF-8"),
             Self::Unreadable { source, .. } => source.hint(),
-            Self::NoHead { .. } => "name it with --mainline".to_owned(),
-            Self::NoSuchBranch { .. } => "name one of them with --mainline, or make that branch first".to_owned(),
-            Self::Empty(_) => "make the first commit".to_owned(),
+            Self::NoHead { .. } => Hint::new("name it with --mainline"),
+            Self::NoSuchBranch { .. } => Hint::new("name one of them with --mainline, or make that branch first"),
+            Self::Empty(_) => Hint::new("make the first commit"),
         }
     }
 }

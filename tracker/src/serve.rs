@@ -9,6 +9,7 @@ use crate::mirror::Mirror;
 use bytes::Bytes;
 use flate2::write::GzDecoder;
 use futures_util::{Stream, StreamExt};
+use protocol::Hint;
 use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -57,9 +58,9 @@ impl Explain for ServeError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::Service { .. } => "push to a repository of your own and publish the branch from there".to_owned(),
+            Self::Service { .. } => Hint::new("push to a repository of your own and publish the branch from there"),
             Self::Git(error) => error.hint(),
         }
     }

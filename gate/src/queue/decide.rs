@@ -5,6 +5,7 @@ use super::{
     Stack, StackId, Standing,
 };
 use crate::code::Code;
+use crate::trouble::next;
 use crate::words::list;
 use protocol::api::Next;
 use protocol::{BuildResult, CommitId};
@@ -84,8 +85,7 @@ fn leaves(state: &QueueState, entry: &Entry) -> Option<Action> {
             (Code::EjectedRightLost, says, who("a maintainer", "looks at it and accepts it again"))
         }
         Hindrance::Unusable { text, hint } => {
-            let next = who(author(state, entry.id), with_detail("mends it".to_owned(), hint));
-            (Code::EjectedRefused, text.clone(), next)
+            (Code::EjectedRefused, text.clone(), next(hint, author(state, entry.id), "mends it"))
         }
     };
     Some(Action::Eject { entry: entry.id, stack: None, code, says, next })
@@ -96,12 +96,12 @@ fn held(state: &QueueState, entry: &Entry) -> Option<How> {
     let stack = stack_of(state, entry).filter(|s| is_held(state, s))?;
     let (code, says, next) = match &stack.candidate {
         Candidate::MainlineTrouble { text, hint } => {
-            let next = who("a maintainer", with_detail("mends mainline".to_owned(), hint));
-            (Code::MainlineTrouble, format!("mainline itself is at fault: {text}"), next)
+            let says = format!("mainline itself is at fault: {text}");
+            (Code::MainlineTrouble, says, next(hint, "a maintainer", "mends mainline"))
         }
         Candidate::Missing { text, hint } => {
-            let next = who(author(state, entry.id), with_detail("sees to it".to_owned(), hint));
-            (Code::Missing, format!("what it is made of is missing: {text}"), next)
+            let says = format!("what it is made of is missing: {text}");
+            (Code::Missing, says, next(hint, author(state, entry.id), "brings it back"))
         }
         Candidate::Unreadable { text } => {
             let next = who("an admin", "reads the master's log, and reports it to the makers of bb");
@@ -169,8 +169,7 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             Head { actions, ..Head::default() }
         }
         Candidate::Refused { entry, text, hint, .. } => {
-            let what = if hint.is_empty() { "mends it".to_owned() } else { format!("mends it: {hint}") };
-            let next = who(author(state, *entry), what);
+            let next = next(hint, author(state, *entry), "mends it");
             Head::ejects(*entry, stack, Code::EjectedRefused, text.clone(), next)
         }
         Candidate::Made { commit, builders, builds } => judge(state, stack, first, commit, builders, builds),
@@ -231,7 +230,7 @@ fn judge(
     let eject = |code, says, next| Head::ejects(first.id, stack, code, says, next);
     if !builders.iter().any(|b| b.required) {
         let says = "its recipe requires no builder, and nothing lands untested".to_owned();
-        let next = who("a maintainer", "sets `required = true` for a builder in .bb.toml");
+        let next = who("a maintainer", "sets `required = true` for a builder in .bb.toml, and accepts it again");
         return eject(Code::EjectedUntested, says, next);
     }
     let words: Vec<(&BuilderOf, Word<'_>)> =
@@ -248,7 +247,7 @@ fn judge(
                 return eject(Code::EjectedProgram, says, who("an admin", what));
             }
             Word::Failed { says, lacks: None } => {
-                let next = who(author(state, first.id), format!("mends {name}"));
+                let next = who(author(state, first.id), format!("makes {name} pass"));
                 return eject(Code::EjectedFailure, with_detail(format!("{name} failed"), says), next);
             }
             Word::Skipped => {

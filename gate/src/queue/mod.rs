@@ -23,7 +23,7 @@ use crate::mainline::Mainline;
 use crate::schedule::Wait;
 pub use decide::decide;
 use protocol::api::Next;
-use protocol::{BranchId, BuildResult, CommitId, UnixMs};
+use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 
 /// A place in the queue: one acceptance of one branch. A branch that is accepted again gets another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
@@ -119,7 +119,7 @@ pub enum Hindrance {
         /// What is wrong.
         text: String,
         /// What to do.
-        hint: String,
+        hint: Hint,
     },
 }
 
@@ -166,7 +166,7 @@ pub enum Candidate {
         /// What is wrong.
         text: String,
         /// What to do.
-        hint: String,
+        hint: Hint,
     },
     /// What bb keeps of it can't be read, by bb's own fault: the entry waits, and others go by.
     Unreadable {
@@ -178,7 +178,7 @@ pub enum Candidate {
         /// What is wrong.
         text: String,
         /// What to do.
-        hint: String,
+        hint: Hint,
     },
     /// Mainline has all of it.
     InMainline {
@@ -194,7 +194,7 @@ pub enum Candidate {
         /// What was wrong.
         text: String,
         /// What to do.
-        hint: String,
+        hint: Hint,
     },
 }
 

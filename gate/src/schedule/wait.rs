@@ -153,15 +153,24 @@ impl Wait {
                 ("an admin", format!("gives lock `{lock}` more shares, or a maintainer asks for fewer in the recipe"))
             }
             Self::NoSlave => ("an admin", "adds a slave with `bb slave create`".to_owned()),
-            Self::NoLabel { missing } => ("an admin", format!("adds a slave with {}", quoted(missing))),
-            Self::NoSlaveWithAll { labels } => ("an admin", format!("adds a slave with all of {}", quoted(labels))),
+            Self::NoLabel { missing } => {
+                ("an admin", format!("adds a slave with {}, or a maintainer mends the recipe", quoted(missing)))
+            }
+            Self::NoSlaveWithAll { labels } => {
+                ("an admin", format!("adds a slave with all of {}, or a maintainer mends the recipe", quoted(labels)))
+            }
             Self::Isolation { needed, .. } => (
                 "an admin",
                 format!("installs {} on a slave, or trusts the publisher to build without", needed.as_str()),
             ),
             Self::Away { offline, unavailable } => match [offline.as_slice(), unavailable].concat().as_slice() {
-                [one] => ("bb", format!("gives it to {one} when that is back")),
-                _ => ("bb", "gives it to the first of them that is back".to_owned()),
+                [one] => {
+                    ("bb", format!("gives it to {one} when that is back; an admin looks after it if it stays away"))
+                }
+                _ => (
+                    "bb",
+                    "gives it to the first of them that is back; an admin looks after those that stay away".to_owned(),
+                ),
             },
             Self::Full { .. } => ("bb", "gives it to the first free slot".to_owned()),
             Self::Lock { lock, .. } => ("bb", format!("starts it when lock `{lock}` is free")),

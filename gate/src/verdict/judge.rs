@@ -1,6 +1,6 @@
 //! The verdict, from what ends a branch to what it still lacks; the first reason found is the answer.
 
-use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, TakenOut, Trouble, needs::needs};
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, TakenOut, needs::needs, turn};
 use crate::code::Code;
 use crate::schedule::Wait;
 use crate::words::list;
@@ -51,8 +51,24 @@ impl Answer {
         self
     }
 
-    fn next(mut self, who: &str, what: impl Into<String>) -> Self {
-        self.next = Next { who: who.to_owned(), what: what.into() };
+    fn next(self, who: &str, what: impl Into<String>) -> Self {
+        self.by(Next { who: who.to_owned(), what: what.into() })
+    }
+
+    /// As it is of this builder's build.
+    fn turn(self, builder: &Builder, facts: &Facts) -> Self {
+        match turn(&builder.name, &builder.build, facts.author()) {
+            Some(next) => self.by(next),
+            None => self,
+        }
+    }
+
+    /// What only waits for bb is not known yet; whatever waits for a person is.
+    fn by(mut self, next: Next) -> Self {
+        if next.who == "bb" && self.would_land == WouldLand::NotYet {
+            (self.would_land, self.look) = (WouldLand::NotKnownYet, Look::Waiting);
+        }
+        self.next = next;
         self
     }
 }
@@ -61,11 +77,6 @@ impl Facts {
     fn author(&self) -> &str {
         if self.author.is_empty() { "the author" } else { &self.author }
     }
-}
-
-/// What a person does about a trouble.
-fn mends(trouble: &Trouble, what: &str) -> String {
-    if trouble.hint.is_empty() { format!("mends {what}") } else { format!("mends {what}: {}", trouble.hint) }
 }
 
 /// Where mainline stops everybody, nobody's turn is bb's, and nobody would land.
@@ -77,9 +88,7 @@ fn stopped(facts: &Facts, answer: Answer) -> Answer {
         Queue::In { .. } => (Code::QueueHeld, answer.state, answer.look),
         Queue::None | Queue::Ejected { .. } => (stop.branch, "waiting".to_owned(), Look::Exception),
     };
-    Answer::new(code, state, look, WouldLand::NotYet)
-        .because(format!("because {}", stop.says))
-        .next(&stop.next.who, stop.next.what)
+    Answer::new(code, state, look, WouldLand::NotYet).because(format!("because {}", stop.says)).by(stop.next)
 }
 
 fn ended(facts: &Facts) -> Option<Answer> {
@@ -132,7 +141,7 @@ fn queued(facts: &Facts) -> Option<Answer> {
         Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),
         _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passes in the queue; {says}")),
     };
-    Some(answer.next(&next.who, &next.what))
+    Some(answer.by(next.clone()))
 }
 
 fn unfetched(facts: &Facts) -> Option<Answer> {
@@ -144,7 +153,7 @@ fn unfetched(facts: &Facts) -> Option<Answer> {
             Source::Trouble(trouble) | Source::Gone(trouble) => {
                 Answer::new(Code::SourceTrouble, "waiting", Look::Exception, WouldLand::NotYet)
                     .because(format!("because its source can't be read: {}", trouble.text))
-                    .next(facts.author(), mends(trouble, "the source"))
+                    .by(trouble.next(facts.author(), "mends the source"))
             }
         });
     };
@@ -152,14 +161,14 @@ fn unfetched(facts: &Facts) -> Option<Answer> {
         return Some(
             Answer::new(Code::CommitMissing, "missing", Look::Exception, WouldLand::NotYet)
                 .because(format!("because the commit of r{} is missing: {}", revision.number, lost.text))
-                .next(facts.author(), mends(lost, "the source")),
+                .by(lost.next(facts.author(), "brings it back")),
         );
     }
     let refused = revision.refused.as_ref()?;
     Some(
         Answer::new(Code::RevisionRefused, "refused", Look::Failed, WouldLand::No)
             .because(format!("because r{} was not admitted: {}", revision.number, refused.text))
-            .next(facts.author(), mends(refused, "it")),
+            .by(refused.next(facts.author(), "mends it")),
     )
 }
 
@@ -180,11 +189,11 @@ fn recipe(facts: &Facts) -> Option<Answer> {
             .because("because the project has no recipe, and none could be guessed")
             .next("a maintainer", "adds .bb.toml to mainline"),
         Recipe::Broken(trouble) => broken(Code::RecipeError)
-            .because(format!("because mainline's recipe has an error: {}", trouble.text))
-            .next("a maintainer", mends(trouble, ".bb.toml")),
+            .because(format!("because the project's recipe has an error: {}", trouble.text))
+            .by(trouble.next("a maintainer", "mends .bb.toml of mainline")),
         Recipe::BrokenInBranch(trouble) => Answer::new(Code::BranchRecipeError, "refused", Look::Failed, WouldLand::No)
             .because(format!("because its recipe has an error: {}", trouble.text))
-            .next(facts.author(), mends(trouble, ".bb.toml")),
+            .by(trouble.next(facts.author(), "mends .bb.toml of the branch")),
     })
 }
 
@@ -207,11 +216,11 @@ fn candidate(facts: &Facts) -> Option<Answer> {
         Candidate::MainlineTrouble(trouble) => {
             Answer::new(Code::MainlineBroken, "waiting", Look::Exception, WouldLand::NotYet)
                 .because(format!("because mainline itself is at fault: {}", trouble.text))
-                .next("a maintainer", mends(trouble, "mainline"))
+                .by(trouble.next("a maintainer", "mends mainline"))
         }
         Candidate::Refused(trouble) => Answer::new(Code::CandidateRefused, "refused", Look::Failed, WouldLand::No)
             .because(format!("because no candidate can be made: {}", trouble.text))
-            .next(facts.author(), mends(trouble, "it")),
+            .by(trouble.next(facts.author(), "mends it")),
     })
 }
 
@@ -224,7 +233,7 @@ fn ejected(facts: &Facts) -> Option<Answer> {
     Some(
         Answer::new(Code::Ejected, "ejected", Look::Failed, WouldLand::No)
             .because(format!("because it was ejected from the queue: {says}"))
-            .next(&next.who, &next.what),
+            .by(next.clone()),
     )
 }
 
@@ -236,7 +245,7 @@ fn built(facts: &Facts) -> Answer {
             .next("a maintainer", "sets `required = true` for a builder in .bb.toml");
     }
     failed(facts, &required)
-        .or_else(|| without_result(&required))
+        .or_else(|| without_result(facts, &required))
         .or_else(|| open(&required))
         .unwrap_or_else(|| ready(facts, &required))
 }
@@ -255,23 +264,12 @@ fn failed(facts: &Facts, required: &[&Builder]) -> Option<Answer> {
     if failures.len() > 1 {
         because.push_str(&format!("; so did {}", list(failures[1..].iter().map(|b| &b.name))));
     }
-    let what = match step {
-        Some(step) => format!("mends step {step} of {}", first.name),
-        None => format!("mends {}", first.name),
-    };
     let state = format!("fails {}", first.name);
-    if let Some(program) = lacks {
-        let what = format!(
-            "gives the slaves `{program}`, or whoever wrote the recipe does without it; then a maintainer asks for the build again"
-        );
-        let answer = Answer::new(Code::ProgramMissing, state, Look::Failed, WouldLand::NotYet);
-        return Some(answer.because(because).next("an admin", what));
-    }
-    Some(
-        Answer::new(Code::BuilderFailed, state, Look::Failed, WouldLand::No)
-            .because(because)
-            .next(facts.author(), what),
-    )
+    let answer = match lacks {
+        Some(_) => Answer::new(Code::ProgramMissing, state, Look::Failed, WouldLand::NotYet),
+        None => Answer::new(Code::BuilderFailed, state, Look::Failed, WouldLand::No),
+    };
+    Some(answer.because(because).turn(first, facts))
 }
 
 fn ended_with<'a>(builders: &[&'a Builder], wanted: BuildResult) -> impl Iterator<Item = &'a Builder> {
@@ -279,7 +277,7 @@ fn ended_with<'a>(builders: &[&'a Builder], wanted: BuildResult) -> impl Iterato
 }
 
 /// Builds that ended and say nothing of the branch.
-fn without_result(required: &[&Builder]) -> Option<Answer> {
+fn without_result(facts: &Facts, required: &[&Builder]) -> Option<Answer> {
     let first = |result| ended_with(required, result).next();
     if let Some(b) = first(BuildResult::Exception) {
         let Build::Finished { says, .. } = &b.build else { return None };
@@ -287,21 +285,21 @@ fn without_result(required: &[&Builder]) -> Option<Answer> {
         return Some(
             Answer::new(Code::BuilderException, "exception", Look::Exception, WouldLand::NotYet)
                 .because(format!("because {} ended by the machine's or bb's fault{detail}", b.name))
-                .next("an admin", "looks after the machine, then a maintainer asks for the build again"),
+                .turn(b, facts),
         );
     }
     if let Some(b) = first(BuildResult::Cancelled) {
         return Some(
             Answer::new(Code::BuilderCancelled, "waiting", Look::Cancelled, WouldLand::NotYet)
                 .because(format!("because the build of {} was cancelled", b.name))
-                .next("a maintainer", "asks for the build again"),
+                .turn(b, facts),
         );
     }
     let b = first(BuildResult::Skipped)?;
     Some(
         Answer::new(Code::BuilderSkipped, "waiting", Look::Skipped, WouldLand::NotYet)
             .because(format!("because {} was skipped, and no result is never success", b.name))
-            .next("a maintainer", format!("asks for the build, or makes {} optional", b.name)),
+            .turn(b, facts),
     )
 }
 
@@ -315,11 +313,10 @@ fn open(required: &[&Builder]) -> Option<Answer> {
         _ => None,
     });
     if let Some((b, wait)) = stuck {
-        let next = wait.next();
         return Some(
             Answer::new(Code::Stuck, "waiting", Look::Waiting, WouldLand::NotYet)
                 .because(format!("because {} can't be built: {}", b.name, wait.text()))
-                .next(&next.who, next.what),
+                .by(wait.next()),
         );
     }
     let of = required.len();
@@ -332,14 +329,11 @@ fn open(required: &[&Builder]) -> Option<Answer> {
         let answer = Answer::new(Code::Waiting, "waiting", Look::Waiting, WouldLand::NotKnownYet);
         return Some(match why {
             Some((b, wait)) => {
-                let next = wait.next();
                 let state = match wait {
                     Wait::Lock { lock, .. } => format!("waiting for lock {lock}"),
                     _ => "waiting for a slave".to_owned(),
                 };
-                Answer { state, ..answer }
-                    .because(format!("because {} waits: {}", b.name, wait.text()))
-                    .next(&next.who, next.what)
+                Answer { state, ..answer }.because(format!("because {} waits: {}", b.name, wait.text())).by(wait.next())
             }
             None => answer
                 .because(format!("because {} {} not begun", list(open.iter().map(|b| &b.name)), has(open.len())))

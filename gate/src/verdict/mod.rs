@@ -3,11 +3,13 @@
 
 mod judge;
 mod needs;
+mod turn;
 
 pub use crate::trouble::Trouble;
 pub use judge::judge;
 use protocol::BuildResult;
 use protocol::api::{Look, Next};
+pub use turn::turn;
 
 /// Everything that a verdict depends on, as the store has it.
 #[derive(Clone, Debug, Eq, PartialEq)]

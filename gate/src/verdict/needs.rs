@@ -74,7 +74,9 @@ fn recipe(facts: &Facts) -> Option<Need> {
     match &facts.recipe {
         Recipe::Fine => None,
         Recipe::Missing => Some(need(Look::Exception, "The project has no recipe, and none could be guessed", None)),
-        Recipe::Broken(t) => Some(need(Look::Exception, format!("Mainline's recipe has an error: {}", t.text), None)),
+        Recipe::Broken(t) => {
+            Some(need(Look::Exception, format!("The project's recipe has an error: {}", t.text), None))
+        }
         Recipe::BrokenInBranch(t) => Some(need(Look::Failed, format!("Its recipe has an error: {}", t.text), None)),
     }
 }

@@ -251,36 +251,26 @@ fn verdict(it: &BuildDetail) -> VerdictView {
     let failed = it.steps.iter().find(|s| s.look == Look::Failed || s.look == Look::Exception);
     let builder = &summary.builder;
     let says = |before: &str| if summary.says.is_empty() { String::new() } else { format!("{before}{}", summary.says) };
-    let (headline, who, what) = match (summary.state, failed) {
-        (BuildState::Waiting, _) => (format!("{builder} waits{}", says(": ")), "bb", "gives it to a slave"),
-        (BuildState::Running, _) => (format!("{builder} runs{}", says(": ")), "bb", "reports how it ends"),
-        (BuildState::Finished(result), _) if result.passed() => (format!("{builder} passed{}", says(": ")), "", ""),
+    let headline = match (summary.state, failed) {
+        (BuildState::Waiting, _) => format!("{builder} waits{}", says(": ")),
+        (BuildState::Running, _) => format!("{builder} runs{}", says(": ")),
+        (BuildState::Finished(result), _) if result.passed() => format!("{builder} passed{}", says(": ")),
         (BuildState::Finished(protocol::BuildResult::Failure), Some(step)) => {
             let why = says(": ").replace(&format!(": {}: ", step.name), ": ");
-            (
-                format!("{builder} failed at {}{why}", step.name),
-                "the author",
-                "mends it, or finds out why it fails here",
-            )
+            format!("{builder} failed at {}{why}", step.name)
         }
-        (BuildState::Finished(protocol::BuildResult::Failure), None) => {
-            (format!("{builder} failed{}", says(": ")), "the author", "mends it")
+        (BuildState::Finished(protocol::BuildResult::Failure), None) => format!("{builder} failed{}", says(": ")),
+        (BuildState::Finished(protocol::BuildResult::Exception), _) => {
+            format!("{builder} ended by the machine's or bb's fault{}", says(": "))
         }
-        (BuildState::Finished(protocol::BuildResult::Exception), _) => (
-            format!("{builder} ended by the machine's or bb's fault{}", says(": ")),
-            "an admin",
-            "looks after the machine, then somebody runs it again",
-        ),
-        (BuildState::Finished(protocol::BuildResult::Retry), _) => {
-            (format!("{builder} was interrupted{}", says(": ")), "bb", "runs it again")
-        }
-        (BuildState::Finished(_), _) => (format!("{builder}: {}{}", summary.word, says(", ")), "", ""),
+        (BuildState::Finished(protocol::BuildResult::Retry), _) => format!("{builder} was interrupted{}", says(": ")),
+        (BuildState::Finished(_), _) => format!("{builder}: {}{}", summary.word, says(", ")),
     };
     VerdictView {
         look: look(summary.look),
         headline,
-        who: Some(who.to_owned()).filter(|w| !w.is_empty()),
-        what: sentence(what),
+        who: it.next.as_ref().map(|next| next.who.clone()),
+        what: it.next.as_ref().map(|next| sentence(&next.what)).unwrap_or_default(),
         needs: Vec::new(),
     }
 }
@@ -291,9 +281,15 @@ fn facts(it: &BuildDetail) -> Vec<Fact> {
         BuildState::Running => "none yet, it runs".to_owned(),
         BuildState::Finished(result) => result.as_str().to_owned(),
     };
-    let isolation = match it.isolation {
+    let needed = match it.isolation {
         Isolation::None => "none needed".to_owned(),
         Isolation::Bubblewrap => format!("{} needed", it.isolation.as_str()),
+    };
+    let isolation = match (it.ran_in, it.summary.state) {
+        (Some(Isolation::Bubblewrap), _) => Isolation::Bubblewrap.as_str().to_owned(),
+        (Some(Isolation::None), _) => "none, for a trusted publisher".to_owned(),
+        (None, BuildState::Waiting) => needed,
+        (None, _) => format!("not recorded, {needed}"),
     };
     vec![
         Fact::new("Result", result),

@@ -2,7 +2,7 @@
 
 use super::{Guarded, RecipeInUse, RecipeState};
 use gate::verdict::Trouble;
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use recipe::{FILE_NAME, Recipe, RecipeError, Warning};
 use std::sync::Arc;
 use tracker::mirror::{EntryKind, MirrorError};
@@ -76,10 +76,16 @@ fn of_master(project: &Guarded) -> Result<Option<(Recipe, Vec<String>)>, Trouble
     let text = std::fs::read(path).map_err(|error| Trouble {
         code: "recipe-unreadable".to_owned(),
         text: format!("{shown}: {error}"),
-        hint: "an admin mends `recipe` in master.toml".to_owned(),
+        hint: Hint::by_admin("mends `recipe` in master.toml"),
     })?;
     let read = Recipe::parse(&text, &shown);
-    read.map(|(recipe, warnings)| Some((recipe, warned(&shown, &warnings)))).map_err(|error| trouble(&error))
+    read.map(|(recipe, warnings)| Some((recipe, warned(&shown, &warnings)))).map_err(|error| {
+        let what = match error.hint() {
+            "" => format!("mends {shown}"),
+            hint => format!("mends {shown}: {hint}"),
+        };
+        Trouble { hint: Hint::by_admin(&what), ..trouble(&error) }
+    })
 }
 
 /// The master's own recipe for what stands on a commit: none where the tree has its own, or where the master has none.
@@ -94,7 +100,7 @@ pub(crate) async fn otherwise(
 }
 
 fn trouble(error: &RecipeError) -> Trouble {
-    Trouble { code: "recipe-error".to_owned(), text: error.line(), hint: error.to_string() }
+    Trouble { code: "recipe-error".to_owned(), text: error.line(), hint: Hint::new(error.hint()) }
 }
 
 /// Guesses a recipe from what stands at the root of a commit.

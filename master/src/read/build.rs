@@ -1,13 +1,14 @@
 //! Builds: the line of a listing, and the whole page.
 
-use super::{ReadError, facts};
+use super::ReadError;
+use super::facts::{self, author, state};
 use crate::names;
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::{Build, BuildRowState, Step};
+use crate::store::{BranchState, Build, BuildRowState, Step};
 use gate::verdict;
 use protocol::BranchName;
-use protocol::api::{BuildDetail, BuildState, BuildSummary, Look, StepDetail};
+use protocol::api::{self, BuildDetail, BuildState, BuildSummary, Look, StepDetail};
 use recipe::Run;
 use tracker::mirror::Mirror;
 
@@ -76,12 +77,33 @@ pub(crate) async fn build_detail(shared: &Shared, build: &Build) -> Result<Optio
     Ok(Some(BuildDetail {
         attempt: build.attempt,
         isolation: build.isolation,
+        ran_in: build.ran_in,
         steps: steps(shared, build).await?,
         reproduce: reproduce(shared, build, &summary),
         lately,
         retried_as: build.retried_as,
+        next: turn(shared, build).await?,
         summary,
     }))
+}
+
+/// Whose turn a build is: while it is open, and while its end is what holds up its branch.
+async fn turn(shared: &Shared, build: &Build) -> Result<Option<api::Next>, ReadError> {
+    let branch = shared.store.branch_by_id(build.branch).await?;
+    let newest = shared.store.newest_revision(build.branch).await?;
+    if build.result().is_some() {
+        let is_newest = newest.as_ref().is_some_and(|revision| revision.id == build.revision);
+        if !build.required || branch.state != BranchState::Live || !is_newest {
+            return Ok(None);
+        }
+        let others = shared.store.builds_of_revision(build.revision).await?;
+        if others.iter().find(|it| it.builder.name == build.builder.name).is_some_and(|it| it.id != build.id) {
+            return Ok(None);
+        }
+    }
+    let author = author(&branch, newest.as_ref());
+    let author = if author.is_empty() { "the author" } else { &author };
+    Ok(verdict::turn(&build.builder.name, &state(shared, build).await?, author))
 }
 
 async fn steps(shared: &Shared, build: &Build) -> Result<Vec<StepDetail>, ReadError> {

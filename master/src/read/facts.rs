@@ -105,7 +105,7 @@ async fn own_warnings(project: &Guarded, candidate: Option<&Candidate>) -> Vec<S
     }
 }
 
-fn author(branch: &Branch, newest: Option<&Revision>) -> String {
+pub(super) fn author(branch: &Branch, newest: Option<&Revision>) -> String {
     newest.map(|r| r.author.clone()).filter(|a| !a.is_empty()).unwrap_or_else(|| branch.publisher.clone())
 }
 

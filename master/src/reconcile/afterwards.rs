@@ -6,7 +6,7 @@ use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Branch, Candidate, Claim, NEVER, Outcome, Project, Revision, now};
 use protocol::api::{CandidateOutcome, Refusal};
-use protocol::{CommitId, UnixMs};
+use protocol::{CommitId, Hint, UnixMs};
 use tracker::watch::Head;
 
 /// Ends live branches whose commits mainline contains, whoever put them there.
@@ -36,7 +36,9 @@ pub(super) async fn same_patches(
 ) -> Result<Option<Refusal>, StepError> {
     let hint = match outcome {
         CandidateOutcome::Refused(it) if it.code == "no-changes" => it.hint.clone(),
-        CandidateOutcome::Conflict { .. } if before.is_some_and(|it| it.outcome != Outcome::Conflict) => String::new(),
+        CandidateOutcome::Conflict { .. } if before.is_some_and(|it| it.outcome != Outcome::Conflict) => {
+            Hint::default()
+        }
         _ => return Ok(None),
     };
     if !project.mirror.has_patches(tip, &revision.commit).await? {

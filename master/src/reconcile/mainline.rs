@@ -6,7 +6,7 @@ use crate::state::Shared;
 use crate::store::{self, Change, Claim, Topic};
 use gate::mainline::Mainline;
 use gate::verdict::Trouble;
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::Explain as _;
@@ -36,7 +36,7 @@ pub(super) fn pause(poll_s: u64, failures: u32) -> Duration {
 /// What the last look at mainline said, as the verdicts and the queue take it.
 pub(crate) fn mainline_of(row: &store::Project) -> Mainline {
     let Some(text) = &row.trouble else { return Mainline::Fine };
-    let trouble = Trouble { code: row.trouble_code.clone(), text: text.clone(), hint: String::new() };
+    let trouble = Trouble { code: row.trouble_code.clone(), text: text.clone(), hint: Hint::default() };
     if row.trouble_code == NO_BRANCH { Mainline::Gone(trouble) } else { Mainline::Away(trouble) }
 }
 

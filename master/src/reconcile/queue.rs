@@ -237,10 +237,10 @@ async fn stack(
         entry,
         code: code.to_owned(),
         text: text.to_owned(),
-        hint: hint.to_owned(),
+        hint: hint.into(),
     };
     let of_mainline =
-        |text: &str, hint: &str| queue::Candidate::MainlineTrouble { text: text.to_owned(), hint: hint.to_owned() };
+        |text: &str, hint: &str| queue::Candidate::MainlineTrouble { text: text.to_owned(), hint: hint.into() };
     let outcome = match (&candidate.outcome, &candidate.detail) {
         (Outcome::Made(made), _) => {
             // A fault that mainline has as well is not the branch's.

@@ -5,7 +5,7 @@ use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Branch, BranchState, Interest, NewRevision, Revision, Topic, Trouble, now};
 use gate::looks::{self, Look, Pace, Standing};
-use protocol::{CommitId, UnixMs};
+use protocol::{CommitId, Hint, UnixMs};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,7 +155,9 @@ async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(),
         Err(_) => Err(Trouble {
             code: "look-timed-out".to_owned(),
             text: format!("looking at {} and fetching from it took longer than {} s", branch.url, whole.as_secs()),
-            hint: "it is tried again, ever more seldom; publish from a faster server if that goes on".to_owned(),
+            hint: Hint::by_bb(
+                "tries again, ever more seldom; the author publishes from a faster server if that goes on",
+            ),
         }),
     };
     if let Err(trouble) = &found {
@@ -183,9 +185,10 @@ fn too_often(pace: Pace, wait_ms: i64) -> Trouble {
         pace.interval_ms / 1000,
         wait_ms.div_euclid(1000) + 1,
     );
-    let hint = "nothing needs to be done: what is there then is the next revision; an admin allows more with \
-                revisions_at_once and revisions_s under [sources]";
-    Trouble { code: TOO_OFTEN.to_owned(), text, hint: hint.to_owned() }
+    let hint = Hint::by_bb(
+        "takes what is there then as the next revision; an admin allows more with revisions_at_once and revisions_s under [sources]",
+    );
+    Trouble { code: TOO_OFTEN.to_owned(), text, hint }
 }
 
 /// `asked`: somebody wants it now, so that what was given up is tried again, too.
@@ -208,7 +211,7 @@ async fn found(
             return Ok(Err(Trouble {
                 code: "no-such-branch".to_owned(),
                 text: format!("the repository {} has no branch `{}`", source.as_str(), reference.display()),
-                hint: "push the branch there, or publish it under the name that it has".to_owned(),
+                hint: Hint::new("push the branch there, or publish it under the name that it has"),
             }));
         }
         Err(error) => return Ok(Err(Trouble::of(&error))),

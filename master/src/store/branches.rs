@@ -2,7 +2,7 @@
 
 use super::row::Columns as _;
 use super::{Reader, Result, TokenKind};
-use protocol::{BranchId, BranchName, CommitId, ProjectId, TokenId, UnixMs};
+use protocol::{BranchId, BranchName, CommitId, Hint, ProjectId, TokenId, UnixMs};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -48,7 +48,7 @@ pub struct Trouble {
     /// What was wrong.
     pub text: String,
     /// What to do.
-    pub hint: String,
+    pub hint: Hint,
 }
 
 impl Trouble {
@@ -160,7 +160,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Branch> {
         Some(code) => Some(Trouble {
             code,
             text: row.text_or_none("trouble_text")?.unwrap_or_default(),
-            hint: row.text_or_none("trouble_hint")?.unwrap_or_default(),
+            hint: row.text_or_none("trouble_hint")?.unwrap_or_default().into(),
         }),
     };
     Ok(Branch {

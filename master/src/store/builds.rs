@@ -45,6 +45,8 @@ pub struct Build {
     pub priority: i64,
     /// The isolation it needs at least.
     pub isolation: Isolation,
+    /// That of the slave it was last given to; none before that, and of builds older than this was kept.
+    pub ran_in: Option<Isolation>,
     /// Which try it is, from 1.
     pub attempt: u32,
     /// The build that runs it again.
@@ -160,6 +162,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
         for_queue: row.flag("for_queue")?,
         priority: row.num("priority")?,
         isolation: row.json("isolation")?,
+        ran_in: row.json_or_none("ran_in")?,
         attempt: row.count("attempt")?,
         retried_as: row.num_or_none("retried_as")?,
         state,
@@ -366,7 +369,8 @@ impl Store {
             .turn(async |turn| {
                 let row = sqlx::query(
                     "UPDATE build SET state = 'running', slave_id = $2, fence = fence + 1,
-                next_report = 0, started_ms = $3, says = ''
+                next_report = 0, started_ms = $3, says = '',
+                ran_in = (SELECT isolation FROM slave WHERE slave.id = $2)
              WHERE id = $1 AND state = 'waiting' RETURNING *",
                 )
                 .bind(id.0)
@@ -397,7 +401,7 @@ impl Store {
         self.write
             .turn(async |turn| {
                 let row = sqlx::query(
-                    "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL
+                    "UPDATE build SET state = 'waiting', slave_id = NULL, started_ms = NULL, ran_in = NULL
              WHERE id = $1 AND fence = $2 AND state = 'running' AND next_report = 0 RETURNING *",
                 )
                 .bind(of.build.0)

@@ -83,7 +83,7 @@ impl Store {
                 .bind(revision.id.0)
                 .bind(lost.map(|t| t.code.clone()))
                 .bind(lost.map(|t| t.text.clone()))
-                .bind(lost.map(|t| t.hint.clone()))
+                .bind(lost.map(|t| t.hint.to_string()))
                 .fetch_optional(&mut **turn)
                 .await?;
                 if before.is_none() {
@@ -126,7 +126,7 @@ impl Store {
                 .bind(i64::from(new.commits))
                 .bind(refusal.map(|r| r.code.clone()))
                 .bind(refusal.map(|r| r.text.clone()))
-                .bind(refusal.map(|r| r.hint.clone()))
+                .bind(refusal.map(|r| r.hint.to_string()))
                 .execute(&mut **turn)
                 .await?;
                 if done.rows_affected() > 0 && refusal.is_none() {

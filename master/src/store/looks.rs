@@ -51,7 +51,7 @@ impl Store {
                 .bind(next.0)
                 .bind(trouble.map(|t| t.code.clone()))
                 .bind(trouble.map(|t| t.text.clone()))
-                .bind(trouble.map(|t| t.hint.clone()))
+                .bind(trouble.map(|t| t.hint.to_string()))
                 .bind(branch.next_look.0)
                 .execute(&mut **turn)
                 .await?;

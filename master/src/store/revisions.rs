@@ -58,7 +58,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Revision> {
         Some(code) => Some(protocol::api::Refusal {
             code,
             text: row.text_or_none("refusal_text")?.unwrap_or_default(),
-            hint: row.text_or_none("refusal_hint")?.unwrap_or_default(),
+            hint: row.text_or_none("refusal_hint")?.unwrap_or_default().into(),
         }),
     };
     let lost = match row.text_or_none("lost_code")? {
@@ -66,7 +66,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Revision> {
         Some(code) => Some(Trouble {
             code,
             text: row.text_or_none("lost_text")?.unwrap_or_default(),
-            hint: row.text_or_none("lost_hint")?.unwrap_or_default(),
+            hint: row.text_or_none("lost_hint")?.unwrap_or_default().into(),
         }),
     };
     Ok(Revision {
@@ -111,7 +111,7 @@ impl Store {
                 .bind(i64::from(new.commits))
                 .bind(refusal.map(|r| r.code.clone()))
                 .bind(refusal.map(|r| r.text.clone()))
-                .bind(refusal.map(|r| r.hint.clone()))
+                .bind(refusal.map(|r| r.hint.to_string()))
                 .bind(now().0)
                 .fetch_optional(&mut **turn)
                 .await?;

@@ -31,6 +31,8 @@ pub(super) trait Columns {
         T: std::str::FromStr<Err: std::fmt::Display>;
     /// A structure kept as JSON.
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T>;
+    /// The same, where there may be none.
+    fn json_or_none<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>>;
 }
 
 fn corrupt(column: &str, what: impl std::fmt::Display) -> StoreError {
@@ -83,6 +85,11 @@ impl Columns for AnyRow {
 
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
         serde_json::from_str(&self.text(column)?).map_err(|e| corrupt(column, e))
+    }
+
+    fn json_or_none<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>> {
+        let text = self.text_or_none(column)?;
+        text.map(|text| serde_json::from_str(&text).map_err(|e| corrupt(column, e))).transpose()
     }
 }
 

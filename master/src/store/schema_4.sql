@@ -21,3 +21,6 @@ CREATE TABLE proof (
     proved_ms BIGINT NOT NULL,
     PRIMARY KEY (token_id, url)
 );
+
+-- The isolation that the slave had to which a build was given.
+ALTER TABLE build ADD COLUMN ran_in TEXT;

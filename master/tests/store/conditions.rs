@@ -31,7 +31,7 @@ async fn under_a_claim_that_is_anothers_nothing_is_written(place: Place) {
     let events = world.store.newest_event().await.unwrap();
     let store = &world.store;
     let requests = [world.request(&candidate, "asan", false)];
-    let trouble = Trouble { code: "x".to_owned(), text: "x".to_owned(), hint: "x".to_owned() };
+    let trouble = Trouble { code: "x".to_owned(), text: "x".to_owned(), hint: "x".into() };
     let new = NewRevision {
         number: 2,
         commit: commit(2),
@@ -83,7 +83,7 @@ async fn a_look_at_a_branch_that_ended_is_not_recorded(place: Place) {
     let world = place.open().await;
     let branch = world.branch().await;
     world.store.end_branch(&branch, BranchState::Withdrawn, "withdrawn", "ann").await.unwrap();
-    let trouble = Trouble { code: "gone".to_owned(), text: "gone".to_owned(), hint: String::new() };
+    let trouble = Trouble { code: "gone".to_owned(), text: "gone".to_owned(), hint: "".into() };
     world.store.looked(world.claim, &branch, Some(&trouble), UnixMs(1)).await.unwrap();
     let new = NewRevision {
         number: 1,

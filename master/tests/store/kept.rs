@@ -21,8 +21,7 @@ async fn what_is_lost_is_told_once_and_forgotten_when_it_is_back(place: Place) {
         let timeline = store.timeline(branch.id, 100).await.unwrap();
         timeline.iter().filter(|event| event.kind == "missing").count()
     };
-    let trouble =
-        |text: &str| Trouble { code: "commit-lost".to_owned(), text: text.to_owned(), hint: "push".to_owned() };
+    let trouble = |text: &str| Trouble { code: "commit-lost".to_owned(), text: text.to_owned(), hint: "push".into() };
     for text in ["nobody has it", "nobody has it", "it is still gone"] {
         store.set_lost(world.claim, &branch, &revision().await, Some(&trouble(text))).await.unwrap();
         assert_eq!(revision().await.lost.unwrap().text, text);
@@ -40,7 +39,7 @@ async fn what_is_lost_is_told_once_and_forgotten_when_it_is_back(place: Place) {
 async fn a_refused_revision_that_is_looked_at_again_is_admitted_under_its_number(place: Place) {
     let world = place.open().await;
     let branch = world.branch().await;
-    let refusal = Refusal { code: "too-large".to_owned(), text: "large".to_owned(), hint: String::new() };
+    let refusal = Refusal { code: "too-large".to_owned(), text: "large".to_owned(), hint: "".into() };
     let mut new = NewRevision {
         number: 1,
         commit: commit(1),

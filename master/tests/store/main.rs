@@ -367,10 +367,13 @@ async fn a_build_is_given_out_once(place: Place) {
     assert!(world.store.served().await.unwrap().is_empty());
     let given = world.store.give_out(build.id, slave.id).await.unwrap().unwrap();
     assert_eq!(given.state, BuildRowState::Running);
+    // It needs none, and runs in what the slave has.
+    assert_eq!((build.isolation, build.ran_in, given.ran_in), (Isolation::None, None, Some(Isolation::Bubblewrap)));
     let served = world.store.served().await.unwrap();
     assert_eq!(served.into_values().collect::<Vec<_>>(), [given.started.unwrap()]);
     assert!(world.store.give_out(build.id, slave.id).await.unwrap().is_none());
     assert!(world.store.take_back(given.reference()).await.unwrap());
+    assert_eq!(world.build(build.id).await.ran_in, None);
     let again = world.store.give_out(build.id, slave.id).await.unwrap().unwrap();
     assert!(again.fence > given.fence);
     // Taking back under an old number does nothing.

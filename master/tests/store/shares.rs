@@ -254,7 +254,7 @@ async fn what_was_published_with_a_token_is_not_taken_by_whoever_may_push_there_
         it
     };
     let fails = async |branch: &Branch| {
-        let gone = Trouble { code: "no-such-branch".to_owned(), text: "none".to_owned(), hint: String::new() };
+        let gone = Trouble { code: "no-such-branch".to_owned(), text: "none".to_owned(), hint: "".into() };
         let branch = world.store.branch_by_id(branch.id).await.unwrap();
         world.store.looked(world.claim, &branch, Some(&gone), UnixMs(branch.next_look.0 + 1)).await.unwrap();
     };
@@ -294,7 +294,7 @@ async fn a_name_is_free_when_its_branch_has_ended_and_nothing_was_fetched(place:
     let take = async |from: &Branch, new: &NewBranch| {
         world.store.take_name(from, new, &Origin { address: String::new(), limits: limits(Of::Publisher, 1, 9) }).await
     };
-    let nowhere = Trouble { code: "unreachable".to_owned(), text: "nobody answers".to_owned(), hint: String::new() };
+    let nowhere = Trouble { code: "unreachable".to_owned(), text: "nobody answers".to_owned(), hint: "".into() };
     world.store.looked(world.claim, &squatted, Some(&nowhere), UnixMs(1)).await.unwrap();
     let early = take(&squatted, &own).await.unwrap();
     assert!(matches!(early, Taken::Live), "its source only fails at the moment: {early:?}");

@@ -1,7 +1,7 @@
 //! Branches: publishing and accepting, the line of a listing, and the whole page.
 
 use super::{BuildSummary, Diff, DiffFile, Event, Mark, QueueEntry, Turns, Verdict};
-use crate::{BranchName, CommitId, ProjectName, UnixMs};
+use crate::{BranchName, CommitId, Hint, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
 /// What publishing takes: `POST /projects/NAME/branches`.
@@ -200,7 +200,7 @@ pub struct Refusal {
     /// What was wrong.
     pub text: String,
     /// What to do.
-    pub hint: String,
+    pub hint: Hint,
 }
 
 /// The commit that would land.

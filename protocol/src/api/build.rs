@@ -1,6 +1,6 @@
 //! Builds and their steps.
 
-use super::Look;
+use super::{Look, Next};
 use crate::wire::Isolation;
 use crate::{BranchName, BuildId, BuildResult, CommitId, ProjectName, SlaveName, UnixMs};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ pub struct BuildDetail {
     pub attempt: u32,
     /// The isolation it needs at least.
     pub isolation: Isolation,
+    /// What it ran in, or runs in; none before it began, and where that was not kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ran_in: Option<Isolation>,
     /// The steps that began, and those still to come.
     pub steps: Vec<StepDetail>,
     /// Lines for a shell that do the same at home.
@@ -71,6 +74,9 @@ pub struct BuildDetail {
     pub lately: Vec<BuildSummary>,
     /// The build that runs this one again, if it was interrupted.
     pub retried_as: Option<BuildId>,
+    /// Who does what next, if it waits, runs, or its end is what holds up the branch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<Next>,
 }
 
 /// A step of a build.

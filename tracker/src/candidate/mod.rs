@@ -25,7 +25,7 @@ use attributes::Attributes;
 use fold::{Folding, NotFolded};
 use merge::MergedTree;
 use protocol::api::{ConflictFile, Refusal};
-use protocol::{BranchName, CommitId};
+use protocol::{BranchName, CommitId, Hint};
 use recipe::Project;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -151,7 +151,7 @@ impl Explain for CandidateError {
         self.source.code()
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         self.source.hint()
     }
 }
@@ -294,7 +294,7 @@ pub(crate) enum Combined {
 }
 
 fn refusal(code: &str, text: String, hint: &str) -> Refusal {
-    Refusal { code: code.to_owned(), text, hint: hint.to_owned() }
+    Refusal { code: code.to_owned(), text, hint: Hint::new(hint) }
 }
 
 /// A candidate's tree.
@@ -308,7 +308,7 @@ fn too_slow(of: &Ingredients, after: Duration) -> Refusal {
     Refusal {
         code: "merge-too-slow".to_owned(),
         text: format!("merging {} took longer than {} s", of.label, after.as_secs()),
-        hint: "merge mainline into the branch, or move fewer files in one branch".to_owned(),
+        hint: Hint::new("merge mainline into the branch, or move fewer files in one branch"),
     }
 }
 
@@ -317,7 +317,7 @@ fn too_many_conflicts(of: &Ingredients, limit: usize) -> Refusal {
     Refusal {
         code: "merge-too-many-conflicts".to_owned(),
         text: format!("merging {} conflicts in more files than can be told in {limit} bytes", of.label),
-        hint: "merge mainline into the branch".to_owned(),
+        hint: Hint::new("merge mainline into the branch"),
     }
 }
 
@@ -341,7 +341,7 @@ fn not_ahead(of: &Ingredients, relation: &Relation) -> Refusal {
             "withdraw the branch, which has served its purpose, or push a new commit to it",
         ),
     };
-    Refusal { code: code.to_owned(), text, hint: hint.to_owned() }
+    Refusal { code: code.to_owned(), text, hint: Hint::new(hint) }
 }
 
 /// The part after the merge: the fold and the tree. What can't be folded because of mainline's own fault is not the branch's.
@@ -385,7 +385,7 @@ fn fold_and_write(
         return Ok(Combined::Refused(Refusal {
             code: "no-changes".to_owned(),
             text: format!("merging {} would change nothing", of.label),
-            hint: "commit something to the branch, or withdraw it".to_owned(),
+            hint: Hint::new("commit something to the branch, or withdraw it"),
         }));
     }
     Ok(Combined::Made(CombinedTree { tree, told: folding.end() }))

@@ -8,8 +8,8 @@ use crate::text::shown;
 use changelog::{FoldError, Place, fold};
 use git2::{Repository, Tree};
 use jiff::civil::Date;
-use protocol::CommitId;
 use protocol::api::Refusal;
+use protocol::{CommitId, Hint};
 use recipe::{FILE_NAME, Project};
 use std::cell::RefCell;
 
@@ -71,7 +71,7 @@ pub(crate) fn settings(
     Ok(project.map_err(|error| Refusal {
         code: "recipe-error".to_owned(),
         text: error.line(),
-        hint: error.to_string(),
+        hint: Hint::new(error.hint()),
     }))
 }
 

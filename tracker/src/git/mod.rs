@@ -15,6 +15,7 @@ pub(crate) use unsaid::without_places;
 pub(crate) use view::View;
 
 use crate::Explain;
+use protocol::Hint;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -131,13 +132,13 @@ impl Explain for GitNotUsable {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::Missing { needed } | Self::TooOld { needed, .. } => format!(
+            Self::Missing { needed } | Self::TooOld { needed, .. } => Hint::new(format!(
                 "install git {needed} or newer (from your system's backports, or from source), or name one that stands elsewhere by `git = \"/path/to/git\"` in master.toml or slave.toml"
-            ),
+            )),
             Self::NotStarted { .. } | Self::NotGit { .. } => {
-                "mend `git` in the configuration, or leave it out to use the newest on PATH".to_owned()
+                Hint::new("mend `git` in the configuration, or leave it out to use the newest on PATH")
             }
         }
     }

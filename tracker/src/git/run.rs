@@ -9,6 +9,7 @@ use super::view::{Needs, Parent, View};
 use super::{CONFIG_COUNT, Git, quoted};
 use crate::Explain;
 use crate::text::{shortened, tail};
+use protocol::Hint;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -140,13 +141,13 @@ impl Explain for RunError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::NotStarted { .. } => "check that git is installed and may be run by this user".to_owned(),
+            Self::NotStarted { .. } => Hint::by_admin("checks that git is installed and may be run by bb's user"),
             Self::TimedOut { .. } | Self::TooMuchOutput { .. } | Self::Pipe { .. } => {
-                "it is tried again; if it goes on, an admin looks at the log".to_owned()
+                Hint::by_bb("tries again; if it goes on, an admin looks at the log")
             }
-            Self::Failed { .. } => "an admin looks at what git said".to_owned(),
+            Self::Failed { .. } => Hint::by_admin("looks at what git said"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Explain;
 use crate::git::{RunError, without_places};
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 
 /// The mirror can't do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -72,17 +72,16 @@ impl Explain for MirrorError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
             Self::NoCommit { .. } | Self::Missing { .. } => {
-                "it is fetched again; if its source is gone, publish the branch again".to_owned()
+                Hint::by_bb("fetches it again; if its source is gone, the author publishes the branch again")
             }
             Self::Objects { .. } | Self::Io { .. } => {
-                "an admin looks at the disk; a damaged mirror can be deleted, it is made anew from the sources"
-                    .to_owned()
+                Hint::by_admin("looks at the disk; a damaged mirror can be deleted, it is made anew from the sources")
             }
             Self::Run(error) => error.hint(),
-            Self::Answer { .. } => "report the version of git to the makers of bb".to_owned(),
+            Self::Answer { .. } => Hint::by_admin("reports the version of git to the makers of bb"),
         }
     }
 }

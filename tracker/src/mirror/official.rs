@@ -6,7 +6,7 @@ use crate::git::{Run, RunError, RunLimits, quoted};
 use crate::source::{BranchRef, url_without_secrets};
 use crate::text::{is_hidden, shortened};
 use crate::watch::{PollError, understood};
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ impl Explain for OfficialUrlRefused {
         "official-url"
     }
 
-    fn hint(&self) -> String {
-        "give the URL or path that `git clone` takes".to_owned()
+    fn hint(&self) -> Hint {
+        Hint::new("give the URL or path that `git clone` takes")
     }
 }
 
@@ -132,13 +132,13 @@ impl Explain for OfficialError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
             Self::NoBranch { .. } => {
-                "name the mainline branch in the project's configuration, or make its first commit".to_owned()
+                Hint::new("name the mainline branch in the project's configuration, or make its first commit")
             }
             Self::Reach(PollError::NeedsPassword { .. }) => {
-                "give the user that runs the master a key or credential helper for the official repository".to_owned()
+                Hint::new("give the user that runs the master a key or credential helper for the official repository")
             }
             Self::Reach(error) => error.hint(),
             Self::Mirror(error) => error.hint(),

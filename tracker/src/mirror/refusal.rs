@@ -6,7 +6,7 @@
 use super::MirrorError;
 use crate::Explain;
 use crate::watch::PollError;
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use std::time::Duration;
 
 /// A revision was not admitted.
@@ -144,7 +144,7 @@ impl Explain for AdmissionError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
             Self::Refused(error) => error.hint(),
             Self::Passing(error) => error.hint(),
@@ -162,16 +162,16 @@ impl Explain for CommitRefused {
         }
     }
 
-    fn hint(&self) -> String {
-        match self {
+    fn hint(&self) -> Hint {
+        let what = match self {
             Self::TooLarge { .. } => {
                 "take large files out of all commits of the branch (git rebase -i), or an admin raises the limit"
             }
             Self::Fsck { .. } => "make the commit anew with a current git: `git fsck` names the object",
             Self::Tree { .. } => "rename or remove it in a new commit",
             Self::NotACommit { .. } => "push a commit to the branch",
-        }
-        .to_owned()
+        };
+        Hint::new(what)
     }
 }
 
@@ -188,20 +188,20 @@ impl Explain for Passing {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
-            Self::NoBranch { .. } => "push the branch there, or publish it by the name that it has".to_owned(),
+            Self::NoBranch { .. } => Hint::new("push the branch there, or publish it by the name that it has"),
             Self::Source(error) => error.hint(),
-            Self::TimedOut { .. } => "it is tried again; publish from a faster server if that goes on".to_owned(),
-            Self::Broken { .. } => {
-                "it is fetched again; if that goes on, `git fsck` in the repository there, and a fresh clone, tell more"
-                    .to_owned()
+            Self::TimedOut { .. } => {
+                Hint::by_bb("tries again; the author publishes from a faster server if that goes on")
             }
-            Self::Gone { .. } => {
-                "push the commit to the branch again, or publish a newer one; or an admin restores the mirror from a backup"
-                    .to_owned()
-            }
-            Self::Moved { .. } => "nothing: the new revision is fetched instead".to_owned(),
+            Self::Broken { .. } => Hint::by_bb(
+                "fetches it again; if that goes on, `git fsck` in the repository there, and a fresh clone, tell more",
+            ),
+            Self::Gone { .. } => Hint::new(
+                "push the commit to the branch again, or publish a newer one; or an admin restores the mirror from a backup",
+            ),
+            Self::Moved { .. } => Hint::by_bb("fetches the new revision instead"),
             Self::Mirror(error) => error.hint(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::Explain;
 use crate::text::{shortened, shown};
+use protocol::Hint;
 use serde::{Deserialize, Serialize};
 
 /// The name of a branch as somebody typed it.
@@ -77,12 +78,12 @@ impl Explain for RefRefused {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
             Self::Option { .. } | Self::TooLong { .. } => {
-                "publish the branch under another name: git branch -m NEW-NAME, then push it again".to_owned()
+                Hint::new("publish the branch under another name: git branch -m NEW-NAME, then push it again")
             }
-            _ => "name the branch as `git branch` lists it in that repository".to_owned(),
+            _ => Hint::new("name the branch as `git branch` lists it in that repository"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a text is no source.
 
 use crate::Explain;
+use protocol::Hint;
 
 /// The longest URL, in bytes.
 pub(super) const MAX_LEN: usize = 2000;
@@ -56,29 +57,29 @@ impl Explain for UrlRefused {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
             Self::Empty | Self::TooLong { .. } | Self::Malformed { .. } | Self::Option { .. } => {
-                "give the URL that `git clone` takes, such as https://host/path/repo.git".to_owned()
+                Hint::new("give the URL that `git clone` takes, such as https://host/path/repo.git")
             }
-            Self::ControlCharacters { .. } => "type the URL anew instead of pasting it".to_owned(),
-            Self::Scheme { .. } => "publish the repository in one of the allowed ways".to_owned(),
-            Self::ShortSsh { long, .. } => format!("write it as {long}"),
-            Self::Credentials { .. } => {
-                "publish where anybody can fetch, give the URL without user name and password, and change a password that was in it".to_owned()
-            }
-            Self::PrivateAddress { .. } => {
-                "publish where the master can reach it from outside, or an admin lists the network in `allow_private`".to_owned()
-            }
-            Self::LocalRelative { .. } => {
-                "give the URL that `git clone` takes, or the whole path of a repository on the master's machine".to_owned()
-            }
-            Self::LocalNotAllowed { .. } => {
-                "check the path, or publish over https; or an admin lists its folder, and all that it takes data from, in `allow_local`".to_owned()
-            }
-            Self::LocalNotHeld { .. } => {
-                "publish over https, or an admin runs the master on Linux 5.13 or newer with Landlock enabled".to_owned()
-            }
+            Self::ControlCharacters { .. } => Hint::new("type the URL anew instead of pasting it"),
+            Self::Scheme { .. } => Hint::new("publish the repository in one of the allowed ways"),
+            Self::ShortSsh { long, .. } => Hint::new(format!("write it as {long}")),
+            Self::Credentials { .. } => Hint::new(
+                "publish where anybody can fetch, give the URL without user name and password, and change a password that was in it",
+            ),
+            Self::PrivateAddress { .. } => Hint::new(
+                "publish where the master can reach it from outside, or an admin lists the network in `allow_private`",
+            ),
+            Self::LocalRelative { .. } => Hint::new(
+                "give the URL that `git clone` takes, or the whole path of a repository on the master's machine",
+            ),
+            Self::LocalNotAllowed { .. } => Hint::new(
+                "check the path, or publish over https; or an admin lists its folder, and all that it takes data from, in `allow_local`",
+            ),
+            Self::LocalNotHeld { .. } => Hint::new(
+                "publish over https, or an admin runs the master on Linux 5.13 or newer with Landlock enabled",
+            ),
         }
     }
 }

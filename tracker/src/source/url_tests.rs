@@ -171,7 +171,7 @@ fn other_odd_urls_are_refused_by_name() {
         assert_eq!(refused(text).code(), "url-malformed", "{text}");
     }
     let short = refused("git@example.org:ann/r.git");
-    assert_eq!((short.code(), short.hint().as_str()), ("url-short-ssh", "write it as ssh://git@example.org/ann/r.git"));
+    assert_eq!((short.code(), &*short.hint()), ("url-short-ssh", "write it as ssh://git@example.org/ann/r.git"));
     for text in [
         "/srv/r.git",
         "file:///srv/r.git",

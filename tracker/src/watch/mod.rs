@@ -15,7 +15,7 @@ pub(crate) use words::{from_run, understood};
 use crate::Explain;
 use crate::git::{Git, RunLimits};
 use crate::source::{BranchRef, Scheme, SourcePolicy, SourceUrl, UncheckedUrl, UrlRefused};
-use protocol::CommitId;
+use protocol::{CommitId, Hint};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,28 +149,33 @@ impl Explain for PollError {
         }
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self) -> Hint {
         match self {
             Self::Refused(refused) => refused.hint(),
             Self::NeedsPassword { .. } => {
-                "make the repository readable without a password, or publish from one that is".to_owned()
+                Hint::new("make the repository readable without a password, or publish from one that is")
             }
-            Self::NotFound { .. } => "check the URL: does `git ls-remote URL` answer without asking for a password?".to_owned(),
-            Self::NotARepository { .. } => {
-                "give the URL that `git clone` takes; in a plain web folder run `git update-server-info` after each push".to_owned()
+            Self::NotFound { .. } => {
+                Hint::new("check the URL: does `git ls-remote URL` answer without asking for a password?")
             }
-            Self::NoAnswer { .. } | Self::Unreachable { .. } | Self::Busy { .. } | Self::ServerError { .. } => {
-                "nothing needs to be done now: it is asked again, ever more seldom".to_owned()
+            Self::NotARepository { .. } => Hint::new(
+                "give the URL that `git clone` takes; in a plain web folder run `git update-server-info` after each push",
+            ),
+            Self::NoAnswer { .. } | Self::Unreachable { .. } | Self::ServerError { .. } => {
+                Hint::new("check the URL and its server; bb asks again by itself, ever more seldom")
             }
-            Self::PrivateAddress { .. } => {
-                "publish where the master can reach it from outside, or an admin lists the network in `allow_private`".to_owned()
+            Self::Busy { .. } => Hint::by_bb("asks again when its server allows it"),
+            Self::PrivateAddress { .. } => Hint::new(
+                "publish where the master can reach it from outside, or an admin lists the network in `allow_private`",
+            ),
+            Self::RedirectRefused { to, .. } => {
+                Hint::new(format!("publish the final URL instead, if it is a public one: {to}"))
             }
-            Self::RedirectRefused { to, .. } => format!("publish the final URL instead, if it is a public one: {to}"),
-            Self::AnswerTooLong { .. } => "publish from a repository with fewer refs".to_owned(),
-            Self::HostKey { .. } => "an admin adds the server's key to the known hosts in the configuration".to_owned(),
-            Self::OtherOwner { .. } => {
-                "publish it over http, or an admin makes it belong to the user that runs the master, or installs git 2.45 or newer".to_owned()
-            }
+            Self::AnswerTooLong { .. } => Hint::new("publish from a repository with fewer refs"),
+            Self::HostKey { .. } => Hint::by_admin("adds the server's key to the known hosts in the configuration"),
+            Self::OtherOwner { .. } => Hint::new(
+                "publish it over http, or an admin makes it belong to the user that runs the master, or installs git 2.45 or newer",
+            ),
             Self::Git { source, .. } => source.hint(),
         }
     }

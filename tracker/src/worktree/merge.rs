@@ -234,7 +234,7 @@ impl MergeError {
             }
             Self::BadRef(_) => "name a branch, a tag, or refs/…".to_owned(),
             Self::NotFetched { .. } => "`git ls-remote URL` says what can be fetched there".to_owned(),
-            Self::Refused(refusal) => refusal.hint.clone(),
+            Self::Refused(refusal) => refusal.hint.to_string(),
             Self::InTheWay { .. } => "move those files away, then run this again".to_owned(),
             Self::CommitRefused { .. } => {
                 "what it said stands above: mend it and `git commit`, or give up with `git reset --merge`".to_owned()

@@ -18,7 +18,7 @@ pub(super) struct RefusalView {
 
 impl From<&Refusal> for RefusalView {
     fn from(it: &Refusal) -> Self {
-        Self { code: it.code.clone(), text: it.text.clone(), hint: it.hint.clone() }
+        Self { code: it.code.clone(), text: it.text.clone(), hint: it.hint.to_string() }
     }
 }
 

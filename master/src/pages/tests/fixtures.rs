@@ -149,7 +149,7 @@ pub(super) fn branch() -> BranchDetail {
                 refused: Some(Refusal {
                     code: "too-large".to_owned(),
                     text: "it brings 900 MB".to_owned(),
-                    hint: "push it without `big.bin`".to_owned(),
+                    hint: "push it without `big.bin`".into(),
                 }),
                 subject: "Greet".to_owned(),
                 commits: 1,
@@ -335,6 +335,12 @@ pub(super) fn build(look: Look) -> BuildDetail {
         Look::Waiting => (BuildState::Waiting, "waiting", "for a slave with the label `linux`"),
         _ => (BuildState::Finished(BuildResult::Success), "passed", ""),
     };
+    let next = match look {
+        Look::Failed => Some(("Ann", "makes step test of linux pass")),
+        Look::Running => Some(("bb", "builds linux")),
+        Look::Waiting => Some(("an admin", "adds a slave with `linux`, or a maintainer mends the recipe")),
+        _ => None,
+    };
     let begun = look != Look::Waiting;
     let ended = !matches!(state, BuildState::Running | BuildState::Waiting);
     let step = |number, name: &str, look, word: &str, log_len| StepDetail {
@@ -371,10 +377,12 @@ pub(super) fn build(look: Look) -> BuildDetail {
         },
         attempt: 1,
         isolation: Isolation::Bubblewrap,
+        ran_in: begun.then_some(Isolation::Bubblewrap),
         steps: vec![step(0, "fetch", Look::Passed, "passed", 8), step(1, "test", look, word, 30)],
         reproduce: vec!["git fetch https://bb.example/git/heron.git c".to_owned(), "make check".to_owned()],
         lately: Vec::new(),
         retried_as: None,
+        next: next.map(|(who, what)| Next { who: who.to_owned(), what: what.to_owned() }),
     }
 }
 
@@ -493,7 +501,7 @@ pub(super) fn hostile_branch(it: &mut BranchDetail, evil: &str) {
     }
     for revision in &mut it.revisions {
         revision.subject = text();
-        revision.refused = Some(Refusal { code: text(), text: text(), hint: text() });
+        revision.refused = Some(Refusal { code: text(), text: text(), hint: text().into() });
     }
     for row in &mut it.builders {
         (row.builder, row.says) = (text(), text());

@@ -9,6 +9,7 @@ use super::*;
 use crate::read::{LogPart, StepIs, Wanted};
 use fixtures::*;
 use protocol::api::{self, Look};
+use protocol::wire::Isolation;
 use std::collections::{HashMap, HashSet};
 
 fn shown(name: &str, html: &str) {
@@ -194,6 +195,15 @@ fn builds_in_several_states() {
     let mut waiting = build(Look::Waiting);
     waiting.steps.clear();
     shown("build-waiting", &page(&waiting, false));
+    let isolation = |needed, ran_in, look| {
+        let html = page(&api::BuildDetail { isolation: needed, ran_in, ..build(look) }, false);
+        html.split("<dt>Isolation</dt><dd>").nth(1).unwrap().split('<').next().unwrap().to_owned()
+    };
+    let (none, bubblewrap) = (Isolation::None, Isolation::Bubblewrap);
+    assert_eq!(isolation(none, Some(bubblewrap), Look::Passed), "bubblewrap", "what it ran in, whatever it needed");
+    assert_eq!(isolation(none, Some(none), Look::Passed), "none, for a trusted publisher");
+    assert_eq!(isolation(bubblewrap, None, Look::Waiting), "bubblewrap needed");
+    assert_eq!(isolation(bubblewrap, None, Look::Passed), "not recorded, bubblewrap needed");
     let lines: Vec<String> = (93_000..94_000).map(|n| format!("line {n}")).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let part = LogPart { count: 95_002, hit: Some(93_200), at_hit: true, ..log_part(1, 93_000, &lines) };
