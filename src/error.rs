@@ -1,5 +1,6 @@
 //! What a user reads when something went wrong: what happened, what it was about, and what to do next.
 
+use crate::screen::Screen;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -49,8 +50,12 @@ impl CliError {
         if let Some(hint) = &self.hint {
             let _ = write!(text, "\nhint: {hint}");
         }
-        // It may repeat what a stranger named.
-        eprintln!("{}", crate::text::safe(&text));
+        // It may repeat what a stranger named. What points at a place in a file stays as it is.
+        let screen = Screen::of_errors();
+        for line in crate::text::safe(&text).lines() {
+            let is_said = line.starts_with("error: ") || line.starts_with("hint: ");
+            eprintln!("{}", if is_said { screen.sentences(line, 2) } else { line.to_owned() });
+        }
         ExitCode::from(self.exit)
     }
 }

@@ -7,6 +7,7 @@ mod folders;
 mod local;
 mod print;
 mod process;
+mod screen;
 mod terminal;
 mod text;
 

@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Cell, Format, ago, changes_recipe, safe};
+use crate::print::{Format, ago, safe, word};
+use crate::screen::{Cell, Screen, changes_recipe};
 use protocol::api::{BranchPage, BranchSummary};
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -34,14 +35,27 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     query.append_pair("limit", MOST);
     let query = query.finish();
     let branches = all(client, &query).await?;
-    args.format.print(&branches, |branches| {
-        if branches.is_empty() {
-            return "No branch. Publish one with `bb publish URL BRANCH`.\n".to_owned();
-        }
-        let rows = branches.iter().map(row).collect();
-        print::table(&["name", "state", "recipe", "next", "revision", "publisher", "changed"], rows)
-    })?;
+    args.format.show(&branches, |all, screen| listing(all, args.query.as_deref(), args.all, screen))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The branches that have `query` in what it is looked for in, if something is: live ones, or `all`.
+pub(crate) fn listing(branches: &[BranchSummary], query: Option<&str>, all: bool, screen: Screen) -> String {
+    let none = match (query, all) {
+        (Some(query), true) => format!("No branch has `{}` in its name, title, author or bugs.", safe(query)),
+        (Some(query), false) => format!(
+            "No live branch has `{}` in its name, title, author or bugs. `bb branches --all --query {}` also looks at those that ended.",
+            safe(query),
+            safe(&word(query))
+        ),
+        (None, true) => "No branch. Publish one with `bb publish URL BRANCH`.".to_owned(),
+        (None, false) => {
+            "No live branch. Publish one with `bb publish URL BRANCH`; `bb branches --all` also lists those that ended."
+                .to_owned()
+        }
+    };
+    let head = ["name", "state", "recipe", "next", "revision", "publisher", "changed"];
+    screen.list(&head, &branches.iter().map(row).collect::<Vec<_>>(), &none)
 }
 
 /// The most branches that the master gives at once.

@@ -3,7 +3,7 @@
 use super::log::build_id;
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{Format, look, safe};
+use crate::print::{Format, safe};
 use protocol::BuildId;
 use protocol::api::BuildDetail;
 use std::process::ExitCode;
@@ -23,9 +23,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
     let path = format!("/builds/{}/cancel", args.build);
     let build: BuildDetail = client.post(&path, &serde_json::json!({})).await?;
-    args.format.print(&build, |build| {
+    args.format.show(&build, |build, screen| {
         let it = &build.summary;
-        format!("#{} {} of {}: {}  {}\n", it.id, safe(&it.builder), it.branch, look(it.look, &it.word), safe(&it.says))
+        let word = screen.look(it.look, &it.word);
+        let says = if it.says.is_empty() { String::new() } else { format!(", {}", safe(&it.says)) };
+        screen.sentences(&format!("#{} {} of {}: {word}{says}\n", it.id, safe(&it.builder), it.branch), 2)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::error::CliError;
 use crate::print;
+use crate::screen::Screen;
 use crate::terminal::Harmless;
 use protocol::BuildId;
 use protocol::api::{BuildDetail, BuildState};
@@ -63,7 +64,8 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         None => url,
     };
     let mut answer = client.stream(&url).await?;
-    let mut harmless = (!args.raw && std::io::stdout().is_terminal()).then(|| Harmless::new(print::coloured()));
+    let mut harmless =
+        (!args.raw && std::io::stdout().is_terminal()).then(|| Harmless::new(Screen::of_output().coloured()));
     while let Some(bytes) = answer.chunk().await? {
         match &mut harmless {
             Some(log) => print::out(&log.push(&bytes))?,

@@ -144,3 +144,12 @@ fn wait(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCo
 fn today() -> jiff::civil::Date {
     jiff::ZonedDateTime::now().date()
 }
+
+/// What listings look like, for the tests of all of them.
+#[cfg(test)]
+pub(crate) mod listings {
+    pub(crate) use super::branches::listing as branches;
+    pub(crate) use super::queue::listing as queue;
+    pub(crate) use super::slaves::listing as slaves;
+    pub(crate) use super::token::listing as tokens;
+}

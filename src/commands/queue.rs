@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Cell, Format, ago, changes_recipe, safe};
+use crate::print::{Format, ago, safe};
+use crate::screen::{Cell, Screen, changes_recipe};
 use protocol::api::{Queue, QueueEntry};
 use std::process::ExitCode;
 
@@ -35,29 +36,27 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         Some(What::Pause) => client.post(&format!("{path}/pause"), &serde_json::json!({})).await?,
         Some(What::Resume) => client.post(&format!("{path}/resume"), &serde_json::json!({})).await?,
     };
-    args.format.print(&queue, human)?;
+    args.format.show(&queue, listing)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn human(queue: &Queue) -> String {
+/// The queue, and who left it last.
+pub(crate) fn listing(queue: &Queue, screen: Screen) -> String {
     let mut text = String::new();
     if queue.project.paused {
         text.push_str("The queue is paused: nothing lands until `bb queue resume`.\n");
         for entry in queue.entries.iter().filter(|entry| entry.code == "landing") {
             text += &format!("{} was being pushed to mainline already, and that goes on.\n", entry.branch);
         }
+        text = screen.sentences(&text, 0);
         text.push('\n');
     }
-    if queue.entries.is_empty() {
-        text.push_str("The queue is empty.\n");
-    } else {
-        let rows = queue.entries.iter().map(row).collect();
-        text += &print::table(&["place", "branch", "revision", "stands", "recipe", "next", "accepted"], rows);
-    }
+    let head = ["place", "branch", "revision", "stands", "recipe", "next", "accepted"];
+    text += &screen.list(&head, &queue.entries.iter().map(row).collect::<Vec<_>>(), "The queue is empty.");
     if !queue.left.is_empty() {
-        let rows = queue.left.iter().take(10).map(left).collect();
+        let rows: Vec<_> = queue.left.iter().take(10).map(left).collect();
         text.push('\n');
-        text += &print::table(&["left", "branch", "revision", "how"], rows);
+        text += &screen.list(&["left", "branch", "revision", "how"], &rows, "");
     }
     text
 }

@@ -44,8 +44,11 @@ fn newest(branch: &BranchDetail, builder: &str) -> Result<BuildId, CliError> {
     let name = &branch.summary.name;
     let Some(row) = branch.builders.iter().find(|row| row.builder == builder) else {
         let names: Vec<&str> = branch.builders.iter().map(|row| row.builder.as_str()).collect();
-        return Err(CliError::new(format!("{name} has no builder `{builder}`"))
-            .hint(format!("its builders are: {}", names.join(", "))));
+        let hint = match names.as_slice() {
+            [] => format!("it has none yet: `bb show {name}` says why"),
+            names => format!("its builders are: {}", names.join(", ")),
+        };
+        return Err(CliError::new(format!("{name} has no builder `{builder}`")).hint(hint));
     };
     match row.builds.first() {
         Some(build) if matches!(build.state, BuildState::Finished(_)) => Ok(build.id),

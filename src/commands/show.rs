@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{Format, ago, look, safe};
+use crate::print::{Format, ago, safe};
+use crate::screen::Screen;
 use protocol::BranchName;
 use protocol::api::{BranchDetail, CandidateOutcome, DiffKind, DiffLine, WouldLand};
 use std::fmt::Write as _;
@@ -26,65 +27,39 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
     let path = client.in_project(&format!("/branches/{}", args.name)).await?;
     let branch: BranchDetail = client.get(&path).await?;
-    args.format.print(&branch, |branch| human(branch, args.diff, client))?;
+    args.format.show(&branch, |branch, screen| human(branch, args.diff, client, screen))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn human(branch: &BranchDetail, with_diff: bool, client: &Client) -> String {
+fn human(branch: &BranchDetail, with_diff: bool, client: &Client, screen: Screen) -> String {
     let mut text = String::new();
+    verdict(&mut text, branch, screen);
     let summary = &branch.summary;
-    let verdict = &summary.verdict;
-    let would = match verdict.would_land {
-        WouldLand::Yes => "yes",
-        WouldLand::No => "no",
-        WouldLand::NotYet => "not yet",
-        WouldLand::NotKnownYet => "not known yet",
-    };
-    let _ = writeln!(text, "{}  {}", summary.name, safe(&summary.title));
-    let _ = writeln!(
-        text,
-        "{}: would land: {would}, {}",
-        look(verdict.look, &safe(&verdict.state)),
-        safe(&verdict.because)
-    );
-    let _ = writeln!(text, "Next: {} {}", safe(&verdict.next.who), safe(&verdict.next.what));
-    for need in &verdict.needs {
-        let _ = writeln!(text, "  {}", look(need.look, &safe(&need.text)));
-    }
     let _ = writeln!(text, "\nFrom      {} {}", safe(&summary.url), safe(&summary.branch));
     if let Some(trouble) = &branch.watch.trouble {
-        let _ = writeln!(text, "Trouble   {}", safe(trouble));
+        text += &screen.sentences(&format!("Trouble   {}\n", safe(trouble)), HANG);
     }
     for revision in branch.revisions.iter().take(5) {
         let refused = revision.refused.as_ref().map_or_else(String::new, |r| format!(", refused: {}", r.text));
-        let _ = writeln!(
-            text,
-            "r{:<8} {}  {}{}",
-            revision.number,
-            revision.commit.short(),
-            safe(&revision.subject),
-            safe(&refused)
-        );
+        let (subject, commit) = (safe(&revision.subject), revision.commit.short());
+        let line = format!("r{:<8} {commit}  {subject}{}\n", revision.number, safe(&refused));
+        text += &screen.sentences(&line, HANG);
     }
     if branch.changes_recipe {
-        let _ = writeln!(text, "THIS BRANCH CHANGES THE RECIPE: accepting it accepts how it is built, too.");
+        let said = "THIS BRANCH CHANGES THE RECIPE: accepting it accepts how it is built, too.\n";
+        text += &screen.sentences(said, 0);
         if let Some(recipe) = &branch.recipe_diff {
             lines(&mut text, &recipe.lines);
         }
     }
     for row in &branch.builders {
         if let Some(build) = row.builds.first() {
-            let _ = writeln!(
-                text,
-                "Build     #{} {}: {}  {}",
-                build.id,
-                safe(&row.builder),
-                look(build.look, &build.word),
-                safe(&row.says)
-            );
+            let (builder, word) = (safe(&row.builder), screen.look(build.look, &build.word));
+            let says = if row.says.is_empty() { String::new() } else { format!(", {}", safe(&row.says)) };
+            text += &screen.sentences(&format!("Build     #{} {builder}: {word}{says}\n", build.id), HANG);
         }
     }
-    candidate(&mut text, branch);
+    candidate(&mut text, branch, screen);
     if with_diff {
         for file in &branch.diff.files {
             let _ = writeln!(text, "\n{} {}", safe(&file.path), safe(&file.notes.join(", ")));
@@ -95,24 +70,47 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client) -> String {
         let _ = writeln!(text, "\nFetch     git fetch {} {newest}", client.url(&branch.git_path));
     }
     for event in branch.timeline.iter().take(8) {
-        let _ = writeln!(text, "{:<9} {}", ago(event.at_ms), safe(&event.text));
+        text += &screen.sentences(&format!("{:<9} {}\n", ago(event.at_ms), safe(&event.text)), HANG);
     }
     let _ = writeln!(text, "Page      {}", client.url(&summary.page));
     text
 }
 
-fn candidate(text: &mut String, branch: &BranchDetail) {
+/// Where what stands beside a word begins, so that what goes on in the next line stands below it.
+const HANG: usize = 10;
+
+/// Would it land, why, and who is next.
+fn verdict(text: &mut String, branch: &BranchDetail, screen: Screen) {
+    let (summary, verdict) = (&branch.summary, &branch.summary.verdict);
+    let would = match verdict.would_land {
+        WouldLand::Yes => "yes",
+        WouldLand::No => "no",
+        WouldLand::NotYet => "not yet",
+        WouldLand::NotKnownYet => "not known yet",
+    };
+    let state = screen.look(verdict.look, &safe(&verdict.state));
+    let (who, what) = (safe(&verdict.next.who), safe(&verdict.next.what));
+    text.push_str(&screen.sentences(&format!("{}  {}\n", summary.name, safe(&summary.title)), 2));
+    text.push_str(&screen.sentences(&format!("{state}: would land: {would}, {}\n", safe(&verdict.because)), 2));
+    text.push_str(&screen.sentences(&format!("Next: {who} {what}\n"), 2));
+    for need in &verdict.needs {
+        text.push_str(&screen.sentences(&format!("  {}\n", screen.look(need.look, &safe(&need.text))), 2));
+    }
+}
+
+fn candidate(text: &mut String, branch: &BranchDetail, screen: Screen) {
     match branch.candidate.as_ref().map(|c| &c.outcome) {
         Some(CandidateOutcome::Made { commit, changelogs, coming, kept, exempt, notes, .. }) => {
             let _ = writeln!(text, "Candidate {commit}");
             if let Some(reason) = exempt {
-                let _ = writeln!(text, "  no ChangeLog entry is needed: {}", safe(reason));
+                let said = format!("  no ChangeLog entry is needed: {}\n", safe(reason));
+                text.push_str(&screen.sentences(&said, 2));
             }
             for path in kept {
                 let _ = writeln!(text, "  {} stays until the release", safe(path));
             }
             for note in notes {
-                let _ = writeln!(text, "  {}", safe(note));
+                text.push_str(&screen.sentences(&format!("  {}\n", safe(note)), 2));
             }
             for file in changelogs {
                 let _ = writeln!(text, "\n{} as it will read:", safe(&file.path));
@@ -135,7 +133,8 @@ fn candidate(text: &mut String, branch: &BranchDetail) {
             }
         }
         Some(CandidateOutcome::Refused(refusal) | CandidateOutcome::MainlineTrouble(refusal)) => {
-            let _ = writeln!(text, "\nNo candidate: {}\nhint: {}", safe(&refusal.text), safe(&refusal.hint));
+            let said = format!("\nNo candidate: {}\nhint: {}\n", safe(&refusal.text), safe(&refusal.hint));
+            text.push_str(&screen.sentences(&said, 2));
         }
         None => {}
     }

@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Cell, Format, ago, safe};
+use crate::print::{Format, ago, safe};
+use crate::screen::{Cell, Screen};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use protocol::SlaveName;
 use protocol::api::Slave;
@@ -54,14 +55,15 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
             client.post(&format!("/slaves/{name}/availability"), &body).await?
         }
     };
-    args.format.print(&slaves, |slaves| {
-        if slaves.is_empty() {
-            return "No slave has ever connected. Make one with `bb slave create`.\n".to_owned();
-        }
-        let rows = slaves.iter().map(row).collect();
-        print::table(&["name", "state", "since", "slots", "isolation", "labels", "builds"], rows)
-    })?;
+    args.format.show(&slaves, |slaves, screen| listing(slaves, screen))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The slaves.
+pub(crate) fn listing(slaves: &[Slave], screen: Screen) -> String {
+    let head = ["name", "state", "since", "slots", "isolation", "labels", "builds"];
+    let none = "No slave has ever connected. Make one with `bb slave create`.";
+    screen.list(&head, &slaves.iter().map(row).collect::<Vec<_>>(), none)
 }
 
 fn row(slave: &Slave) -> Vec<Cell> {

@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::{self, Cell, Format, ago, safe};
+use crate::print::{Format, ago, safe};
+use crate::screen::{Cell, Screen};
 use protocol::api::{MadeToken, NewToken, Token};
 use std::process::ExitCode;
 
@@ -54,9 +55,7 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         }
         What::List { format } => {
             let tokens: Vec<Token> = client.get("/tokens").await?;
-            format.print(&tokens, |tokens| {
-                print::table(&["id", "kind", "name", "made", "used", "revoked"], tokens.iter().map(row).collect())
-            })?;
+            format.show(&tokens, |tokens, screen| listing(tokens, screen))?;
         }
         What::Revoke { id, format } => {
             let token: Token = client.delete(&format!("/tokens/{id}")).await?;
@@ -64,6 +63,12 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tokens.
+pub(crate) fn listing(tokens: &[Token], screen: Screen) -> String {
+    let head = ["id", "kind", "name", "made", "used", "revoked"];
+    screen.list(&head, &tokens.iter().map(row).collect::<Vec<_>>(), "No token. Make one with `bb token new KIND NAME`.")
 }
 
 fn row(token: &Token) -> Vec<Cell> {

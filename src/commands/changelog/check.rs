@@ -4,7 +4,8 @@ use super::AgainstArgs;
 use super::file::{ChangelogFile, Role};
 use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
-use crate::print::{self, Format, safe};
+use crate::print::{Format, safe};
+use crate::screen::Screen;
 use changelog::{Complaint, Encoding, Fragment, check_changelog, check_fragment};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -100,5 +101,5 @@ fn listed(complaints: &[Complaint]) -> String {
             let _ = writeln!(text, "hint: {}", complaint.problem.hint());
         }
     }
-    if !print::coloured() { text } else { text.replace("hint:", "\x1b[36mhint:\x1b[0m") }
+    if !Screen::of_output().coloured() { text } else { text.replace("hint:", "\x1b[36mhint:\x1b[0m") }
 }

@@ -4,6 +4,7 @@ use super::AgainstArgs;
 use crate::commands::merge_changelog::worktree_error;
 use crate::error::CliError;
 use crate::print::{self, safe};
+use crate::screen::Screen;
 
 use jiff::civil::Date;
 use protocol::api::{DiffFile, DiffKind};
@@ -107,8 +108,11 @@ fn as_diff(preview: &Preview) -> Result<String, CliError> {
             DiffKind::Add => ("32", "+"),
         };
         let line = safe(&line.text);
-        text +=
-            &if print::coloured() { format!("\x1b[{code}m{mark}{line}\x1b[0m\n") } else { format!("{mark}{line}\n") };
+        text += &if Screen::of_output().coloured() {
+            format!("\x1b[{code}m{mark}{line}\x1b[0m\n")
+        } else {
+            format!("{mark}{line}\n")
+        };
     }
     Ok(text)
 }
