@@ -1,8 +1,8 @@
 //! Printing: text for people, JSON for programs.
 
 use crate::error::CliError;
-pub(crate) use crate::text::{safe, word};
 use crate::screen::Screen;
+pub(crate) use crate::text::{safe, word};
 use protocol::UnixMs;
 use serde::Serialize;
 use std::io::{self, Write as _};
