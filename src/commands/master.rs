@@ -4,6 +4,7 @@ use crate::error::CliError;
 use crate::print;
 use crate::process;
 use clap::Subcommand;
+use master::inspect::State;
 use protocol::ProjectName;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -162,39 +163,48 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// The exit code of a check that found nothing lost, and something that a running master has still to bring back.
+const PENDING: u8 = 3;
+
 async fn check_deep(basedir: &std::path::Path, mend: bool, json: bool) -> Result<ExitCode, CliError> {
     let found = master::inspect::inspect(basedir, mend).await.map_err(start_error)?;
     if json {
-        let good = found.is_good();
         let mut value = serde_json::to_value(&found)?;
         if let Some(fields) = value.as_object_mut() {
-            fields.insert("good".to_owned(), good.into());
+            fields.insert("good".to_owned(), (found.state() == State::Mended).into());
         }
         print::out(&format!("{value:#}\n"))?;
     } else {
         let mut lines = String::new();
         for it in &found.findings {
             let of = it.project.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-            let (how, next) = match it.mended {
-                true => ("mended", String::new()),
-                false => ("wrong", format!("; next: {}", it.next)),
+            let (how, next) = match it.state {
+                State::Mended => ("mended", String::new()),
+                State::Pending => ("pending", format!("; next: {}", it.next)),
+                State::Lost => ("lost", format!("; next: {}", it.next)),
             };
             lines += &format!("{how}: {of}{}: {}{next}\n", it.kind, it.what);
         }
-        let left = found.findings.iter().filter(|it| !it.mended).count();
+        let count = |state| found.findings.iter().filter(|it| it.state == state).count();
         let (commits, logs) = (counted(found.commits, "commit"), counted(found.logs, "log"));
-        let end = match left {
-            0 => "good".to_owned(),
-            left => format!("{} wrong", counted(left, "thing")),
+        let end = match (count(State::Pending), count(State::Lost)) {
+            (0, 0) => "good".to_owned(),
+            (pending, 0) => format!("{pending} pending"),
+            (0, lost) => format!("{lost} lost"),
+            (pending, lost) => format!("{pending} pending, {lost} lost"),
         };
         print::out(&format!("{lines}{}: {end}; {commits} and {logs} that rows name\n", basedir.display()))?;
-        if left > 0 && mend && found.running {
+        if found.state() != State::Mended && mend && found.running {
             eprintln!(
                 "A master runs on it, so nothing was mended here; it brings back by itself what it finds missing."
             );
         }
     }
-    Ok(if found.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match found.state() {
+        State::Mended => ExitCode::SUCCESS,
+        State::Pending => ExitCode::from(PENDING),
+        State::Lost => ExitCode::FAILURE,
+    })
 }
 
 fn is_basedir(path: &std::path::Path) -> bool {

@@ -137,7 +137,7 @@ fn a_deep_check_says_what_is_wrong_and_mends_what_can_be() {
     assert_eq!(looked.code, Some(1), "{looked:?}");
     let looked: serde_json::Value = serde_json::from_str(&looked.out).unwrap();
     let kinds = |found: &serde_json::Value, mended: bool| -> Vec<String> {
-        let all = found["findings"].as_array().unwrap().iter().filter(|it| it["mended"] == mended);
+        let all = found["findings"].as_array().unwrap().iter().filter(|it| (it["state"] == "mended") == mended);
         let mut kinds: Vec<String> = all.map(|it| it["kind"].as_str().unwrap().to_owned()).collect();
         kinds.sort();
         kinds.dedup();
@@ -163,4 +163,97 @@ fn a_deep_check_says_what_is_wrong_and_mends_what_can_be() {
         world.maintainer().accepts(branch).ok();
         world.until_verdict(branch, "landed");
     }
+}
+
+/// The loose objects of a mirror, one file each: everything that was in packs.
+fn unpacked(mirror: &Path) {
+    let aside = mirror.join("aside");
+    std::fs::rename(mirror.join("objects/pack"), &aside).unwrap();
+    std::fs::create_dir(mirror.join("objects/pack")).unwrap();
+    for pack in files(&aside, ".pack") {
+        let pack = std::fs::File::open(pack).unwrap();
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(mirror).args(["unpack-objects", "-q"]).stdin(pack);
+        assert!(git.status().unwrap().success());
+    }
+    std::fs::remove_dir_all(aside).unwrap();
+}
+
+/// What a check says: its exit code, and the states of what it found, each once.
+fn deep_check(world: &World) -> (Option<i32>, bool, Vec<String>) {
+    let said = world.run(["master", "check", world.basedir().to_str().unwrap(), "--deep", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+    let mut states: Vec<_> = json["findings"].as_array().unwrap().iter().map(|it| it["state"].to_string()).collect();
+    states.sort();
+    states.dedup();
+    (said.code, json["good"] == true, states)
+}
+
+#[test]
+fn what_was_only_moved_away_is_not_good_and_a_running_master_gets_it_back() {
+    let world = world();
+    world.slave("oak");
+    publish(&world, "ann", "feature");
+    // A file of mainline's past, which no candidate and no build needs.
+    let (first, official) =
+        (world.mainline().git(&["rev-parse", "main:greeting.txt"]), world.folder().join("official.git"));
+    let clone = testkit::git::Repo::clone(official.to_str().unwrap(), world.folder().join("clone"));
+    clone.commit(&[("greeting.txt", "heron says hello again\n")], "Say it again");
+    clone.git(&["push", "--quiet", "origin", "main"]);
+    let tip = clone.head();
+    world.wait("mainline is seen", || {
+        let project: serde_json::Value = world.api("/projects/heron");
+        (project["project"]["tip"] == tip.as_str()).then_some(())
+    });
+    world.kill_master();
+    let mirror = world.basedir().join("mirrors/heron.git");
+    unpacked(&mirror);
+    let object = mirror.join("objects").join(&first[..2]).join(&first[2..]);
+    let damage = || {
+        std::fs::set_permissions(&object, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&object, "nonsense").unwrap();
+    };
+    damage();
+    let away = official.with_extension("away");
+    std::fs::rename(&official, &away).unwrap();
+    let pending = vec!["\"pending\"".to_owned()];
+    assert_eq!(deep_check(&world), (Some(3), false, pending.clone()));
+    assert!(!object.exists(), "it was put aside");
+    assert_eq!(deep_check(&world), (Some(3), false, pending), "as long as nobody fetched it");
+    std::fs::rename(&away, &official).unwrap();
+    world.start_master();
+    world.wait("the master fetched it", || {
+        let pack = std::process::Command::new("git").arg("-C").arg(&mirror).args(["cat-file", "-e", &first]).status();
+        pack.unwrap().success().then_some(())
+    });
+    world.kill_master();
+    assert_eq!(deep_check(&world), (Some(0), true, vec![]));
+
+    // With the official repository at hand the check itself does all.
+    unpacked(&mirror);
+    damage();
+    assert_eq!(deep_check(&world), (Some(0), true, vec!["\"mended\"".to_owned()]));
+
+    // A revision that nobody has any more is lost.
+    unpacked(&mirror);
+    let blob = world.author("ann").repo().git(&["rev-parse", "feature:feature.txt"]);
+    std::fs::remove_file(mirror.join("objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    let ann = world.author("ann").repo().path().to_owned();
+    std::fs::rename(&ann, ann.with_extension("away")).unwrap();
+    assert_eq!(deep_check(&world).0, Some(3), "its source may answer again");
+    std::fs::rename(ann.with_extension("away"), &ann).unwrap();
+    world.author("ann").writes("other", &[("x", "y\n")]);
+    for gone in [
+        &["branch", "-q", "-D", "feature"][..],
+        &["reflog", "expire", "--expire=now", "--all"],
+        &["prune", "--expire=now"],
+    ] {
+        world.author("ann").repo().git(gone);
+    }
+    let said = world.run(["master", "check", world.basedir().to_str().unwrap(), "--deep"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("lost: heron: commit: feature r1") && said.out.contains("next: the author pushes"),
+        "{said:?}"
+    );
 }

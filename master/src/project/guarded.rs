@@ -12,10 +12,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
 use tracker::mirror::{Mirror, OfficialUrl};
 use tracker::source::{BranchRef, RawRefName};
 
+/// The shortest time between two looks at all of mainline's history.
+const WHOLE_LOOK: Duration = Duration::from_secs(60 * 60);
 /// The most recipes that are remembered; then it is begun anew.
 const RECIPES_KNOWN: usize = 128;
 
@@ -46,6 +49,8 @@ pub(crate) struct Guarded {
     mainline_due: Notify,
     /// Wakes the comparison of rows and mirror before it is due.
     mirror_due: Notify,
+    /// Whether somebody missed something in the mirror since all of mainline was last looked at, and when that was.
+    missed: Mutex<(bool, Option<Instant>)>,
 }
 
 /// Mainline's recipe, as far as it is known.
@@ -116,6 +121,7 @@ impl Guarded {
             failed_looks: AtomicU32::new(0),
             mainline_due: Notify::new(),
             mirror_due: Notify::new(),
+            missed: Mutex::default(),
         }
     }
 
@@ -161,7 +167,20 @@ impl Guarded {
 
     /// Has what rows name compared with what the mirror holds: something was not there.
     pub(crate) fn look_after_mirror(&self) {
+        lock(&self.missed).0 = true;
         self.mirror_due.notify_one();
+    }
+
+    /// Whether all of mainline's history is to be looked at: somebody missed something since the last time, which is a while
+    /// ago, for it may take minutes.
+    pub(crate) fn takes_whole_look(&self) -> bool {
+        let mut missed = lock(&self.missed);
+        let rested = missed.1.is_none_or(|last| last.elapsed() >= WHOLE_LOOK);
+        let takes = missed.0 && rested;
+        if takes {
+            *missed = (false, Some(Instant::now()));
+        }
+        takes
     }
 
     /// Waits until somebody missed something in the mirror.

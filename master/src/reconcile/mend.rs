@@ -31,6 +31,11 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
         project.look_at_mainline();
         return Ok(None);
     }
+    if project.takes_whole_look() && !project.mirror.is_whole(&tip).await? {
+        tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");
+        project.mirror.distrust_mainline().await?;
+        project.look_at_mainline();
+    }
     project.mirror.forget_dead_refs().await?;
     let mut branches = shared.store.branches(project.id, 0).await?;
     let ended = shared.store.next_ended(claim, Round::Mend, ENDED).await?;

@@ -30,6 +30,6 @@ pub(crate) use mainline::mainline_of;
 pub(crate) use mend::{mend_candidate, named};
 pub(crate) use queue::IN_MAINLINE;
 pub(crate) use step::StepError;
-pub(crate) use watch::bring_branch_back;
+pub(crate) use watch::{GONE, bring_branch_back};
 
 use step::{Again, TICK};

@@ -100,7 +100,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
             Err(error) if is_everybodys(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(project = %project.name, entry = entry.id, %error, "an entry of the queue can't be read");
-                unreadable(project, &entry, &tip, &error)
+                unreadable(&entry, &tip, &error)
             }
         };
         ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(|s| s.candidate.is_held()));
@@ -154,10 +154,15 @@ impl Looks<'_> {
             return Ok(seen);
         }
         match shared.store.candidate(entry.revision, tip, &entry.terms.hash).await? {
-            Some(candidate) => {
-                let (stack, recipe) = stack(shared, project, entry, &candidate).await?;
-                (seen.stack, seen.candidate) = (Some(stack), Some((candidate, recipe)));
-            }
+            Some(candidate) => match stack(shared, project, entry, &candidate).await {
+                Ok((stack, recipe)) => (seen.stack, seen.candidate) = (Some(stack), Some((candidate, recipe))),
+                // What the mirror lacks is looked for.
+                Err(StepError::Mirror(error)) => {
+                    project.look_after_mirror();
+                    seen.stack = Some(missing(entry, tip, &store::Trouble::of(&error)));
+                }
+                Err(error) => return Err(error),
+            },
             None => seen.stack = self.unmade.map(|trouble| unmakeable(entry, tip, trouble)),
         }
         Ok(seen)
@@ -176,15 +181,9 @@ fn of_queue(entry: &Entry, author: String, hindrance: Option<Hindrance>) -> queu
     }
 }
 
-/// An entry of which something can't be read. What the mirror lacks is looked for; all else is bb's own fault.
-fn unreadable(project: &Guarded, entry: &Entry, tip: &CommitId, error: &StepError) -> Seen {
-    let stack = match error {
-        StepError::Mirror(error) => {
-            project.look_after_mirror();
-            missing(entry, tip, &store::Trouble::of(error))
-        }
-        error => alone(entry, tip, queue::Candidate::Unreadable { text: error.to_string() }),
-    };
+/// An entry of which something can't be read, by bb's own fault.
+fn unreadable(entry: &Entry, tip: &CommitId, error: &StepError) -> Seen {
+    let stack = alone(entry, tip, queue::Candidate::Unreadable { text: error.to_string() });
     Seen { entry: of_queue(entry, String::new(), None), looked: true, stack: Some(stack), candidate: None }
 }
 

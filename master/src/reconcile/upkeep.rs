@@ -57,6 +57,10 @@ pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Res
     )
     .await?;
     shared.store.went_round(claim, Round::Upkeep, &ended, ENDED).await?;
-    project.mirror.upkeep(how).await?;
+    if let Err(error) = project.mirror.upkeep(how).await {
+        // What is packed anew is read to its end: so it may be the first to miss something.
+        project.look_after_mirror();
+        return Err(error.into());
+    }
     Ok(())
 }

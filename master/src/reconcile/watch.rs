@@ -397,7 +397,7 @@ pub(crate) async fn bring_branch_back(shared: &Shared, project: &Guarded, branch
 }
 
 /// The tracker's word for a commit that its source does not have any more either.
-const GONE: &str = "commit-lost";
+pub(crate) const GONE: &str = "commit-lost";
 
 /// Fills in what people read of a revision.
 async fn describe(shared: &Shared, project: &Guarded, new: &mut NewRevision) -> Result<(), StepError> {

@@ -2,7 +2,7 @@
 
 use super::{Mirror, MirrorError, Named, mend, oid};
 use crate::blocking::blocking;
-use crate::git::RunLimits;
+use crate::git::{RunError, RunLimits};
 use protocol::CommitId;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ impl Mirror {
     /// # Errors
     /// When the mirror can't be opened.
     pub async fn standings(&self, named: &[Named]) -> Result<Vec<Standing>, MirrorError> {
-        let whole = self.connected(named.iter().map(|named| &named.commit)).await;
+        let whole = self.connected(named.iter().map(|named| &named.commit), None).await?;
         let each = named.to_vec();
         let mut found = self
             .with_repository(move |repository| {
@@ -93,7 +93,7 @@ impl Mirror {
         if !whole {
             // Which of them it is, is found one by one.
             for (standing, named) in found.iter_mut().zip(named) {
-                if *standing != Standing::Missing && !self.connected([&named.commit]).await {
+                if *standing != Standing::Missing && !self.connected([&named.commit], None).await? {
                     *standing = Standing::Missing;
                 }
             }
@@ -101,15 +101,33 @@ impl Mirror {
         Ok(found)
     }
 
-    /// Whether all that these commits need is there.
-    async fn connected<'c>(&self, commits: impl IntoIterator<Item = &'c CommitId>) -> bool {
+    /// Whether all that a commit needs is there, down to the first.
+    ///
+    /// # Errors
+    /// When git can't be run.
+    pub async fn is_whole(&self, commit: &CommitId) -> Result<bool, MirrorError> {
+        self.connected([commit], None).await
+    }
+
+    /// Whether all that these commits need is there, but for what `but` has.
+    pub(super) async fn connected<'c>(
+        &self,
+        commits: impl IntoIterator<Item = &'c CommitId>,
+        but: Option<&CommitId>,
+    ) -> Result<bool, MirrorError> {
         let names: String = commits.into_iter().map(|commit| format!("{commit}\n")).collect();
+        let names = but.iter().fold(names, |names, but| format!("{names}^{but}\n"));
         let run = self.git().bounded().repository(self.path());
-        let run = run.args(["rev-list", "--objects", "--quiet", "--stdin"]).limits(limits());
-        let Ok(mut running) = run.start(true) else { return false };
-        let fed = running.feed(names.as_bytes()).await;
-        let ended = tokio::time::timeout(limits().wall, running.finish()).await;
-        fed.is_ok() && matches!(ended, Ok(Ok((Some(0), _, _))))
+        let mut running = run.args(["rev-list", "--objects", "--quiet", "--stdin"]).limits(limits()).start(true)?;
+        // What it does not read to the end it ends for: the exit code says why.
+        let _ = running.feed(names.as_bytes()).await;
+        let (code, signal, _) = tokio::time::timeout(limits().wall, running.finish())
+            .await
+            .map_err(|_| RunError::TimedOut { what: "git rev-list".to_owned(), after: limits().wall })??;
+        match (code, signal) {
+            (Some(code), None) => Ok(code == 0),
+            _ => Err(MirrorError::Answer { what: "git rev-list" }),
+        }
     }
 }
 

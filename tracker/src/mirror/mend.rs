@@ -12,6 +12,7 @@ use crate::git::RunLimits;
 use crate::watch::{PollError, Poller};
 use git2::{Oid, Repository};
 use protocol::CommitId;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,17 +38,27 @@ impl Mirror {
         self.with_repository(move |repository| Ok(lacking(repository, oid(&commit)?).map(|id| id.to_string()))).await
     }
 
-    /// Those of the commits that are not whole here. A ref that is not where its row says is set again when its commit
-    /// is whole; what of a commit is there and can't be read is put out of the way of another copy.
+    /// Those of the commits that are not whole here, in themselves and in what mainline does not have of their history. A
+    /// ref that is not where its row says is set again when its commit is whole; what of a commit is there and can't be read
+    /// is put out of the way of another copy.
     ///
     /// # Errors
     /// When the mirror can't be opened, or a ref can't be set.
     pub async fn missing(&self, named: Vec<Named>) -> Result<Vec<Named>, MirrorError> {
+        let mut torn = HashSet::new();
+        let mainline = self.whole_mainline().await?;
+        if !self.connected(named.iter().map(|named| &named.commit), mainline.as_ref()).await? {
+            for Named { commit, .. } in &named {
+                if !torn.contains(commit) && !self.connected([commit], mainline.as_ref()).await? {
+                    torn.insert(commit.clone());
+                }
+            }
+        }
         self.with_durable_repository(move |repository| {
             let mut missing = Vec::new();
             for named in named {
                 let id = oid(&named.commit)?;
-                if clear(repository, id).is_some() {
+                if clear(repository, id).is_some() || torn.contains(&named.commit) {
                     missing.push(named);
                     continue;
                 }
@@ -175,7 +186,7 @@ impl Mirror {
                 return Ok(false);
             }
         }
-        Ok(self.lacks(commit).await?.is_none())
+        Ok(self.lacks(commit).await?.is_none() && self.connected([commit], mainline.as_ref()).await?)
     }
 
     /// Mainline's tip, if it is whole.

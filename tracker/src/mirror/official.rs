@@ -1,7 +1,9 @@
 //! The official repository: whose URL the admin gave, so that it may be of any scheme and use the admin's credentials.
 
+use super::durable::sync_folder;
 use super::{Mirror, MirrorError};
 use crate::Explain;
+use crate::blocking::blocking;
 use crate::git::{Run, RunError, RunLimits, quoted};
 use crate::source::{BranchRef, url_without_secrets};
 use crate::text::{is_hidden, shortened};
@@ -157,7 +159,28 @@ pub(crate) fn official_limits() -> RunLimits {
     }
 }
 
+/// There while what the mirror has of mainline is not to be relied on: all of it is fetched at the next look.
+const DISTRUSTED: &str = "mainline.distrusted";
+
 impl Mirror {
+    /// Has all of mainline fetched at the next look, whatever is here, also after a restart: something of its history is
+    /// missing.
+    ///
+    /// # Errors
+    /// When that can't be written down.
+    pub async fn distrust_mainline(&self) -> Result<(), MirrorError> {
+        let mirror = self.path().to_owned();
+        blocking(move || {
+            let file = mirror.join(DISTRUSTED);
+            let written = std::fs::write(&file, "All of mainline is fetched again: something of it is missing here.\n");
+            written
+                .and_then(|()| std::fs::File::open(&file)?.sync_all())
+                .and_then(|()| sync_folder(&mirror))
+                .map_err(|source| MirrorError::Io { what: format!("writing {}", file.display()), source })
+        })
+        .await
+    }
+
     /// Fetches mainline and says where it is.
     ///
     /// # Errors
@@ -167,6 +190,7 @@ impl Mirror {
         self.remove_stale_locks(&name).await;
         // What can't be read here must not be taken for what need not be fetched.
         let relied_on = match self.ref_at(&name).await {
+            _ if self.path().join(DISTRUSTED).exists() => false,
             Ok(Some(tip)) => self.lacks(&tip).await?.is_none(),
             Ok(None) => true,
             Err(_) => false,
@@ -191,7 +215,10 @@ impl Mirror {
         branch: &BranchRef,
     ) -> Result<CommitId, OfficialError> {
         self.forget_dead_refs().await?;
-        self.fetch_mainline(url, branch, true).await
+        let tip = self.fetch_mainline(url, branch, true).await?;
+        // Fetched anew at each look it would not get more.
+        let _ = std::fs::remove_file(self.path().join(DISTRUSTED));
+        Ok(tip)
     }
 
     /// Fetches mainline; all of it, whatever is here, if that can't be relied on.

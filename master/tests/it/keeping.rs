@@ -1,0 +1,45 @@
+//! What the mirror lost of mainline's past comes back, also where no candidate and no build would miss it.
+
+use crate::queue::{by_hand, publish, stepped, turns};
+use master::stepping::Loop;
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+
+/// Takes an object away from a mirror, as a disk does.
+fn lose(mirror: &Path, id: &str) {
+    let (packs, aside) = (mirror.join("objects/pack"), mirror.join("aside"));
+    std::fs::rename(&packs, &aside).unwrap();
+    std::fs::create_dir(&packs).unwrap();
+    for entry in std::fs::read_dir(&aside).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some_and(|end| end == "pack") {
+            let pack = std::fs::File::open(entry).unwrap();
+            let mut git = Command::new("git");
+            git.arg("-C").arg(mirror).args(["unpack-objects", "-q"]).stdin(pack);
+            assert!(git.status().unwrap().success());
+        }
+    }
+    std::fs::remove_dir_all(aside).unwrap();
+    std::fs::remove_file(mirror.join("objects").join(&id[..2]).join(&id[2..])).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_in_mainline_s_past_is_noticed_by_who_falls_into_it_and_filled() {
+    let (world, _oak) = stepped().await;
+    let text = |first: &str, last: &str| format!("{first}\n2\n3\n4\n5\n6\n7\n8\n{last}\n");
+    by_hand(&world, &[("long", &text("1", "9"))]);
+    world.turn(Loop::Mainline).await;
+    publish(&world, "feature", &[("long", &text("1", "nine"))], &json!({})).await;
+    turns(&world, &[Loop::Watch]).await;
+    by_hand(&world, &[("long", &text("one", "9"))]);
+    let mirror = testkit::git::Repo::at(world.basedir().join("mirrors/heron.git"));
+    let blob = mirror.git(&["rev-parse", "main:long"]);
+    world.turn(Loop::Mainline).await;
+    lose(mirror.path(), &blob);
+    let is_there = || mirror.try_git(&["cat-file", "-e", &blob]).is_ok();
+    turns(&world, &[Loop::Mend, Loop::Mainline]).await;
+    assert!(!is_there(), "nobody missed it yet");
+    // What both sides began with is gone, and the mirror is looked after.
+    turns(&world, &[Loop::Candidates, Loop::Mend, Loop::Mainline]).await;
+    assert!(is_there());
+}
