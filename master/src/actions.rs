@@ -303,15 +303,9 @@ pub(crate) async fn rebuild(
     };
     let now = of_now(shared, project, &branch, revision.id).await?;
     let builds = shared.store.builds_of_revision(revision.id).await?;
-    let mut latest: Vec<&Build> = Vec::new();
-    for build in &builds {
-        if latest.iter().all(|b| b.builder.name != build.builder.name) {
-            latest.push(build);
-        }
-    }
     let mut wanted: Vec<BuildRequest> =
-        latest.iter().filter(|b| b.result().is_some()).filter_map(|old| anew(old, &now)).collect();
-    wanted.extend(now.into_iter().filter(|it| latest.iter().all(|b| b.builder.name != it.builder.name)));
+        builds.latest_of_each().filter(|old| old.result().is_some()).filter_map(|old| anew(old, &now)).collect();
+    wanted.extend(now.into_iter().filter(|request| builds.latest_of(&request.builder.name).is_none()));
     let asked = shared.store.by(actor.token()).ask_again(&wanted, actor.name()).await?;
     if asked.len() < wanted.len() {
         return Err(ended(&shared.store.branch_by_id(branch.id).await?));

@@ -6,7 +6,7 @@ use crate::names;
 use crate::project::Guarded;
 use crate::reconcile::KeptRequest;
 use crate::state::Shared;
-use crate::store::{Branch, BranchState, Build, Revision};
+use crate::store::{Branch, BranchState, Builds, Revision};
 use crate::terms::Terms;
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
@@ -32,7 +32,7 @@ pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
     let Known { branch, newest, builds, facts, title, terms, .. } = known;
     let marks = facts.builders.iter().map(|builder| {
         let (look, word) = builder.build.mark();
-        let build = builds.iter().find(|b| b.builder.name == builder.name).map(|b| b.id);
+        let build = builds.latest_of(&builder.name).map(|b| b.id);
         Mark { builder: builder.name.clone(), required: builder.required, look, word: word.to_owned(), build }
     });
     BranchSummary {
@@ -219,18 +219,17 @@ async fn rows(
     known: &Known,
     revisions: &[Revision],
 ) -> Result<Vec<BuilderRow>, ReadError> {
-    let mut older: Vec<(u32, Vec<Build>)> = Vec::new();
+    let mut older: Vec<(u32, Builds)> = Vec::new();
     for revision in revisions.iter().skip(1).take(3) {
         older.push((revision.number, shared.store.builds_of_revision(revision.id).await?));
     }
     let mut rows = Vec::new();
     for builder in &known.facts.builders {
-        let newest = known.builds.iter().find(|b| b.builder.name == builder.name);
+        let newest = known.builds.latest_of(&builder.name);
         let number = known.newest.as_ref().map_or(0, |r| r.number);
         let mut builds = Vec::new();
-        for (number, build) in newest.map(|b| (number, b)).into_iter().chain(
-            older.iter().filter_map(|(n, builds)| Some((*n, builds.iter().find(|b| b.builder.name == builder.name)?))),
-        ) {
+        let of_older = older.iter().filter_map(|(number, builds)| Some((*number, builds.latest_of(&builder.name)?)));
+        for (number, build) in newest.map(|build| (number, build)).into_iter().chain(of_older) {
             builds.push(build_summary(shared, project, build, &known.branch.name, number).await?);
         }
         let says = builds.first().filter(|b| newest.is_some_and(|n| n.id == b.id)).map(|b| b.says.clone());

@@ -5,7 +5,9 @@ use crate::names;
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::reconcile::{IN_MAINLINE, mainline_of};
 use crate::state::Shared;
-use crate::store::{self, Branch, BranchState, Build, BuildRowState, Candidate, Entry, EntryState, Outcome, Revision};
+use crate::store::{
+    self, Branch, BranchState, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Outcome, Revision,
+};
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
@@ -18,7 +20,7 @@ pub(super) struct Known {
     pub(super) newest: Option<Revision>,
     pub(super) candidate: Option<Candidate>,
     /// The newest revision's builds, newest first.
-    pub(super) builds: Vec<Build>,
+    pub(super) builds: Builds,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Facts,
     /// What it is: as published, else what its newest commit says; of one that landed, as it landed.
@@ -41,7 +43,7 @@ pub(super) async fn know(
     let newest = store.newest_revision(branch.id).await?;
     let (candidate, builds) = match &newest {
         Some(revision) => (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?),
-        None => (None, Vec::new()),
+        None => (None, Builds::default()),
     };
     let entries = store.entries_of(branch.id).await?;
     let of_mainline = of_mainline(project, tip).await;
@@ -195,7 +197,7 @@ async fn builders(
     shared: &Shared,
     project: &Guarded,
     of_mainline: &RecipeState,
-    builds: &[Build],
+    builds: &Builds,
 ) -> Result<Vec<verdict::Builder>, ReadError> {
     let mut named: Vec<(String, bool)> = match of_mainline {
         RecipeState::Fine(it) => {
@@ -203,14 +205,14 @@ async fn builders(
         }
         _ => Vec::new(),
     };
-    let mut others: Vec<&Build> = builds.iter().filter(|b| named.iter().all(|(n, _)| *n != b.builder.name)).collect();
+    let is_other = |b: &&Build| named.iter().all(|(name, _)| *name != b.builder.name);
+    let mut others: Vec<&Build> = builds.latest_of_each().filter(is_other).collect();
     others.sort_by_key(|b| (b.position, b.builder.name.clone()));
-    others.dedup_by(|a, b| a.builder.name == b.builder.name);
     // A branch whose own recipe names other builders shows them, too: the queue uses them once it is accepted.
     named.extend(others.iter().map(|b| (b.builder.name.clone(), b.required)));
     let mut rows = Vec::with_capacity(named.len());
     for (name, required) in named {
-        let latest = builds.iter().find(|b| b.builder.name == name);
+        let latest = builds.latest_of(&name);
         let build = match latest {
             Some(build) => state(shared, build).await?,
             None => verdict::Build::NotAsked,

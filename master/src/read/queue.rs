@@ -42,10 +42,7 @@ pub(crate) async fn queue_entry(
     };
     let mut marks: Vec<(u32, Mark)> = Vec::new();
     if let Some(candidate) = entry.candidate {
-        for build in shared.store.builds_of_candidate(candidate).await? {
-            if marks.iter().any(|(_, m)| m.builder == build.builder.name) {
-                continue;
-            }
+        for build in shared.store.builds_of_candidate(candidate).await?.latest_of_each() {
             let (look, word) = match build.state {
                 BuildRowState::Waiting => (Look::Waiting, "waiting"),
                 BuildRowState::Running => (Look::Running, "running"),

@@ -300,14 +300,12 @@ async fn builds_of(
     commit: &CommitId,
     recipe: &Recipe,
 ) -> Result<Vec<BuildOf>, StepError> {
-    let mut latest: Vec<BuildOf> = Vec::new();
-    let mut oldest_first = shared.store.builds_of_candidate(candidate.id).await?;
-    oldest_first.reverse();
     // A build that was cancelled before the queue wanted it is none of its tries.
     let never_ran = |b: &store::Build| !b.for_queue && b.result() == Some(BuildResult::Cancelled);
     let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !never_ran(b);
-    for build in oldest_first.into_iter().filter(judges) {
-        let wait = shared.wait_of(build.id);
+    let builds = shared.store.builds_of_candidate(candidate.id).await?.only(judges);
+    let mut latest = Vec::new();
+    for build in builds.latest_of_each() {
         let status = match build.state {
             BuildRowState::Waiting => BuildStatus::Waiting,
             BuildRowState::Running => BuildStatus::Running,
@@ -315,25 +313,17 @@ async fn builds_of(
                 let steps =
                     if result == BuildResult::Failure { shared.store.steps(build.id).await? } else { Vec::new() };
                 let lacks = steps.into_iter().find(|step| step.result == Some(result)).and_then(|step| step.lacks);
-                BuildStatus::Finished { result, says: build.says, lacks }
+                BuildStatus::Finished { result, says: build.says.clone(), lacks }
             }
         };
-        match latest.iter_mut().find(|b| b.builder == build.builder.name) {
-            Some(before) => {
-                before.attempt += 1;
-                before.for_queue = build.for_queue;
-                before.status = status;
-                before.wait = wait;
-            }
-            None => latest.push(BuildOf {
-                builder: build.builder.name,
-                commit: build.commit,
-                attempt: 1,
-                for_queue: build.for_queue,
-                status,
-                wait,
-            }),
-        }
+        latest.push(BuildOf {
+            builder: build.builder.name.clone(),
+            commit: build.commit.clone(),
+            attempt: u32::try_from(builds.all_of(&build.builder.name).count()).unwrap_or(u32::MAX),
+            for_queue: build.for_queue,
+            status,
+            wait: shared.wait_of(build.id),
+        });
     }
     Ok(latest)
 }

@@ -310,36 +310,6 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// The builds of a revision, whichever candidate of it, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn builds_of_revision(&self, revision: RevisionId) -> Result<Vec<Build>> {
-        let rows = sqlx::query(
-            "SELECT * FROM build WHERE revision_id = $1
-            ORDER BY id DESC LIMIT 1000",
-        )
-        .bind(revision.0)
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// The builds of a candidate, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn builds_of_candidate(&self, candidate: CandidateId) -> Result<Vec<Build>> {
-        let rows = sqlx::query(
-            "SELECT * FROM build WHERE candidate_id = $1
-            ORDER BY id DESC LIMIT 1000",
-        )
-        .bind(candidate.0)
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
     /// Builds of a builder before another, newest first.
     ///
     /// # Errors

@@ -1,0 +1,70 @@
+//! Builds of one revision or candidate, newest first: of each builder the latest counts.
+
+use super::builds::read;
+use super::{Build, Reader, Result};
+use protocol::{CandidateId, RevisionId};
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Builds(Vec<Build>);
+
+impl Builds {
+    /// All of them, newest first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Build> {
+        self.0.iter()
+    }
+
+    /// Only those that count for something.
+    #[must_use]
+    pub fn only(mut self, counts: impl Fn(&Build) -> bool) -> Self {
+        self.0.retain(counts);
+        self
+    }
+
+    /// The latest of a builder.
+    pub fn latest_of(&self, builder: &str) -> Option<&Build> {
+        self.iter().find(|build| build.builder.name == builder)
+    }
+
+    /// All of a builder, newest first.
+    pub fn all_of<'b>(&'b self, builder: &'b str) -> impl Iterator<Item = &'b Build> {
+        self.iter().filter(move |build| build.builder.name == builder)
+    }
+
+    /// The latest of each builder.
+    pub fn latest_of_each(&self) -> impl Iterator<Item = &Build> {
+        self.iter().filter(|build| self.latest_of(&build.builder.name).is_some_and(|latest| latest.id == build.id))
+    }
+}
+
+impl Reader {
+    /// The builds of a revision, whichever candidate of it, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_of_revision(&self, revision: RevisionId) -> Result<Builds> {
+        let rows = sqlx::query(
+            "SELECT * FROM build WHERE revision_id = $1
+            ORDER BY id DESC LIMIT 1000",
+        )
+        .bind(revision.0)
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        Ok(Builds(rows.iter().map(read).collect::<Result<_>>()?))
+    }
+
+    /// The builds of a candidate, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_of_candidate(&self, candidate: CandidateId) -> Result<Builds> {
+        let rows = sqlx::query(
+            "SELECT * FROM build WHERE candidate_id = $1
+            ORDER BY id DESC LIMIT 1000",
+        )
+        .bind(candidate.0)
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        Ok(Builds(rows.iter().map(read).collect::<Result<_>>()?))
+    }
+}
