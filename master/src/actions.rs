@@ -227,7 +227,7 @@ async fn looked(shared: &Shared, project: &Guarded) -> Option<CommitId> {
 
 /// Refuses what the queue would eject at once: a revision that has no candidate on the mainline of now.
 fn acceptable(branch: &Branch, candidate: &Candidate) -> Done<()> {
-    let (code, why, hint) = match &candidate.detail {
+    let (code, why, hint) = match &candidate.outcome {
         api::CandidateOutcome::Made { .. } => match &candidate.recipe_trouble {
             None => return Ok(()),
             Some(trouble) => (trouble.code.clone(), trouble.text.clone(), trouble.hint.to_string()),

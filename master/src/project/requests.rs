@@ -2,7 +2,7 @@
 
 use super::Guarded;
 use crate::auth::isolation_for;
-use crate::store::{Branch, BuildRequest, Candidate, Outcome};
+use crate::store::{Branch, BuildRequest, Candidate};
 use recipe::Recipe;
 
 /// The builds of a candidate by those of a recipe's builders that are wanted; none when it is no commit.
@@ -14,7 +14,7 @@ pub(crate) fn requests(
     for_queue: bool,
     wanted: impl Fn(&str) -> bool,
 ) -> Vec<BuildRequest> {
-    let Outcome::Made(made) = &candidate.outcome else { return Vec::new() };
+    let (Some(commit), Some(tree)) = (candidate.made_commit(), &candidate.tree) else { return Vec::new() };
     let builders = (0u32..).zip(gate::builders::builders_for(recipe));
     builders
         .filter(|(_, builder)| wanted(&builder.name))
@@ -23,8 +23,8 @@ pub(crate) fn requests(
             branch: branch.id,
             revision: candidate.revision,
             candidate: candidate.id,
-            commit: made.commit.clone(),
-            tree: made.tree.clone(),
+            commit: commit.clone(),
+            tree: tree.clone(),
             builder: builder.clone(),
             position,
             for_queue,

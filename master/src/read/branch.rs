@@ -92,7 +92,7 @@ pub(crate) async fn branch_detail(
                 revision: revision.number,
                 message,
                 folded_by: kept.and_then(|kept| kept.project),
-                outcome: candidate.detail.clone(),
+                outcome: candidate.outcome.clone(),
                 made_ms: candidate.made,
             })
         }

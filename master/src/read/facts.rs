@@ -5,9 +5,7 @@ use crate::names;
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::reconcile::{IN_MAINLINE, mainline_of};
 use crate::state::Shared;
-use crate::store::{
-    self, Branch, BranchState, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Outcome, Revision,
-};
+use crate::store::{self, Branch, BranchState, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Revision};
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
@@ -176,19 +174,18 @@ fn recipe(state: &RecipeState, candidate: Option<&Candidate>) -> verdict::Recipe
 /// The candidate, if it is for the mainline of now; an older one says nothing any more.
 fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Candidate {
     let Some(candidate) = candidate.filter(|c| Some(&c.mainline) == tip) else { return verdict::Candidate::NotMade };
-    match (&candidate.outcome, &candidate.detail) {
-        (Outcome::Made(_), _) => verdict::Candidate::Made,
-        (_, api::CandidateOutcome::Conflict { files }) => {
+    match &candidate.outcome {
+        api::CandidateOutcome::Made { .. } => verdict::Candidate::Made,
+        api::CandidateOutcome::Conflict { files } => {
             verdict::Candidate::Conflict(files.iter().map(|f| f.path.clone()).collect())
         }
-        (_, api::CandidateOutcome::Refused(refusal)) if IN_MAINLINE.contains(&refusal.code.as_str()) => {
+        api::CandidateOutcome::Refused(refusal) if IN_MAINLINE.contains(&refusal.code.as_str()) => {
             verdict::Candidate::Superseded
         }
-        (_, api::CandidateOutcome::Refused(refusal)) => verdict::Candidate::Refused(trouble(refusal.clone())),
-        (_, api::CandidateOutcome::MainlineTrouble(refusal)) => {
+        api::CandidateOutcome::Refused(refusal) => verdict::Candidate::Refused(trouble(refusal.clone())),
+        api::CandidateOutcome::MainlineTrouble(refusal) => {
             verdict::Candidate::MainlineTrouble(trouble(refusal.clone()))
         }
-        (_, api::CandidateOutcome::Made { .. }) => verdict::Candidate::NotMade,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::StepError;
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::{Branch, Candidate, Claim, NEVER, Outcome, Project, Revision, now};
+use crate::store::{Branch, Candidate, Claim, NEVER, Project, Revision, now};
 use protocol::api::{CandidateOutcome, Refusal};
 use protocol::{CommitId, Hint, UnixMs};
 use tracker::watch::Head;
@@ -36,9 +36,7 @@ pub(super) async fn same_patches(
 ) -> Result<Option<Refusal>, StepError> {
     let hint = match outcome {
         CandidateOutcome::Refused(it) if it.code == "no-changes" => it.hint.clone(),
-        CandidateOutcome::Conflict { .. } if before.is_some_and(|it| it.outcome != Outcome::Conflict) => {
-            Hint::default()
-        }
+        CandidateOutcome::Conflict { .. } if before.is_some_and(|before| !conflicts(before)) => Hint::default(),
         _ => return Ok(None),
     };
     if !project.mirror.has_patches(tip, &revision.commit).await? {
@@ -46,6 +44,10 @@ pub(super) async fn same_patches(
     }
     let text = format!("mainline has the changes of r{} already", revision.number);
     Ok(Some(Refusal { code: "same-patches".to_owned(), text, hint }))
+}
+
+fn conflicts(candidate: &Candidate) -> bool {
+    matches!(candidate.outcome, CandidateOutcome::Conflict { .. })
 }
 
 /// Compares all rows with a mainline that is at `tip` now, where that is not where they were compared last. In between it

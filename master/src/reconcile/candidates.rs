@@ -5,7 +5,7 @@ use super::each::each;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{Claim, Made, NewCandidate, Outcome, Wanted, now};
+use crate::store::{Claim, NewCandidate, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
@@ -68,19 +68,23 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
     let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &it.branch));
     let request = request(shared, &it, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
     let made = project.mirror.candidate(&request).await?;
-    let (mut outcome, mut detail, changes_recipe, folded_by) = record(made)?;
+    let mut kept = record(made)?;
     let before = shared.store.newest_candidate(it.revision.id).await?;
-    if let Some(refusal) = afterwards::same_patches(project, &detail, before.as_ref(), &it.revision, on.tip).await? {
-        (outcome, detail) = (Outcome::Refused, CandidateOutcome::Refused(refusal));
+    if let Some(refusal) =
+        afterwards::same_patches(project, &kept.outcome, before.as_ref(), &it.revision, on.tip).await?
+    {
+        (kept.outcome, kept.tree) = (CandidateOutcome::Refused(refusal), None);
     }
-    let text = serde_json::to_string(&KeptRequest { request, project: folded_by })?;
+    let text = serde_json::to_string(&KeptRequest { request, project: kept.folded_by })?;
     let mut recipe_trouble = None;
-    if let Outcome::Made(made) = &outcome {
-        if changes_recipe && let RecipeState::Broken(it) = recipes::at(project, &made.commit).await? {
+    if let CandidateOutcome::Made { commit, .. } = &kept.outcome {
+        if kept.changes_recipe
+            && let RecipeState::Broken(it) = recipes::at(project, commit).await?
+        {
             recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
         }
         let newest = shared.store.newest_revision(it.branch.id).await?.is_some_and(|r| r.id == it.revision.id);
-        let (name, commit) = (&it.branch.name, &made.commit);
+        let name = &it.branch.name;
         project.mirror.keep_candidate(name, it.revision.number, commit).await?;
         if newest {
             project.mirror.set_candidate(name, commit).await?;
@@ -90,10 +94,10 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
     let new = NewCandidate {
         mainline: on.tip,
         terms_hash: &hash,
-        outcome,
+        outcome: kept.outcome,
+        tree: kept.tree,
         request: text,
-        detail,
-        changes_recipe,
+        changes_recipe: kept.changes_recipe,
         recipe_trouble,
     };
     shared.store.add_candidate(on.claim, &it.branch, &it.revision, &new).await?;
@@ -126,13 +130,19 @@ pub(super) fn request(
     }
 }
 
-type Kept = (Outcome, CandidateOutcome, bool, Option<recipe::Project>);
+/// What the store keeps of how a candidate came out.
+struct Kept {
+    outcome: CandidateOutcome,
+    tree: Option<CommitId>,
+    changes_recipe: bool,
+    folded_by: Option<recipe::Project>,
+}
 
 /// What the store keeps of a candidate.
 fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
+    let none = |outcome| Kept { outcome, tree: None, changes_recipe: false, folded_by: None };
     Ok(match made {
         candidate::CandidateOutcome::Made(made) => {
-            let tree = made.tree.parse()?;
             let read = |changes: &[ChangelogChange]| {
                 let diff = |change: &ChangelogChange| {
                     let path = tracker::text::shown(change.path.as_bytes());
@@ -140,8 +150,8 @@ fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
                 };
                 changes.iter().map(diff).collect::<Result<Vec<_>, _>>()
             };
-            let detail = CandidateOutcome::Made {
-                commit: made.commit.clone(),
+            let outcome = CandidateOutcome::Made {
+                commit: made.commit,
                 changelogs: read(&made.told.changelogs)?,
                 fragments: made.told.fragments,
                 coming: read(&made.told.coming)?,
@@ -149,16 +159,11 @@ fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
                 exempt: made.told.exempt,
                 notes: made.told.notes,
             };
-            (Outcome::Made(Made { commit: made.commit, tree }), detail, made.changes_recipe, Some(made.folded_by))
+            let (tree, changes_recipe) = (Some(made.tree.parse()?), made.changes_recipe);
+            Kept { outcome, tree, changes_recipe, folded_by: Some(made.folded_by) }
         }
-        candidate::CandidateOutcome::Conflict { files, .. } => {
-            (Outcome::Conflict, CandidateOutcome::Conflict { files }, false, None)
-        }
-        candidate::CandidateOutcome::Refused(refusal) => {
-            (Outcome::Refused, CandidateOutcome::Refused(refusal), false, None)
-        }
-        candidate::CandidateOutcome::MainlineTrouble(refusal) => {
-            (Outcome::MainlineTrouble, CandidateOutcome::MainlineTrouble(refusal), false, None)
-        }
+        candidate::CandidateOutcome::Conflict { files, .. } => none(CandidateOutcome::Conflict { files }),
+        candidate::CandidateOutcome::Refused(refusal) => none(CandidateOutcome::Refused(refusal)),
+        candidate::CandidateOutcome::MainlineTrouble(refusal) => none(CandidateOutcome::MainlineTrouble(refusal)),
     })
 }

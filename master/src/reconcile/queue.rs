@@ -5,9 +5,7 @@ use super::{Again, StepError, landing, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
-use crate::store::{
-    self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Outcome, Revision, Standing, now,
-};
+use crate::store::{self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Revision, Standing, now};
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::queue::{
@@ -240,10 +238,10 @@ async fn stack(
     };
     let of_mainline =
         |text: &str, hint: &str| queue::Candidate::MainlineTrouble { text: text.to_owned(), hint: hint.into() };
-    let outcome = match (&candidate.outcome, &candidate.detail) {
-        (Outcome::Made(made), _) => {
+    let outcome = match &candidate.outcome {
+        api::CandidateOutcome::Made { commit, .. } => {
             // A fault that mainline has as well is not the branch's.
-            let own = recipes::at(project, &made.commit).await?;
+            let own = recipes::at(project, commit).await?;
             let inherited = recipes::at(project, &candidate.mainline).await?;
             match (own, inherited) {
                 (RecipeState::Fine(own), RecipeState::Fine(inherited))
@@ -257,9 +255,9 @@ async fn stack(
                     let builders =
                         builders.into_iter().map(|b| BuilderOf { name: b.name.clone(), required: b.required });
                     let builders: Vec<BuilderOf> = builders.collect();
-                    let builds = builds_of(shared, candidate, &made.commit, &in_use.recipe).await?;
+                    let builds = builds_of(shared, candidate, commit, &in_use.recipe).await?;
                     recipe = Some(in_use);
-                    queue::Candidate::Made { commit: made.commit.clone(), builders, builds }
+                    queue::Candidate::Made { commit: commit.clone(), builders, builds }
                 }
                 (RecipeState::Broken(it), RecipeState::Broken(_)) if !candidate.changes_recipe => {
                     of_mainline(&it.text, &it.hint)
@@ -273,15 +271,14 @@ async fn stack(
                 }
             }
         }
-        (_, api::CandidateOutcome::Conflict { files }) => {
+        api::CandidateOutcome::Conflict { files } => {
             queue::Candidate::Conflict { entry, files: files.iter().map(|f| f.path.clone()).collect() }
         }
-        (_, api::CandidateOutcome::Refused(refusal)) if IN_MAINLINE.contains(&refusal.code.as_str()) => {
+        api::CandidateOutcome::Refused(refusal) if IN_MAINLINE.contains(&refusal.code.as_str()) => {
             queue::Candidate::InMainline { entry }
         }
-        (_, api::CandidateOutcome::Refused(refusal)) => refused(&refusal.code, &refusal.text, &refusal.hint),
-        (_, api::CandidateOutcome::MainlineTrouble(refusal)) => of_mainline(&refusal.text, &refusal.hint),
-        (_, api::CandidateOutcome::Made { .. }) => queue::Candidate::NotMade,
+        api::CandidateOutcome::Refused(refusal) => refused(&refusal.code, &refusal.text, &refusal.hint),
+        api::CandidateOutcome::MainlineTrouble(refusal) => of_mainline(&refusal.text, &refusal.hint),
     };
     let (push_refused, check_failed) = landing::failures(shared, of, candidate).await?;
     let on = candidate.mainline.clone();

@@ -4,7 +4,7 @@ use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
 use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now};
-use protocol::api::Look;
+use protocol::api::{CandidateOutcome, Look, Refusal};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -22,15 +22,15 @@ pub struct Candidate {
     /// The hash of the terms that it was made by.
     pub terms_hash: String,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: CandidateOutcome,
+    /// The tree of its commit, if there is one.
+    pub tree: Option<CommitId>,
     /// The request it was made by, as JSON: made again, it gives the same commit.
     pub request: String,
-    /// What the pages say of it.
-    pub detail: protocol::api::CandidateOutcome,
     /// Whether the recipe differs from mainline's.
     pub changes_recipe: bool,
     /// What is wrong with the recipe that it brings, if anything.
-    pub recipe_trouble: Option<protocol::api::Refusal>,
+    pub recipe_trouble: Option<Refusal>,
     /// When it was made.
     pub made: UnixMs,
 }
@@ -43,15 +43,15 @@ pub struct NewCandidate<'a> {
     /// The hash of the terms that it was made by.
     pub terms_hash: &'a str,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: CandidateOutcome,
+    /// The tree of its commit, if there is one.
+    pub tree: Option<CommitId>,
     /// The request it was made by, as JSON.
     pub request: String,
-    /// What the pages say of it.
-    pub detail: protocol::api::CandidateOutcome,
     /// Whether the recipe differs from mainline's.
     pub changes_recipe: bool,
     /// What is wrong with the recipe that it brings, if anything.
-    pub recipe_trouble: Option<protocol::api::Refusal>,
+    pub recipe_trouble: Option<Refusal>,
 }
 
 /// A candidate that is to be made.
@@ -65,75 +65,45 @@ pub struct Wanted {
     pub entry: Option<Entry>,
 }
 
-/// What came of making a candidate.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// A commit.
-    Made(Made),
-    /// Conflicts.
-    Conflict,
-    /// Another reason.
-    Refused,
-    /// Mainline's own fault.
-    MainlineTrouble,
-}
-
-/// A candidate's commit.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Made {
-    /// The commit.
-    pub commit: CommitId,
-    /// Its tree.
-    pub tree: CommitId,
-}
-
 impl Candidate {
     /// Whether there is a commit.
     pub fn is_made(&self) -> bool {
-        self.outcome.made().is_some()
+        self.made_commit().is_some()
     }
 
     /// The commit, if there is one.
     pub fn made_commit(&self) -> Option<&CommitId> {
-        self.outcome.made().map(|made| &made.commit)
+        commit_of(&self.outcome)
     }
 }
 
-impl Outcome {
-    const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Made(_) => "made",
-            Self::Conflict => "conflict",
-            Self::Refused => "refused",
-            Self::MainlineTrouble => "mainline-trouble",
-        }
+fn commit_of(outcome: &CandidateOutcome) -> Option<&CommitId> {
+    match outcome {
+        CandidateOutcome::Made { commit, .. } => Some(commit),
+        CandidateOutcome::Conflict { .. } | CandidateOutcome::Refused(_) | CandidateOutcome::MainlineTrouble(_) => None,
     }
+}
 
-    fn made(&self) -> Option<&Made> {
-        match self {
-            Self::Made(made) => Some(made),
-            Self::Conflict | Self::Refused | Self::MainlineTrouble => None,
-        }
+/// The word by which statements find it.
+const fn word(outcome: &CandidateOutcome) -> &'static str {
+    match outcome {
+        CandidateOutcome::Made { .. } => "made",
+        CandidateOutcome::Conflict { .. } => "conflict",
+        CandidateOutcome::Refused(_) => "refused",
+        CandidateOutcome::MainlineTrouble(_) => "mainline-trouble",
     }
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
-    let outcome =
-        match (row.text("outcome")?.as_str(), row.parsed_or_none("commit_id")?, row.parsed_or_none("tree_id")?) {
-            ("made", Some(commit), Some(tree)) => Outcome::Made(Made { commit, tree }),
-            ("conflict", ..) => Outcome::Conflict,
-            ("mainline-trouble", ..) => Outcome::MainlineTrouble,
-            _ => Outcome::Refused,
-        };
     Ok(Candidate {
         id: row.num("id")?,
         branch: row.num("branch_id")?,
         revision: row.num("revision_id")?,
         mainline: row.parsed("mainline")?,
         terms_hash: row.text("terms_hash")?,
-        outcome,
+        outcome: row.json("detail")?,
+        tree: row.parsed_or_none("tree_id")?,
         request: row.text("request")?,
-        detail: row.json("detail")?,
         changes_recipe: row.flag("changes_recipe")?,
         recipe_trouble: row.json("recipe_trouble")?,
         made: row.num("made_ms")?,
@@ -199,7 +169,6 @@ impl Store {
         let outcome = &new.outcome;
         self.write
             .turn(async |turn| {
-                let made = outcome.made();
                 let before = sqlx::query(
                     "SELECT outcome FROM candidate WHERE revision_id = $1
             ORDER BY id DESC LIMIT 1",
@@ -221,11 +190,11 @@ impl Store {
                 .bind(revision.id.0)
                 .bind(new.mainline.as_str())
                 .bind(new.terms_hash)
-                .bind(outcome.as_str())
-                .bind(made.map(|m| m.commit.to_string()))
-                .bind(made.map(|m| m.tree.to_string()))
+                .bind(word(outcome))
+                .bind(commit_of(outcome).map(CommitId::as_str))
+                .bind(new.tree.as_ref().map(CommitId::as_str))
                 .bind(&new.request)
-                .bind(to_json(&new.detail)?)
+                .bind(to_json(outcome)?)
                 .bind(i64::from(new.changes_recipe))
                 .bind(to_json(&new.recipe_trouble)?)
                 .bind(now().0)
@@ -237,19 +206,23 @@ impl Store {
                 // A candidate remade with the same outcome is no news on the timeline.
                 let news = match before {
                     None => true,
-                    Some(row) => row.text("outcome")? != outcome.as_str(),
+                    Some(row) => row.text("outcome")? != word(outcome),
                 };
                 if news {
                     let (look, text) = match outcome {
-                        Outcome::Made(made) => {
-                            (Look::Passed, format!("Candidate of r{} made: {}", revision.number, made.commit.short()))
+                        CandidateOutcome::Made { commit, .. } => {
+                            (Look::Passed, format!("Candidate of r{} made: {}", revision.number, commit.short()))
                         }
-                        Outcome::Conflict => (Look::Conflict, format!("r{} conflicts with mainline", revision.number)),
-                        Outcome::MainlineTrouble => (
+                        CandidateOutcome::Conflict { .. } => {
+                            (Look::Conflict, format!("r{} conflicts with mainline", revision.number))
+                        }
+                        CandidateOutcome::MainlineTrouble(_) => (
                             Look::Exception,
                             format!("No candidate of r{}: mainline itself is at fault", revision.number),
                         ),
-                        Outcome::Refused => (Look::Failed, format!("r{} can't be made a candidate", revision.number)),
+                        CandidateOutcome::Refused(_) => {
+                            (Look::Failed, format!("r{} can't be made a candidate", revision.number))
+                        }
                     };
                     let it = Happening::of_branch(branch.project, branch.id, "candidate", look, text);
                     events::record(turn, &it).await?;

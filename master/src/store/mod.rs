@@ -47,7 +47,7 @@ pub use afterwards::NEVER;
 pub use branches::{Branch, BranchState, NewBranch, Trouble};
 pub(crate) use builds::request_of;
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, OpenBuild};
-pub use candidates::{Candidate, Made, NewCandidate, Outcome, Wanted};
+pub use candidates::{Candidate, NewCandidate, Wanted};
 pub use changes::{Change, Heard, Interest, Listener, Topic, Topics};
 pub use claim::Claim;
 pub use entries::{Entry, EntryState, Standing, TakenOut, Terms};

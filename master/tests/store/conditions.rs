@@ -260,8 +260,7 @@ async fn a_candidate_being_made_is_not_outdated(place: Place) {
     let mut made = Vec::new();
     for n in 1..=3u32 {
         let (tip, commit) = (commit(500 + n), commit(1000 + n));
-        let outcome = Outcome::Made(Made { commit: commit.clone(), tree: commit.clone() });
-        let new = NewCandidate { outcome, ..conflict(&tip) };
+        let new = made_as(&tip, commit.clone());
         world.store.add_candidate(world.claim, &branch, &revision, &new).await.unwrap();
         made.push((commit, world.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap()));
     }

@@ -3,8 +3,8 @@
 
 use master::store::{
     Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Entry,
-    Finished, Made, NewBranch, NewCandidate, NewRevision, Outcome, Project, Published, Recorded, Revision, Revoked,
-    SlaveRow, Standing, Store, StoreError, Terms, TokenKind,
+    Finished, NewBranch, NewCandidate, NewRevision, Project, Published, Recorded, Revision, Revoked, SlaveRow,
+    Standing, Store, StoreError, Terms, TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
@@ -113,12 +113,25 @@ fn conflict<'a>(mainline: &'a CommitId) -> NewCandidate<'a> {
     NewCandidate {
         mainline,
         terms_hash: TERMS,
-        outcome: Outcome::Conflict,
+        outcome: CandidateOutcome::Conflict { files: Vec::new() },
+        tree: None,
         request: "{}".to_owned(),
-        detail: CandidateOutcome::Conflict { files: Vec::new() },
         changes_recipe: false,
         recipe_trouble: None,
     }
+}
+
+fn made_as(mainline: &CommitId, made: CommitId) -> NewCandidate<'_> {
+    let outcome = CandidateOutcome::Made {
+        commit: made.clone(),
+        changelogs: Vec::new(),
+        fragments: Vec::new(),
+        coming: Vec::new(),
+        kept: Vec::new(),
+        exempt: None,
+        notes: Vec::new(),
+    };
+    NewCandidate { outcome, tree: Some(made), ..conflict(mainline) }
 }
 
 impl World {
@@ -155,30 +168,20 @@ impl World {
 
     async fn candidate(&self, branch: &Branch, revision: &Revision) -> Candidate {
         let (tip, made) = (commit(500), commit(1000 + revision.number));
-        let detail = CandidateOutcome::Made {
-            commit: made.clone(),
-            changelogs: Vec::new(),
-            fragments: Vec::new(),
-            coming: Vec::new(),
-            kept: Vec::new(),
-            exempt: None,
-            notes: Vec::new(),
-        };
-        let outcome = Outcome::Made(Made { commit: made, tree: commit(2000 + revision.number) });
-        let new = NewCandidate { outcome, detail, ..conflict(&tip) };
+        let new = NewCandidate { tree: Some(commit(2000 + revision.number)), ..made_as(&tip, made) };
         self.store.add_candidate(self.claim, branch, revision, &new).await.unwrap();
         self.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap()
     }
 
     fn request(&self, candidate: &Candidate, name: &str, for_queue: bool) -> BuildRequest {
-        let Outcome::Made(made) = &candidate.outcome else { panic!("{candidate:?}") };
+        let (Some(made), Some(tree)) = (candidate.made_commit(), &candidate.tree) else { panic!("{candidate:?}") };
         BuildRequest {
             project: self.project.id,
             branch: candidate.branch,
             revision: candidate.revision,
             candidate: candidate.id,
-            commit: made.commit.clone(),
-            tree: made.tree.clone(),
+            commit: made.clone(),
+            tree: tree.clone(),
             builder: builder(name),
             position: 0,
             for_queue,

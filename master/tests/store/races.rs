@@ -269,9 +269,7 @@ async fn moving_and_giving_out_leave_one_open_build(place: Place) {
         let requests = [world.request(&candidate, "linux", false), world.request(&candidate, "asan", false)];
         let asked = world.store.ask_for_builds(world.claim, &requests, Some(revision.id)).await.unwrap();
         let tip = commit(600 + n);
-        let made = Made { commit: commit(7000 + n), tree: commit(8000 + n) };
-        let outcome = Outcome::Made(made);
-        let new = NewCandidate { outcome, ..conflict(&tip) };
+        let new = NewCandidate { tree: Some(commit(8000 + n)), ..made_as(&tip, commit(7000 + n)) };
         world.store.add_candidate(world.claim, &branch, &revision, &new).await.unwrap();
         let newer = world.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap();
         let requests = ["linux", "asan", "new"].map(|name| world.request(&newer, name, false));
