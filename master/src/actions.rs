@@ -77,15 +77,15 @@ pub(crate) async fn publish(
     project: &Guarded,
     actor: &Actor,
     caller: &Caller,
-    it: &api::Publish,
+    asked: &api::Publish,
 ) -> Done<(Branch, bool)> {
     let open = project.config.publish == PublishPolicy::Open;
     allow(actor, Action::Publish { open }, "publishing")?;
     let url =
-        SourceUrl::check(&UncheckedUrl::new(it.url.trim()), &shared.policy).map_err(|e| Refused::explained(&e))?;
-    let source = BranchRef::check(&RawRefName::new(it.branch.trim())).map_err(|e| Refused::explained(&e))?;
+        SourceUrl::check(&UncheckedUrl::new(asked.url.trim()), &shared.policy).map_err(|e| Refused::explained(&e))?;
+    let source = BranchRef::check(&RawRefName::new(asked.branch.trim())).map_err(|e| Refused::explained(&e))?;
     not_mainline(project, &url, &source)?;
-    let name = match it.name.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
+    let name = match asked.name.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
         Some(name) => Some(name.parse().map_err(|e: protocol::name::BadName| {
             Refused::new(422, "bad-name", e.to_string(), "choose another with --name")
         })?),
@@ -96,8 +96,8 @@ pub(crate) async fn publish(
         name,
         url: url.as_str().to_owned(),
         source_ref: source.as_str().to_owned(),
-        title: line(it.title.as_deref().unwrap_or_default(), MAX_TITLE),
-        bugs: it.bugs.iter().map(|b| line(b, MAX_BUG)).filter(|b| !b.is_empty()).take(MAX_BUGS).collect(),
+        title: line(asked.title.as_deref().unwrap_or_default(), MAX_TITLE),
+        bugs: asked.bugs.iter().map(|b| line(b, MAX_BUG)).filter(|b| !b.is_empty()).take(MAX_BUGS).collect(),
         publisher: actor.name().to_owned(),
         token: actor.token(),
         trusted: actor.is_trusted(),
@@ -155,9 +155,9 @@ pub(crate) async fn accept(
     project: &Guarded,
     actor: &Actor,
     name: &BranchName,
-    it: &api::Accept,
+    asked: &api::Accept,
 ) -> Done<api::QueueEntry> {
-    let commit = &it.commit;
+    let commit = &asked.commit;
     let branch = branch(shared, project, name).await?;
     allow(actor, Action::Accept(&branch), "accepting")?;
     let newest = shared.store.newest_revision(branch.id).await?;
@@ -177,7 +177,7 @@ pub(crate) async fn accept(
     {
         return Err(refused);
     }
-    let terms = shown_terms(shared, project, &branch, it.words.as_deref()).await?;
+    let terms = shown_terms(shared, project, &branch, asked.words.as_deref()).await?;
     let terms = terms.kept().map_err(ReadError::Terms)?;
     let (actor, token) = (actor.name(), actor.token());
     let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms };
@@ -410,10 +410,10 @@ pub(crate) async fn set_availability(
 }
 
 /// Makes a token.
-pub(crate) async fn new_token(shared: &Shared, actor: &Actor, it: &api::NewToken) -> Done<api::MadeToken> {
+pub(crate) async fn new_token(shared: &Shared, actor: &Actor, asked: &api::NewToken) -> Done<api::MadeToken> {
     allow(actor, Action::ManageTokens, "making tokens")?;
-    let kind: TokenKind = it.kind.parse().map_err(|e: String| Refused::new(422, "token-kind", e, ""))?;
-    let name = line(&it.name, 64);
+    let kind: TokenKind = asked.kind.parse().map_err(|e: String| Refused::new(422, "token-kind", e, ""))?;
+    let name = line(&asked.name, 64);
     if name.is_empty() {
         return Err(Refused::new(422, "token-name", "a token needs the name of whom it is for", ""));
     }
@@ -422,7 +422,7 @@ pub(crate) async fn new_token(shared: &Shared, actor: &Actor, it: &api::NewToken
     {
         return Err(Refused::new(422, "bad-name", error.to_string(), ""));
     }
-    let (row, secret) = make_token(&shared.store.by(actor.token()), kind, &name, it.trusted).await?;
+    let (row, secret) = make_token(&shared.store.by(actor.token()), kind, &name, asked.trusted).await?;
     Ok(api::MadeToken { token: token_line(row), secret })
 }
 

@@ -218,8 +218,13 @@ impl Default for BuildLimits {
 }
 
 impl From<BuildLimits> for Limits {
-    fn from(it: BuildLimits) -> Self {
-        Self { build_s: it.build_s, silence_s: it.silence_s, log_bytes: it.log_bytes, grace_s: it.grace_s }
+    fn from(limits: BuildLimits) -> Self {
+        Self {
+            build_s: limits.build_s,
+            silence_s: limits.silence_s,
+            log_bytes: limits.log_bytes,
+            grace_s: limits.grace_s,
+        }
     }
 }
 

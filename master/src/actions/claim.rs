@@ -28,17 +28,17 @@ pub(crate) async fn claim(
     project: &Guarded,
     actor: &Actor,
     name: &BranchName,
-    it: &api::Claim,
+    asked: &api::Claim,
 ) -> Done<Claimed> {
     allow(actor, Action::Publish { open: false }, "claiming a branch")?;
     let Some(token) = actor.token() else {
         return Err(Refused::new(401, "token-needed", "claiming a branch needs a token", ""));
     };
     let before = branch(shared, project, name).await?;
-    let url = it.url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(&before.url);
+    let url = asked.url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(&before.url);
     let source = SourceUrl::check(&UncheckedUrl::new(url), &shared.policy).map_err(|e| Refused::explained(&e))?;
     let own = source.as_str() == before.url;
-    let wanted = match (own, &it.branch) {
+    let wanted = match (own, &asked.branch) {
         (true, _) => None,
         (false, Some(branch)) => {
             Some(BranchRef::check(&RawRefName::new(branch.trim())).map_err(|e| Refused::explained(&e))?)

@@ -51,8 +51,8 @@ pub(super) fn all(config: &Config) -> Result<(), String> {
 }
 
 /// What git takes as a committer: it leaves out what surrounds a name, and refuses one of which nothing is left.
-fn committer(it: &super::Committer) -> Result<(), String> {
-    for (key, value) in [("name", &it.name), ("email", &it.email)] {
+fn committer(settings: &super::Committer) -> Result<(), String> {
+    for (key, value) in [("name", &settings.name), ("email", &settings.email)] {
         let crud = |c: char| c.is_control() || " .,:;<>\"\\'".contains(c);
         let why = if value.trim_matches(crud).is_empty() {
             "has nothing in it that git takes as one"
@@ -67,21 +67,21 @@ fn committer(it: &super::Committer) -> Result<(), String> {
     Ok(())
 }
 
-fn project(it: &Project) -> Result<(), String> {
-    let shown: String = url_without_secrets(&it.repository).chars().take(100).collect();
+fn project(settings: &Project) -> Result<(), String> {
+    let shown: String = url_without_secrets(&settings.repository).chars().take(100).collect();
     let named = format!("`repository = \"{shown}\"`");
-    OfficialUrl::new(&it.repository).map_err(|e| format!("`repository`: {e}; write a URL or a path"))?;
+    OfficialUrl::new(&settings.repository).map_err(|e| format!("`repository`: {e}; write a URL or a path"))?;
     // `NAME::…` has git start a program of that name.
-    let helper = it.repository.split_once("::").map(|(name, _)| name);
+    let helper = settings.repository.split_once("::").map(|(name, _)| name);
     if helper.is_some_and(|name| !name.contains(['/', '[', '@'])) {
         return Err(format!("{named} would start a helper program: write a URL or a path"));
     }
-    if let Some((scheme, _)) = it.repository.split_once("://")
+    if let Some((scheme, _)) = settings.repository.split_once("://")
         && !OFFICIAL.contains(&scheme)
     {
         return Err(format!("{named}: `{scheme}` is no scheme that bb can push by; use {}", OFFICIAL.join(", ")));
     }
-    BranchRef::check(&RawRefName::new(&it.mainline))
+    BranchRef::check(&RawRefName::new(&settings.mainline))
         .map_err(|e| format!("`mainline`: {e}; write the name of the branch, such as \"main\""))?;
     Ok(())
 }

@@ -175,7 +175,7 @@ async fn build(
     let parts = pages::log_parts(&it, at);
     let (logs, id) = (shared.logs.clone(), part.id);
     let read = tokio::task::spawn_blocking(move || {
-        let read = |(step, wanted, is)| read::log_part(&logs, id, step, wanted, is);
+        let read = |(step, wanted, state)| read::log_part(&logs, id, step, wanted, state);
         parts.into_iter().map(read).collect::<std::io::Result<Vec<_>>>()
     });
     let parts = read.await.map_err(std::io::Error::other).flatten().map_err(read::ReadError::Log)?;

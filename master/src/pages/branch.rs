@@ -101,7 +101,7 @@ struct Jump {
     count: Option<usize>,
 }
 
-fn jumps(it: &BranchDetail, conflicts: usize) -> Vec<Jump> {
+fn jumps(detail: &BranchDetail, conflicts: usize) -> Vec<Jump> {
     let jump = |id, label, count: Option<usize>| Jump { id, label, count: count.filter(|n| *n > 0) };
     let mut jumps = Vec::new();
     if conflicts > 0 {
@@ -109,11 +109,11 @@ fn jumps(it: &BranchDetail, conflicts: usize) -> Vec<Jump> {
     }
     jumps.push(jump("builds", "Builds", None));
     jumps.push(jump("changelog", "ChangeLog", None));
-    jumps.push(jump("commits", "Commits", Some(it.commits.len())));
+    jumps.push(jump("commits", "Commits", Some(detail.commits.len())));
     jumps.push(jump("fetch", "Fetch", None));
-    jumps.push(jump("diff", "Diff", Some(it.diff.files.len())));
-    jumps.push(jump("revisions", "Revisions", Some(it.revisions.len())));
-    if !it.queue.is_empty() {
+    jumps.push(jump("diff", "Diff", Some(detail.diff.files.len())));
+    jumps.push(jump("revisions", "Revisions", Some(detail.revisions.len())));
+    if !detail.queue.is_empty() {
         jumps.push(jump("queue", "Queue", None));
     }
     jumps.push(jump("timeline", "Timeline", None));
@@ -122,30 +122,30 @@ fn jumps(it: &BranchDetail, conflicts: usize) -> Vec<Jump> {
 
 /// Whether accepting makes sense as the branch stands: it can be merged, nothing says that it would not land, and it is not
 /// accepted already.
-fn acceptable(it: &BranchDetail) -> bool {
-    let admitted = it.revisions.first().is_some_and(|r| r.refused.is_none());
-    let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
-    let queued = it.queue.iter().any(|entry| entry.place.is_some());
-    admitted && made && !queued && it.summary.verdict.would_land != WouldLand::No && live(it)
+fn acceptable(detail: &BranchDetail) -> bool {
+    let admitted = detail.revisions.first().is_some_and(|r| r.refused.is_none());
+    let made = matches!(detail.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
+    let queued = detail.queue.iter().any(|entry| entry.place.is_some());
+    admitted && made && !queued && detail.summary.verdict.would_land != WouldLand::No && live(detail)
 }
 
 /// Whether it is watched: it has not landed, and was neither withdrawn nor retired.
-fn live(it: &BranchDetail) -> bool {
-    it.watch.next_ms.is_some()
+fn live(detail: &BranchDetail) -> bool {
+    detail.watch.next_ms.is_some()
 }
 
-fn accept(it: &BranchDetail) -> Option<Accept> {
-    let (revision, commit) = (it.summary.revision?, it.summary.commit.as_ref()?);
+fn accept(detail: &BranchDetail) -> Option<Accept> {
+    let (revision, commit) = (detail.summary.revision?, detail.summary.commit.as_ref()?);
     let green =
-        it.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.word.as_str(), "passed" | "warnings"));
-    let what = if it.changes_recipe { format!("r{revision} and its recipe") } else { format!("r{revision}") };
+        detail.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.word.as_str(), "passed" | "warnings"));
+    let what = if detail.changes_recipe { format!("r{revision} and its recipe") } else { format!("r{revision}") };
     let label = if green { format!("Accept {what}") } else { format!("Accept {what} when green") };
-    Some(Accept { commit: Commit::from(commit), words: it.summary.words.clone(), label })
+    Some(Accept { commit: Commit::from(commit), words: detail.summary.words.clone(), label })
 }
 
-fn fetch(context: &Context, it: &BranchDetail) -> Option<String> {
-    let head = it.refs.iter().find(|r| r.ends_with("/head"))?;
-    Some(format!("git fetch {}{} {head}\ngit switch --detach FETCH_HEAD", context.url, it.git_path))
+fn fetch(context: &Context, detail: &BranchDetail) -> Option<String> {
+    let head = detail.refs.iter().find(|r| r.ends_with("/head"))?;
+    Some(format!("git fetch {}{} {head}\ngit switch --detach FETCH_HEAD", context.url, detail.git_path))
 }
 
 impl Pages {
@@ -153,14 +153,14 @@ impl Pages {
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
-    pub(crate) fn branch(&self, context: &Context, it: &BranchDetail, may: May) -> Result<String, PagesError> {
-        let (summary, now) = (&it.summary, context.now);
-        let live = live(it);
-        let outcome = it.candidate.as_ref().map(|c| &c.outcome);
-        let conflicts = evidence::conflicts(it);
-        let sections = jumps(it, conflicts.len());
-        let acceptable = acceptable(it);
-        let newest = it.revisions.first();
+    pub(crate) fn branch(&self, context: &Context, detail: &BranchDetail, may: May) -> Result<String, PagesError> {
+        let (summary, now) = (&detail.summary, context.now);
+        let live = live(detail);
+        let outcome = detail.candidate.as_ref().map(|c| &c.outcome);
+        let conflicts = evidence::conflicts(detail);
+        let sections = jumps(detail, conflicts.len());
+        let acceptable = acceptable(detail);
+        let newest = detail.revisions.first();
         let view = View {
             branches: format!("{}/branches", context.base()),
             page: summary.page.clone(),
@@ -171,52 +171,52 @@ impl Pages {
             bugs: summary.bugs.iter().map(|bug| Link::bug(bug)).collect(),
             revision: summary.revision,
             seen: newest.map(|r| When::new(r.seen_ms, now)),
-            mainline: it.candidate.as_ref().map(|c| Commit::from(&c.mainline)),
-            commit_count: count(it.commits.len(), "commit", "commits"),
-            file_count: count(it.diff.files.len(), "file", "files"),
-            added: it.diff.added,
-            removed: it.diff.removed,
+            mainline: detail.candidate.as_ref().map(|c| Commit::from(&c.mainline)),
+            commit_count: count(detail.commits.len(), "commit", "commits"),
+            file_count: count(detail.diff.files.len(), "file", "files"),
+            added: detail.diff.added,
+            removed: detail.diff.removed,
             verdict: VerdictView::of(&summary.verdict).conflicts_at("#conflict"),
-            accept: if may.accept && acceptable { accept(it) } else { None },
-            acts: live && (may.withdraw || (may.rebuild && !it.builders.is_empty())),
-            rebuild: live && may.rebuild && !it.builders.is_empty(),
+            accept: if may.accept && acceptable { accept(detail) } else { None },
+            acts: live && (may.withdraw || (may.rebuild && !detail.builders.is_empty())),
+            rebuild: live && may.rebuild && !detail.builders.is_empty(),
             withdraw: live && may.withdraw,
             sign_in: live && !context.known(),
-            facts: evidence::facts(it, now),
-            changes_recipe: it.changes_recipe,
-            recipe_lines: it.recipe_diff.as_ref().map(|file| diff_rows(&file.lines, None)).unwrap_or_default(),
+            facts: evidence::facts(detail, now),
+            changes_recipe: detail.changes_recipe,
+            recipe_lines: detail.recipe_diff.as_ref().map(|file| diff_rows(&file.lines, None)).unwrap_or_default(),
             jump: sections,
             conflict_count: count(conflicts.len(), "file", "files"),
             conflicts,
             refusal: evidence::refusal(outcome),
-            columns: evidence::columns(it),
-            builders: evidence::builders(it, now),
+            columns: evidence::columns(detail),
+            builders: evidence::builders(detail, now),
             no_builds: if live { "a candidate comes first." } else { "it ended before any was made." },
-            candidate: evidence::candidate(it, now),
+            candidate: evidence::candidate(detail, now),
             changelogs: evidence::changelogs(outcome),
-            commits: it.commits.iter().map(|c| CommitLine::of(c, now)).collect(),
-            commits_note: evidence::commits_note(it),
-            fetch: fetch(context, it),
-            refs: it.refs.clone(),
-            files: evidence::files(&it.diff),
-            diff_note: evidence::diff_note(it),
-            files_left_out: Some(it.diff.files_left_out).filter(|n| *n > 0).map(|n| {
+            commits: detail.commits.iter().map(|c| CommitLine::of(c, now)).collect(),
+            commits_note: evidence::commits_note(detail),
+            fetch: fetch(context, detail),
+            refs: detail.refs.clone(),
+            files: evidence::files(&detail.diff),
+            diff_note: evidence::diff_note(detail),
+            files_left_out: Some(detail.diff.files_left_out).filter(|n| *n > 0).map(|n| {
                 format!(
                     "{} left out: the diff is too long to read here. Fetch it with plain git.",
                     count(usize::try_from(n).unwrap_or(usize::MAX), "more file is", "more files are")
                 )
             }),
-            revisions: it.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
-            older_revisions: it.older_revisions.map(|before| crate::names::older_revisions(&summary.page, before)),
+            revisions: detail.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
+            older_revisions: detail.older_revisions.map(|before| crate::names::older_revisions(&summary.page, before)),
             claim: (live && context.known() && !may.withdraw).then(|| format!("{}/claim", summary.page)),
-            queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
-            timeline: it.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),
-            timeline_note: (it.timeline.len() >= TIMELINE).then(|| format!("the newest {TIMELINE}")),
+            queue: detail.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
+            timeline: detail.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),
+            timeline_note: (detail.timeline.len() >= TIMELINE).then(|| format!("the newest {TIMELINE}")),
             url: Link::new(&summary.url, &summary.url),
             source_ref: summary.branch.clone(),
-            looked: it.watch.looked_ms.map(|at| When::new(at, now)),
-            next_look: it.watch.next_ms.map(|at| When::new(at, now)),
-            trouble: it.watch.trouble.clone(),
+            looked: detail.watch.looked_ms.map(|at| When::new(at, now)),
+            next_look: detail.watch.next_ms.map(|at| When::new(at, now)),
+            trouble: detail.watch.trouble.clone(),
             trusted: if summary.trusted {
                 "yes: its builds may run without isolation"
             } else {

@@ -83,11 +83,11 @@ impl Pages {
     pub(crate) fn branches(
         &self,
         context: &Context,
-        it: &BranchPage,
+        listed: &BranchPage,
         narrowed: &Narrowed,
     ) -> Result<String, PagesError> {
-        let Turns { bb, maintainer, author } = it.turns;
-        let (look, headline, then) = match (it.live, maintainer, author) {
+        let Turns { bb, maintainer, author } = listed.turns;
+        let (look, headline, then) = match (listed.live, maintainer, author) {
             (0, ..) if narrowed.q.is_empty() => ("waiting", "No branch is live".to_owned(), None),
             (0, ..) => ("waiting", "No live branch has this in it".to_owned(), None),
             (_, 0, 0) => ("running", "All go on by themselves".to_owned(), None),
@@ -98,7 +98,7 @@ impl Pages {
             }
         };
         let builders: Vec<&str> =
-            it.branches.first().map(|b| b.marks.iter().map(|m| m.builder.as_str()).collect()).unwrap_or_default();
+            listed.branches.first().map(|b| b.marks.iter().map(|m| m.builder.as_str()).collect()).unwrap_or_default();
         let query = |state: &str, after: Option<&str>| {
             let given = [("q", narrowed.q.as_str()), ("state", state), ("after", after.unwrap_or_default())];
             let given = given.into_iter().filter(|(_, value)| !value.is_empty());
@@ -116,25 +116,25 @@ impl Pages {
                 Fact::new("Need a maintainer", of_branches(maintainer as usize)),
                 Fact::new("Need their author", of_branches(author as usize)),
             ],
-            count_note: format!("{} live, {} ended", thousands(it.live), thousands(it.ended)),
+            count_note: format!("{} live, {} ended", thousands(listed.live), thousands(listed.ended)),
             live: !narrowed.ended,
             all: narrowed.ended,
             live_query: query("", None),
             all_query: query("all", None),
             builders: builders.join(", "),
-            branches: it.branches.iter().map(|b| line(b, context.now)).collect(),
+            branches: listed.branches.iter().map(|b| line(b, context.now)).collect(),
             none: match (narrowed.q.as_str(), narrowed.later) {
                 (_, true) => "No more.".to_owned(),
                 ("", false) => "None yet: publish one.".to_owned(),
-                (q, false) if it.ended > 0 => {
-                    let ended = usize::try_from(it.ended).unwrap_or(usize::MAX);
+                (q, false) if listed.ended > 0 => {
+                    let ended = usize::try_from(listed.ended).unwrap_or(usize::MAX);
                     let n = count(ended, "branch that ended has", "branches that ended have");
                     format!("None that is live with `{q}` in its name, title, bugs, author or state; {n} it.")
                 }
                 (q, false) => format!("None with `{q}` in its name, title, bugs, author or state."),
             },
             first: narrowed.later.then(|| query(state, None)),
-            next: it.next.as_deref().map(|next| query(state, Some(next))),
+            next: listed.next.as_deref().map(|next| query(state, Some(next))),
             q: narrowed.q.clone(),
         };
         let frame = context.frame(self, At::Branches, "Branches");

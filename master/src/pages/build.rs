@@ -25,8 +25,8 @@ const FEW: u64 = 100;
 const NEAR: usize = 3;
 
 /// Which part of which step's log the page shows; `at` is what its address asks for.
-pub(crate) fn log_parts(it: &BuildDetail, at: Option<(u32, Wanted)>) -> Vec<(u32, Wanted, StepIs)> {
-    let first = first_read(it);
+pub(crate) fn log_parts(detail: &BuildDetail, at: Option<(u32, Wanted)>) -> Vec<(u32, Wanted, StepIs)> {
+    let first = first_read(detail);
     let part = |step: &StepDetail| {
         let is = match step.look {
             Look::Running => StepIs::Running,
@@ -41,7 +41,7 @@ pub(crate) fn log_parts(it: &BuildDetail, at: Option<(u32, Wanted)>) -> Vec<(u32
         };
         (step.number, wanted, is)
     };
-    it.steps.iter().filter(|s| s.log_len > 0 || s.look == Look::Running).map(part).collect()
+    detail.steps.iter().filter(|s| s.log_len > 0 || s.look == Look::Running).map(part).collect()
 }
 
 #[derive(Serialize)]
@@ -139,11 +139,11 @@ struct StepLink {
 }
 
 /// The step whose log is read first: the one that failed, else the one that runs, else the last that printed.
-fn first_read(it: &BuildDetail) -> Option<u32> {
+fn first_read(detail: &BuildDetail) -> Option<u32> {
     let printed = |s: &&StepDetail| s.log_len > 0 || s.look == Look::Running;
-    let of = |look: Look| it.steps.iter().filter(printed).find(move |s| s.look == look);
+    let of = |look: Look| detail.steps.iter().filter(printed).find(move |s| s.look == look);
     let found = of(Look::Failed).or_else(|| of(Look::Exception)).or_else(|| of(Look::Running));
-    found.or_else(|| it.steps.iter().rev().find(printed)).map(|s| s.number)
+    found.or_else(|| detail.steps.iter().rev().find(printed)).map(|s| s.number)
 }
 
 fn step_line(step: &StepDetail, logs: &[LogPart]) -> StepLine {
@@ -176,7 +176,7 @@ fn fold(step: u32, lines: &[Line]) -> Option<Fold> {
     Some(Fold { label: capital(&range(first, last)), html: render(step, lines, None) })
 }
 
-fn log_view(it: &BuildDetail, step: &StepDetail, log: &LogPart, open: bool) -> LogView {
+fn log_view(detail: &BuildDetail, step: &StepDetail, log: &LogPart, open: bool) -> LogView {
     let n = step.number;
     let (first, last) = log.lines.first().zip(log.lines.last()).map_or((1, log.count), |(a, b)| (a.number, b.number));
     let here = |line: u64| format!("?at={n}-{line}#L{n}-{line}");
@@ -212,7 +212,7 @@ fn log_view(it: &BuildDetail, step: &StepDetail, log: &LogPart, open: bool) -> L
             n => format!("{} lines", thousands(n)),
         },
         size: size(step.log_len),
-        raw_page: format!("{}/steps/{n}/log", it.summary.page),
+        raw_page: format!("{}/steps/{n}/log", detail.summary.page),
         missing: log.missing.map(|line| {
             format!(
                 "There is no line {}: the log has {}. These are its last lines.",
@@ -228,7 +228,7 @@ fn log_view(it: &BuildDetail, step: &StepDetail, log: &LogPart, open: bool) -> L
         error,
         open,
         live: log.grows_at.map(|(byte, line)| {
-            format!("/api/v1/builds/{}/steps/{n}/log/events?from={byte}&line={line}", it.summary.id)
+            format!("/api/v1/builds/{}/steps/{n}/log/events?from={byte}&line={line}", detail.summary.id)
         }),
         before,
         html: render(n, near, log.hit),
@@ -237,18 +237,18 @@ fn log_view(it: &BuildDetail, step: &StepDetail, log: &LogPart, open: bool) -> L
 }
 
 /// The log of the step that comes next, while none runs.
-fn awaits(it: &BuildDetail) -> Option<String> {
-    if it.steps.iter().any(|s| s.look == Look::Running) {
+fn awaits(detail: &BuildDetail) -> Option<String> {
+    if detail.steps.iter().any(|s| s.look == Look::Running) {
         return None;
     }
-    let begun = it.summary.state == BuildState::Running && !it.steps.is_empty();
-    let next = it.steps.iter().find(|s| s.look == Look::Waiting).filter(|_| begun).map_or(0, |s| s.number);
-    Some(format!("/api/v1/builds/{}/steps/{next}/log/events?from=0", it.summary.id))
+    let begun = detail.summary.state == BuildState::Running && !detail.steps.is_empty();
+    let next = detail.steps.iter().find(|s| s.look == Look::Waiting).filter(|_| begun).map_or(0, |s| s.number);
+    Some(format!("/api/v1/builds/{}/steps/{next}/log/events?from=0", detail.summary.id))
 }
 
-fn verdict(it: &BuildDetail) -> VerdictView {
-    let summary = &it.summary;
-    let failed = it.steps.iter().find(|s| s.look == Look::Failed || s.look == Look::Exception);
+fn verdict(detail: &BuildDetail) -> VerdictView {
+    let summary = &detail.summary;
+    let failed = detail.steps.iter().find(|s| s.look == Look::Failed || s.look == Look::Exception);
     let builder = &summary.builder;
     let says = |before: &str| if summary.says.is_empty() { String::new() } else { format!("{before}{}", summary.says) };
     let headline = match (summary.state, failed) {
@@ -269,23 +269,23 @@ fn verdict(it: &BuildDetail) -> VerdictView {
     VerdictView {
         look: look(summary.look),
         headline,
-        who: it.next.as_ref().map(|next| next.who.clone()),
-        what: it.next.as_ref().map(|next| sentence(&next.what)).unwrap_or_default(),
+        who: detail.next.as_ref().map(|next| next.who.clone()),
+        what: detail.next.as_ref().map(|next| sentence(&next.what)).unwrap_or_default(),
         needs: Vec::new(),
     }
 }
 
-fn facts(it: &BuildDetail) -> Vec<Fact> {
-    let result = match it.summary.state {
+fn facts(detail: &BuildDetail) -> Vec<Fact> {
+    let result = match detail.summary.state {
         BuildState::Waiting => "none yet".to_owned(),
         BuildState::Running => "none yet, it runs".to_owned(),
         BuildState::Finished(result) => result.as_str().to_owned(),
     };
-    let needed = match it.isolation {
+    let needed = match detail.isolation {
         Isolation::None => "none needed".to_owned(),
-        Isolation::Bubblewrap => format!("{} needed", it.isolation.as_str()),
+        Isolation::Bubblewrap => format!("{} needed", detail.isolation.as_str()),
     };
-    let isolation = match (it.ran_in, it.summary.state) {
+    let isolation = match (detail.ran_in, detail.summary.state) {
         (Some(Isolation::Bubblewrap), _) => Isolation::Bubblewrap.as_str().to_owned(),
         (Some(Isolation::None), _) => "none, for a trusted publisher".to_owned(),
         (None, BuildState::Waiting) => needed,
@@ -293,9 +293,9 @@ fn facts(it: &BuildDetail) -> Vec<Fact> {
     };
     vec![
         Fact::new("Result", result),
-        Fact::new("Attempt", it.attempt.to_string()),
+        Fact::new("Attempt", detail.attempt.to_string()),
         Fact::new("Isolation", isolation),
-        Fact::new("Asked for by", if it.summary.for_queue { "the queue" } else { "the branch" }),
+        Fact::new("Asked for by", if detail.summary.for_queue { "the queue" } else { "the branch" }),
     ]
 }
 
@@ -307,13 +307,13 @@ impl Pages {
     pub(crate) fn build(
         &self,
         context: &Context,
-        it: &BuildDetail,
+        detail: &BuildDetail,
         logs: &[LogPart],
         at: Option<u32>,
         may: May,
     ) -> Result<String, PagesError> {
-        let (summary, now) = (&it.summary, context.now);
-        let open = at.or_else(|| first_read(it));
+        let (summary, now) = (&detail.summary, context.now);
+        let open = at.or_else(|| first_read(detail));
         let ended = matches!(summary.state, BuildState::Finished(_));
         let (when_said, at) = match (summary.finished_ms, summary.started_ms) {
             (Some(at), _) => ("ended", at),
@@ -322,12 +322,12 @@ impl Pages {
         };
         let log_of = |step: &StepDetail| {
             let log = logs.iter().find(|l| l.step == step.number)?;
-            Some(log_view(it, step, log, open == Some(step.number)))
+            Some(log_view(detail, step, log, open == Some(step.number)))
         };
-        let links = it.steps.iter().flat_map(|step| {
+        let links = detail.steps.iter().flat_map(|step| {
             step.links.iter().map(|(name, url)| StepLink { link: Link::new(name, url), step: step.name.clone() })
         });
-        let printed: u64 = it.steps.iter().map(|s| s.log_len).sum();
+        let printed: u64 = detail.steps.iter().map(|s| s.log_len).sum();
         let view = View {
             branches: format!("{}/branches", context.base()),
             branch: summary.branch.to_string(),
@@ -345,17 +345,17 @@ impl Pages {
             ended,
             again: ended && may.rebuild,
             cancel: !ended && may.rebuild,
-            verdict: verdict(it),
-            facts: facts(it),
-            retried: it
+            verdict: verdict(detail),
+            facts: facts(detail),
+            retried: detail
                 .retried_as
                 .map(|id| Retried { id: id.to_string(), page: crate::names::build_page(&summary.project, id) }),
-            steps: it.steps.iter().map(|s| step_line(s, logs)).collect(),
-            logs: it.steps.iter().filter_map(log_of).collect(),
-            log_note: format!("{} in {}", size(printed), count(it.steps.len(), "step", "steps")),
-            reproduce: it.reproduce.join("\n"),
+            steps: detail.steps.iter().map(|s| step_line(s, logs)).collect(),
+            logs: detail.steps.iter().filter_map(log_of).collect(),
+            log_note: format!("{} in {}", size(printed), count(detail.steps.len(), "step", "steps")),
+            reproduce: detail.reproduce.join("\n"),
             links: links.collect(),
-            lately: it.lately.iter().map(|b| BuildLine::of(b, now)).collect(),
+            lately: detail.lately.iter().map(|b| BuildLine::of(b, now)).collect(),
             requested: When::new(summary.requested_ms, now),
             started: summary.started_ms.map(|at: UnixMs| When::new(at, now)),
             finished: summary.finished_ms.map(|at| When::new(at, now)),
@@ -364,7 +364,7 @@ impl Pages {
         if ended {
             return self.render("build", frame, view);
         }
-        let frame = frame.renewed_by(&[("build", &summary.id.to_string())]).awaiting(awaits(it));
+        let frame = frame.renewed_by(&[("build", &summary.id.to_string())]).awaiting(awaits(detail));
         self.render("build", frame, view)
     }
 }

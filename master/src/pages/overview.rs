@@ -83,8 +83,8 @@ fn ready(branch: &BranchSummary) -> bool {
     branch.verdict.code == "ready"
 }
 
-fn needs(it: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
-    let Waiting { branch, size } = it;
+fn needs(who_waits: &Waiting, may_accept: bool, now: UnixMs) -> NeedsLine {
+    let Waiting { branch, size } = who_waits;
     let verdict = &branch.verdict;
     // Where the next step is its author's, what a maintainer wants to know is why it is here.
     let why = match verdict.code == gate::code::Code::LandedTakenOut.as_str() {
@@ -122,12 +122,12 @@ struct HowMuch {
 }
 
 impl HowMuch {
-    fn of(it: &Size) -> Self {
-        let files = count(usize::try_from(it.files).unwrap_or(usize::MAX), "file", "files");
-        let least = if it.at_least { ", at least" } else { "," };
-        let commits = count(it.commits as usize, "commit", "commits");
+    fn of(size: &Size) -> Self {
+        let files = count(usize::try_from(size.files).unwrap_or(usize::MAX), "file", "files");
+        let least = if size.at_least { ", at least" } else { "," };
+        let commits = count(size.commits as usize, "commit", "commits");
         let what = format!("{commits}, {files}{least}");
-        Self { what, added: thousands(it.added), removed: thousands(it.removed) }
+        Self { what, added: thousands(size.added), removed: thousands(size.removed) }
     }
 }
 
@@ -155,10 +155,10 @@ fn landing(landing: &Landing, now: UnixMs) -> LandedLine {
 }
 
 /// The answer: its look, its first sentence, and what follows.
-fn answer(it: &Overview) -> (&'static str, String, String) {
-    let project = &it.project;
-    let able = it.needs_person.iter().filter(|it| ready(&it.branch)).count();
-    let turn = match (able, it.turns.maintainer) {
+fn answer(shown: &Overview) -> (&'static str, String, String) {
+    let project = &shown.project;
+    let able = shown.needs_person.iter().filter(|shown| ready(&shown.branch)).count();
+    let turn = match (able, shown.turns.maintainer) {
         (0, 0) => "Nothing waits for a maintainer.".to_owned(),
         (0, n) => format!("{} for a maintainer or an admin.", count(n as usize, "branch waits", "branches wait")),
         (n, _) => format!("{} ready to be accepted.", count(n, "branch is", "branches are")),
@@ -178,7 +178,7 @@ fn answer(it: &Overview) -> (&'static str, String, String) {
     }
     if project.live == 0 {
         let headline =
-            if it.landed.is_empty() { "Nothing is published yet" } else { "Nothing is on its way to mainline" };
+            if shown.landed.is_empty() { "Nothing is published yet" } else { "Nothing is on its way to mainline" };
         return ("passed", headline.to_owned(), "Next: you publish a branch.".to_owned());
     }
     let live = count(project.live as usize, "branch is live", "branches are live");
@@ -197,12 +197,13 @@ impl Pages {
     pub(crate) fn overview(
         &self,
         context: &Context,
-        it: &Overview,
+        shown: &Overview,
         may: &HashSet<BranchName>,
     ) -> Result<String, PagesError> {
-        let (project, now, base) = (&it.project, context.now, context.base());
-        let (look, headline, then) = answer(it);
-        let able = it.slaves.iter().filter(|s| s.connected && matches!(s.word.as_str(), "eager" | "reluctant")).count();
+        let (project, now, base) = (&shown.project, context.now, context.base());
+        let (look, headline, then) = answer(shown);
+        let able =
+            shown.slaves.iter().filter(|s| s.connected && matches!(s.word.as_str(), "eager" | "reluctant")).count();
         let branches = |n: u32| of_branches(n as usize);
         let view = View {
             name: project.name.to_string(),
@@ -216,24 +217,24 @@ impl Pages {
             recipe_from: Some(project.recipe_from.clone()).filter(|from| !from.is_empty()),
             warnings: project.warnings.clone(),
             turns: vec![
-                Fact::new("By themselves", branches(it.turns.bb)),
-                Fact::new("Need a maintainer", branches(it.turns.maintainer)),
-                Fact::new("Need their author", branches(it.turns.author)),
+                Fact::new("By themselves", branches(shown.turns.bb)),
+                Fact::new("Need a maintainer", branches(shown.turns.maintainer)),
+                Fact::new("Need their author", branches(shown.turns.author)),
             ],
-            empty: project.live == 0 && it.landed.is_empty(),
+            empty: project.live == 0 && shown.landed.is_empty(),
             publish_line: "bb publish URL BRANCH".to_owned(),
             branches: format!("{base}/branches"),
             queue_page: format!("{base}/queue"),
             here: context.path.clone(),
-            needs: it.needs_person.iter().map(|it| needs(it, may.contains(&it.branch.name), now)).collect(),
-            needs_count: it.needs_person.len(),
-            running: it.running.iter().map(|b| BuildLine::of(b, now)).collect(),
-            running_count: count(it.running.len(), "build", "builds"),
-            queue: it.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
-            queue_count: count(it.queue.len(), "branch", "branches"),
-            landed: it.landed.iter().map(|l| landing(l, now)).collect(),
-            slaves: it.slaves.iter().map(slave).collect(),
-            slaves_note: format!("{able} of {} take builds", it.slaves.len()),
+            needs: shown.needs_person.iter().map(|shown| needs(shown, may.contains(&shown.branch.name), now)).collect(),
+            needs_count: shown.needs_person.len(),
+            running: shown.running.iter().map(|b| BuildLine::of(b, now)).collect(),
+            running_count: count(shown.running.len(), "build", "builds"),
+            queue: shown.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
+            queue_count: count(shown.queue.len(), "branch", "branches"),
+            landed: shown.landed.iter().map(|l| landing(l, now)).collect(),
+            slaves: shown.slaves.iter().map(slave).collect(),
+            slaves_note: format!("{able} of {} take builds", shown.slaves.len()),
         };
         let frame = context.frame(self, At::Overview, project.name.as_str());
         let frame = frame.renewed_by(&[("project", project.name.as_str())]).publish_first(view.empty);

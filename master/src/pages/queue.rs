@@ -31,12 +31,12 @@ struct Steer {
 }
 
 /// The answer: its look and its first sentence.
-fn answer(it: &Queue) -> (&'static str, String) {
-    match it.entries.first() {
-        _ if it.project.trouble.is_some() => {
-            ("exception", format!("Nothing can land: {}", it.project.trouble.as_deref().unwrap_or_default()))
+fn answer(queue: &Queue) -> (&'static str, String) {
+    match queue.entries.first() {
+        _ if queue.project.trouble.is_some() => {
+            ("exception", format!("Nothing can land: {}", queue.project.trouble.as_deref().unwrap_or_default()))
         }
-        _ if it.project.paused => ("waiting", "Paused: nothing lands until a maintainer resumes it".to_owned()),
+        _ if queue.project.paused => ("waiting", "Paused: nothing lands until a maintainer resumes it".to_owned()),
         None => ("passed", "Empty: what is accepted now is tested at once".to_owned()),
         Some(first) => {
             let look = if first.look == Look::Accepted { "running" } else { look(first.look) };
@@ -50,23 +50,23 @@ impl Pages {
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
-    pub(crate) fn queue(&self, context: &Context, it: &Queue, may: bool) -> Result<String, PagesError> {
+    pub(crate) fn queue(&self, context: &Context, shown: &Queue, may: bool) -> Result<String, PagesError> {
         let now = context.now;
-        let (look, headline) = answer(it);
-        let next = it.entries.first().map(|e| &e.next).filter(|n| !n.who.is_empty() && n.who != "nobody");
+        let (look, headline) = answer(shown);
+        let next = shown.entries.first().map(|e| &e.next).filter(|n| !n.who.is_empty() && n.who != "nobody");
         let (who, what) = match next {
-            _ if it.project.paused => (Some("a maintainer".to_owned()), "resumes it.".to_owned()),
+            _ if shown.project.paused => (Some("a maintainer".to_owned()), "resumes it.".to_owned()),
             Some(next) => (Some(next.who.clone()), sentence(&next.what)),
             None => (None, String::new()),
         };
-        let landed = it.left.iter().filter(|e| e.landed.is_some()).count();
+        let landed = shown.left.iter().filter(|e| e.landed.is_some()).count();
         let view = View {
             page: format!("{}/queue", context.base()),
-            count_note: match it.entries.len() {
+            count_note: match shown.entries.len() {
                 0 => "Nothing is accepted that has not landed".to_owned(),
                 n => format!("{} accepted", count(n, "branch is", "branches are")),
             },
-            steer: may.then_some(if it.project.paused {
+            steer: may.then_some(if shown.project.paused {
                 Steer { verb: "resume", label: "Resume" }
             } else {
                 Steer { verb: "pause", label: "Pause" }
@@ -76,17 +76,17 @@ impl Pages {
             who,
             what,
             facts: vec![
-                Fact::new("In the queue", it.entries.len().to_string()),
+                Fact::new("In the queue", shown.entries.len().to_string()),
                 Fact::new("Landed lately", landed.to_string()),
-                Fact::new("Left without", (it.left.len() - landed).to_string()),
+                Fact::new("Left without", (shown.left.len() - landed).to_string()),
             ],
-            tip: it.project.tip.as_ref().map(Commit::from),
-            tip_seen: it.project.tip_seen_ms.map(|at| When::new(at, now)),
-            trouble: it.project.trouble.clone(),
-            entries: it.entries.iter().map(|e| EntryLine::of(e, now)).collect(),
-            left: it.left.iter().map(|e| EntryLine::of(e, now)).collect(),
+            tip: shown.project.tip.as_ref().map(Commit::from),
+            tip_seen: shown.project.tip_seen_ms.map(|at| When::new(at, now)),
+            trouble: shown.project.trouble.clone(),
+            entries: shown.entries.iter().map(|e| EntryLine::of(e, now)).collect(),
+            left: shown.left.iter().map(|e| EntryLine::of(e, now)).collect(),
         };
-        let frame = context.frame(self, At::Queue, "Queue").renewed_by(&[("project", it.project.name.as_str())]);
+        let frame = context.frame(self, At::Queue, "Queue").renewed_by(&[("project", shown.project.name.as_str())]);
         self.render("queue", frame, view)
     }
 }

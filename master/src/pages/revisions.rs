@@ -38,13 +38,13 @@ impl Pages {
         context: &Context,
         name: &BranchName,
         page: &str,
-        it: &Revisions,
+        listed: &Revisions,
     ) -> Result<String, PagesError> {
         let view = RevisionsView {
             name: name.to_string(),
             page: page.to_owned(),
-            revisions: it.revisions.iter().map(|r| RevisionLine::of(r, context.now)).collect(),
-            older: it.older.map(|before| names::older_revisions(page, before)),
+            revisions: listed.revisions.iter().map(|r| RevisionLine::of(r, context.now)).collect(),
+            older: listed.older.map(|before| names::older_revisions(page, before)),
         };
         self.render("revisions", context.frame(self, At::Branches, name.as_str()), view)
     }

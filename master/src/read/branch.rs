@@ -1,6 +1,6 @@
 //! Branches: the line of a listing, and the whole page.
 
-use super::facts::{Known, know};
+use super::facts::Known;
 use super::{ReadError, build_summary, event_of, queue_entry};
 use crate::names;
 use crate::project::Guarded;
@@ -25,7 +25,7 @@ pub(crate) async fn branch_summary(
     branch: Branch,
 ) -> Result<BranchSummary, ReadError> {
     let row = shared.store.project_by_id(project.id).await?;
-    Ok(summary(project, &know(shared, project, &row, branch).await?))
+    Ok(summary(project, &Known::of(shared, project, &row, branch).await?))
 }
 
 pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
@@ -65,7 +65,7 @@ pub(crate) async fn branch_detail(
     branch: Branch,
 ) -> Result<BranchDetail, ReadError> {
     let row = shared.store.project_by_id(project.id).await?;
-    let known = know(shared, project, &row, branch).await?;
+    let known = Known::of(shared, project, &row, branch).await?;
     let branch = &known.branch;
     let revisions = shared.store.revision_page(branch.id, None, REVISIONS).await?;
     let timeline = shared.store.timeline(branch.id, 200).await?;

@@ -30,43 +30,48 @@ pub(super) struct Known {
 /// Words of the tracker for a source that is not there.
 const GONE: [&str; 2] = ["no-such-branch", "not-found"];
 
-pub(super) async fn know(
-    shared: &Shared,
-    project: &Guarded,
-    row: &store::Project,
-    branch: Branch,
-) -> Result<Known, ReadError> {
-    let tip = row.tip.as_ref();
-    let store = &shared.store;
-    let newest = store.newest_revision(branch.id).await?;
-    let (candidate, builds) = match &newest {
-        Some(revision) => (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?),
-        None => (None, Builds::default()),
-    };
-    let entries = store.entries_of(branch.id).await?;
-    let of_mainline = of_mainline(project, tip).await;
-    let mut facts = Facts {
-        author: author(&branch, newest.as_ref()),
-        life: life(&branch, newest.as_ref(), &entries),
-        source: source(&branch, newest.is_some()),
-        mainline: mainline_of(row),
-        revision: newest.as_ref().map(|r| verdict::Revision {
-            number: r.number,
-            refused: r.refusal.clone().map(trouble),
-            lost: lost(r),
-        }),
-        recipe: recipe(&of_mainline, candidate.as_ref()),
-        candidate: on_tip(candidate.as_ref(), tip),
-        changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
-        recipe_warnings: own_warnings(project, candidate.as_ref()).await,
-        builders: Vec::new(),
-        queue: verdict::Queue::None,
-    };
-    facts.queue = place(shared, project, &branch, &entries).await?;
-    facts.builders = builders(shared, project, &of_mainline, &builds).await?;
-    let title = title(shared, &branch, newest.as_ref(), &entries).await?;
-    let terms = Terms::of_now(shared, project, &branch);
-    Ok(Known { branch, newest, candidate, builds, entries, facts, title, terms })
+impl Known {
+    /// Reads all of it.
+    pub(super) async fn of(
+        shared: &Shared,
+        project: &Guarded,
+        row: &store::Project,
+        branch: Branch,
+    ) -> Result<Self, ReadError> {
+        let tip = row.tip.as_ref();
+        let store = &shared.store;
+        let newest = store.newest_revision(branch.id).await?;
+        let (candidate, builds) = match &newest {
+            Some(revision) => {
+                (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?)
+            }
+            None => (None, Builds::default()),
+        };
+        let entries = store.entries_of(branch.id).await?;
+        let of_mainline = of_mainline(project, tip).await;
+        let mut facts = Facts {
+            author: author(&branch, newest.as_ref()),
+            life: life(&branch, newest.as_ref(), &entries),
+            source: source(&branch, newest.is_some()),
+            mainline: mainline_of(row),
+            revision: newest.as_ref().map(|r| verdict::Revision {
+                number: r.number,
+                refused: r.refusal.clone().map(trouble),
+                lost: lost(r),
+            }),
+            recipe: recipe(&of_mainline, candidate.as_ref()),
+            candidate: on_tip(candidate.as_ref(), tip),
+            changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
+            recipe_warnings: own_warnings(project, candidate.as_ref()).await,
+            builders: Vec::new(),
+            queue: verdict::Queue::None,
+        };
+        facts.queue = place(shared, project, &branch, &entries).await?;
+        facts.builders = builders(shared, project, &of_mainline, &builds).await?;
+        let title = title(shared, &branch, newest.as_ref(), &entries).await?;
+        let terms = Terms::of_now(shared, project, &branch);
+        Ok(Self { branch, newest, candidate, builds, entries, facts, title, terms })
+    }
 }
 
 async fn title(

@@ -2,7 +2,7 @@
 
 use super::ReadError;
 use super::branch::summary;
-use super::facts::know;
+use super::facts::Known;
 use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{After, Sought};
@@ -85,7 +85,7 @@ pub(super) async fn live(shared: &Shared, project: &Guarded) -> Result<Vec<Line>
     let mut lines = Vec::with_capacity(branches.len());
     for branch in branches {
         let at = After { changed: branch.changed, id: branch.id };
-        let summary = summary(project, &know(shared, project, &row, branch).await?);
+        let summary = summary(project, &Known::of(shared, project, &row, branch).await?);
         lines.push(Line { at, summary });
     }
     Ok(lines)
@@ -96,7 +96,7 @@ pub(super) async fn taken_out(shared: &Shared, project: &Guarded) -> Result<Vec<
     let row = shared.store.project_by_id(project.id).await?;
     let mut lines = Vec::new();
     for branch in shared.store.taken_out(project.id).await? {
-        lines.push(summary(project, &know(shared, project, &row, branch).await?));
+        lines.push(summary(project, &Known::of(shared, project, &row, branch).await?));
     }
     Ok(lines)
 }
@@ -126,9 +126,9 @@ fn mentions(line: &BranchSummary, sought: &Sought) -> bool {
 }
 
 /// A page of the listing.
-pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, it: &Listed) -> Result<BranchPage, ReadError> {
-    let sought = it.sought.as_ref();
-    let limit = it.limit.unwrap_or(USUAL).clamp(1, MOST);
+pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, asked: &Listed) -> Result<BranchPage, ReadError> {
+    let sought = asked.sought.as_ref();
+    let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
     let mut live = live(shared, project).await?;
     live.retain(|line| sought.is_none_or(|sought| mentions(&line.summary, sought)));
     let mut page = BranchPage {
@@ -140,7 +140,7 @@ pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, it: &Listed)
     };
     let before = |at: After, line: &Line| (line.at.changed.0, line.at.id.0) < (at.changed.0, at.id.0);
     let mut last = None;
-    match it.after {
+    match asked.after {
         Some(Place::Ended(_)) => {}
         after => {
             let later = |line: &Line| match after {
@@ -158,11 +158,11 @@ pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, it: &Listed)
             }
         }
     }
-    if !it.ended {
+    if !asked.ended {
         return Ok(page);
     }
     let room = limit - page.branches.len();
-    let after = match it.after {
+    let after = match asked.after {
         Some(Place::Ended(after)) => after,
         _ => None,
     };
@@ -174,7 +174,7 @@ pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, it: &Listed)
     }
     let row = shared.store.project_by_id(project.id).await?;
     for branch in ended {
-        page.branches.push(summary(project, &know(shared, project, &row, branch).await?));
+        page.branches.push(summary(project, &Known::of(shared, project, &row, branch).await?));
     }
     Ok(page)
 }

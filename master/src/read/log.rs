@@ -80,10 +80,10 @@ pub(crate) enum StepIs {
 }
 
 /// Reads a part of a log. Blocking; what it reads is bounded, however long the log is.
-pub(crate) fn log_part(logs: &Logs, build: BuildId, step: u32, wanted: Wanted, is: StepIs) -> io::Result<LogPart> {
+pub(crate) fn log_part(logs: &Logs, build: BuildId, step: u32, wanted: Wanted, state: StepIs) -> io::Result<LogPart> {
     let all = logs.lines(build, step)?;
-    let count = if is == StepIs::Running { all.feeds() } else { all.count()? };
-    let hit = if is == StepIs::Failed { logs.first_error(build, step, &all)? } else { None };
+    let count = if state == StepIs::Running { all.feeds() } else { all.count()? };
+    let hit = if state == StepIs::Failed { logs.first_error(build, step, &all)? } else { None };
     let mut part = LogPart { step, lines: Vec::new(), count, hit, at_hit: false, grows_at: None, missing: None };
     part.lines = match (wanted, hit) {
         (Wanted::Error, Some(hit)) => {
@@ -98,7 +98,7 @@ pub(crate) fn log_part(logs: &Logs, build: BuildId, step: u32, wanted: Wanted, i
                 Wanted::Around(line) | Wanted::From(line) => Some(line),
                 Wanted::Last(_) | Wanted::Error => None,
             };
-            if is == StepIs::Running {
+            if state == StepIs::Running {
                 part.grows_at = Some((all.start_of(count + 1)?, count + 1));
             }
             last(&all, most, count)?

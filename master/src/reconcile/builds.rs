@@ -88,7 +88,7 @@ async fn go_along(
         let Some(candidate) = of_now else { return Ok(()) };
         let branch = store.branch_by_id(candidate.branch).await?;
         let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);
-        if waiting.iter().any(|build| requests.iter().all(|it| !build.is(it))) {
+        if waiting.iter().any(|build| requests.iter().all(|request| !build.is_as_asked(request))) {
             store.move_waiting(claim, revision, &requests).await?;
         }
         Ok(())

@@ -60,18 +60,18 @@ struct On<'a> {
 }
 
 /// Makes one, and records it.
-async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Result<(), StepError> {
+async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -> Result<(), StepError> {
     if on.moved.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let bound = it.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
-    let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &it.branch));
-    let request = request(shared, &it, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
+    let bound = wanted.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
+    let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &wanted.branch));
+    let request = request(shared, &wanted, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
     let made = project.mirror.candidate(&request).await?;
     let mut kept = record(made)?;
-    let before = shared.store.newest_candidate(it.revision.id).await?;
+    let before = shared.store.newest_candidate(wanted.revision.id).await?;
     if let Some(refusal) =
-        afterwards::same_patches(project, &kept.outcome, before.as_ref(), &it.revision, on.tip).await?
+        afterwards::same_patches(project, &kept.outcome, before.as_ref(), &wanted.revision, on.tip).await?
     {
         (kept.outcome, kept.tree) = (CandidateOutcome::Refused(refusal), None);
     }
@@ -79,13 +79,13 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
     let mut recipe_trouble = None;
     if let CandidateOutcome::Made { commit, .. } = &kept.outcome {
         if kept.changes_recipe
-            && let RecipeState::Broken(it) = recipes::at(project, commit).await?
+            && let RecipeState::Broken(wanted) = recipes::at(project, commit).await?
         {
-            recipe_trouble = Some(Refusal { code: it.code, text: it.text, hint: it.hint });
+            recipe_trouble = Some(Refusal { code: wanted.code, text: wanted.text, hint: wanted.hint });
         }
-        let newest = shared.store.newest_revision(it.branch.id).await?.is_some_and(|r| r.id == it.revision.id);
-        let name = &it.branch.name;
-        project.mirror.keep_candidate(name, it.revision.number, commit).await?;
+        let newest = shared.store.newest_revision(wanted.branch.id).await?.is_some_and(|r| r.id == wanted.revision.id);
+        let name = &wanted.branch.name;
+        project.mirror.keep_candidate(name, wanted.revision.number, commit).await?;
         if newest {
             project.mirror.set_candidate(name, commit).await?;
         }
@@ -100,7 +100,7 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, it: Wanted) -> Re
         changes_recipe: kept.changes_recipe,
         recipe_trouble,
     };
-    shared.store.add_candidate(on.claim, &it.branch, &it.revision, &new).await?;
+    shared.store.add_candidate(on.claim, &wanted.branch, &wanted.revision, &new).await?;
     let moved = shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(on.tip);
     on.moved.store(moved, Ordering::Relaxed);
     Ok(())

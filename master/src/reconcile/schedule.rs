@@ -138,13 +138,13 @@ async fn forget_strangers(shared: &Shared, board: &Board) -> Result<(), StepErro
 }
 
 /// What a build needs: what it was asked for with, and never less than its publisher is trusted with at this moment.
-fn isolation(it: &OpenBuild) -> Isolation {
-    it.build.isolation.max(isolation_of(it.trusted))
+fn isolation(build: &OpenBuild) -> Isolation {
+    build.build.isolation.max(isolation_of(build.trusted))
 }
 
 /// A build that waits; none of a project that this master does not guard (any more): nobody could give it out.
-fn waiting(shared: &Shared, it: &OpenBuild) -> Option<Waiting> {
-    let build = &it.build;
+fn waiting(shared: &Shared, open: &OpenBuild) -> Option<Waiting> {
+    let build = &open.build;
     if build.state != BuildRowState::Waiting || shared.guarded(build.project).is_none() {
         return None;
     }
@@ -153,16 +153,16 @@ fn waiting(shared: &Shared, it: &OpenBuild) -> Option<Waiting> {
         project: build.project,
         class: if build.for_queue { Class::Queue } else { Class::Other },
         priority: i32::try_from(build.priority).unwrap_or(0),
-        publisher: it.publisher.clone(),
+        publisher: open.publisher.clone(),
         since: build.requested,
         labels: build.builder.slaves.clone(),
         locks: build.builder.locks.clone(),
-        isolation: isolation(it),
+        isolation: isolation(open),
     })
 }
 
-fn running(it: &OpenBuild) -> Option<Running> {
-    let OpenBuild { build, publisher, .. } = it;
+fn running(open: &OpenBuild) -> Option<Running> {
+    let OpenBuild { build, publisher, .. } = open;
     let slave = build.slave.filter(|_| build.state == BuildRowState::Running)?;
     Some(Running { id: build.id, slave, publisher: publisher.clone(), locks: build.builder.locks.clone() })
 }
@@ -204,8 +204,8 @@ fn situation(
 
 /// Gives a build to a slave: everything about it is known and can be said before the row says that the slave has it, and
 /// the row is durable before the slave hears of it. A message that is lost is found missing at the next hello, or tick.
-async fn give(shared: &Shared, it: &OpenBuild, slave: SlaveId) -> Result<(), StepError> {
-    let build = &it.build;
+async fn give(shared: &Shared, open: &OpenBuild, slave: SlaveId) -> Result<(), StepError> {
+    let build = &open.build;
     let Some(project) = shared.guarded(build.project) else { return Ok(()) };
     let branch = shared.store.branch_by_id(build.branch).await?;
     let revision = shared.store.revision_by_id(build.revision).await?;
@@ -219,7 +219,7 @@ async fn give(shared: &Shared, it: &OpenBuild, slave: SlaveId) -> Result<(), Ste
         commit: build.commit.clone(),
         what: format!("{} r{}", branch.name, revision.number),
         builder: build.builder.clone(),
-        isolation: isolation(it),
+        isolation: isolation(open),
         limits: shared.config.limits.into(),
         env: vec![
             ("BB_PROJECT".to_owned(), project.name.to_string()),

@@ -128,48 +128,52 @@ pub(super) async fn is_newest(connection: &mut AnyConnection, revision: Revision
 }
 
 /// Whether somebody still waits for what a reconciler asks for.
-async fn is_wanted(connection: &mut AnyConnection, it: &BuildRequest) -> Result<bool> {
-    if it.for_queue { is_queued(connection, it.revision).await } else { is_newest(connection, it.revision).await }
+async fn is_wanted(connection: &mut AnyConnection, request: &BuildRequest) -> Result<bool> {
+    if request.for_queue {
+        is_queued(connection, request.revision).await
+    } else {
+        is_newest(connection, request.revision).await
+    }
 }
 
 /// Whether the newest build says already what another one of the request would. An older one counts no more: verdicts go by
 /// the newest, which may have been cancelled.
-pub(super) async fn has_passed(connection: &mut AnyConnection, it: &BuildRequest) -> Result<bool> {
+pub(super) async fn has_passed(connection: &mut AnyConnection, request: &BuildRequest) -> Result<bool> {
     let query = sqlx::query(
         "SELECT id FROM build WHERE cancel IS NULL AND state = 'finished'
             AND result IN ('success', 'warnings')
          AND id = (SELECT MAX(id) FROM build WHERE candidate_id = $1 AND builder = $2
              AND spec_hash = $3)",
     )
-    .bind(it.candidate.0)
-    .bind(&it.builder.name)
-    .bind(spec_hash(&it.builder)?);
+    .bind(request.candidate.0)
+    .bind(&request.builder.name)
+    .bind(spec_hash(&request.builder)?);
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
 /// The open build of a candidate by a builder.
-pub(super) async fn open_build(connection: &mut AnyConnection, it: &BuildRequest) -> Result<Option<Build>> {
+pub(super) async fn open_build(connection: &mut AnyConnection, request: &BuildRequest) -> Result<Option<Build>> {
     let query = sqlx::query(
         "SELECT * FROM build WHERE candidate_id = $1 AND builder = $2
             AND state <> 'finished' AND cancel IS NULL",
     );
-    let row = query.bind(it.candidate.0).bind(&it.builder.name).fetch_optional(connection).await?;
+    let row = query.bind(request.candidate.0).bind(&request.builder.name).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// Asks for a build. An open one by another recipe's builder of the same name gives way, unless the queue wants it and does
 /// not ask.
-async fn ask(turn: &mut Turn, it: &BuildRequest) -> Result<Asked> {
-    let Some(open) = open_build(turn, it).await? else { return Ok(Asked::New(insert(turn, it, 1).await?)) };
-    if open.for_queue && !it.for_queue {
+async fn ask(turn: &mut Turn, request: &BuildRequest) -> Result<Asked> {
+    let Some(open) = open_build(turn, request).await? else { return Ok(Asked::New(insert(turn, request, 1).await?)) };
+    if open.for_queue && !request.for_queue {
         return Ok(Asked::There(open));
     }
-    let same = open.builder == it.builder && open.isolation >= it.isolation;
+    let same = open.builder == request.builder && open.isolation >= request.isolation;
     match open.state {
-        BuildRowState::Waiting if !open.is(it) || open.for_queue != it.for_queue => {
-            Ok(Asked::Turned(turn_into(turn, &open, it).await?))
+        BuildRowState::Waiting if !open.is_as_asked(request) || open.for_queue != request.for_queue => {
+            Ok(Asked::Turned(turn_into(turn, &open, request).await?))
         }
-        BuildRowState::Running if same && open.for_queue != it.for_queue => {
+        BuildRowState::Running if same && open.for_queue != request.for_queue => {
             let query = sqlx::query(
                 "UPDATE build SET for_queue = 1 WHERE id = $1
                 RETURNING *",
@@ -181,29 +185,29 @@ async fn ask(turn: &mut Turn, it: &BuildRequest) -> Result<Asked> {
         BuildRowState::Running if !same => {
             let why = "it is built by another recipe, or in other isolation";
             cancel_where(turn, "id = $1", open.id.0, why).await?;
-            Ok(Asked::New(insert(turn, it, 1).await?))
+            Ok(Asked::New(insert(turn, request, 1).await?))
         }
         _ => Ok(Asked::There(open)),
     }
 }
 
 /// Makes a build that waits, of the same revision and builder, one of the request; it keeps its number and its place.
-pub(super) async fn turn_into(turn: &mut Turn, build: &Build, it: &BuildRequest) -> Result<Build> {
+pub(super) async fn turn_into(turn: &mut Turn, build: &Build, request: &BuildRequest) -> Result<Build> {
     let row = sqlx::query(
         "UPDATE build SET candidate_id = $2, commit_id = $3, tree_id = $4, position = $5,
             required = $6, spec = $7, spec_hash = $8,
          isolation = $9, for_queue = $10 WHERE id = $1 AND state = 'waiting' RETURNING *",
     )
     .bind(build.id.0)
-    .bind(it.candidate.0)
-    .bind(it.commit.as_str())
-    .bind(it.tree.as_str())
-    .bind(i64::from(it.position))
-    .bind(i64::from(it.builder.required))
-    .bind(to_json(&it.builder)?)
-    .bind(spec_hash(&it.builder)?)
-    .bind(to_json(&it.isolation)?)
-    .bind(i64::from(it.for_queue))
+    .bind(request.candidate.0)
+    .bind(request.commit.as_str())
+    .bind(request.tree.as_str())
+    .bind(i64::from(request.position))
+    .bind(i64::from(request.builder.required))
+    .bind(to_json(&request.builder)?)
+    .bind(spec_hash(&request.builder)?)
+    .bind(to_json(&request.isolation)?)
+    .bind(i64::from(request.for_queue))
     .fetch_one(&mut **turn)
     .await?;
     let build = read(&row)?;

@@ -456,7 +456,7 @@ pub(crate) fn request_of(build: &Build) -> BuildRequest {
 }
 
 /// A new build that waits.
-pub(super) async fn insert(turn: &mut Turn, it: &BuildRequest, attempt: u32) -> Result<Build> {
+pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32) -> Result<Build> {
     let row = sqlx::query(
         "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id,
             tree_id, builder, position, required, spec, spec_hash,
@@ -464,19 +464,19 @@ pub(super) async fn insert(turn: &mut Turn, it: &BuildRequest, attempt: u32) -> 
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting',
              $15) RETURNING *",
     )
-    .bind(it.project.0)
-    .bind(it.branch.0)
-    .bind(it.revision.0)
-    .bind(it.candidate.0)
-    .bind(it.commit.as_str())
-    .bind(it.tree.as_str())
-    .bind(&it.builder.name)
-    .bind(i64::from(it.position))
-    .bind(i64::from(it.builder.required))
-    .bind(to_json(&it.builder)?)
-    .bind(spec_hash(&it.builder)?)
-    .bind(i64::from(it.for_queue))
-    .bind(to_json(&it.isolation)?)
+    .bind(request.project.0)
+    .bind(request.branch.0)
+    .bind(request.revision.0)
+    .bind(request.candidate.0)
+    .bind(request.commit.as_str())
+    .bind(request.tree.as_str())
+    .bind(&request.builder.name)
+    .bind(i64::from(request.position))
+    .bind(i64::from(request.builder.required))
+    .bind(to_json(&request.builder)?)
+    .bind(spec_hash(&request.builder)?)
+    .bind(i64::from(request.for_queue))
+    .bind(to_json(&request.isolation)?)
     .bind(i64::from(attempt))
     .bind(now().0)
     .fetch_one(&mut **turn)

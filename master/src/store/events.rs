@@ -84,9 +84,9 @@ fn read(row: &AnyRow) -> Result<StoredEvent> {
 }
 
 /// Appends an event within a transaction.
-pub(super) async fn record(turn: &mut Turn, it: &Happening) -> Result<()> {
-    let branch = it.branch.map_or(0, |branch| branch.0);
-    match it.project {
+pub(super) async fn record(turn: &mut Turn, happening: &Happening) -> Result<()> {
+    let branch = happening.branch.map_or(0, |branch| branch.0);
+    match happening.project {
         Some(project) => turn.changed(project, Topic::Event, branch),
         None => turn.changed_for_all(Topic::Event, branch),
     }
@@ -95,13 +95,13 @@ pub(super) async fn record(turn: &mut Turn, it: &Happening) -> Result<()> {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(now().0)
-    .bind(it.project.map(|p| p.0))
-    .bind(it.branch.map(|b| b.0))
-    .bind(it.build.map(|b| b.0))
-    .bind(it.kind)
-    .bind(super::row::to_json(&it.look)?)
-    .bind(&it.text)
-    .bind(&it.actor)
+    .bind(happening.project.map(|p| p.0))
+    .bind(happening.branch.map(|b| b.0))
+    .bind(happening.build.map(|b| b.0))
+    .bind(happening.kind)
+    .bind(super::row::to_json(&happening.look)?)
+    .bind(&happening.text)
+    .bind(&happening.actor)
     .execute(&mut **turn)
     .await?;
     Ok(())
@@ -112,10 +112,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn record(&self, it: &Happening) -> Result<()> {
+    pub async fn record(&self, happening: &Happening) -> Result<()> {
         self.write
             .turn(async |turn| {
-                record(turn, it).await?;
+                record(turn, happening).await?;
                 turn.keep();
                 Ok(())
             })

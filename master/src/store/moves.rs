@@ -7,11 +7,11 @@ use protocol::{BranchId, ProjectId, RevisionId};
 
 impl Build {
     /// Whether it is what a request asks for, to the letter.
-    pub(crate) fn is(&self, it: &BuildRequest) -> bool {
-        self.candidate == it.candidate
-            && self.builder == it.builder
-            && self.position == it.position
-            && self.isolation == it.isolation
+    pub(crate) fn is_as_asked(&self, request: &BuildRequest) -> bool {
+        self.candidate == request.candidate
+            && self.builder == request.builder
+            && self.position == request.position
+            && self.isolation == request.isolation
     }
 }
 
@@ -63,7 +63,7 @@ impl Store {
                         cancel_where(turn, "id = $1", build.id.0, why).await?;
                         continue;
                     };
-                    if build.is(it) {
+                    if build.is_as_asked(it) {
                         continue;
                     }
                     // Asked of the rows as they are by now: a build before this one may have become the same.

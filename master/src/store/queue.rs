@@ -47,10 +47,10 @@ impl Store {
     /// When the database fails.
     pub async fn accept(
         &self,
-        it: &Acceptance<'_>,
+        acceptance: &Acceptance<'_>,
         may: impl Fn(Option<&TokenRow>, &Branch) -> bool + Send,
     ) -> Result<Accepted> {
-        let (branch, revision) = (it.branch, it.revision);
+        let (branch, revision) = (acceptance.branch, acceptance.revision);
         self.write
             .turn(async |turn| {
                 if let Some(landing) = landings::open_of(turn, branch.id).await? {
@@ -74,11 +74,11 @@ impl Store {
                 let held = held.bind(branch.id.0).fetch_optional(&mut **turn).await?;
                 if let Some(held) = held.as_ref().map(read).transpose()? {
                     let by = acceptor(turn, &held).await?;
-                    if held.revision == revision.id && held.terms == it.terms && may(by.as_ref(), branch) {
+                    if held.revision == revision.id && held.terms == acceptance.terms && may(by.as_ref(), branch) {
                         return Ok(Accepted::Entry(Box::new(held)));
                     }
                     if held.revision == revision.id {
-                        let entry = bind_anew(turn, held.id, it).await?;
+                        let entry = bind_anew(turn, held.id, acceptance).await?;
                         turn.keep();
                         turn.changed(branch.project, Topic::Queue, branch.id);
                         return Ok(Accepted::Entry(Box::new(entry)));
@@ -101,15 +101,15 @@ impl Store {
                 .bind(branch.id.0)
                 .bind(revision.id.0)
                 .bind(revision.commit.as_str())
-                .bind(it.actor)
-                .bind(it.token.map(|token| token.0))
-                .bind(&it.terms.json)
-                .bind(&it.terms.hash)
+                .bind(acceptance.actor)
+                .bind(acceptance.token.map(|token| token.0))
+                .bind(&acceptance.terms.json)
+                .bind(&acceptance.terms.hash)
                 .bind(now().0)
                 .fetch_one(&mut **turn)
                 .await?;
                 let entry = read(&row)?;
-                record_acceptance(turn, it).await?;
+                record_acceptance(turn, acceptance).await?;
                 turn.keep();
                 turn.changed(branch.project, Topic::Queue, branch.id);
                 Ok(Accepted::Entry(Box::new(entry)))
@@ -231,29 +231,36 @@ impl Store {
 }
 
 /// The same place, accepted by somebody else or in other words.
-async fn bind_anew(turn: &mut Turn, entry: i64, it: &Acceptance<'_>) -> Result<Entry> {
+async fn bind_anew(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>) -> Result<Entry> {
     let row = sqlx::query(
         "UPDATE queue_entry SET accepted_by = $2, token_id = $3, terms = $4,
             terms_hash = $5 WHERE id = $1 RETURNING *",
     )
     .bind(entry)
-    .bind(it.actor)
-    .bind(it.token.map(|token| token.0))
-    .bind(&it.terms.json)
-    .bind(&it.terms.hash)
+    .bind(acceptance.actor)
+    .bind(acceptance.token.map(|token| token.0))
+    .bind(&acceptance.terms.json)
+    .bind(&acceptance.terms.hash)
     .fetch_one(&mut **turn)
     .await?;
-    record_acceptance(turn, it).await?;
+    record_acceptance(turn, acceptance).await?;
     read(&row)
 }
 
-async fn record_acceptance(turn: &mut Turn, it: &Acceptance<'_>) -> Result<()> {
+async fn record_acceptance(turn: &mut Turn, acceptance: &Acceptance<'_>) -> Result<()> {
     sqlx::query("UPDATE branch SET changed_ms = $2 WHERE id = $1")
-        .bind(it.branch.id.0)
+        .bind(acceptance.branch.id.0)
         .bind(now().0)
         .execute(&mut **turn)
         .await?;
-    let text = format!("{} accepted r{}, {}", it.actor, it.revision.number, it.revision.commit.short());
-    let it = Happening::of_branch(it.branch.project, it.branch.id, "accepted", Look::Accepted, text).by(it.actor);
-    events::record(turn, &it).await
+    let text = format!(
+        "{} accepted r{}, {}",
+        acceptance.actor,
+        acceptance.revision.number,
+        acceptance.revision.commit.short()
+    );
+    let acceptance =
+        Happening::of_branch(acceptance.branch.project, acceptance.branch.id, "accepted", Look::Accepted, text)
+            .by(acceptance.actor);
+    events::record(turn, &acceptance).await
 }

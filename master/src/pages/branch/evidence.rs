@@ -17,8 +17,8 @@ pub(super) struct RefusalView {
 }
 
 impl From<&Refusal> for RefusalView {
-    fn from(it: &Refusal) -> Self {
-        Self { code: it.code.clone(), text: it.text.clone(), hint: it.hint.to_string() }
+    fn from(refusal: &Refusal) -> Self {
+        Self { code: refusal.code.clone(), text: refusal.text.clone(), hint: refusal.hint.to_string() }
     }
 }
 
@@ -31,12 +31,12 @@ pub(super) struct ConflictView {
 }
 
 /// The files in conflict: our side as it is in mainline, theirs as the branch has it.
-pub(super) fn conflicts(it: &BranchDetail) -> Vec<ConflictView> {
-    let Some(candidate) = &it.candidate else { return Vec::new() };
+pub(super) fn conflicts(detail: &BranchDetail) -> Vec<ConflictView> {
+    let Some(candidate) = &detail.candidate else { return Vec::new() };
     let CandidateOutcome::Conflict { files } = &candidate.outcome else { return Vec::new() };
     let name = |text: &str| {
         let named = text.replace(candidate.mainline.as_str(), &format!("mainline {}", candidate.mainline.short()));
-        match &it.summary.commit {
+        match &detail.summary.commit {
             Some(commit) => named.replace(commit.as_str(), &format!("r{} {}", candidate.revision, commit.short())),
             None => named,
         }
@@ -124,8 +124,8 @@ pub(super) struct CandidateLine {
     is: &'static str,
 }
 
-pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
-    let candidate = it.candidate.as_ref()?;
+pub(super) fn candidate(detail: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
+    let candidate = detail.candidate.as_ref()?;
     let CandidateOutcome::Made { commit, changelogs, coming, .. } = &candidate.outcome else { return None };
     Some(CandidateLine {
         commit: Commit::from(commit),
@@ -137,7 +137,7 @@ pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine>
             (true, true) => "",
         },
         made: When::new(candidate.made_ms, now),
-        is: match (it.summary.verdict.look, it.watch.next_ms) {
+        is: match (detail.summary.verdict.look, detail.watch.next_ms) {
             (Look::Landed, _) => "It is what landed.",
             (_, Some(_)) => "It is what would land.",
             (_, None) => "",
@@ -146,15 +146,15 @@ pub(super) fn candidate(it: &BranchDetail, now: UnixMs) -> Option<CandidateLine>
 }
 
 /// The revisions that have builds, newest first; at most four.
-fn built(it: &BranchDetail) -> Vec<u32> {
-    let of_rows = it.builders.iter().flat_map(|row| row.builds.iter().map(|b| b.revision));
-    let numbers: BTreeSet<u32> = of_rows.chain(it.summary.revision).collect();
+fn built(detail: &BranchDetail) -> Vec<u32> {
+    let of_rows = detail.builders.iter().flat_map(|row| row.builds.iter().map(|b| b.revision));
+    let numbers: BTreeSet<u32> = of_rows.chain(detail.summary.revision).collect();
     numbers.into_iter().rev().take(4).collect()
 }
 
-pub(super) fn columns(it: &BranchDetail) -> Vec<String> {
+pub(super) fn columns(detail: &BranchDetail) -> Vec<String> {
     let name = |(at, number): (usize, u32)| if at == 0 { format!("r{number}, now") } else { format!("r{number}") };
-    built(it).into_iter().enumerate().map(name).collect()
+    built(detail).into_iter().enumerate().map(name).collect()
 }
 
 #[derive(Serialize)]
@@ -174,8 +174,8 @@ struct Cell {
     time: String,
 }
 
-pub(super) fn builders(it: &BranchDetail, now: UnixMs) -> Vec<BuilderLine> {
-    let revisions = built(it);
+pub(super) fn builders(detail: &BranchDetail, now: UnixMs) -> Vec<BuilderLine> {
+    let revisions = built(detail);
     let cell = |(at, build): (usize, Option<&api::BuildSummary>)| match build {
         Some(build) => Cell {
             old: at > 0,
@@ -192,7 +192,7 @@ pub(super) fn builders(it: &BranchDetail, now: UnixMs) -> Vec<BuilderLine> {
         cells: revisions.iter().map(|r| row.builds.iter().find(|b| b.revision == *r)).enumerate().map(cell).collect(),
         says: says(row),
     };
-    it.builders.iter().map(line).collect()
+    detail.builders.iter().map(line).collect()
 }
 
 fn says(row: &api::BuilderRow) -> String {
@@ -214,21 +214,21 @@ pub(super) struct CommitLine {
 }
 
 impl CommitLine {
-    pub(super) fn of(it: &api::Commit, now: UnixMs) -> Self {
+    pub(super) fn of(commit: &api::Commit, now: UnixMs) -> Self {
         Self {
-            id: Commit::from(&it.id),
-            subject: it.subject.clone(),
-            body: it.body.trim().to_owned(),
-            author: it.author.clone(),
-            email: it.email.clone(),
-            authored: When::new(it.authored_ms, now),
+            id: Commit::from(&commit.id),
+            subject: commit.subject.clone(),
+            body: commit.body.trim().to_owned(),
+            author: commit.author.clone(),
+            email: commit.email.clone(),
+            authored: When::new(commit.authored_ms, now),
         }
     }
 }
 
-pub(super) fn commits_note(it: &BranchDetail) -> String {
-    let all = it.revisions.first().filter(|r| r.refused.is_none()).map_or(0, |r| r.commits as usize);
-    match it.commits.len() {
+pub(super) fn commits_note(detail: &BranchDetail) -> String {
+    let all = detail.revisions.first().filter(|r| r.refused.is_none()).map_or(0, |r| r.commits as usize);
+    match detail.commits.len() {
         0 => String::new(),
         shown if shown < all => format!("the newest {shown} of {all}"),
         shown => format!("{shown}, newest first"),
@@ -272,9 +272,9 @@ fn views(files: &[DiffFile], prefix: &str) -> Vec<FileView> {
     (1..).zip(files).map(view).collect()
 }
 
-pub(super) fn diff_note(it: &BranchDetail) -> String {
-    let Diff { files, .. } = &it.diff;
-    let made = matches!(it.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
+pub(super) fn diff_note(detail: &BranchDetail) -> String {
+    let Diff { files, .. } = &detail.diff;
+    let made = matches!(detail.candidate.as_ref().map(|c| &c.outcome), Some(CandidateOutcome::Made { .. }));
     let what = if made { "mainline to candidate" } else { "merge base to revision" };
     if files.is_empty() {
         return String::new();
@@ -293,14 +293,14 @@ pub(in crate::pages) struct RevisionLine {
 }
 
 impl RevisionLine {
-    pub(in crate::pages) fn of(it: &Revision, now: UnixMs) -> Self {
+    pub(in crate::pages) fn of(revision: &Revision, now: UnixMs) -> Self {
         Self {
-            number: it.number,
-            id: Commit::from(&it.commit),
-            subject: it.subject.clone(),
-            commits: it.commits,
-            seen: When::new(it.seen_ms, now),
-            refused: it.refused.as_ref().map(RefusalView::from),
+            number: revision.number,
+            id: Commit::from(&revision.commit),
+            subject: revision.subject.clone(),
+            commits: revision.commits,
+            seen: When::new(revision.seen_ms, now),
+            refused: revision.refused.as_ref().map(RefusalView::from),
         }
     }
 }
@@ -316,22 +316,22 @@ pub(super) struct EventLine {
 }
 
 impl EventLine {
-    pub(super) fn of(it: &Event, project: &ProjectName, now: UnixMs) -> Self {
+    pub(super) fn of(event: &Event, project: &ProjectName, now: UnixMs) -> Self {
         Self {
-            id: it.id.to_string(),
-            at: When::new(it.at_ms, now),
-            look: look(it.look),
-            text: it.text.clone(),
-            page: it.build.map(|id| crate::names::build_page(project, id)),
-            actor: Some(it.actor.clone()).filter(|actor| actor != "bb" && !it.text.contains(actor.as_str())),
+            id: event.id.to_string(),
+            at: When::new(event.at_ms, now),
+            look: look(event.look),
+            text: event.text.clone(),
+            page: event.build.map(|id| crate::names::build_page(project, id)),
+            actor: Some(event.actor.clone()).filter(|actor| actor != "bb" && !event.text.contains(actor.as_str())),
         }
     }
 }
 
 /// What stands beside the verdict.
-pub(super) fn facts(it: &BranchDetail, now: UnixMs) -> Vec<Fact> {
-    let mut facts = vec![Fact::new("State", it.summary.verdict.state.clone())];
-    if let Some(entry) = it.queue.first() {
+pub(super) fn facts(detail: &BranchDetail, now: UnixMs) -> Vec<Fact> {
+    let mut facts = vec![Fact::new("State", detail.summary.verdict.state.clone())];
+    if let Some(entry) = detail.queue.first() {
         if let Some(place) = entry.place {
             facts.push(Fact::new("Queue", format!("place {place}")));
         }
@@ -340,10 +340,10 @@ pub(super) fn facts(it: &BranchDetail, now: UnixMs) -> Vec<Fact> {
         }
         facts.push(Fact::new("Accepted", format!("r{} by {}", entry.revision, entry.accepted_by)));
     }
-    let running = it.builders.iter().flat_map(|r| r.builds.first()).filter(|b| b.word == "running");
+    let running = detail.builders.iter().flat_map(|r| r.builds.first()).filter(|b| b.word == "running");
     for build in running {
         facts.push(Fact::new("Running", format!("{} for {}", build.builder, ran(build, now).unwrap_or_default())));
     }
-    facts.push(Fact::new("Code", it.summary.verdict.code.clone()));
+    facts.push(Fact::new("Code", detail.summary.verdict.code.clone()));
     facts
 }
