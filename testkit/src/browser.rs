@@ -197,6 +197,44 @@ impl Browser {
         assert!(hidden.is_empty(), "{} hides: {hidden:?}", text(&self.query("url")));
     }
 
+    /// Words of the page that are cut off, or stand on others: beyond the box that clips them, or beyond their own cell.
+    /// Only code may be longer than its box, which then scrolls; and what is cut on purpose says all of it in its title.
+    pub fn cut_off(&self) -> Vec<String> {
+        let cut = self.run(
+            "const width = document.documentElement.clientWidth, bad = new Set();
+             const clips = style => style.overflowX !== 'visible' || style.overflowY !== 'visible';
+             const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+             for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+                 const own = node.parentElement;
+                 if (!node.data.trim() || own.closest('.vh, script, svg, option, .diff, details:not([open]) > :not(summary)')) continue;
+                 const range = document.createRange();
+                 range.selectNodeContents(node);
+                 const boxes = [...range.getClientRects()].filter(box => box.width > 0);
+                 const cell = own.closest('td, th, li, dd, dt, button, .btn, .tag, p, pre, h1, h2, h3');
+                 for (const box of boxes) {
+                     const frame = cell?.getBoundingClientRect();
+                     let why = box.right > width + 1 || box.left < -1 ? 'the window' : '';
+                     if (frame && (box.right > frame.right + 1 || box.left < frame.left - 1)) why = 'its own box';
+                     for (let around = own; around && around !== document.body; around = around.parentElement) {
+                         if (!clips(getComputedStyle(around)) || around.title) continue;
+                         const edge = around.getBoundingClientRect();
+                         if (box.right > edge.right + 1 || box.left < edge.left - 1 || box.bottom > edge.bottom + 1)
+                             why = `${around.tagName.toLowerCase()}.${around.className}`;
+                     }
+                     if (why) bad.add(`'${node.data.trim().slice(0, 60)}' in ${own.closest('[id]')?.id}, by ${why}`);
+                 }
+             }
+             const pen = document.createElement('canvas').getContext('2d');
+             for (const field of document.querySelectorAll('input[placeholder]')) {
+                 const style = getComputedStyle(field), room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+                 pen.font = style.font;
+                 if (pen.measureText(field.placeholder).width > room + 1) bad.add(`the hint '${field.placeholder}' of a field`);
+             }
+             return [...bad];",
+        );
+        cut.as_array().into_iter().flatten().map(text).collect()
+    }
+
     /// Writes a PNG of the window to `file`.
     ///
     /// # Panics

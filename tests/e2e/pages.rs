@@ -89,6 +89,35 @@ fn every_page_fits_a_phone_and_a_desk_and_says_the_same_without_javascript() {
     assert!(browser.source().contains("linux failed"), "the reason stands there without JavaScript");
 }
 
+/// Where pictures of all pages at all widths are left, for whoever wants to look at them.
+fn pictures() -> Option<PathBuf> {
+    std::env::var_os("BB_PICTURES").map(PathBuf::from)
+}
+
+#[test]
+fn nothing_is_cut_off_at_any_width() {
+    let world = busy_world();
+    let pages = pages(&world);
+    let browser = browser();
+    let mut cut = Vec::new();
+    for (width, height) in [(360, 740), (390, 844), (820, 1180), (1440, 900), (3840, 2160)] {
+        browser.resize(width, height);
+        for (number, path) in pages.iter().enumerate() {
+            look(&browser, &world, path);
+            if let Some(folder) = pictures() {
+                let name: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+                browser.screenshot(&folder.join(format!("{width}-{number:02}{name}.png")));
+            }
+            cut.extend(browser.cut_off().into_iter().map(|words| format!("{path} at {width}: {words}")));
+        }
+        // On a wall as on a desk a line can be read from where one stands.
+        let size = "return parseFloat(getComputedStyle(document.documentElement).fontSize)";
+        let size = browser.run(size).as_f64().unwrap();
+        assert!(if width < 2200 { (14.0..17.0).contains(&size) } else { size >= 20.0 }, "{size} px at {width}");
+    }
+    assert!(cut.is_empty(), "{cut:#?}");
+}
+
 #[test]
 fn the_readme_has_a_picture_of_a_real_branch() {
     let recipe = format!(

@@ -1,6 +1,6 @@
 //! The verdict, from what ends a branch to what it still lacks; the first reason found is the answer.
 
-use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, TakenOut, needs::needs, turn};
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, TakenOut, ended_at, needs::needs, turn};
 use crate::code::Code;
 use crate::schedule::Wait;
 use crate::words::list;
@@ -254,13 +254,7 @@ fn failed(facts: &Facts, required: &[&Builder]) -> Option<Answer> {
     let failures: Vec<&Builder> = ended_with(required, BuildResult::Failure).collect();
     let first = failures.first()?;
     let Build::Finished { step, says, lacks, .. } = &first.build else { return None };
-    let mut because = format!("because {} failed", first.name);
-    if let Some(step) = step {
-        because.push_str(&format!(" at {step}"));
-    }
-    if !says.is_empty() {
-        because.push_str(&format!(": {says}"));
-    }
+    let mut because = format!("because {} failed{}", first.name, ended_at(step.as_deref(), says));
     if failures.len() > 1 {
         because.push_str(&format!("; so did {}", list(failures[1..].iter().map(|b| &b.name))));
     }

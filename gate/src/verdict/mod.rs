@@ -9,7 +9,7 @@ pub use crate::trouble::Trouble;
 pub use judge::judge;
 use protocol::BuildResult;
 use protocol::api::{Look, Next};
-pub use turn::turn;
+pub use turn::{ended_at, turn};
 
 /// Everything that a verdict depends on, as the store has it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,6 +1,6 @@
 //! What must be met before a branch lands, one line each, unmet first.
 
-use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source};
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, ended_at};
 use crate::words::list;
 use protocol::BuildResult;
 use protocol::api::{Look, Need};
@@ -124,13 +124,12 @@ fn told(name: &str, build: &Build) -> (Look, String) {
         Build::Running { step: None } => format!("{name} runs"),
         Build::Running { step: Some(step) } => format!("{name} runs, step {step}"),
         Build::Finished { result, step, says, .. } => {
-            let at = step.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
-            let why = if says.is_empty() { String::new() } else { format!(": {says}") };
+            let at = ended_at(step.as_deref(), says);
             match result {
                 BuildResult::Retry => return (Look::Waiting, format!("{name} was interrupted and is run again")),
                 BuildResult::Skipped | BuildResult::Cancelled => format!("{name} was {word}"),
-                BuildResult::Exception => format!("{name} ended by the machine's or bb's fault{at}{why}"),
-                _ => format!("{name} {word}{at}{why}"),
+                BuildResult::Exception => format!("{name} ended by the machine's or bb's fault{at}"),
+                _ => format!("{name} {word}{at}"),
             }
         }
     };

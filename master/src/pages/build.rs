@@ -251,20 +251,17 @@ fn verdict(detail: &BuildDetail) -> VerdictView {
     let failed = detail.steps.iter().find(|s| s.look == Look::Failed || s.look == Look::Exception);
     let builder = &summary.builder;
     let says = |before: &str| if summary.says.is_empty() { String::new() } else { format!("{before}{}", summary.says) };
-    let headline = match (summary.state, failed) {
-        (BuildState::Waiting, _) => format!("{builder} waits{}", says(": ")),
-        (BuildState::Running, _) => format!("{builder} runs{}", says(": ")),
-        (BuildState::Finished(result), _) if result.passed() => format!("{builder} passed{}", says(": ")),
-        (BuildState::Finished(protocol::BuildResult::Failure), Some(step)) => {
-            let why = says(": ").replace(&format!(": {}: ", step.name), ": ");
-            format!("{builder} failed at {}{why}", step.name)
+    let at = gate::verdict::ended_at(failed.map(|step| step.name.as_str()), &summary.says);
+    let headline = match summary.state {
+        BuildState::Waiting => format!("{builder} waits{}", says(": ")),
+        BuildState::Running => format!("{builder} runs{}", says(": ")),
+        BuildState::Finished(result) if result.passed() => format!("{builder} passed{}", says(": ")),
+        BuildState::Finished(protocol::BuildResult::Failure) => format!("{builder} failed{at}"),
+        BuildState::Finished(protocol::BuildResult::Exception) => {
+            format!("{builder} ended by the machine's or bb's fault{at}")
         }
-        (BuildState::Finished(protocol::BuildResult::Failure), None) => format!("{builder} failed{}", says(": ")),
-        (BuildState::Finished(protocol::BuildResult::Exception), _) => {
-            format!("{builder} ended by the machine's or bb's fault{}", says(": "))
-        }
-        (BuildState::Finished(protocol::BuildResult::Retry), _) => format!("{builder} was interrupted{}", says(": ")),
-        (BuildState::Finished(_), _) => format!("{builder}: {}{}", summary.word, says(", ")),
+        BuildState::Finished(protocol::BuildResult::Retry) => format!("{builder} was interrupted{}", says(": ")),
+        BuildState::Finished(_) => format!("{builder}: {}{}", summary.word, says(", ")),
     };
     VerdictView {
         look: look(summary.look),

@@ -78,7 +78,7 @@ impl Pages {
             facts: vec![
                 Fact::new("In the queue", shown.entries.len().to_string()),
                 Fact::new("Landed lately", landed.to_string()),
-                Fact::new("Left without", (shown.left.len() - landed).to_string()),
+                Fact::new("Left unlanded", (shown.left.len() - landed).to_string()),
             ],
             tip: shown.project.tip.as_ref().map(Commit::from),
             tip_seen: shown.project.tip_seen_ms.map(|at| When::new(at, now)),

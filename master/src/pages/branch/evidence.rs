@@ -100,7 +100,8 @@ pub(super) fn changelogs(outcome: Option<&CandidateOutcome>) -> ChangelogsView {
     let nothing = match exempt {
         _ if !changelogs.is_empty() || !coming.is_empty() => None,
         Some(reason) => Some(format!("It stays as it is: no entry is needed, as the branch says: {reason}")),
-        None => Some("It stays as it is: the branch brings no fragment.".to_owned()),
+        None if notes.is_empty() => Some("It stays as it is: the branch brings no fragment.".to_owned()),
+        None => Some("It stays as it is.".to_owned()),
     };
     ChangelogsView {
         files: views(changelogs, "cl"),
@@ -167,6 +168,7 @@ pub(super) struct BuilderLine {
 
 #[derive(Serialize)]
 struct Cell {
+    column: String,
     old: bool,
     page: Option<String>,
     look: &'static str,
@@ -175,16 +177,24 @@ struct Cell {
 }
 
 pub(super) fn builders(detail: &BranchDetail, now: UnixMs) -> Vec<BuilderLine> {
-    let revisions = built(detail);
+    let (revisions, columns) = (built(detail), columns(detail));
     let cell = |(at, build): (usize, Option<&api::BuildSummary>)| match build {
         Some(build) => Cell {
+            column: columns.get(at).cloned().unwrap_or_default(),
             old: at > 0,
             page: Some(build.page.clone()),
             look: look(build.look),
             word: build.word.clone(),
             time: ran(build, now).unwrap_or_else(|| build.word.clone()),
         },
-        None => Cell { old: at > 0, page: None, look: "waiting", word: String::new(), time: String::new() },
+        None => Cell {
+            column: columns.get(at).cloned().unwrap_or_default(),
+            old: at > 0,
+            page: None,
+            look: "waiting",
+            word: String::new(),
+            time: String::new(),
+        },
     };
     let line = |row: &api::BuilderRow| BuilderLine {
         builder: row.builder.clone(),
