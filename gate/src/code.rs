@@ -118,6 +118,8 @@ codes! {
     Building = Branch "building", "bb builds";
     /// Builds of required builders wait for a slave or a lock.
     Waiting = Branch "waiting", "bb starts them";
+    /// Its builds are not asked for yet: as many of its publisher's, or its host's, wait as may of those that are not trusted.
+    TooManyPending = Branch "too-many-pending", "bb asks for them when some of those that wait have begun";
     /// A build of a required builder waits for something that does not come by itself.
     Stuck = Branch "stuck", "an admin adds what is missing, or a maintainer mends the recipe";
     /// All required builders passed; it lands as soon as it is accepted. With the look of warnings and "but it changes how it is

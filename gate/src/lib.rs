@@ -10,6 +10,7 @@
 //! - [`verdict::judge`]: would this branch land, if not why, and whose turn is it;
 //! - [`availability::effective`]: the stricter of a slave's word and an admin's;
 //! - [`looks::begin`]: which branches are looked at now; [`places`]: who may hold how many of what there is only so much of;
+//! - [`pending::Pending`]: how many builds of strangers may wait at once;
 //! - [`builders::builders_for`]: which builders judge a branch, alone or in a stack;
 //! - [`mainline`]: what of mainline stops everybody;
 //! - [`code`]: every stable code that these answers carry, with its meaning.
@@ -61,6 +62,7 @@ pub mod builders;
 pub mod code;
 pub mod looks;
 pub mod mainline;
+pub mod pending;
 pub mod places;
 pub mod queue;
 pub mod registrations;

@@ -3,6 +3,7 @@
 
 use gate::code::{Code, Of};
 use gate::mainline::Mainline;
+use gate::pending::{self, Crowded};
 use gate::schedule::Wait;
 use gate::verdict::{
     Build, Builder, Candidate, Facts, Life, Queue, Recipe, Revision, Source, TakenOut, Trouble, judge,
@@ -218,6 +219,10 @@ fn all() -> Vec<(&'static str, Facts)> {
         ("both run", built(running("build"), Build::Running { step: None })),
         ("one runs, one waits", built(running("build"), Build::Waiting(Some(full.clone())))),
         ("not asked for", built(Build::NotAsked, Build::NotAsked)),
+        ("as many wait as may", {
+            let held = || Build::Held(Crowded { of: pending::Of::Publisher, most: 5 });
+            built(held(), held())
+        }),
         ("just asked for", built(Build::Waiting(None), Build::Waiting(None))),
         ("waits for a slave", built(Build::Waiting(Some(full)), passed())),
         ("waits for a lock", built(passed(), Build::Waiting(Some(lock_wait())))),

@@ -208,6 +208,9 @@ fn outdated(name: &BranchName, commit: &CommitId) -> Refused {
     Refused::new(409, "revision-outdated", detail, "look at what is new, then accept that")
 }
 
+/// Seconds after which one whose builds found no room may ask again: nobody knows when a slave is free.
+const PENDING_S: u64 = 60;
+
 /// The longest that somebody waits for a look at mainline.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -306,11 +309,21 @@ pub(crate) async fn rebuild(
     let mut wanted: Vec<BuildRequest> =
         builds.latest_of_each().filter(|old| old.result().is_some()).filter_map(|old| anew(old, &now)).collect();
     wanted.extend(now.into_iter().filter(|request| builds.latest_of(&request.builder.name).is_none()));
-    let asked = shared.store.by(actor.token()).ask_again(&wanted, actor.name()).await?;
+    let asked = ask_again(shared, actor, &wanted).await?;
     if asked.len() < wanted.len() {
         return Err(ended(&shared.store.branch_by_id(branch.id).await?));
     }
     Ok(asked.into_iter().map(|build| build.id).collect())
+}
+
+/// Asks again; a stranger for no more than may wait of his.
+async fn ask_again(shared: &Shared, actor: &Actor, wanted: &[BuildRequest]) -> Done<Vec<Build>> {
+    let most = (!actor.is_maintainer()).then(|| shared.config.registrations.pending());
+    let asked = shared.store.by(actor.token()).ask_again_within(wanted, actor.name(), most).await?;
+    asked.map_err(|crowded| {
+        let hint = "ask again when some of those that wait have begun; a maintainer may ask at any time";
+        Refused::new(429, "too-many-pending", crowded.text(), hint).retry_after(PENDING_S)
+    })
 }
 
 /// What mainline's recipe asks for of a revision's candidate on the mainline of now.
@@ -362,7 +375,7 @@ pub(crate) async fn build_again(shared: &Shared, actor: &Actor, old: &Build) -> 
             })?
         }
     };
-    let asked = shared.store.by(actor.token()).ask_again(&[request], actor.name()).await?;
+    let asked = ask_again(shared, actor, &[request]).await?;
     match asked.into_iter().next() {
         Some(build) => Ok(build),
         None => Err(ended(&shared.store.branch_by_id(old.branch).await?)),

@@ -372,6 +372,17 @@ pub struct Registrations {
     pub live_publisher: u32,
     /// Live at once, of one host's repositories without a token.
     pub live_host: u32,
+    /// Builds that wait at once, of one publisher who is not trusted.
+    pub pending_publisher: u32,
+    /// Builds that wait at once, of one host's repositories and publishers who are not trusted.
+    pub pending_host: u32,
+}
+
+impl Registrations {
+    /// How many builds of strangers may wait.
+    pub fn pending(&self) -> gate::pending::Most {
+        gate::pending::Most { publisher: self.pending_publisher, host: self.pending_host }
+    }
 }
 
 impl Default for Registrations {
@@ -383,6 +394,8 @@ impl Default for Registrations {
             live_anonymous: 30,
             live_publisher: 1000,
             live_host: 300,
+            pending_publisher: 5,
+            pending_host: 20,
         }
     }
 }

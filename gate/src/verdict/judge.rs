@@ -320,6 +320,18 @@ fn open(required: &[&Builder]) -> Option<Answer> {
             Build::Waiting(Some(wait)) => Some((b, wait)),
             _ => None,
         });
+        let held = open.iter().find_map(|b| match &b.build {
+            Build::Held(crowded) => Some((b, crowded)),
+            _ => None,
+        });
+        if let (None, Some((b, crowded))) = (why, held) {
+            let next = crowded.next();
+            return Some(
+                Answer::new(Code::TooManyPending, "waiting", Look::Waiting, WouldLand::NotKnownYet)
+                    .because(format!("because {} is not asked for yet: {}", b.name, crowded.text()))
+                    .next(&next.who, next.what),
+            );
+        }
         let answer = Answer::new(Code::Waiting, "waiting", Look::Waiting, WouldLand::NotKnownYet);
         return Some(match why {
             Some((b, wait)) => {

@@ -145,6 +145,8 @@ pub struct Builder {
 pub enum Build {
     /// None was asked for.
     NotAsked,
+    /// None was asked for yet: as many of its publisher's, or its host's, wait as may.
+    Held(crate::pending::Crowded),
     /// Nobody has it yet: what [`crate::schedule::Wait`] says, if it was asked.
     Waiting(Option<crate::schedule::Wait>),
     /// A slave has it, in this step if one began.
@@ -169,7 +171,7 @@ impl Build {
     /// Its look and its word: `passed`, `failed`, `running`, `waiting`, …
     pub const fn mark(&self) -> (Look, &'static str) {
         match self {
-            Self::NotAsked => (Look::Waiting, "not asked for"),
+            Self::NotAsked | Self::Held(_) => (Look::Waiting, "not asked for"),
             Self::Waiting(_) => (Look::Waiting, "waiting"),
             Self::Running { .. } => (Look::Running, "running"),
             Self::Finished { result, .. } => result_mark(*result),

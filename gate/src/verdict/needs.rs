@@ -119,6 +119,7 @@ fn told(name: &str, build: &Build) -> (Look, String) {
     let (look, word) = build.mark();
     let text = match build {
         Build::NotAsked => format!("{name} is not built yet"),
+        Build::Held(crowded) => format!("{name} is not asked for yet: {}", crowded.text()),
         Build::Waiting(None) => format!("{name} waits"),
         Build::Waiting(Some(wait)) => format!("{name} waits: {}", wait.text()),
         Build::Running { step: None } => format!("{name} runs"),

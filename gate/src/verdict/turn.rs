@@ -26,6 +26,7 @@ pub fn turn(builder: &str, build: &Build, author: &str) -> Option<Next> {
     let (who, what) = match build {
         Build::NotAsked | Build::Waiting(None) => ("bb", format!("starts {builder}")),
         Build::Waiting(Some(wait)) => return Some(wait.next()),
+        Build::Held(crowded) => return Some(crowded.next()),
         Build::Running { .. } => ("bb", format!("builds {builder}")),
         Build::Finished { result, step, lacks, .. } => match (result, lacks, step) {
             (BuildResult::Success | BuildResult::Warnings, ..) => return None,

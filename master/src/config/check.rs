@@ -99,6 +99,8 @@ fn counts(config: &Config) -> Result<(), String> {
         ("[sources] looks", count(config.sources.looks), "looks"),
         ("[sources] looks_each", count(config.sources.looks_each), "looks"),
         ("[sources] revisions_at_once", u64::from(config.sources.revisions_at_once), "moves"),
+        ("[registrations] pending_publisher", u64::from(config.registrations.pending_publisher), "builds"),
+        ("[registrations] pending_host", u64::from(config.registrations.pending_host), "builds"),
         ("[times] poll_s", config.times.poll_s, "seconds"),
         ("[times] poll_quiet_s", config.times.poll_quiet_s, "seconds"),
         ("[clients] connections", count(clients.connections), "connections"),

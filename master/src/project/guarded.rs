@@ -5,6 +5,7 @@ use super::sizes::Sizes;
 use super::troubles::Troubles;
 use crate::config;
 use crate::store::Claim;
+use gate::pending::{Crowded, Pending, Stranger};
 use gate::verdict::Trouble;
 use protocol::{BranchId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
@@ -14,7 +15,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
-use tracker::mirror::{Mirror, OfficialUrl};
+use tracker::mirror::{FetchBudgets, Mirror, OfficialUrl};
 use tracker::source::{BranchRef, RawRefName};
 
 /// The shortest time between two looks at all of mainline's history.
@@ -36,7 +37,11 @@ pub(crate) struct Guarded {
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
     asked_by: Mutex<Option<Recipe>>,
+    /// Whose builds are not asked for yet, because as many wait as may; by the last turn that asked.
+    held: Mutex<Option<Pending>>,
     pub(crate) planned_looks: PlannedLooks,
+    /// How much looks at one source that go on at once may fetch together.
+    pub(crate) fetches: FetchBudgets,
     /// What failed lately, so that it is not tried at every turn.
     pub(crate) troubles: Troubles,
     /// What trees of commits say; no other commit's.
@@ -114,7 +119,9 @@ impl Guarded {
             claim: Mutex::default(),
             recipe: Mutex::default(),
             asked_by: Mutex::default(),
+            held: Mutex::default(),
             planned_looks: PlannedLooks::default(),
+            fetches: FetchBudgets::default(),
             troubles: Troubles::default(),
             recipes: Mutex::default(),
             looks: AsyncMutex::default(),
@@ -145,6 +152,27 @@ impl Guarded {
 
     pub(crate) fn set_asked_by(&self, recipe: &Recipe) {
         *lock(&self.asked_by) = Some(recipe.clone());
+    }
+
+    /// Why builds of a stranger's that were not asked for wait, if they do.
+    pub(crate) fn held(&self, who: &Stranger) -> Option<Crowded> {
+        lock(&self.held).as_ref().and_then(|pending| pending.held(who))
+    }
+
+    /// Whether anybody's builds are not asked for yet for want of room.
+    pub(crate) fn holds_builds(&self) -> bool {
+        lock(&self.held).as_ref().is_some_and(Pending::holds_any)
+    }
+
+    /// Says whether others are held than before, or for other reasons.
+    pub(crate) fn set_held(&self, pending: Pending) -> bool {
+        let mut held = lock(&self.held);
+        let is_news = match &*held {
+            Some(before) => !before.holds_as(&pending),
+            None => pending.holds_any(),
+        };
+        *held = Some(pending);
+        is_news
     }
 
     /// Says whether it is another one than before.

@@ -8,6 +8,7 @@ use crate::state::Shared;
 use crate::store::{self, Branch, BranchState, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Revision};
 use crate::terms::Terms;
 use gate::code::Code;
+use gate::pending::Crowded;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
 use protocol::api::{self, Refusal};
 use protocol::{BuildResult, CommitId, UnixMs};
@@ -67,7 +68,8 @@ impl Known {
             queue: verdict::Queue::None,
         };
         facts.queue = place(shared, project, &branch, &entries).await?;
-        facts.builders = builders(shared, project, &of_mainline, &builds).await?;
+        let held = branch.stranger().and_then(|who| project.held(&who));
+        facts.builders = builders(shared, project, &of_mainline, &builds, held).await?;
         let title = title(shared, &branch, newest.as_ref(), &entries).await?;
         let terms = Terms::of_now(shared, project, &branch);
         Ok(Self { branch, newest, candidate, builds, entries, facts, title, terms })
@@ -200,6 +202,7 @@ async fn builders(
     project: &Guarded,
     of_mainline: &RecipeState,
     builds: &Builds,
+    held: Option<Crowded>,
 ) -> Result<Vec<verdict::Builder>, ReadError> {
     let mut named: Vec<(String, bool)> = match of_mainline {
         RecipeState::Fine(it) => {
@@ -217,7 +220,7 @@ async fn builders(
         let latest = builds.latest_of(&name);
         let build = match latest {
             Some(build) => state(shared, build).await?,
-            None => verdict::Build::NotAsked,
+            None => held.map_or(verdict::Build::NotAsked, verdict::Build::Held),
         };
         let page = latest.map(|b| names::build_page(&project.name, b.id));
         rows.push(verdict::Builder { name, required, build, page });

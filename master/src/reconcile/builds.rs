@@ -5,7 +5,8 @@ use super::each::each;
 use super::{Again, StepError};
 use crate::project::{Guarded, RecipeInUse, RecipeState, requests};
 use crate::state::Shared;
-use crate::store::{Build, Candidate, Change, Claim, Heard, Topic};
+use crate::store::{Build, Change, Claim, Heard, Topic, Unasked};
+use gate::pending::{Most, Pending};
 use protocol::{BranchId, RevisionId};
 use std::collections::BTreeMap;
 
@@ -20,26 +21,27 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     if in_use.commit != tip {
         return Ok(Again::AtTick);
     }
-    let (store, recipe) = (&shared.store, &in_use.recipe);
-    let new = store.candidates_without_builds(project.id, &tip).await?;
-    let ask = |candidate: Candidate| async move {
-        let branch = store.branch_by_id(candidate.branch).await?;
-        let requests = requests(project, &branch, &candidate, recipe, false, |_| true);
-        store.ask_for_builds(claim, &requests, Some(candidate.revision)).await?;
-        Ok(())
-    };
-    let again = each(project, "builds", new, |candidate| candidate.id.0, ask).await?;
+    // What ended or began makes room for those that were held, and for nothing else.
+    if matches!(heard, Heard::Rows(rows) if rows.iter().all(|it| it.topic == Topic::Build)) && !project.holds_builds() {
+        return Ok(Again::AtTick);
+    }
+    let recipe = &in_use.recipe;
+    let mut asking = Asking::begin(shared, project, claim, &in_use).await?;
+    let again = asking.ask(None).await?;
     Ok(match heard {
         Heard::Rows(rows) if project.asked_by().as_ref() == Some(recipe) => {
             let of_branch = |it: &&Change| matches!(it.topic, Topic::Candidate | Topic::Revision | Topic::Branch);
             let branches: Vec<BranchId> = rows.iter().filter(of_branch).map(|it| BranchId(it.id)).collect();
+            let again = if project.holds_builds() { again.or(asking.ask_new_builders().await?) } else { again };
+            asking.end();
             if branches.is_empty() {
                 return Ok(again);
             }
             again.or(go_along(shared, project, claim, &in_use, Some(&branches)).await?)
         }
         Heard::Rows(_) | Heard::Nothing | Heard::All => {
-            let again = again.or(ask_new_builders(shared, project, claim, &in_use).await?);
+            let again = again.or(asking.ask_new_builders().await?);
+            asking.end();
             let again = again.or(go_along(shared, project, claim, &in_use, None).await?);
             project.set_asked_by(recipe);
             again
@@ -47,26 +49,64 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     })
 }
 
-/// A builder that mainline's recipe has got since is asked too.
-async fn ask_new_builders(
-    shared: &Shared,
-    project: &Guarded,
+/// One turn's asking: of strangers' builds no more than may wait, first come, first served.
+struct Asking<'a> {
+    shared: &'a Shared,
+    project: &'a Guarded,
     claim: Claim,
-    in_use: &RecipeInUse,
-) -> Result<Again, StepError> {
-    let (store, recipe) = (&shared.store, &in_use.recipe);
-    let mut again = Again::AtTick;
-    for builder in gate::builders::builders_for(recipe) {
-        let lacking = store.candidates_without_build_by(project.id, &in_use.commit, &builder.name).await?;
-        let ask = |candidate: Candidate| async move {
-            let branch = store.branch_by_id(candidate.branch).await?;
-            let requests = requests(project, &branch, &candidate, recipe, false, |name| name == builder.name);
-            store.ask_for_builds(claim, &requests, None).await?;
+    in_use: &'a RecipeInUse,
+    most: Most,
+    pending: Pending,
+}
+
+impl<'a> Asking<'a> {
+    async fn begin(
+        shared: &'a Shared,
+        project: &'a Guarded,
+        claim: Claim,
+        in_use: &'a RecipeInUse,
+    ) -> Result<Self, StepError> {
+        let most = shared.config.registrations.pending();
+        let pending = shared.store.pending(most).await?;
+        Ok(Self { shared, project, claim, in_use, most, pending })
+    }
+
+    /// Asks for the builds of new revisions; or for those by a builder that mainline's recipe has got since.
+    async fn ask(&mut self, new_builder: Option<&str>) -> Result<Again, StepError> {
+        let (store, project, recipe) = (&self.shared.store, self.project, &self.in_use.recipe);
+        let all = gate::builders::builders_for(recipe).len();
+        let builds = u32::try_from(new_builder.map_or(all, |_| 1)).unwrap_or(u32::MAX);
+        let mut unasked = store.unasked(project.id, &self.in_use.commit, new_builder).await?;
+        unasked.retain(|it| it.branch.stranger().is_none_or(|who| self.pending.ask(&who, builds).is_ok()));
+        let (claim, most) = (self.claim, Some(self.most));
+        let ask = |it: Unasked| async move {
+            let candidate = store.candidate_by_id(it.candidate).await?;
+            let wanted = |name: &str| new_builder.is_none_or(|new| new == name);
+            let requests = requests(project, &it.branch, &candidate, recipe, false, wanted);
+            let new_revision = new_builder.is_none().then_some(candidate.revision);
+            // Should others have asked meanwhile, it stays for the next turn.
+            let _ = store.ask_within(claim, &requests, new_revision, most).await?;
             Ok(())
         };
-        again = again.or(each(project, "builds-of-new-builder", lacking, |candidate| candidate.id.0, ask).await?);
+        let name = if new_builder.is_none() { "builds" } else { "builds-of-new-builder" };
+        each(project, name, unasked, |it| it.candidate.0, ask).await
     }
-    Ok(again)
+
+    /// A builder that mainline's recipe has got since is asked too.
+    async fn ask_new_builders(&mut self) -> Result<Again, StepError> {
+        let mut again = Again::AtTick;
+        for builder in gate::builders::builders_for(&self.in_use.recipe) {
+            again = again.or(self.ask(Some(&builder.name)).await?);
+        }
+        Ok(again)
+    }
+
+    /// Whose builds wait for room is told on their pages.
+    fn end(self) {
+        if self.project.set_held(self.pending) {
+            self.shared.store.say(Change::of(self.project.id, Topic::Build, 0));
+        }
+    }
 }
 
 /// Builds that wait are of the candidate and the recipe of now: those of these branches, or all.

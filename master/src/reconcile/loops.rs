@@ -99,7 +99,7 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
 /// What the loops are woken by: whatever they read to find out what there is to do.
 const SCHEDULE: Interest = Interest::all([Topic::Build, Topic::Slave, Topic::Token, Topic::Branch]);
 const CANDIDATES: Topics = Topics::of([Topic::Branch, Topic::Revision, Topic::Queue, Topic::Mainline]);
-const BUILDS: Topics = Topics::of([Topic::Branch, Topic::Revision, Topic::Candidate, Topic::Mainline]);
+const BUILDS: Topics = Topics::of([Topic::Branch, Topic::Revision, Topic::Candidate, Topic::Mainline, Topic::Build]);
 const QUEUE: Topics = Topics::of([
     Topic::Queue,
     Topic::Branch,

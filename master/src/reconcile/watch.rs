@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tracker::Explain;
-use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Named, Relation};
+use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, FetchBudget, Mirror, Named, Relation};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 use tracker::watch::Head;
 
@@ -103,7 +103,7 @@ fn as_seen(branch: &Branch, accepted: bool) -> Look {
             (false, false) => Standing::Doubtful,
         },
         asked: branch.look_asked,
-        publisher: branch.token.map_or_else(|| branch.address.clone(), |token| format!("token {token}")),
+        publisher: branch.who(),
         host: Some(branch.host.clone()).filter(|host| !host.is_empty()),
         due: branch.next_look,
     }
@@ -150,7 +150,8 @@ async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(),
     let asked = branch.look_asked || project.planned_looks.is_other(branch.id, branch.next_look);
     // All of a look together, however many answers it takes: the first question, the way there, the fetch.
     let whole = whole(shared);
-    let found = match timeout(whole + GRACE, found(shared, project, branch, asked, Instant::now() + whole)).await {
+    let uses = Uses::begin(shared, project, branch);
+    let found = match timeout(whole + GRACE, found(shared, project, branch, asked, &uses)).await {
         Ok(found) => found?,
         Err(_) => Err(Trouble {
             code: "look-timed-out".to_owned(),
@@ -171,6 +172,19 @@ async fn look(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(),
     project.planned_looks.set(branch.id, next);
     shared.store.looked(claim, branch, found.err().as_ref(), next).await?;
     Ok(())
+}
+
+/// What a look may use, however many fetches it makes.
+struct Uses {
+    until: Instant,
+    bytes: FetchBudget,
+}
+
+impl Uses {
+    fn begin(shared: &Shared, project: &Guarded, branch: &Branch) -> Self {
+        let bytes = project.fetches.of(&branch.url, shared.config.sources.fetch_bytes);
+        Self { until: Instant::now() + whole(shared), bytes }
+    }
 }
 
 /// How long a look may take.
@@ -197,10 +211,10 @@ async fn found(
     project: &Guarded,
     branch: &Branch,
     asked: bool,
-    until: Instant,
+    uses: &Uses,
 ) -> Result<Result<(), Trouble>, StepError> {
     let from = source_of(shared, branch);
-    let lost = bring_back(shared, project, branch, from.as_ref(), asked, until).await?;
+    let lost = bring_back(shared, project, branch, from.as_ref(), asked, uses).await?;
     let (source, reference) = match from {
         Ok(both) => both,
         Err(refused) => return Ok(Err(refused)),
@@ -234,7 +248,7 @@ async fn found(
     {
         return Ok(Err(too_often(pace, wait_ms)));
     }
-    let admission = admission(shared, branch, source, reference, commit, until);
+    let admission = admission(shared, branch, source, reference, commit, uses);
     Ok(admit(shared, project, branch, admission, before).await?.and(lost.map_or(Ok(()), Err)))
 }
 
@@ -262,11 +276,12 @@ fn admission(
     source: SourceUrl,
     reference: BranchRef,
     commit: CommitId,
-    until: Instant,
+    uses: &Uses,
 ) -> Admission {
     let limits = AdmissionLimits {
-        wall: until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1)),
+        wall: uses.until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1)),
         pack_bytes: shared.config.sources.fetch_bytes,
+        look: Some(uses.bytes.clone()),
         ..AdmissionLimits::default()
     };
     let (name, expected) = (branch.name.clone(), Some(commit));
@@ -335,7 +350,7 @@ async fn bring_back(
     branch: &Branch,
     from: Result<&(SourceUrl, BranchRef), &Trouble>,
     asked: bool,
-    until: Instant,
+    uses: &Uses,
 ) -> Result<Option<Trouble>, StepError> {
     let mut passing = None;
     let gone = |r: &Revision| r.lost.as_ref().is_some_and(|lost| lost.code == GONE);
@@ -359,7 +374,7 @@ async fn bring_back(
                 continue;
             }
         };
-        let again = admission(shared, branch, source, reference, revision.commit.clone(), until);
+        let again = admission(shared, branch, source, reference, revision.commit.clone(), uses);
         match project.mirror.readmit(&shared.poller, &Admission { revision: revision.number, ..again }).await {
             Ok(()) => {
                 tracing::info!(branch = %branch.name, commit = revision.commit.short(), "a lost commit is there again");
@@ -392,8 +407,8 @@ async fn set_lost(
 
 /// Brings back what is missing of a branch, outside of any look.
 pub(crate) async fn bring_branch_back(shared: &Shared, project: &Guarded, branch: &Branch) -> Result<(), StepError> {
-    let until = Instant::now() + whole(shared);
-    bring_back(shared, project, branch, source_of(shared, branch).as_ref(), true, until).await.map(drop)
+    let uses = Uses::begin(shared, project, branch);
+    bring_back(shared, project, branch, source_of(shared, branch).as_ref(), true, &uses).await.map(drop)
 }
 
 /// The tracker's word for a commit that its source does not have any more either.

@@ -1,11 +1,14 @@
 //! Asking for builds. Of a candidate and a builder there is one open build, whoever asks, how often, and at once.
 
+use super::branches::by_id;
 use super::builds::{BuildRequest, cancel_where, insert, read, spec_hash};
 use super::changes::Topic;
 use super::events::{self, Happening};
+use super::pending::pending;
 use super::row::to_json;
 use super::writer::Turn;
 use super::{Build, BuildRowState, Claim, Result, Store};
+use gate::pending::{Crowded, Most};
 use protocol::api::Look;
 use protocol::{BranchId, BuildId, RevisionId};
 use sqlx::AnyConnection;
@@ -19,6 +22,9 @@ enum Asked {
     /// An open one is what was asked for.
     There(Build),
 }
+
+/// What came of asking within bounds: the answer, or that as many wait as may.
+pub type Within<T> = Result<T, Crowded>;
 
 impl Store {
     /// Asks for builds under a claim, all or none. A builder that has a build of the candidate which waits, runs or passed
@@ -34,12 +40,29 @@ impl Store {
         requests: &[BuildRequest],
         new_revision: Option<RevisionId>,
     ) -> Result<Vec<BuildId>> {
+        self.ask_within(claim, requests, new_revision, None).await.map(Within::unwrap_or_default)
+    }
+
+    /// The same, of a stranger's builds no more than may wait; those that find no room are not asked for, and stay to be.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn ask_within(
+        &self,
+        claim: Claim,
+        requests: &[BuildRequest],
+        new_revision: Option<RevisionId>,
+        most: Option<Most>,
+    ) -> Result<Within<Vec<BuildId>>> {
         self.write
             .turn_under(claim, async |turn| {
                 for it in requests {
                     if !is_wanted(turn, it).await? {
-                        return Ok(Vec::new());
+                        return Ok(Ok(Vec::new()));
                     }
+                }
+                if let Err(crowded) = room(turn, requests, most, true).await? {
+                    return Ok(Err(crowded));
                 }
                 if let Some(revision) = new_revision {
                     let query = sqlx::query(
@@ -47,7 +70,7 @@ impl Store {
                         WHERE id = $1 AND builds_asked = 0",
                     );
                     if query.bind(revision.0).execute(&mut **turn).await?.rows_affected() == 0 {
-                        return Ok(Vec::new());
+                        return Ok(Ok(Vec::new()));
                     }
                 }
                 let mut asked = Vec::new();
@@ -61,7 +84,7 @@ impl Store {
                     }
                 }
                 turn.keep();
-                Ok(asked)
+                Ok(Ok(asked))
             })
             .await
     }
@@ -72,12 +95,28 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn ask_again(&self, requests: &[BuildRequest], actor: &str) -> Result<Vec<Build>> {
+        self.ask_again_within(requests, actor, None).await.map(Within::unwrap_or_default)
+    }
+
+    /// The same, of a stranger's builds no more than may wait.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn ask_again_within(
+        &self,
+        requests: &[BuildRequest],
+        actor: &str,
+        most: Option<Most>,
+    ) -> Result<Within<Vec<Build>>> {
         self.write
             .turn(async |turn| {
+                if let Err(crowded) = room(turn, requests, most, false).await? {
+                    return Ok(Err(crowded));
+                }
                 let mut builds = Vec::with_capacity(requests.len());
                 for it in requests {
                     if !is_live(turn, it.branch).await? {
-                        return Ok(Vec::new());
+                        return Ok(Ok(Vec::new()));
                     }
                     let for_queue = it.for_queue && is_queued(turn, it.revision).await?;
                     let it = BuildRequest { for_queue, ..it.clone() };
@@ -93,10 +132,28 @@ impl Store {
                     builds.push(build);
                 }
                 turn.keep();
-                Ok(builds)
+                Ok(Ok(builds))
             })
             .await
     }
+}
+
+/// Whether there is room for what of these builds, of one branch, would be new: `passed` ones are none where they are not
+/// asked for again.
+async fn room(
+    connection: &mut AnyConnection,
+    requests: &[BuildRequest],
+    most: Option<Most>,
+    passed: bool,
+) -> Result<Within<()>> {
+    let (Some(most), Some(first)) = (most, requests.first()) else { return Ok(Ok(())) };
+    let Some(stranger) = by_id(connection, first.branch).await?.stranger() else { return Ok(Ok(())) };
+    let mut new = 0;
+    for it in requests {
+        let there = open_build(connection, it).await?.is_some() || (passed && has_passed(connection, it).await?);
+        new += u32::from(!there);
+    }
+    Ok(pending(connection, most).await?.ask(&stranger, new))
 }
 
 async fn is_live(connection: &mut AnyConnection, branch: BranchId) -> Result<bool> {

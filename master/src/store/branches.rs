@@ -2,6 +2,7 @@
 
 use super::row::Columns as _;
 use super::{Reader, Result, TokenKind};
+use gate::pending::Stranger;
 use protocol::{BranchId, BranchName, CommitId, Hint, ProjectId, TokenId, UnixMs};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -137,6 +138,18 @@ pub struct NewBranch {
 /// What is read of the token that a branch was published with, as that is now: whether it is trusted is asked each time.
 pub(super) const TOKEN_OF_NOW: &str = "token.kind AS token_kind, token.trusted AS token_trusted,
         token.revoked_ms AS token_revoked_ms";
+
+impl Branch {
+    /// Who published it, as one who can't be many: the token, or the address.
+    pub fn who(&self) -> String {
+        self.token.map_or_else(|| self.address.clone(), |token| format!("token {token}"))
+    }
+
+    /// Who stands behind it, if they are not trusted.
+    pub fn stranger(&self) -> Option<Stranger> {
+        (!self.trusted).then(|| Stranger { publisher: self.who(), host: self.host.clone() })
+    }
+}
 
 /// A query for whole branches.
 pub(super) fn whole(rest: &str) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {

@@ -342,3 +342,60 @@ async fn a_password_in_what_is_refused_is_not_said_again() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_of_strangers_beyond_what_may_wait_are_asked_for_when_there_is_room() {
+    let world = World::stepped_as("[registrations]\npending_publisher = 1\npending_host = 9\n").await;
+    world.turn(Loop::Mainline).await;
+    let ann = world.token(TokenKind::Publisher, "ann").await;
+    for name in ["one", "two", "hers"] {
+        world.author.git(&["fetch", "--quiet", "origin"]);
+        world.author.branch(name, "origin/main");
+        world.author.commit(&[(name, "text\n")], &format!("Add {name}"));
+        publish(&world, if name == "hers" { &world.token } else { &ann }, world.author.url(), name).await;
+        // They come one after the other, so that it is known whose turn is first.
+        for which in [Loop::Watch, Loop::Candidates, Loop::Builds] {
+            world.turn(which).await;
+        }
+    }
+    let waiting = async || {
+        let mut names = Vec::new();
+        for build in world.store().open_builds().await.unwrap() {
+            names.push(world.store().branch_by_id(build.branch).await.unwrap().name.to_string());
+        }
+        names
+    };
+    assert_eq!(waiting().await, ["one", "hers"], "a maintainer's branch is trusted, and waits for nobody");
+    let held = world.branch("two").await["summary"]["verdict"].clone();
+    assert_eq!((&held["code"], &held["next"]["who"]), (&json!("too-many-pending"), &json!("bb")), "{held}");
+    assert!(held["because"].as_str().unwrap().contains("no more than 1 builds of this publisher"), "{held}");
+    assert!(held["next"]["what"].as_str().unwrap().contains("when some of those that wait have begun"), "{held}");
+
+    // Nor does asking by oneself go by; a maintainer's word does.
+    let rebuild = format!("{BRANCHES}/two/rebuild");
+    let refused = world.post_as(&ann, &rebuild, &json!({})).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (429, "too-many-pending"));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_eq!(waiting().await, ["one", "hers"]);
+
+    // Nothing is lost: as soon as one has begun, the next is asked for.
+    let (mut oak, _) = crate::support::slave::FakeSlave::new(&world, "oak").await;
+    world.turn(Loop::Schedule).await;
+    let begun = oak.given().await;
+    world.turn(Loop::Builds).await;
+    let mut now = waiting().await;
+    now.sort();
+    let is_ones = begun.what.starts_with("one");
+    assert_eq!(now.contains(&"two".to_owned()), is_ones, "{}: {now:?}", begun.what);
+    if !is_ones {
+        oak.ends(begun.of, 0, protocol::BuildResult::Success).await;
+        world.turn(Loop::Schedule).await;
+        oak.given().await;
+        world.turn(Loop::Builds).await;
+        assert!(waiting().await.contains(&"two".to_owned()), "{:?}", waiting().await);
+    }
+    let two = world.branch("two").await["summary"]["verdict"]["code"].clone();
+    assert_eq!(two, "waiting");
+    let asked = world.post(&rebuild, &json!({})).await;
+    assert_eq!(asked.status, 200, "{}", asked.text);
+}

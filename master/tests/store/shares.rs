@@ -2,7 +2,8 @@
 //! repository; and a head that returns is the revision that it was.
 
 use super::*;
-use gate::registrations::{HOUR_MS, Most, Of, TooMany};
+use gate::pending::{Crowded, Most, Of, Pending};
+use gate::registrations::{self, HOUR_MS, Of as Counted, TooMany};
 use master::store::{Claimed, Claimer, Kept, NewBranch, Origin, Taken, TokenRow, Trouble};
 
 stories! {
@@ -14,6 +15,7 @@ stories! {
     who_has_shown_a_repository_has_the_rights_over_what_nobody_stands_behind
     what_was_published_with_a_token_is_not_taken_by_whoever_may_push_there_too
     a_name_is_free_when_its_branch_has_ended_and_nothing_was_fetched
+    builds_of_strangers_wait_unasked_beyond_what_may_wait
 }
 
 impl World {
@@ -79,25 +81,25 @@ async fn what_is_due_is_shared_among_publishers_and_hosts(place: Place) {
     assert_eq!(world.store.next_look(world.project.id, UnixMs(i64::MAX)).await.unwrap(), None);
 }
 
-fn limits(of: Of, hour: u32, live: u32) -> Vec<(Of, Most)> {
-    vec![(of, Most { hour, live })]
+fn limits(of: Counted, hour: u32, live: u32) -> Vec<(Counted, registrations::Most)> {
+    vec![(of, registrations::Most { hour, live })]
 }
 
-fn anonymous(address: &str, of: Of, hour: u32, live: u32) -> Origin {
+fn anonymous(address: &str, of: Counted, hour: u32, live: u32) -> Origin {
     Origin { address: address.to_owned(), limits: limits(of, hour, live) }
 }
 
 async fn registrations_are_counted_also_by_the_next_master(place: Place) {
     let mut world = place.open().await;
     let from = |n: u32| format!("https://ann.example/r{n}.git");
-    let here = anonymous("192.0.2.1", Of::Address, 2, 9);
+    let here = anonymous("192.0.2.1", Counted::Address, 2, 9);
     for n in 0..2 {
         let done = world.store.register(&world.new_branch(&from(n), None), &here).await.unwrap();
         assert!(matches!(done, Published::New(_)), "{done:?}");
     }
     for _ in 0..2 {
         match world.store.register(&world.new_branch(&from(2), None), &here).await.unwrap() {
-            Published::TooMany(TooMany::Often { of: Of::Address, most: 2, after_ms }) => {
+            Published::TooMany(TooMany::Often { of: Counted::Address, most: 2, after_ms }) => {
                 assert!((1..=HOUR_MS).contains(&after_ms), "{after_ms}");
             }
             other => panic!("{other:?}"),
@@ -105,23 +107,23 @@ async fn registrations_are_counted_also_by_the_next_master(place: Place) {
         world.store.close().await;
         world = place.open().await;
     }
-    let elsewhere = anonymous("192.0.2.2", Of::Address, 2, 9);
+    let elsewhere = anonymous("192.0.2.2", Counted::Address, 2, 9);
     assert!(matches!(world.store.register(&world.new_branch(&from(2), None), &elsewhere).await, Ok(Published::New(_))));
     // All three are of one host.
-    let of_host = anonymous("192.0.2.3", Of::Host, 9, 3);
+    let of_host = anonymous("192.0.2.3", Counted::Host, 9, 3);
     let full = world.store.register(&world.new_branch(&from(3), None), &of_host).await.unwrap();
-    assert!(matches!(full, Published::TooMany(TooMany::Live { of: Of::Host, most: 3 })), "{full:?}");
+    assert!(matches!(full, Published::TooMany(TooMany::Live { of: Counted::Host, most: 3 })), "{full:?}");
     let other = world.store.register(&world.new_branch("https://ben.example/r.git", None), &of_host).await.unwrap();
     assert!(matches!(other, Published::New(_)), "{other:?}");
 
     // One that ends is live no more, and coming back is a registration like any other.
     let ann = world.person("ann").await;
-    let mine = Origin { address: String::new(), limits: limits(Of::Publisher, 3, 1) };
+    let mine = Origin { address: String::new(), limits: limits(Counted::Publisher, 3, 1) };
     let new = world.of(&ann, "https://ann.example/own.git", "own");
     let Published::New(own) = world.store.register(&new, &mine).await.unwrap() else { panic!() };
     let second = world.of(&ann, "https://ann.example/own.git", "second");
     let full = world.store.register(&second, &mine).await.unwrap();
-    assert!(matches!(full, Published::TooMany(TooMany::Live { of: Of::Publisher, .. })), "{full:?}");
+    assert!(matches!(full, Published::TooMany(TooMany::Live { of: Counted::Publisher, .. })), "{full:?}");
     for _ in 0..2 {
         world.store.end_branch(&own, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap();
         let back = world.store.register(&new, &mine).await.unwrap();
@@ -129,12 +131,12 @@ async fn registrations_are_counted_also_by_the_next_master(place: Place) {
     }
     world.store.end_branch(&own, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap();
     let often = world.store.register(&new, &mine).await.unwrap();
-    assert!(matches!(often, Published::TooMany(TooMany::Often { of: Of::Publisher, most: 3, .. })), "{often:?}");
+    assert!(matches!(often, Published::TooMany(TooMany::Often { of: Counted::Publisher, most: 3, .. })), "{often:?}");
 }
 
 async fn what_is_live_already_is_no_registration(place: Place) {
     let world = place.open().await;
-    let here = anonymous("192.0.2.1", Of::Address, 1, 1);
+    let here = anonymous("192.0.2.1", Counted::Address, 1, 1);
     let new = world.new_branch("https://ann.example/r.git", None);
     assert!(matches!(world.store.register(&new, &here).await.unwrap(), Published::New(_)));
     for _ in 0..5 {
@@ -166,8 +168,8 @@ async fn a_head_that_returns_is_the_revision_that_it_was(place: Place) {
     assert_eq!((row.head, row.moves_until), (Some(1), UnixMs(77)));
     assert_eq!(world.build(asked[0]).await.result(), Some(BuildResult::Cancelled), "what only r2 wanted");
     assert!(!now.builds_asked, "what was cancelled of it is wanted again");
-    let wanted = world.store.candidates_without_builds(world.project.id, &candidate.mainline).await.unwrap();
-    assert_eq!(wanted.iter().map(|c| c.id).collect::<Vec<_>>(), [candidate.id]);
+    let wanted = world.store.unasked(world.project.id, &candidate.mainline, None).await.unwrap();
+    assert_eq!(wanted.iter().map(|it| it.candidate).collect::<Vec<_>>(), [candidate.id]);
     assert!(!world.store.head_again(world.claim, &moved, &found).await.unwrap(), "it is there already");
 
     // The next new one has a number of its own.
@@ -209,11 +211,11 @@ async fn who_has_shown_a_repository_has_the_rights_over_what_nobody_stands_behin
     let other = world.new_branch("https://ann.example/other.git", None);
     let Published::New(other) = world.store.publish(&other).await.unwrap() else { panic!() };
     let claimer = Claimer { name: "ann".to_owned(), token: ann.id, trusted: false };
-    let few = Origin { address: String::new(), limits: limits(Of::Publisher, 9, 1) };
+    let few = Origin { address: String::new(), limits: limits(Counted::Publisher, 9, 1) };
     let claims =
         async |branch: &Branch, origin: &Origin| world.store.claim_repository(branch, &claimer, origin).await.unwrap();
     let full = claims(&branches[0], &few).await;
-    assert!(matches!(full, Claimed::TooMany(TooMany::Live { of: Of::Publisher, most: 1 })), "{full:?}");
+    assert!(matches!(full, Claimed::TooMany(TooMany::Live { of: Counted::Publisher, most: 1 })), "{full:?}");
     assert_eq!(world.store.branch_by_id(branches[0].id).await.unwrap().token, None);
     assert_eq!(world.store.kept_from(&branches[0], ann.id).await.unwrap(), None);
     let got = claims(&branches[0], &Origin::default()).await;
@@ -292,7 +294,10 @@ async fn a_name_is_free_when_its_branch_has_ended_and_nothing_was_fetched(place:
     let Published::New(squatted) = world.store.publish(&squatted).await.unwrap() else { panic!() };
     let own = world.of(&ann, "https://ann.example/r.git", "fix");
     let take = async |from: &Branch, new: &NewBranch| {
-        world.store.take_name(from, new, &Origin { address: String::new(), limits: limits(Of::Publisher, 1, 9) }).await
+        world
+            .store
+            .take_name(from, new, &Origin { address: String::new(), limits: limits(Counted::Publisher, 1, 9) })
+            .await
     };
     let nowhere = Trouble { code: "unreachable".to_owned(), text: "nobody answers".to_owned(), hint: "".into() };
     world.store.looked(world.claim, &squatted, Some(&nowhere), UnixMs(1)).await.unwrap();
@@ -318,6 +323,59 @@ async fn a_name_is_free_when_its_branch_has_ended_and_nothing_was_fetched(place:
     world.store.end_branch(&second, BranchState::Withdrawn, "withdrawn by eve", "eve").await.unwrap();
     let more = world.of(&ann, "https://ann.example/r.git", "more");
     let often = take(&second, &more).await.unwrap();
-    assert!(matches!(often, Taken::TooMany(TooMany::Often { of: Of::Publisher, most: 1, .. })), "{often:?}");
+    assert!(matches!(often, Taken::TooMany(TooMany::Often { of: Counted::Publisher, most: 1, .. })), "{often:?}");
     assert_eq!(world.store.branch_by_id(second.id).await.unwrap().name.as_str(), "more", "nothing of it was done");
+}
+
+async fn builds_of_strangers_wait_unasked_beyond_what_may_wait(place: Place) {
+    let world = place.open().await;
+    let (eve, ann) = (world.person("eve").await, world.person("ann").await);
+    let most = Most { publisher: 3, host: 4 };
+    let candidate = async |of: &TokenRow, url: &str, name: &str| {
+        let Published::New(branch) = world.store.publish(&world.of(of, url, name)).await.unwrap() else { panic!() };
+        let revision = world.revision(&branch, 1).await;
+        world.candidate(&branch, &revision).await
+    };
+    let ask = async |candidate: &Candidate, builders: &[&str]| {
+        let requests: Vec<_> = builders.iter().map(|name| world.request(candidate, name, false)).collect();
+        let asked = world.store.ask_within(world.claim, &requests, Some(candidate.revision), Some(most)).await.unwrap();
+        asked.map(|builds| builds.len()).map_err(|crowded| (crowded.of, crowded.most))
+    };
+    let one = candidate(&eve, "https://here.example/r.git", "one").await;
+    let two = candidate(&eve, "https://here.example/r.git", "two").await;
+    let hers = candidate(&ann, "https://here.example/r.git", "hers").await;
+    let elsewhere = candidate(&ann, "https://there.example/r.git", "elsewhere").await;
+    let names = ["linux", "asan"];
+    assert_eq!(ask(&one, &names).await, Ok(2));
+    assert_eq!(ask(&one, &names).await, Ok(0), "what is there needs no room");
+    assert_eq!(ask(&two, &names).await, Err((Of::Publisher, 3)));
+    assert_eq!(ask(&hers, &names).await, Ok(2));
+    let third = candidate(&ann, "https://here.example/r.git", "third").await;
+    assert_eq!(ask(&third, &["linux"]).await, Err((Of::Host, 4)));
+    assert_eq!(ask(&elsewhere, &["linux"]).await, Ok(1));
+    let unasked = async |builder| {
+        let unasked = world.store.unasked(world.project.id, &two.mainline, builder).await.unwrap();
+        unasked.into_iter().map(|it| it.candidate).collect::<Vec<_>>()
+    };
+    assert_eq!(unasked(None).await, [two.id, third.id], "nothing is lost");
+    assert_eq!(unasked(Some("asan")).await, [elsewhere.id]);
+    let pending = world.store.pending(most).await.unwrap();
+    let now = |pending: &Pending, branch: &Branch| pending.clone().ask(&branch.stranger().unwrap(), 1).is_ok();
+    let of_two = world.store.branch_by_id(two.branch).await.unwrap();
+    assert!(!now(&pending, &of_two), "the host is full");
+    // A person's word is bounded alike, where it is a stranger's.
+    let request = [world.request(&two, "linux", false)];
+    let refused = world.store.ask_again_within(&request, "eve", Some(most)).await.unwrap();
+    assert!(matches!(refused, Err(Crowded { of: Of::Host, .. })), "{refused:?}");
+    // What the queue wants counts for nobody, and is asked for whatever waits.
+    let revision = world.store.newest_revision(third.branch).await.unwrap().unwrap();
+    let branch = world.store.branch_by_id(third.branch).await.unwrap();
+    assert!(accept(&world.store, &branch, &revision, "mia").await.is_some());
+    let of_queue = [world.request(&third, "linux", true)];
+    assert_eq!(world.store.ask_for_builds(world.claim, &of_queue, None).await.unwrap().len(), 1);
+    // Room again, when hers have ended.
+    let hers = world.store.branch_by_id(hers.branch).await.unwrap();
+    world.store.end_branch(&hers, BranchState::Withdrawn, "withdrawn by ann", "ann").await.unwrap();
+    assert!(now(&world.store.pending(most).await.unwrap(), &of_two));
+    assert_eq!(ask(&two, &["linux"]).await, Ok(1));
 }

@@ -9,7 +9,7 @@ mod view;
 
 pub(crate) use library::ignore_user_settings;
 
-pub(crate) use run::{Run, Running};
+pub(crate) use run::{Run, Running, bytes_below};
 pub use run::{RunError, RunLimits};
 pub(crate) use unsaid::without_places;
 pub(crate) use view::View;

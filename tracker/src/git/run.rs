@@ -517,13 +517,14 @@ async fn outgrown(grows: Option<(PathBuf, u64)>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let folder = folder.clone();
-        if crate::blocking::blocking(move || holds_more_than(&folder, limit)).await {
+        if crate::blocking::blocking(move || bytes_below(&folder, limit) > limit).await {
             return;
         }
     }
 }
 
-fn holds_more_than(folder: &Path, limit: u64) -> bool {
+/// The bytes of all files below a folder; more than `enough` are not counted.
+pub(crate) fn bytes_below(folder: &Path, enough: u64) -> u64 {
     let mut sum = 0_u64;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -533,12 +534,12 @@ fn holds_more_than(folder: &Path, limit: u64) -> bool {
                 Ok(meta) => sum = sum.saturating_add(meta.len()),
                 Err(_) => {}
             }
-            if sum > limit {
-                return true;
+            if sum > enough {
+                return sum;
             }
         }
     }
-    false
+    sum
 }
 
 #[cfg(test)]

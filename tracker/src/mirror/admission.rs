@@ -1,5 +1,6 @@
 //! What is to be admitted, and how much it may be.
 
+use super::fetches::FetchBudget;
 use crate::source::{BranchRef, SourceUrl};
 use protocol::{BranchName, CommitId};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct AdmissionLimits {
     pub wall: Duration,
     /// Most bytes that are fetched for one revision.
     pub pack_bytes: u64,
+    /// What is left of those that a whole look may fetch; no other bound than that for each without one.
+    pub look: Option<FetchBudget>,
     /// Most objects that mainline does not have yet.
     pub objects: u64,
     /// Largest file, in bytes.
@@ -58,6 +61,7 @@ impl Default for AdmissionLimits {
         Self {
             wall: Duration::from_secs(10 * 60),
             pack_bytes: 1 << 30,
+            look: None,
             objects: 2_000_000,
             blob_bytes: 256 << 20,
             paths: 500_000,

@@ -76,6 +76,15 @@ impl Mirror {
     ) -> Result<(), AdmissionError> {
         let Admission { source, limits, .. } = admission;
         let route = poller.route(source).await?;
+        let before = scratch.bytes().await;
+        let taken = match &limits.look {
+            Some(look) => Some(look.take(limits.pack_bytes).await),
+            None => None,
+        };
+        let bytes = taken.as_ref().map_or(limits.pack_bytes, |taken| taken.bytes);
+        if bytes == 0 {
+            return Err(spent(admission).into());
+        }
         let run = route.prepare(self.git().bounded().repository(&scratch.path()));
         let run = if wanted.sees_mirror { self.sees_mirror(run, admission) } else { run };
         // Nothing here outlives a power failure, or need.
@@ -83,16 +92,23 @@ impl Mirror {
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         let run = route.add_options(run.args(["--no-recurse-submodules", "--no-auto-maintenance"]));
         let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", wanted.what)]);
-        let run = run.grows(scratch.path(), limits.pack_bytes.saturating_mul(2)).limits(RunLimits {
+        let run = run.grows(scratch.path(), before.saturating_add(bytes.saturating_mul(2))).limits(RunLimits {
             wall: limits.wall,
             cpu: limits.wall,
-            file_bytes: limits.pack_bytes,
+            file_bytes: bytes,
             ..RunLimits::default()
         });
-        match run.output().await {
+        let fetched = run.output().await;
+        if let Some(taken) = taken {
+            taken.spent(scratch.bytes().await.saturating_sub(before));
+        }
+        match fetched {
             Ok(_) => Ok(()),
+            Err(error) if bytes < limits.pack_bytes && (error.hit_file_limit() || scratch.has_file_of(bytes).await) => {
+                Err(spent(admission).into())
+            }
             // What index-pack dies of is not among git's words, but the file that it wrote is as long as it may be.
-            Err(_) if scratch.has_file_of(limits.pack_bytes).await => Err(too_many_bytes(admission).into()),
+            Err(_) if scratch.has_file_of(bytes).await => Err(too_many_bytes(admission).into()),
             Err(error) => Err(with_address(poller, admission, fetch_error(admission, error)).await),
         }
     }
@@ -168,6 +184,12 @@ fn too_many_bytes(admission: &Admission) -> CommitRefused {
         found: None,
         allowed: admission.limits.pack_bytes,
     }
+}
+
+/// What is left of a look's bytes is no measure of the commit.
+fn spent(admission: &Admission) -> Passing {
+    let (url, branch) = (admission.source.to_string(), admission.branch.display());
+    Passing::Spent { url, branch, allowed: admission.limits.pack_bytes }
 }
 
 fn no_branch(admission: &Admission) -> Passing {

@@ -85,6 +85,16 @@ pub enum Passing {
         /// The limit.
         after: Duration,
     },
+    /// Other fetches of the same look took the bytes that it may bring.
+    #[error("what is fetched from {url} in one look was more than {allowed} bytes before `{branch}` was whole")]
+    Spent {
+        /// The repository.
+        url: String,
+        /// The branch.
+        branch: String,
+        /// The limit.
+        allowed: u64,
+    },
     /// What came is not whole, or not what was asked for.
     #[error("what {url} sent of `{branch}` is not whole: {why}")]
     Broken {
@@ -181,6 +191,7 @@ impl Explain for Passing {
             Self::NoBranch { .. } => "no-such-branch",
             Self::Source(error) => error.code(),
             Self::TimedOut { .. } => "fetch-timed-out",
+            Self::Spent { .. } => "fetch-spent",
             Self::Broken { .. } => "fetch-broken",
             Self::Gone { .. } => "commit-lost",
             Self::Moved { .. } => "moved",
@@ -194,6 +205,9 @@ impl Explain for Passing {
             Self::Source(error) => error.hint(),
             Self::TimedOut { .. } => {
                 Hint::by_bb("tries again; the author publishes from a faster server if that goes on")
+            }
+            Self::Spent { .. } => {
+                Hint::by_bb("fetches it in another look; an admin allows more with fetch_bytes under [sources]")
             }
             Self::Broken { .. } => Hint::by_bb(
                 "fetches it again; if that goes on, `git fsck` in the repository there, and a fresh clone, tell more",

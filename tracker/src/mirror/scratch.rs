@@ -41,6 +41,12 @@ impl Scratch {
         self.folder.path().join(REPOSITORY)
     }
 
+    /// How many bytes were brought into it.
+    pub(super) async fn bytes(&self) -> u64 {
+        let objects = self.path().join("objects");
+        crate::blocking::blocking(move || crate::git::bytes_below(&objects, u64::MAX)).await
+    }
+
     /// Whether a pack in it has at least so many bytes.
     pub(super) async fn has_file_of(&self, bytes: u64) -> bool {
         let packs = self.path().join("objects/pack");

@@ -4,7 +4,7 @@ use crate::support::http::{Answer, Server, plain_file, publish, redirect, status
 use crate::support::{Repo, World, branch, entry, files_below, git, name, on_loopback, plain_git, source};
 use std::time::Duration;
 use tracker::Explain;
-use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Passing, Relation};
+use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, FetchBudget, Mirror, Passing, Relation};
 use tracker::watch::{PollLimits, Poller};
 
 /// What admission says of a branch that it refuses; nothing of it may stay.
@@ -52,6 +52,42 @@ async fn revisions_are_kept_also_after_a_force_push() {
     // Again, as after a crash: the same.
     assert_eq!(world.admit(&ann, "ann", 2).await, world.admit(&ann, "ann", 2).await);
     assert_nothing_left(&world);
+}
+
+/// Text that no packing makes smaller.
+fn noise(bytes: usize, mut seed: u64) -> Vec<u8> {
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed.to_le_bytes()[0]
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn what_the_fetches_of_one_look_bring_is_summed_up() {
+    let world = World::new().await;
+    let (ann, ben) = (world.author("ann"), world.author("ben"));
+    ann.write("noise", noise(300 << 10, 1)).commit("Much");
+    let more = ben.write("noise", noise(300 << 10, 2)).commit("As much");
+    let look = FetchBudget::of(500 << 10);
+    let limits = AdmissionLimits { pack_bytes: 500 << 10, look: Some(look.clone()), ..AdmissionLimits::default() };
+    let of = |repo: &Repo, name: &str| Admission { limits: limits.clone(), ..world.admission(repo, name, 1) };
+    world.mirror.admit(&world.poller, &of(&ann, "ann")).await.unwrap();
+    // Each alone would be small enough: nothing is said of the commit.
+    for _ in 0..2 {
+        let error = refusal(&world, &of(&ben, "ben")).await;
+        assert_eq!(error.code(), "fetch-spent", "{error}");
+        assert!(matches!(error, AdmissionError::Passing(_)), "{error:?}");
+    }
+    let other = AdmissionLimits { look: Some(FetchBudget::of(500 << 10)), ..limits.clone() };
+    let again = Admission { limits: other, ..of(&ben, "ben") };
+    assert_eq!(world.mirror.admit(&world.poller, &again).await.unwrap(), more, "in another look");
+    ann.write("noise", noise(700 << 10, 3)).commit("Too much");
+    let whole = AdmissionLimits { look: Some(FetchBudget::of(500 << 10)), ..limits.clone() };
+    let error = refusal(&world, &Admission { limits: whole, revision: 2, ..of(&ann, "ann") }).await;
+    assert_eq!(error.code(), "too-large", "{error}");
 }
 
 #[tokio::test]

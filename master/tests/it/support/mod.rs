@@ -93,7 +93,13 @@ impl World {
     /// A world in which only [`World::turn`] makes loops do anything, and branches are looked at only when somebody
     /// publishes.
     pub async fn stepped() -> Self {
-        let mut world = Self::make("", "", "", "poll_s = 3600\npoll_quiet_s = 3600\nlease_s = 0\n", false).await;
+        Self::stepped_as("").await
+    }
+
+    /// The same with more lines for the settings, at their beginning.
+    pub async fn stepped_as(settings: &str) -> Self {
+        let times = "poll_s = 3600\npoll_quiet_s = 3600\nlease_s = 0\n";
+        let mut world = Self::make(settings, "", "", times, false).await;
         world.start_master().await;
         world
     }

@@ -1,0 +1,86 @@
+//! Builds that wait, of whose publishers and hosts; and candidates whose builds were not asked for yet.
+
+use super::branches::{self, TOKEN_OF_NOW};
+use super::row::Columns as _;
+use super::{Branch, Reader, Result};
+use gate::pending::{Most, Pending};
+use protocol::{CandidateId, CommitId, ProjectId};
+use sqlx::AnyConnection;
+
+/// A candidate whose builds, or one of them, were not asked for.
+#[derive(Clone, Debug)]
+pub struct Unasked {
+    /// The candidate.
+    pub candidate: CandidateId,
+    /// Its branch.
+    pub branch: Branch,
+}
+
+impl Reader {
+    /// The builds of strangers that wait, those of the queue apart.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pending(&self, most: Most) -> Result<Pending> {
+        pending(&mut *self.read().await?, most).await
+    }
+
+    /// Live branches whose newest revision has a candidate on `mainline` and for which no builds were asked yet; or, with the
+    /// name of a builder, those for which builds were asked, but never any by this one. In the order in which they came, however
+    /// many they are: nobody is to be hidden by those who have to wait.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unasked(
+        &self,
+        project: ProjectId,
+        mainline: &CommitId,
+        builder: Option<&str>,
+    ) -> Result<Vec<Unasked>> {
+        let by = match builder {
+            None => "r.builds_asked = 0 AND $3 = ''",
+            Some(_) => {
+                "r.builds_asked = 1
+                AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3)"
+            }
+        };
+        let sql = format!(
+            "SELECT branch.*, {TOKEN_OF_NOW}, c.id AS candidate_id
+             FROM branch JOIN revision r ON r.branch_id = branch.id AND r.number = branch.head
+             JOIN candidate c ON c.revision_id = r.id LEFT JOIN token ON token.id = branch.token_id
+             WHERE branch.project_id = $1 AND branch.state = 'live' AND c.mainline = $2
+                 AND c.outcome = 'made' AND {by}
+                 AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id
+                     AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
+             ORDER BY c.id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(project.0)
+            .bind(mainline.as_str())
+            .bind(builder.unwrap_or_default())
+            .fetch_all(&mut *self.read().await?)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(Unasked { candidate: row.num("candidate_id")?, branch: branches::read(row)? }))
+            .collect()
+    }
+}
+
+/// The builds of strangers that wait, those of the queue apart.
+pub(super) async fn pending(connection: &mut AnyConnection, most: Most) -> Result<Pending> {
+    let sql = format!(
+        "SELECT branch.*, {TOKEN_OF_NOW}, them.builds
+         FROM (SELECT branch_id, COUNT(*) AS builds FROM build
+               WHERE state <> 'finished' AND state = 'waiting' AND cancel IS NULL AND for_queue = 0
+               GROUP BY branch_id) them
+         JOIN branch ON branch.id = them.branch_id LEFT JOIN token ON token.id = branch.token_id"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let mut pending = Pending::new(most);
+    for row in &rows {
+        if let Some(stranger) = branches::read(row)?.stranger() {
+            pending.count(&stranger, row.count("builds")?);
+        }
+    }
+    Ok(pending)
+}
