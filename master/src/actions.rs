@@ -250,12 +250,14 @@ fn acceptable(branch: &Branch, candidate: &Candidate) -> Done<()> {
 }
 
 fn ended(branch: &Branch) -> Refused {
-    Refused::new(
-        409,
-        "branch-ended",
-        format!("{} is {}: {}", branch.name, branch.state.as_str(), branch.state_text),
-        "publishing it again brings it back",
-    )
+    let (how, hint) = match branch.state {
+        BranchState::Landed => {
+            (branch.state_text.clone(), "a newer revision lands when the branch is published again and accepted")
+        }
+        BranchState::Retired => (format!("retired, {}", branch.state_text), "publishing it again brings it back"),
+        BranchState::Withdrawn | BranchState::Live => (branch.state_text.clone(), "publishing it again brings it back"),
+    };
+    Refused::new(409, "branch-ended", format!("{} has ended: {how}", branch.name), hint)
 }
 
 /// What can't be decided about a branch while its tested commit is on its way to mainline.

@@ -134,11 +134,11 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
                 if is_basedir(&dir) && !is_basedir(&basedir) { (basedir, dir) } else { (dir, basedir) };
             let made = master::backup::backup(&basedir, &dir).await.map_err(backup_error)?;
             print::out(&format!(
-                "{}: whole, as of {}: {}, {} refs, {} bytes of objects\n",
+                "{}: whole, as of {}: {}, {}, {} bytes of objects\n",
                 dir.display(),
                 made.begun,
                 counted(made.projects.len(), "project"),
-                made.refs,
+                counted(usize::try_from(made.refs).unwrap_or(usize::MAX), "ref"),
                 made.bytes
             ))?;
             if !made.holds_store {

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::Screen;
 use protocol::BranchName;
-use protocol::api::{BranchDetail, CandidateOutcome, DiffKind, DiffLine, WouldLand};
+use protocol::api::{BranchDetail, CandidateOutcome, DiffKind, DiffLine, Look, WouldLand};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -91,7 +91,12 @@ fn verdict(text: &mut String, branch: &BranchDetail, screen: Screen) {
     let state = screen.look(verdict.look, &safe(&verdict.state));
     let (who, what) = (safe(&verdict.next.who), safe(&verdict.next.what));
     text.push_str(&screen.sentences(&format!("{}  {}\n", summary.name, safe(&summary.title)), 2));
-    text.push_str(&screen.sentences(&format!("{state}: would land: {would}, {}\n", safe(&verdict.because)), 2));
+    let because = safe(&verdict.because);
+    let answer = match verdict.look {
+        Look::Landed => because.trim_start_matches("because ").to_owned(),
+        _ => format!("would land: {would}, {because}"),
+    };
+    text.push_str(&screen.sentences(&format!("{state}: {answer}\n"), 2));
     text.push_str(&screen.sentences(&format!("Next: {who} {what}\n"), 2));
     for need in &verdict.needs {
         text.push_str(&screen.sentences(&format!("  {}\n", screen.look(need.look, &safe(&need.text))), 2));

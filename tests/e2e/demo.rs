@@ -112,11 +112,71 @@ fn up_guards_a_repository_without_a_recipe_and_scripts_need_not_read_the_screen(
     assert_eq!(up.end().code(), Some(0), "{}", up.printed());
 }
 
+/// The lines of a guide that follow a heading, as far as the next one, each as it is to be typed.
+fn typed(guide: &str, heading: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(guide)).unwrap();
+    let section = text.split_once(&format!("\n## {heading}\n")).expect("the heading is there").1;
+    let section = section.split("\n## ").next().unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("$ ")).map(ToOwned::to_owned).collect()
+}
+
+/// Whoever types what the user's guide begins with, line by line, has a branch landed.
+#[test]
+fn what_the_guide_begins_with_works_as_it_stands_there() {
+    let world = World::empty(BB);
+    let home = world.folder().join("projects");
+    let official = Repo::init(home.join("heron"));
+    official.commit(&[("Makefile", "check:\n\ttest -f heron.txt\n"), ("heron.txt", "heron\n")], "Begin");
+    let basedir = world.folder().join("state");
+    let mut up = up(&world, &official, &basedir);
+    let lines = typed("user-guide.md", "Try it alone: `bb up`");
+    assert_eq!(lines[..2], ["cd heron", "bb up"], "where it is started");
+    let bin = world.folder().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(BB, bin.join("bb")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let token = basedir.join("secrets/maintainer.token");
+    let mut folder = home;
+    let bb = |args: &[&str]| {
+        let mut command = world.command(args);
+        Said::of(command.env("BB_MASTER", address(&basedir)).env("BB_TOKEN_FILE", &token))
+    };
+    for line in &lines[2..] {
+        if let Some(to) = line.strip_prefix("cd ") {
+            folder.push(to);
+            continue;
+        }
+        let mut shell = world.command([""; 0]);
+        let mut typed = std::process::Command::new("sh");
+        typed
+            .args(["-ec", line])
+            .env_clear()
+            .envs(shell.env("PATH", &path).get_envs().filter_map(|(k, v)| Some((k, v?))));
+        for who in ["AUTHOR", "COMMITTER"] {
+            typed.env(format!("GIT_{who}_NAME"), "Ann").env(format!("GIT_{who}_EMAIL"), "ann@example.org");
+        }
+        typed.env("BB_MASTER", address(&basedir)).env("BB_TOKEN_FILE", &token).current_dir(&folder);
+        Said::of(&mut typed).ok();
+        if line.starts_with("bb publish") {
+            until_verdict(&bb, "greet", "ready");
+        }
+    }
+    until_verdict(&bb, "greet", "landed");
+    assert!(official.show("main", "ChangeLog").contains("* greeting.txt: New file."));
+    up.signal(Signal::TERM);
+    assert_eq!(up.end().code(), Some(0), "{}", up.printed());
+}
+
 /// Waits until the branch `feature` has this verdict. There is no World's master here whose events could be followed.
 fn until_word(bb: &impl Fn(&[&str]) -> Said, code: &str) {
+    until_verdict(bb, "feature", code);
+}
+
+/// The same of any branch.
+fn until_verdict(bb: &impl Fn(&[&str]) -> Said, branch: &str, code: &str) {
     let deadline = std::time::Instant::now() + testkit::world::PATIENCE;
     loop {
-        let verdict = bb(&["show", "feature", "--json"]).json()["summary"]["verdict"].clone();
+        let verdict = bb(&["show", branch, "--json"]).json()["summary"]["verdict"].clone();
         if verdict["code"] == code {
             return;
         }
