@@ -169,8 +169,7 @@ pub(crate) async fn accept(
         return Err(Refused::new(409, "revision-refused", detail, refusal.hint.clone()));
     }
     if let Some(tip) = shared.store.project_by_id(project.id).await?.tip
-        && let Some(candidate) = shared.store.newest_candidate(revision.id).await?
-        && candidate.mainline == tip
+        && let Some(candidate) = shared.store.standing_candidate(revision.id).await?
         && let Err(refused) = acceptable(&branch, &candidate)
         // What mainline was like when somebody last looked refuses nobody.
         && looked(shared, project).await.is_none_or(|now| now == tip)
@@ -328,10 +327,9 @@ async fn ask_again(shared: &Shared, actor: &Actor, wanted: &[BuildRequest]) -> D
     })
 }
 
-/// What mainline's recipe asks for of a revision's candidate on the mainline of now.
+/// What mainline's recipe asks for of a revision's candidate, if it is what would be made on the mainline of now.
 async fn of_now(shared: &Shared, project: &Guarded, branch: &Branch, revision: RevisionId) -> Done<Vec<BuildRequest>> {
-    let tip = shared.store.project_by_id(project.id).await?.tip;
-    let candidate = shared.store.newest_candidate(revision).await?.filter(|c| Some(&c.mainline) == tip.as_ref());
+    let candidate = shared.store.standing_candidate(revision).await?;
     // By the recipe of the very commit that it stands on.
     let recipe = match &candidate {
         Some(candidate) => {

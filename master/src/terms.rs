@@ -31,7 +31,7 @@ pub(crate) enum Style {
 }
 
 /// The day that entries folded now are dated, in UTC.
-fn today() -> Date {
+pub(crate) fn today() -> Date {
     Timestamp::now().to_zoned_datetime(TimeZone::UTC).date()
 }
 

@@ -159,10 +159,11 @@ fn published(place: &MergePlace<'_>, client: &Client, branch: &BranchDetail) -> 
             .hint("run it again; if that stays so, its admin looks at the mirror"));
     }
     eprintln!("Merging {label}, {}: {}", newest.commit.short(), safe(&newest.subject));
-    if let Some(candidate) = branch.candidate.as_ref().filter(|it| it.mainline != *place.head()) {
+    let mainline = branch.candidate.as_ref().map(|it| it.mainline_now.as_ref().unwrap_or(&it.mainline));
+    if let Some(mainline) = mainline.filter(|it| *it != place.head()) {
         eprintln!(
             "warning: mainline is at {}, but HEAD at {}: what comes of it can differ from what bb would land",
-            candidate.mainline.short(),
+            mainline.short(),
             place.head().short()
         );
     }

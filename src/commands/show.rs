@@ -143,6 +143,15 @@ fn candidate(text: &mut String, branch: &BranchDetail, screen: Screen) {
         }
         None => {}
     }
+    if let Some((candidate, now)) = branch.candidate.as_ref().and_then(|it| Some((it, it.mainline_now.as_ref()?))) {
+        let (made_on, now) = (candidate.mainline.short(), now.short());
+        let so = if candidate.again {
+            format!("something that it touches has moved since: it is being looked at again on {now}")
+        } else {
+            format!("nothing that it touches has moved since, up to {now}")
+        };
+        let _ = writeln!(text, "Mainline  as of {made_on}; {so}");
+    }
 }
 
 fn lines(text: &mut String, lines: &[DiffLine]) {

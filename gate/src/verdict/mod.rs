@@ -26,7 +26,8 @@ pub struct Facts {
     pub revision: Option<Revision>,
     /// The recipe that it is built by.
     pub recipe: Recipe,
-    /// The candidate of the newest revision on the mainline of now.
+    /// The candidate of the newest revision that counts: it was made on the mainline of now, or nothing that it touches has moved
+    /// since, or it is being made again.
     pub candidate: Candidate,
     /// Whether that candidate has another recipe than mainline, so that its builds so far say nothing of how it would be
     /// built.

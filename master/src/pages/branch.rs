@@ -8,7 +8,7 @@ use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
 pub(super) use evidence::RevisionLine;
 use evidence::{
-    BuilderLine, CandidateLine, ChangelogsView, CommitLine, ConflictView, EventLine, FileView, RefusalView,
+    AsOf, BuilderLine, CandidateLine, ChangelogsView, CommitLine, ConflictView, EventLine, FileView, RefusalView,
 };
 use protocol::api::{BranchDetail, CandidateOutcome, WouldLand};
 use serde::Serialize;
@@ -60,6 +60,7 @@ struct View {
     builders: Vec<BuilderLine>,
     no_builds: &'static str,
     candidate: Option<CandidateLine>,
+    as_of: Option<AsOf>,
     changelogs: ChangelogsView,
     commits: Vec<CommitLine>,
     commits_note: String,
@@ -193,6 +194,7 @@ impl Pages {
             builders: evidence::builders(detail, now),
             no_builds: if live { "a candidate comes first." } else { "it ended before any was made." },
             candidate: evidence::candidate(detail, now),
+            as_of: evidence::as_of(detail),
             changelogs: evidence::changelogs(outcome),
             commits: detail.commits.iter().map(|c| CommitLine::of(c, now)).collect(),
             commits_note: evidence::commits_note(detail),

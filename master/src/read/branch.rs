@@ -6,7 +6,7 @@ use crate::names;
 use crate::project::Guarded;
 use crate::reconcile::KeptRequest;
 use crate::state::Shared;
-use crate::store::{Branch, BranchState, Builds, Revision};
+use crate::store::{Branch, BranchState, Builds, Candidate, Revision};
 use crate::terms::Terms;
 use gate::verdict::judge;
 use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
@@ -94,6 +94,8 @@ pub(crate) async fn branch_detail(
                 folded_by: kept.and_then(|kept| kept.project),
                 outcome: candidate.outcome.clone(),
                 made_ms: candidate.made,
+                mainline_now: now_at(branch, candidate, row.tip.as_ref()),
+                again: branch.state == BranchState::Live && revision.to_be_made,
             })
         }
         _ => None,
@@ -131,6 +133,11 @@ pub(crate) async fn branch_detail(
         older_revisions: older(&revisions),
         revisions: revisions.into_iter().map(revision_line).collect(),
     })
+}
+
+/// Where mainline is by now, if that is elsewhere than where a live branch's candidate was made.
+fn now_at(branch: &Branch, candidate: &Candidate, tip: Option<&CommitId>) -> Option<CommitId> {
+    tip.filter(|tip| branch.state == BranchState::Live && **tip != candidate.mainline).cloned()
 }
 
 /// How the recipe that the newest candidate brings differs from that of the mainline it stands on.
@@ -193,14 +200,11 @@ async fn source_views(
         return Ok((Vec::new(), api::Diff::default()));
     };
     let mirror = &project.mirror;
-    // A branch that ended is shown against the mainline that it was last tried on, not against what came of it.
-    let base = match (&known.candidate, known.branch.state) {
-        (Some(candidate), state) if state != BranchState::Live => candidate.mainline.clone(),
-        _ => tip.clone(),
-    };
+    // What moved on mainline since is no part of it.
+    let base = known.candidate.as_ref().map_or(tip, |candidate| &candidate.mainline).clone();
     let unreadable = |e: MirrorError| ReadError::Mirror(e.to_string());
     let commits = mirror.commits_between(&base, &revision.commit, 250).await.map_err(unreadable)?.newest;
-    let made = known.candidate.as_ref().filter(|c| c.mainline == base).and_then(|c| c.made_commit());
+    let made = known.candidate.as_ref().and_then(|c| c.made_commit());
     let (from, to) = match made {
         Some(candidate) => (base, candidate),
         None => match mirror.relation(&base, &revision.commit).await.map_err(unreadable)? {

@@ -43,9 +43,7 @@ impl Known {
         let store = &shared.store;
         let newest = store.newest_revision(branch.id).await?;
         let (candidate, builds) = match &newest {
-            Some(revision) => {
-                (store.newest_candidate(revision.id).await?, store.builds_of_revision(revision.id).await?)
-            }
+            Some(revision) => (store.candidate_of(revision.id).await?, store.builds_of_revision(revision.id).await?),
             None => (None, Builds::default()),
         };
         let entries = store.entries_of(branch.id).await?;
@@ -61,7 +59,7 @@ impl Known {
                 lost: lost(r),
             }),
             recipe: recipe(&of_mainline, candidate.as_ref()),
-            candidate: on_tip(candidate.as_ref(), tip),
+            candidate: outcome(candidate.as_ref()),
             changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
             recipe_warnings: own_warnings(project, candidate.as_ref()).await,
             builders: Vec::new(),
@@ -178,9 +176,10 @@ fn recipe(state: &RecipeState, candidate: Option<&Candidate>) -> verdict::Recipe
     }
 }
 
-/// The candidate, if it is for the mainline of now; an older one says nothing any more.
-fn on_tip(candidate: Option<&Candidate>, tip: Option<&CommitId>) -> verdict::Candidate {
-    let Some(candidate) = candidate.filter(|c| Some(&c.mainline) == tip) else { return verdict::Candidate::NotMade };
+/// The candidate that counts. One on an older mainline says the same of that of now, unless something has moved that it touches:
+/// then it says what was so, until the next is made.
+fn outcome(candidate: Option<&Candidate>) -> verdict::Candidate {
+    let Some(candidate) = candidate else { return verdict::Candidate::NotMade };
     match &candidate.outcome {
         api::CandidateOutcome::Made { .. } => verdict::Candidate::Made,
         api::CandidateOutcome::Conflict { files } => {

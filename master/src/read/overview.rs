@@ -14,7 +14,7 @@ const SIZED: usize = 30;
 async fn size(shared: &Shared, guarded: &Guarded, branch: &BranchSummary) -> Result<Option<Size>, ReadError> {
     let Some(row) = shared.store.branch(guarded.id, &branch.name).await? else { return Ok(None) };
     let Some(revision) = shared.store.newest_revision(row.id).await? else { return Ok(None) };
-    let Some(candidate) = shared.store.newest_candidate(revision.id).await? else { return Ok(None) };
+    let Some(candidate) = shared.store.candidate_of(revision.id).await? else { return Ok(None) };
     match candidate.made_commit() {
         Some(made) => {
             let size = guarded.sizes.get(&guarded.mirror, &candidate.mainline, made, revision.commits).await;

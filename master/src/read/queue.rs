@@ -87,7 +87,7 @@ pub(crate) async fn queue_entry(
             None => standing.says,
         },
         next: standing.next,
-        changes_recipe: shared.store.newest_candidate(entry.revision).await?.is_some_and(|c| c.changes_recipe),
+        changes_recipe: shared.store.candidate_of(entry.revision).await?.is_some_and(|c| c.changes_recipe),
         marks: marks.into_iter().map(|(_, mark)| mark).collect(),
         landed: entry.landed.clone(),
         left_ms: entry.left,

@@ -5,7 +5,7 @@ use super::each::each;
 use super::{Again, StepError};
 use crate::project::{Guarded, RecipeInUse, RecipeState, requests};
 use crate::state::Shared;
-use crate::store::{Build, Change, Claim, Heard, Topic, Unasked};
+use crate::store::{Build, Candidate, Change, Claim, Heard, Topic, Unasked};
 use gate::pending::{Most, Pending};
 use protocol::{BranchId, RevisionId};
 use std::collections::BTreeMap;
@@ -123,8 +123,7 @@ async fn go_along(
         of_revision.entry(build.revision).or_default().push(build);
     }
     let go_along = |(revision, waiting): (RevisionId, Vec<Build>)| async move {
-        let of_now = store.newest_candidate(revision).await?;
-        let of_now = of_now.filter(|c| c.mainline == in_use.commit && c.made_commit().is_some());
+        let of_now = store.standing_candidate(revision).await?.filter(Candidate::is_made);
         let Some(candidate) = of_now else { return Ok(()) };
         let branch = store.branch_by_id(candidate.branch).await?;
         let requests = requests(project, &branch, &candidate, &in_use.recipe, false, |_| true);

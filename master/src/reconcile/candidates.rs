@@ -1,7 +1,9 @@
-//! Makes candidates: for every live branch's newest revision, and every accepted one, on the mainline of now. What one is made
-//! of is read from the tree that it stands on; what an acceptance binds is as it was accepted.
+//! Makes candidates, on the mainline of now: of every accepted revision, and of the head of every live branch that has none or
+//! that touches what moved on mainline since. What one is made of is read from the tree that it stands on; what an acceptance
+//! binds is as it was accepted.
 
 use super::each::each;
+use super::follow::follow;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
@@ -31,7 +33,9 @@ pub(crate) struct KeptRequest {
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
-    let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(Again::AtTick) };
+    let row = shared.store.project_by_id(project.id).await?;
+    let Some(tip) = row.tip.clone() else { return Ok(Again::AtTick) };
+    follow(shared, project, claim, &row, &tip).await?;
     // Those that failed lately are passed over, and are not to keep others from their turn.
     let limit = TURN + project.troubles.waiting(NAME);
     let wanted = shared.store.revisions_without_candidate(project.id, &tip, limit).await?;
@@ -67,9 +71,9 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
     let bound = wanted.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
     let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &wanted.branch));
     let request = request(shared, &wanted, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
-    let made = project.mirror.candidate(&request).await?;
+    let (made, touched) = project.mirror.candidate_and_touched(&request).await?;
     let mut kept = record(made)?;
-    let before = shared.store.newest_candidate(wanted.revision.id).await?;
+    let before = shared.store.candidate_of(wanted.revision.id).await?;
     if let Some(refusal) =
         afterwards::same_patches(project, &kept.outcome, before.as_ref(), &wanted.revision, on.tip).await?
     {
@@ -99,6 +103,7 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
         request: text,
         changes_recipe: kept.changes_recipe,
         recipe_trouble,
+        touched: touched.numbers().collect(),
     };
     shared.store.add_candidate(on.claim, &wanted.branch, &wanted.revision, &new).await?;
     let moved = shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(on.tip);

@@ -10,6 +10,7 @@ mod builds;
 mod candidates;
 mod claims;
 mod each;
+mod follow;
 mod landing;
 mod loops;
 mod mainline;

@@ -76,19 +76,17 @@ impl Store {
 }
 
 impl Reader {
-    /// Live branches that had commits of their own, whose newest revision mainline contains by what came of its candidate on
-    /// `mainline`, which are not in the queue, and were looked at since they were published: before that nobody knows what
-    /// they are by now. Only bb's own words are read as codes: what a stranger wrote stands in JSON with its quotes escaped.
+    /// Live branches that had commits of their own, whose head `mainline` contains by what came of its candidate, which are not in
+    /// the queue, and were looked at since they were published: before that nobody knows what they are by now. Only bb's own words are read as codes: what a stranger wrote stands in JSON with its quotes escaped.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn contained(&self, project: ProjectId, mainline: &CommitId) -> Result<Vec<(Branch, Revision)>> {
         let rows = sqlx::query(
-            r#"SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id
-             WHERE b.project_id = $1 AND b.state = 'live'
-             AND r.number = b.head
-             AND EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id
-                 AND c.mainline = $2 AND c.outcome = 'refused'
+            r#"SELECT r.* FROM branch b JOIN project p ON p.id = b.project_id
+             JOIN revision r ON r.branch_id = b.id AND r.number = b.head
+             WHERE b.project_id = $1 AND b.state = 'live' AND r.remake = 0 AND p.followed = $2
+             AND EXISTS (SELECT 1 FROM candidate c WHERE c.id = r.candidate_id AND c.outcome = 'refused'
                          AND (c.detail LIKE '%"code":"already-landed"%' OR c.detail LIKE '%"code":"equal-to-mainline"%' OR c.detail LIKE '%"code":"same-patches"%'))
              AND b.looked_ms >= b.published_ms
              AND EXISTS (SELECT 1 FROM revision own WHERE own.branch_id = b.id AND own.commits > 0)

@@ -1,9 +1,10 @@
 //! Candidates: what would land, one for each revision, commit of mainline and terms (the day, the message) that it is made by.
+//! The one that was made last counts for its revision, also while mainline moves on in what it does not touch.
 
 use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, to_json};
-use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now};
+use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now, touched};
 use protocol::api::{CandidateOutcome, Look, Refusal};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
@@ -52,6 +53,8 @@ pub struct NewCandidate<'a> {
     pub changes_recipe: bool,
     /// What is wrong with the recipe that it brings, if anything.
     pub recipe_trouble: Option<Refusal>,
+    /// What it touches, as numbers: when any of it moves on mainline, it is made again.
+    pub touched: Vec<i64>,
 }
 
 /// A candidate that is to be made.
@@ -111,8 +114,8 @@ pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
 }
 
 impl Reader {
-    /// Revisions of a project that want a candidate for this mainline commit: those in the queue, which come first, by the
-    /// terms that they were accepted by; and the newest of each live branch, if it has none by whatever terms.
+    /// Revisions of a project that want a candidate on this mainline commit: those in the queue, which come first, by the
+    /// terms that they were accepted by; and the heads of live branches that have none, or of whose candidate something moved.
     ///
     /// # Errors
     /// When the database fails.
@@ -122,40 +125,55 @@ impl Reader {
         mainline: &CommitId,
         limit: u32,
     ) -> Result<Vec<Wanted>> {
-        let rows = sqlx::query(
-            "SELECT r.*, q.id AS entry_id FROM revision r JOIN branch b ON b.id = r.branch_id
-             LEFT JOIN queue_entry q ON q.revision_id = r.id AND q.state = 'queued'
-                 AND q.terms <> ''
-             WHERE b.project_id = $1 AND b.state = 'live' AND r.refusal_code IS NULL
-             AND (q.id IS NOT NULL OR r.number = b.head)
-             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id
-                 AND c.mainline = $2
-                             AND c.terms_hash NOT LIKE 'discarded %'
-                                 AND (q.id IS NULL OR c.terms_hash = q.terms_hash))
-             ORDER BY CASE WHEN q.id IS NULL THEN 1 ELSE 0 END, q.priority DESC, q.accepted_ms,
-                 q.id, r.id
-             LIMIT $3",
-        )
-        .bind(project.0)
-        .bind(mainline.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(&mut *self.read().await?)
-        .await?;
+        let queued = sqlx::query(
+            "SELECT r.*, q.id AS entry_id FROM queue_entry q JOIN revision r ON r.id = q.revision_id JOIN branch b ON b.id = q.branch_id
+             WHERE q.project_id = $1 AND q.state = 'queued' AND q.terms <> '' AND b.state = 'live' AND r.refusal_code IS NULL
+             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.terms_hash = q.terms_hash)
+             ORDER BY q.priority DESC, q.accepted_ms, q.id LIMIT $3",
+        );
+        let rows = queued
+            .bind(project.0)
+            .bind(mainline.as_str())
+            .bind(i64::from(limit))
+            .fetch_all(&mut *self.read().await?)
+            .await?;
         let mut wanted = Vec::with_capacity(rows.len());
         for row in &rows {
-            let revision = super::revisions::read(row)?;
-            let entry = match row.num_or_none::<i64>("entry_id")? {
-                Some(id) => Some(self.entry(id).await?),
-                None => None,
-            };
-            wanted.push(Wanted { branch: self.branch_by_id(revision.branch).await?, revision, entry });
+            wanted.push(self.wanted(row).await?);
+        }
+        let to_be_made = sqlx::query(
+            "SELECT r.*, q.id AS entry_id FROM revision r JOIN branch b ON b.id = r.branch_id
+             LEFT JOIN queue_entry q ON q.branch_id = b.id AND q.revision_id = r.id AND q.state = 'queued' AND q.terms <> ''
+             WHERE r.remake = 1 AND r.refusal_code IS NULL AND b.project_id = $1 AND b.state = 'live' AND r.number = b.head
+             ORDER BY r.id LIMIT $2",
+        );
+        // Some of these may be in the queue, too.
+        let rows = to_be_made.bind(project.0).bind(i64::from(limit)).fetch_all(&mut *self.read().await?).await?;
+        for row in &rows {
+            let id: RevisionId = row.num("id")?;
+            if wanted.len() < limit as usize && wanted.iter().all(|it| it.revision.id != id) {
+                wanted.push(self.wanted(row).await?);
+            }
         }
         Ok(wanted)
     }
 }
 
+impl Reader {
+    async fn wanted(&self, row: &AnyRow) -> Result<Wanted> {
+        let revision = super::revisions::read(row)?;
+        let entry = match row.num_or_none::<i64>("entry_id")? {
+            Some(id) => Some(self.entry(id).await?),
+            None => None,
+        };
+        Ok(Wanted { branch: self.branch_by_id(revision.branch).await?, revision, entry })
+    }
+}
+
 impl Store {
-    /// Records what came of making a candidate, under a claim; nothing when the claim is another's or it was there.
+    /// Records what came of making a candidate, under a claim, and has it count; nothing when the claim is another's. It stands
+    /// until something that it touches moves: made on another mainline than that up to which candidates were told what moved,
+    /// it is to be made again.
     ///
     /// # Errors
     /// When the database fails.
@@ -200,6 +218,26 @@ impl Store {
                 .bind(now().0)
                 .execute(&mut **turn)
                 .await?;
+                let counts = sqlx::query(
+                    "UPDATE revision SET candidate_id = c.id,
+                         remake = CASE WHEN p.followed = c.mainline THEN 0 ELSE 1 END
+                     FROM candidate c JOIN project p ON p.id = c.project_id
+                     WHERE revision.id = $3 AND c.revision_id = $3 AND c.mainline = $4
+                         AND c.terms_hash = $5 AND p.id = $1 AND p.fence = $2 RETURNING remake",
+                )
+                .bind(claim.project.0)
+                .bind(claim.fence.0)
+                .bind(revision.id.0)
+                .bind(new.mainline.as_str())
+                .bind(new.terms_hash)
+                .fetch_optional(&mut **turn)
+                .await?;
+                let Some(counts) = counts else { return Ok(()) };
+                if counts.num::<i64>("remake")? == 0 {
+                    touched::keep(turn, claim.project, revision.id, &new.touched).await?;
+                }
+                turn.keep();
+                turn.changed(branch.project, Topic::Candidate, branch.id);
                 if done.rows_affected() == 0 {
                     return Ok(());
                 }
@@ -227,8 +265,6 @@ impl Store {
                     let it = Happening::of_branch(branch.project, branch.id, "candidate", look, text);
                     events::record(turn, &it).await?;
                 }
-                turn.keep();
-                turn.changed(branch.project, Topic::Candidate, branch.id);
                 Ok(())
             })
             .await
@@ -286,6 +322,7 @@ impl Store {
                 .bind(id.0)
                 .execute(&mut **turn)
                 .await?;
+                touched::candidate_is_gone(turn, id).await?;
                 sqlx::query("UPDATE revision SET builds_asked = 0 WHERE id = $1")
                     .bind(row.num::<i64>("revision_id")?)
                     .execute(&mut **turn)
@@ -301,16 +338,27 @@ impl Store {
 }
 
 impl Reader {
-    /// The candidate of a revision that counts: the newest on the mainline of now, else the newest of all. Mainline can go
-    /// back to a commit where it was before, and what was made there is the candidate again.
+    /// The candidate of a revision that counts: the one that was made last. It may stand on an older commit of mainline than
+    /// that of now, if nothing has moved since that it touches, or while it is being made again.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn newest_candidate(&self, revision: RevisionId) -> Result<Option<Candidate>> {
+    pub async fn candidate_of(&self, revision: RevisionId) -> Result<Option<Candidate>> {
+        let row = sqlx::query("SELECT c.* FROM revision r JOIN candidate c ON c.id = r.candidate_id WHERE r.id = $1")
+            .bind(revision.0)
+            .fetch_optional(&mut *self.read().await?)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The same, if it is what would be made on the mainline of now: nothing has moved that it touches.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn standing_candidate(&self, revision: RevisionId) -> Result<Option<Candidate>> {
         let row = sqlx::query(
-            "SELECT c.* FROM candidate c JOIN project p ON p.id = c.project_id
-             WHERE c.revision_id = $1 AND c.terms_hash NOT LIKE 'discarded %'
-             ORDER BY CASE WHEN c.mainline = p.tip THEN 0 ELSE 1 END, c.id DESC LIMIT 1",
+            "SELECT c.* FROM revision r JOIN candidate c ON c.id = r.candidate_id JOIN project p ON p.id = c.project_id
+             WHERE r.id = $1 AND r.remake = 0 AND (p.followed = p.tip OR c.mainline = p.tip)",
         )
         .bind(revision.0)
         .fetch_optional(&mut *self.read().await?)
@@ -319,7 +367,7 @@ impl Reader {
     }
 
     /// The commits of a branch's candidates that are of no use any more: not those that were built, which people may
-    /// want to reproduce, nor those of the queue, on the mainline of now, or newest of their revision. One that is being
+    /// want to reproduce, nor those of the queue, on the mainline of now, or that count for their revision. One that is being
     /// made, and has no row yet, is not among them.
     ///
     /// # Errors
@@ -335,9 +383,8 @@ impl Reader {
                       OR k.terms_hash NOT LIKE 'discarded %'
                          AND (EXISTS (SELECT 1 FROM project WHERE id = k.project_id
                              AND tip = k.mainline)
-                              OR k.id = (SELECT MAX(id) FROM candidate
-                                         WHERE revision_id = k.revision_id
-                                             AND terms_hash NOT LIKE 'discarded %'))))",
+                              OR EXISTS (SELECT 1 FROM revision WHERE id = k.revision_id
+                                         AND candidate_id = k.id))))",
         )
         .bind(branch.0)
         .fetch_all(&mut *self.read().await?)

@@ -34,11 +34,8 @@ impl Reader {
             "SELECT c.* FROM candidate c JOIN branch b ON b.id = c.branch_id
              WHERE b.project_id = $1 AND b.state = 'live' AND c.outcome = 'made'
                  AND c.terms_hash NOT LIKE 'discarded %'
-             AND (c.id = (SELECT MAX(n.id) FROM candidate n JOIN revision r ON r.id = n.revision_id
-                          WHERE n.branch_id = b.id AND r.number = b.head)
-                  OR EXISTS (SELECT 1 FROM revision r JOIN project p ON p.id = b.project_id
-                             WHERE r.id = c.revision_id AND r.number = b.head
-                                 AND c.mainline = p.tip)
+             AND (EXISTS (SELECT 1 FROM revision r WHERE r.id = c.revision_id
+                          AND r.number = b.head AND r.candidate_id = c.id)
                   OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = c.id
                       AND state = 'queued')
                   -- Whoever is behind others has none of its own yet, and is given what stands on mainline when its turn comes.

@@ -42,6 +42,7 @@ mod row;
 mod slaves;
 mod steps;
 mod tokens;
+mod touched;
 mod writer;
 
 pub use afterwards::NEVER;

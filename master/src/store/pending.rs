@@ -25,9 +25,9 @@ impl Reader {
         pending(&mut *self.read().await?, most).await
     }
 
-    /// Live branches whose newest revision has a candidate on `mainline` and for which no builds were asked yet; or, with the
-    /// name of a builder, those for which builds were asked, but never any by this one. In the order in which they came, however
-    /// many they are: nobody is to be hidden by those who have to wait.
+    /// Live branches whose head has a candidate that stands and for which no builds were asked yet; or, with the name of a
+    /// builder, those for which builds were asked, but never any by this one. None while candidates were not told what moved up to
+    /// `mainline`. In the order in which they came, however many they are: nobody is to be hidden by those who have to wait.
     ///
     /// # Errors
     /// When the database fails.
@@ -47,11 +47,10 @@ impl Reader {
         let sql = format!(
             "SELECT branch.*, {TOKEN_OF_NOW}, c.id AS candidate_id
              FROM branch JOIN revision r ON r.branch_id = branch.id AND r.number = branch.head
-             JOIN candidate c ON c.revision_id = r.id LEFT JOIN token ON token.id = branch.token_id
-             WHERE branch.project_id = $1 AND branch.state = 'live' AND c.mainline = $2
-                 AND c.outcome = 'made' AND {by}
-                 AND c.id = (SELECT MAX(id) FROM candidate WHERE revision_id = r.id
-                     AND mainline = $2 AND terms_hash NOT LIKE 'discarded %')
+             JOIN candidate c ON c.id = r.candidate_id JOIN project p ON p.id = branch.project_id
+             LEFT JOIN token ON token.id = branch.token_id
+             WHERE branch.project_id = $1 AND branch.state = 'live' AND p.followed = $2
+                 AND r.remake = 0 AND c.outcome = 'made' AND {by}
              ORDER BY c.id"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))

@@ -19,6 +19,8 @@ pub struct Project {
     pub mainline: String,
     /// The commit that mainline was last seen at.
     pub tip: Option<CommitId>,
+    /// The commit of mainline up to which candidates were told what moved.
+    pub followed: Option<CommitId>,
     /// The commit of it up to which rows were compared with what it holds.
     pub compared: Option<CommitId>,
     /// When it was seen to get there.
@@ -40,6 +42,7 @@ fn read(row: &AnyRow) -> Result<Project> {
         url: row.text("url")?,
         mainline: row.text("mainline")?,
         tip: row.parsed_or_none("tip")?,
+        followed: row.parsed_or_none("followed")?,
         compared: row.parsed_or_none("compared")?,
         tip_seen: row.num_or_none("tip_seen_ms")?,
         trouble: row.text_or_none("trouble")?,

@@ -121,6 +121,7 @@ impl Store {
                     .bind(branch.id.0)
                     .execute(&mut **turn)
                     .await?;
+                    super::touched::head_is_set(turn, branch.id).await?;
                 }
                 let text = format!("Published by {}", new.publisher);
                 let it =

@@ -31,6 +31,8 @@ pub struct Revision {
     pub lost: Option<Trouble>,
     /// Whether builds were asked for because it is new.
     pub builds_asked: bool,
+    /// Whether a candidate is to be made of it, for the first time or again.
+    pub to_be_made: bool,
     /// When it was seen.
     pub seen: UnixMs,
 }
@@ -80,6 +82,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Revision> {
         commits: row.count("commits")?,
         refusal,
         builds_asked: row.flag("builds_asked")?,
+        to_be_made: row.num::<i64>("remake")? == 1,
         seen: row.num("seen_ms")?,
     })
 }
@@ -126,6 +129,7 @@ impl Store {
                 .bind(branch.moves_until.0)
                 .execute(&mut **turn)
                 .await?;
+                super::touched::head_is_set(turn, branch.id).await?;
                 let why = format!("r{} has come", new.number);
                 super::builds::cancel_branch_only(turn, branch.id, &why).await?;
                 let (look, text) = match refusal {
@@ -163,6 +167,7 @@ impl Store {
                 if done.rows_affected() == 0 {
                     return Ok(false);
                 }
+                super::touched::head_is_set(turn, branch.id).await?;
                 let why = format!("the branch is at r{} again", revision.number);
                 super::builds::cancel_other_revisions(turn, revision.id, &why).await?;
                 sqlx::query(

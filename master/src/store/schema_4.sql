@@ -24,3 +24,25 @@ CREATE TABLE proof (
 
 -- The isolation that the slave had to which a build was given.
 ALTER TABLE build ADD COLUMN ran_in TEXT;
+
+-- A revision's candidate that counts: the one that was made last and is not discarded. It counts also while mainline moves on in
+-- what it does not touch.
+ALTER TABLE revision ADD COLUMN candidate_id BIGINT;
+UPDATE revision SET candidate_id = (SELECT MAX(id) FROM candidate WHERE revision_id = revision.id AND terms_hash NOT LIKE 'discarded %');
+-- Whether a candidate is to be made of the revision: 0 the one that counts stands; 1 it is to be made, for the first time or again;
+-- 2 it would be, were the revision the head of a live branch.
+ALTER TABLE revision ADD COLUMN remake BIGINT NOT NULL DEFAULT 1;
+-- What those of before touch is not known.
+UPDATE revision SET remake = 2 WHERE NOT EXISTS (
+    SELECT 1 FROM branch WHERE id = revision.branch_id AND state = 'live' AND head = revision.number);
+CREATE INDEX revision_remake ON revision (id) WHERE remake = 1;
+-- What the candidate touches that counts, as numbers: each set is met once, by a move of mainline that has one of them, and goes.
+CREATE TABLE touched (
+    project_id BIGINT NOT NULL REFERENCES project (id),
+    number BIGINT NOT NULL,
+    revision_id BIGINT NOT NULL REFERENCES revision (id) ON DELETE CASCADE,
+    PRIMARY KEY (project_id, number, revision_id)
+);
+CREATE INDEX touched_revision ON touched (revision_id);
+-- The commit of mainline up to which candidates were told what moved.
+ALTER TABLE project ADD COLUMN followed TEXT;

@@ -72,7 +72,7 @@ async fn what_is_asked_for_again_is_the_candidate_of_now() {
     let tip = mainline_takes(&world, &[("linux", ""), ("new", "")]);
     world
         .until("there is a candidate on it", async || {
-            let newest = world.store().newest_candidate(first.revision).await.unwrap().unwrap();
+            let newest = world.store().candidate_of(first.revision).await.unwrap().unwrap();
             if newest.mainline.as_str() == tip { Ok(()) } else { Err(newest.mainline.to_string()) }
         })
         .await;

@@ -24,7 +24,7 @@ async fn about_to_land(world: &World) -> (FakeSlave, Candidate) {
     pause(world, "pause").await;
     world.accept("feature").await;
     let revision = world.store().newest_revision(world.branch_row("feature").await.id).await.unwrap().unwrap();
-    let candidate = world.store().newest_candidate(revision.id).await.unwrap().unwrap();
+    let candidate = world.store().candidate_of(revision.id).await.unwrap().unwrap();
     (oak, candidate)
 }
 

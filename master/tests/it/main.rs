@@ -14,6 +14,7 @@ mod keeping;
 mod landing;
 mod lists;
 mod logs;
+mod mainline_moves;
 mod plans;
 mod queue;
 mod second;

@@ -17,8 +17,12 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 const GROWING: [&str; 8] = ["build", "step", "candidate", "revision", "branch", "event", "queue_entry", "landing"];
 
 /// Indexes that hold none but a few of their table's rows.
-const OF_OPEN_ROWS: [&str; 3] =
-    ["USING INDEX queue_entry_branch", "USING INDEX landing_open", "USING INDEX build_open"];
+const OF_OPEN_ROWS: [&str; 4] = [
+    "USING INDEX queue_entry_branch",
+    "USING INDEX landing_open",
+    "USING INDEX build_open",
+    "USING INDEX revision_remake",
+];
 
 /// The texts of all statements that were sent.
 #[derive(Clone, Default)]

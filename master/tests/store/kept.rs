@@ -8,6 +8,7 @@ stories! {
     what_is_lost_is_told_once_and_forgotten_when_it_is_back
     a_refused_revision_that_is_looked_at_again_is_admitted_under_its_number
     what_rows_want_of_the_mirror_is_listed
+    a_move_of_mainline_meets_whom_it_concerns_and_once
     a_round_comes_past_every_branch_that_ended_and_begins_anew
     a_discarded_candidate_counts_nowhere
 }
@@ -111,7 +112,7 @@ async fn a_discarded_candidate_counts_nowhere(place: Place) {
     assert_eq!(world.build(build.id).await.state, BuildRowState::Finished(BuildResult::Cancelled));
     assert_eq!(store.entry(entry.id).await.unwrap().candidate, None);
     assert!(store.candidate(revision.id, &candidate.mainline, TERMS).await.unwrap().is_none());
-    assert!(store.newest_candidate(revision.id).await.unwrap().is_none());
+    assert!(store.candidate_of(revision.id).await.unwrap().is_none());
     assert!(store.wanted_candidates(project).await.unwrap().is_empty());
     assert!(store.unasked(project, &candidate.mainline, None).await.unwrap().is_empty());
     let to = candidate.made_commit().unwrap();
@@ -126,4 +127,52 @@ async fn a_discarded_candidate_counts_nowhere(place: Place) {
     assert_ne!(anew.id, candidate.id);
     let asked = store.unasked(project, &candidate.mainline, None).await.unwrap();
     assert_eq!(asked.iter().map(|it| it.candidate).collect::<Vec<_>>(), [anew.id]);
+}
+
+async fn a_move_of_mainline_meets_whom_it_concerns_and_once(place: Place) {
+    let world = place.open().await;
+    let (store, project, claim) = (&world.store, world.project.id, world.claim);
+    let other = match world.publish("https://bob.example/r.git", Some("other")).await {
+        Published::New(branch) => branch,
+        other => panic!("{other:?}"),
+    };
+    let branch = world.branch().await;
+    let (first, second) = (world.revision(&branch, 1).await, world.revision(&other, 2).await);
+    let wanted = async |tip: u32| {
+        let wanted = store.revisions_without_candidate(project, &commit(tip), 10).await.unwrap();
+        wanted.iter().map(|it| it.revision.id).collect::<Vec<_>>()
+    };
+    assert_eq!(wanted(500).await, [first.id, second.id]);
+    // What they touch: 7 and 101; 7 and 102.
+    let made = [world.candidate(&branch, &first).await.id, world.candidate(&other, &second).await.id];
+    assert!(wanted(500).await.is_empty());
+    store.set_tip(claim, None, &commit(501), "").await.unwrap();
+    let standing = async |of: &Revision| store.standing_candidate(of.id).await.unwrap().map(|it| it.id);
+    assert_eq!(standing(&first).await, None, "nobody was told yet what moved");
+    assert_eq!(store.candidate_of(first.id).await.unwrap().map(|it| it.id), Some(made[0]));
+
+    let moves = async |from: u32, to: u32, moved: &[i64]| {
+        store.follow_mainline(claim, Some(&commit(from)), &commit(to), moved).await.unwrap()
+    };
+    let many: Vec<i64> = (1000..3000).chain([102]).collect();
+    assert_eq!(moves(500, 501, &many).await, 1);
+    assert_eq!((standing(&first).await, standing(&second).await), (Some(made[0]), None));
+    assert_eq!(store.candidate_of(second.id).await.unwrap().map(|it| it.id), Some(made[1]), "it counts until then");
+    assert_eq!(wanted(501).await, [second.id]);
+    assert_eq!(moves(500, 501, &[7]).await, 0, "that was told");
+    assert_eq!(moves(501, 502, &[102]).await, 0, "it is wanted already");
+    assert_eq!(wanted(502).await, [second.id]);
+
+    // One made on a mainline that has moved meanwhile is to be made again.
+    store.add_candidate(claim, &other, &second, &conflict(&commit(501))).await.unwrap();
+    assert_eq!(wanted(502).await, [second.id]);
+    store.add_candidate(claim, &other, &second, &conflict(&commit(502))).await.unwrap();
+    assert!(wanted(502).await.is_empty());
+
+    // Whose branch has ended is not wanted before it comes back.
+    store.end_branch(&branch, BranchState::Withdrawn, "withdrawn", "ann").await.unwrap();
+    assert_eq!(moves(502, 503, &[7]).await, 1);
+    assert!(wanted(503).await.is_empty());
+    assert!(matches!(world.publish("https://ann.example/r.git", None).await, Published::Again(_)));
+    assert_eq!(wanted(503).await, [first.id]);
 }

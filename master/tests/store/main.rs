@@ -118,6 +118,7 @@ fn conflict<'a>(mainline: &'a CommitId) -> NewCandidate<'a> {
         request: "{}".to_owned(),
         changes_recipe: false,
         recipe_trouble: None,
+        touched: Vec::new(),
     }
 }
 
@@ -168,7 +169,10 @@ impl World {
 
     async fn candidate(&self, branch: &Branch, revision: &Revision) -> Candidate {
         let (tip, made) = (commit(500), commit(1000 + revision.number));
-        let new = NewCandidate { tree: Some(commit(2000 + revision.number)), ..made_as(&tip, made) };
+        let touched = vec![7, i64::from(revision.number) + 100];
+        let new = NewCandidate { tree: Some(commit(2000 + revision.number)), touched, ..made_as(&tip, made) };
+        let followed = self.store.project_by_id(self.project.id).await.unwrap().followed;
+        self.store.follow_mainline(self.claim, followed.as_ref(), &tip, &[]).await.unwrap();
         self.store.add_candidate(self.claim, branch, revision, &new).await.unwrap();
         self.store.candidate(revision.id, &tip, TERMS).await.unwrap().unwrap()
     }
@@ -303,7 +307,7 @@ async fn a_stale_claim_writes_nothing(place: Place) {
     assert!(matches!(world.store.set_tip(stale, None, &commit(9), "").await, Err(StoreError::ClaimLost)));
     assert!(world.store.project_by_id(world.project.id).await.unwrap().tip.is_none());
     world.store.add_candidate(stale, &branch, &revision, &conflict(&commit(500))).await.unwrap();
-    assert!(world.store.newest_candidate(revision.id).await.unwrap().is_none());
+    assert!(world.store.candidate_of(revision.id).await.unwrap().is_none());
 }
 
 async fn a_commit_that_fails_is_a_write_that_failed(place: Place) {

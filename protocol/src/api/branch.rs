@@ -131,7 +131,7 @@ pub struct BranchDetail {
     /// When there are more: those before this number are the older ones.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub older_revisions: Option<u32>,
-    /// The candidate for the mainline of now, if one could be tried.
+    /// The candidate that counts, if one was tried.
     pub candidate: Option<Candidate>,
     /// Commits that the newest revision has and mainline lacks, newest first; at most 250.
     pub commits: Vec<Commit>,
@@ -220,6 +220,13 @@ pub struct Candidate {
     pub outcome: CandidateOutcome,
     /// When it was made.
     pub made_ms: UnixMs,
+    /// Where mainline is by now, if that is elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mainline_now: Option<CommitId>,
+    /// Whether something that it touches has moved on the way there, so that it is being made again; until then it says what
+    /// was so. What did not move makes no difference to it.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// What came of making a candidate.

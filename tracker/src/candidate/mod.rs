@@ -5,17 +5,20 @@
 //! that nothing else was tested.
 
 mod attributes;
+mod differences;
 mod faults;
 mod fold;
 mod merge;
 mod message;
 mod notes;
 mod settings;
+mod touched;
 
 pub(crate) use fold::places_of;
 pub use message::Message;
 pub(crate) use message::OwnCommits;
 pub(crate) use settings::settings;
+pub use touched::{Moved, Touched};
 
 use crate::Explain;
 use crate::git::RunError;
@@ -167,7 +170,26 @@ impl Mirror {
     /// # Errors
     /// Only when git or the mirror fails.
     pub async fn candidate(&self, request: &CandidateRequest) -> Result<CandidateOutcome, CandidateError> {
-        self.make(request, None).await.map_err(|source| CandidateError::of(request, source))
+        let made = self.make(request, None).await;
+        made.map(|(outcome, _)| outcome).map_err(|source| CandidateError::of(request, source))
+    }
+
+    /// The same, and what it touches: while nothing of that moves on mainline, it would give the same again.
+    ///
+    /// # Errors
+    /// Only when git or the mirror fails.
+    pub async fn candidate_and_touched(
+        &self,
+        request: &CandidateRequest,
+    ) -> Result<(CandidateOutcome, Touched), CandidateError> {
+        let failed = |source| CandidateError::of(request, source);
+        let (outcome, merged) = self.make(request, None).await.map_err(failed)?;
+        let of = request.clone();
+        let both = self.with_repository(move |repository| {
+            let touched = Touched::of(repository, &of, &outcome, merged)?;
+            Ok((outcome, touched))
+        });
+        both.await.map_err(failed)
     }
 
     /// Makes a candidate again that was made before: by what was read of ChangeLogs then, if that is known, whatever is
@@ -180,7 +202,8 @@ impl Mirror {
         request: &CandidateRequest,
         folded_by: Option<Project>,
     ) -> Result<CandidateOutcome, CandidateError> {
-        self.make(request, folded_by).await.map_err(|source| CandidateError::of(request, source))
+        let made = self.make(request, folded_by).await;
+        made.map(|(outcome, _)| outcome).map_err(|source| CandidateError::of(request, source))
     }
 
     /// The message that a candidate's commit has, or would have if it could be made.
@@ -192,27 +215,31 @@ impl Mirror {
         self.with_repository(move |repository| message(repository, &request)).await
     }
 
+    /// What came of it, and the tree that git's merge gave, if it came to that.
     async fn make(
         &self,
         request: &CandidateRequest,
         folded_by: Option<Project>,
-    ) -> Result<CandidateOutcome, MirrorError> {
+    ) -> Result<(CandidateOutcome, Option<git2::Oid>), MirrorError> {
         let read = match folded_by {
             Some(project) => Ok(project),
             None => self.settings_at(&request.mainline, request.otherwise.clone()).await?,
         };
         let project = match read {
             Ok(project) => project,
-            Err(refusal) => return Ok(CandidateOutcome::MainlineTrouble(refusal)),
+            Err(refusal) => return Ok((CandidateOutcome::MainlineTrouble(refusal), None)),
         };
-        let combined = match self.combine(&request.ingredients(project.clone())).await? {
-            Combined::Made(combined) => combined,
-            Combined::Conflict { files, left_out } => return Ok(CandidateOutcome::Conflict { files, left_out }),
-            Combined::Refused(refusal) => return Ok(CandidateOutcome::Refused(refusal)),
-            Combined::MainlineTrouble(refusal) => return Ok(CandidateOutcome::MainlineTrouble(refusal)),
+        let (combined, merged) = self.merge_and_fold(&request.ingredients(project.clone())).await?;
+        let outcome = match combined {
+            Combined::Made(combined) => {
+                let request = request.clone();
+                self.with_repository(move |repository| commit(repository, &request, project, combined)).await?
+            }
+            Combined::Conflict { files, left_out } => CandidateOutcome::Conflict { files, left_out },
+            Combined::Refused(refusal) => CandidateOutcome::Refused(refusal),
+            Combined::MainlineTrouble(refusal) => CandidateOutcome::MainlineTrouble(refusal),
         };
-        let request = request.clone();
-        self.with_repository(move |repository| commit(repository, &request, project, combined)).await
+        Ok((outcome, merged))
     }
 
     /// The settings by which a candidate on `commit` is folded.
@@ -227,9 +254,14 @@ impl Mirror {
 
     /// Makes a candidate's tree, of which there is no commit yet.
     pub(crate) async fn combine(&self, of: &Ingredients) -> Result<Combined, MirrorError> {
+        Ok(self.merge_and_fold(of).await?.0)
+    }
+
+    /// The same, and the tree that git's merge gave, if it came to that.
+    async fn merge_and_fold(&self, of: &Ingredients) -> Result<(Combined, Option<git2::Oid>), MirrorError> {
         let base = match self.relation(&of.mainline, &of.commit).await? {
             Relation::Ahead { merge_base, .. } => merge_base,
-            other => return Ok(Combined::Refused(not_ahead(of, &other))),
+            other => return Ok((Combined::Refused(not_ahead(of, &other)), None)),
         };
         let attributes = {
             let (git, mainline) = (self.git().clone(), of.mainline.clone());
@@ -237,15 +269,16 @@ impl Mirror {
         };
         let merged = match merge::merge_tree(self.git(), self.path(), &attributes, &of.mainline, &of.commit).await {
             Err(MirrorError::Run(RunError::TimedOut { after, .. })) => {
-                return Ok(Combined::Refused(too_slow(of, after)));
+                return Ok((Combined::Refused(too_slow(of, after)), None));
             }
             Err(MirrorError::Run(RunError::TooMuchOutput { limit, .. })) => {
-                return Ok(Combined::Refused(too_many_conflicts(of, limit)));
+                return Ok((Combined::Refused(too_many_conflicts(of, limit)), None));
             }
             merged => merged?,
         };
-        let of = of.clone();
-        self.with_repository(move |repository| finish(repository, &of, &base, &merged)).await
+        let (of, tree) = (of.clone(), merged.tree);
+        let combined = self.with_repository(move |repository| finish(repository, &of, &base, &merged)).await?;
+        Ok((combined, Some(tree)))
     }
 }
 
@@ -430,7 +463,7 @@ pub(crate) async fn expected_commit(
     mirror: &Mirror,
     request: &CandidateRequest,
 ) -> Result<Option<CommitId>, MirrorError> {
-    match mirror.make(request, None).await? {
+    match mirror.make(request, None).await?.0 {
         CandidateOutcome::Made(made) => Ok(Some(made.commit)),
         CandidateOutcome::Conflict { .. } | CandidateOutcome::Refused(_) | CandidateOutcome::MainlineTrouble(_) => {
             Ok(None)

@@ -133,7 +133,7 @@ impl Folder<'_> {
 }
 
 /// How git sorts: a folder as if its name ended with a slash.
-fn in_order(a: &TreeEntry<'_>, b: &TreeEntry<'_>) -> Ordering {
+pub(crate) fn in_order(a: &TreeEntry<'_>, b: &TreeEntry<'_>) -> Ordering {
     let key = |entry: &TreeEntry<'_>| (entry.filemode() == FOLDER).then_some(b'/');
     let (ends_a, ends_b) = (key(a), key(b));
     a.name_bytes().iter().copied().chain(ends_a).cmp(b.name_bytes().iter().copied().chain(ends_b))

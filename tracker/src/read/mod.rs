@@ -11,6 +11,7 @@ mod raw;
 mod renames;
 mod view;
 
+pub(crate) use changes::in_order;
 pub use commits::{Commits, Who};
 pub use cost::{Cost, CostLimits};
 pub use diff::Compared;

@@ -16,3 +16,4 @@ mod polling;
 mod reading;
 mod serving;
 mod support;
+mod touched;

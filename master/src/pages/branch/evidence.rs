@@ -125,6 +125,20 @@ pub(super) struct CandidateLine {
     is: &'static str,
 }
 
+/// Of which mainline what is shown is true.
+pub(super) fn as_of(detail: &BranchDetail) -> Option<AsOf> {
+    let candidate = detail.candidate.as_ref()?;
+    let now = candidate.mainline_now.as_ref().map(Commit::from)?;
+    Some(AsOf { mainline: Commit::from(&candidate.mainline), now, again: candidate.again })
+}
+
+#[derive(Serialize)]
+pub(super) struct AsOf {
+    mainline: Commit,
+    now: Commit,
+    again: bool,
+}
+
 pub(super) fn candidate(detail: &BranchDetail, now: UnixMs) -> Option<CandidateLine> {
     let candidate = detail.candidate.as_ref()?;
     let CandidateOutcome::Made { commit, changelogs, coming, .. } = &candidate.outcome else { return None };

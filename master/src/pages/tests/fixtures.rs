@@ -180,6 +180,8 @@ pub(super) fn branch() -> BranchDetail {
                 notes: vec!["an entry of `repo.ChangeLog` is there already".to_owned()],
             },
             made_ms: ago(5),
+            mainline_now: None,
+            again: false,
         }),
         commits: vec![Commit {
             id: commit('3'),
@@ -252,6 +254,8 @@ pub(super) fn conflicting() -> BranchDetail {
             }],
         },
         made_ms: ago(5),
+        mainline_now: Some(commit('8')),
+        again: true,
     });
     it
 }

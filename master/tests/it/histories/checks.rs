@@ -219,7 +219,7 @@ async fn builds(stage: &Stage, it: &Played, events: &[StoredEvent], bad: &mut Ve
     let branch = stage.world.branch_row("feature").await;
     if branch.state == BranchState::Live {
         let Some(newest) = store.newest_revision(branch.id).await.unwrap() else { return };
-        let Some(candidate) = store.newest_candidate(newest.id).await.unwrap() else {
+        let Some(candidate) = store.candidate_of(newest.id).await.unwrap() else {
             bad.push("its newest revision has no candidate".to_owned());
             return;
         };

@@ -175,7 +175,7 @@ impl Stage {
         let branch = self.world.branch_row("feature").await;
         let newest = store.newest_revision(branch.id).await.unwrap();
         let candidate = match &newest {
-            Some(revision) => store.newest_candidate(revision.id).await.unwrap().map(|c| c.id),
+            Some(revision) => store.candidate_of(revision.id).await.unwrap().map(|c| c.id),
             None => None,
         };
         format!(
