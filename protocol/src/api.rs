@@ -23,7 +23,7 @@ pub use branch::{
 pub use build::{BuildDetail, BuildState, BuildSummary, StepDetail};
 pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
-pub use event::Event;
+pub use event::{Event, EventMark, NoEventMark};
 pub use machine::{Lock, Slave};
 pub use overview::{Landing, Overview};
 pub use problem::Problem;

@@ -26,8 +26,8 @@ pub enum Error {
     /// It did not start.
     #[error("PostgreSQL did not start: {0}")]
     NotStarted(String),
-    /// A statement failed.
-    #[error("psql {database}: {said}")]
+    /// A statement failed, or a program that works on a whole database.
+    #[error("PostgreSQL, {database}: {said}")]
     Statement {
         /// The database's URL.
         database: String,
@@ -191,6 +191,29 @@ pub fn execute(url: &str, statement: &str) -> Result<String, Error> {
     } else {
         Err(Error::Statement { database: url.to_owned(), said: String::from_utf8_lossy(&out.stderr).into_owned() })
     }
+}
+
+/// Writes all of the database at `url` into a file, as an administrator does before a backup.
+///
+/// # Errors
+/// When pg_dump is not installed or fails.
+pub fn dump(url: &str, file: &Path) -> Result<(), Error> {
+    run("pg_dump", url, &["--format=custom", "--file", &file.to_string_lossy(), url])
+}
+
+/// Reads what [`dump`] wrote into the empty database at `url`.
+///
+/// # Errors
+/// When pg_restore is not installed or fails.
+pub fn restore(url: &str, file: &Path) -> Result<(), Error> {
+    run("pg_restore", url, &["--no-owner", "--exit-on-error", "--dbname", url, &file.to_string_lossy()])
+}
+
+fn run(program: &str, url: &str, args: &[&str]) -> Result<(), Error> {
+    let program = find_binaries().ok_or(Error::NotInstalled)?.join(program);
+    let said = |said: String| Error::Statement { database: url.to_owned(), said };
+    let out = Command::new(program).args(args).output().map_err(|error| said(error.to_string()))?;
+    if out.status.success() { Ok(()) } else { Err(said(String::from_utf8_lossy(&out.stderr).into_owned())) }
 }
 
 /// The cluster that was named to this process, or one that it starts and keeps to its end.

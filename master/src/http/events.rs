@@ -4,13 +4,14 @@ use super::extract::Asked;
 use crate::read;
 use crate::refused::Done;
 use crate::state::Shared;
-use crate::store::{Interest, Listener, Topic};
+use crate::store::{Interest, Listener, Topic, now};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};
 use protocol::EventId;
+use protocol::api::{EventMark, Look};
 use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,8 +25,8 @@ const LOOK: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 pub(super) struct Since {
-    /// Events after this number; from now on when not given.
-    since: Option<EventId>,
+    /// Events after this place; from now on when not given.
+    since: Option<EventMark>,
     /// Only those of this branch, build or project; none means all.
     branch: Option<String>,
     build: Option<i64>,
@@ -40,26 +41,52 @@ struct Follower {
     changes: Listener,
 }
 
-/// `GET /events`: events after `since` (or the `Last-Event-ID` header), then each as it happens.
+/// `GET /events`: events after `since` (or the `Last-Event-ID` header), then each as it happens. Whoever was at a place that is
+/// not of this store's history is told so first, as the event `reset`, and goes on from now.
 pub(super) async fn stream(
     State(shared): State<Arc<Shared>>,
     Asked(only): Asked<Since>,
     headers: HeaderMap,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let resumed = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let last = match resumed.or(only.since) {
-        Some(last) => last,
-        None => shared.store.newest_event().await?,
+    // A place that can't be read was none that this master gave: so it is not of this history.
+    let resumed = headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
+    let mark = match (resumed, &only.since) {
+        (Some(mark), _) => Some(mark.unwrap_or(EventMark { event: EventId(i64::MAX), epoch: String::new() })),
+        (None, since) => since.clone(),
     };
     let changes = shared.store.listen(interest(&shared, &only));
-    let follower = Follower { shared, only, last, ready: VecDeque::new(), changes };
+    let newest = shared.store.newest_event().await?;
+    let (last, ready) = match mark {
+        None => (newest, VecDeque::new()),
+        Some(mark) => match shared.store.resume(&mark).await? {
+            Some(last) => (last, VecDeque::new()),
+            None => (newest, VecDeque::from([reset(newest)])),
+        },
+    };
+    let follower = Follower { shared, only, last, ready, changes };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         let data = serde_json::to_string(&event).ok()?;
-        let id = event.id.to_string();
-        Some((Ok(Event::default().id(id).event(event.kind).data(data)), follower))
+        let id = EventMark { event: event.id, epoch: follower.shared.me.epoch().to_owned() };
+        Some((Ok(Event::default().id(id.to_string()).event(event.kind).data(data)), follower))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// What is said first to whoever was at a place of another history.
+fn reset(newest: EventId) -> protocol::api::Event {
+    let text = "What was seen before is not this store's history any more, as after a backup was restored: read everything anew";
+    protocol::api::Event {
+        id: newest,
+        at_ms: now(),
+        project: None,
+        branch: None,
+        build: None,
+        kind: "reset".to_owned(),
+        look: Look::Exception,
+        text: text.to_owned(),
+        actor: "bb".to_owned(),
+    }
 }
 
 /// The events that may be wanted.

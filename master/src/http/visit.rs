@@ -16,8 +16,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use protocol::api::Problem;
-use protocol::{BuildId, EventId, ProjectName};
+use protocol::api::{EventMark, Problem};
+use protocol::{BuildId, ProjectName};
 use std::sync::Arc;
 
 /// Who comes, and where to.
@@ -27,8 +27,8 @@ pub(super) struct Visit {
     pub(super) who: Who,
     pub(super) headers: HeaderMap,
     path: String,
-    /// The newest event before anything was read for the page.
-    since: Option<EventId>,
+    /// Where the event stream was before anything was read for the page.
+    since: Option<EventMark>,
 }
 
 impl FromRequestParts<Face> for Visit {
@@ -36,7 +36,8 @@ impl FromRequestParts<Face> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, Refused> {
         let who = Who::from_request_parts(parts, face).await?;
-        let since = Some(face.shared.store.newest_event().await?);
+        let event = face.shared.store.newest_event().await?;
+        let since = Some(EventMark { event, epoch: face.shared.me.epoch().to_owned() });
         Ok(Self { since, ..Self::by(face, who, parts) })
     }
 }
@@ -66,7 +67,7 @@ impl Visit {
             path: self.path.clone(),
             url: self.shared.url.clone(),
             now: now(),
-            since: self.since,
+            since: self.since.clone(),
             notices: Vec::new(),
         }
     }

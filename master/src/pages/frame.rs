@@ -1,12 +1,13 @@
 //! What surrounds every page: who reads it, of which project it is, and what is said on each.
 
 use super::Pages;
-use protocol::{EventId, ProjectName, UnixMs};
+use protocol::api::EventMark;
+use protocol::{ProjectName, UnixMs};
 use serde::Serialize;
 
 /// Events after which a page may read otherwise.
 const KINDS: &str = "published revision candidate build-requested build-started build-finished build-cancelled accepted \
-                     ejected landed withdrawn retired paused resumed source-trouble source-fine recipe-missing";
+                     ejected landed taken-out moved-on missing withdrawn retired reset paused resumed source-trouble source-fine recipe-missing";
 
 /// For whom a page is made, and where.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Context {
     /// The time now.
     pub(crate) now: UnixMs,
     /// The newest event when the page began to be made: what comes after it may change the page.
-    pub(crate) since: Option<EventId>,
+    pub(crate) since: Option<EventMark>,
     /// What is said on every page.
     pub(crate) notices: Vec<Notice>,
 }
@@ -66,7 +67,7 @@ pub(super) struct Frame {
     publish_first: bool,
     events: Option<String>,
     #[serde(skip)]
-    since: Option<EventId>,
+    since: Option<EventMark>,
     kinds: &'static str,
     awaits: Option<String>,
     notices: Vec<Notice>,
@@ -139,7 +140,7 @@ impl Context {
             publish: project.as_ref().map(|_| format!("{base}/publish")),
             publish_first: false,
             events: None,
-            since: self.since,
+            since: self.since.clone(),
             kinds: KINDS,
             awaits: None,
             notices: self.notices.clone(),
@@ -159,7 +160,7 @@ impl Context {
 impl Frame {
     /// The page is read again when something of this happens.
     pub(super) fn renewed_by(mut self, query: &[(&str, &str)]) -> Self {
-        let since = self.since.map(|since| since.to_string());
+        let since = self.since.as_ref().map(ToString::to_string);
         let since = since.as_deref().map(|since| ("since", since));
         let query = query.iter().copied().chain(since);
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();

@@ -460,9 +460,9 @@ pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32
     let row = sqlx::query(
         "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id,
             tree_id, builder, position, required, spec, spec_hash,
-         for_queue, priority, isolation, attempt, state, requested_ms)
+         for_queue, priority, isolation, attempt, state, requested_ms, fence)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting',
-             $15) RETURNING *",
+             $15, COALESCE((SELECT fences FROM epoch ORDER BY id DESC LIMIT 1), 0)) RETURNING *",
     )
     .bind(request.project.0)
     .bind(request.branch.0)

@@ -3,6 +3,7 @@
 //! It is named by a random word of each start and its host, so that two that look alike are two. Nothing is written for a
 //! master that another one has followed: every write begins by looking at who is named.
 
+use super::epochs;
 use super::row::Columns as _;
 use super::{Reader, Result, Store, now};
 use sqlx::any::AnyRow;
@@ -21,6 +22,13 @@ pub struct Master {
     pub beat: i64,
     /// Until when it need not say so again, in milliseconds since 1970.
     pub until_ms: i64,
+}
+
+impl Master {
+    /// The word of the epoch that begins with its start.
+    pub fn epoch(&self) -> &str {
+        self.owner.split('@').next().unwrap_or_default()
+    }
 }
 
 fn read(row: &AnyRow) -> Result<Master> {
@@ -68,6 +76,7 @@ impl Store {
                     .execute(&mut **turn)
                     .await?;
                 if !renews {
+                    epochs::begin(turn, me.epoch()).await?;
                     // Nothing that an earlier one still writes under its claims counts any more.
                     sqlx::query("UPDATE project SET fence = fence + 1, owner = NULL, owned_until_ms = 0")
                         .execute(&mut **turn)

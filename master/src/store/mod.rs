@@ -20,6 +20,7 @@ mod changes;
 mod claim;
 mod copy;
 mod entries;
+mod epochs;
 mod events;
 mod kept;
 mod landings;

@@ -46,3 +46,14 @@ CREATE TABLE touched (
 CREATE INDEX touched_revision ON touched (revision_id);
 -- The commit of mainline up to which candidates were told what moved.
 ALTER TABLE project ADD COLUMN followed TEXT;
+
+-- The starts of masters on this store, each with a word of its own, and the newest event before it: a history that went back,
+-- because the store was restored from a backup, goes on under another word. `fences` is where the fencing numbers begin of
+-- builds that are asked for from then on: build numbers go back, too, and what a slave still holds must not be taken for
+-- another build of the same number.
+CREATE TABLE epoch (
+    id {ID},
+    word TEXT NOT NULL UNIQUE,
+    after_event BIGINT NOT NULL,
+    fences BIGINT NOT NULL
+);

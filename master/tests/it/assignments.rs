@@ -77,12 +77,12 @@ async fn a_row_that_a_slave_knows_nothing_of_is_taken_back() {
     let world = waiting().await;
     let (mut oak, _) = FakeSlave::new(&world, "oak").await;
     // What a master leaves that writes the row and then can't say so to the slave.
-    world.store().give_out(BuildId(1), SlaveId(1)).await.unwrap().unwrap();
+    let lost = world.store().give_out(BuildId(1), SlaveId(1)).await.unwrap().unwrap();
     for _ in 0..2 {
         world.turn(Loop::Schedule).await;
     }
     let of = oak.given().await.of;
-    assert_eq!(of, BuildRef { build: BuildId(1), fence: Fence(2) });
+    assert_eq!(of, BuildRef { build: BuildId(1), fence: Fence(lost.fence.0 + 1) });
     oak.begins(of).await;
     world.turn(Loop::Schedule).await;
     assert_eq!(state(&world, of.build).await, BuildRowState::Running, "what it has stays with it");

@@ -17,6 +17,7 @@ mod logs;
 mod mainline_moves;
 mod plans;
 mod queue;
+mod restored;
 mod second;
 mod slaves;
 mod stepping;

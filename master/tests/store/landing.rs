@@ -15,7 +15,7 @@ stories! {
 
 impl Place {
     /// Another store of the same kind.
-    fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let url = match self.url.strip_prefix("sqlite:") {
             Some(path) => format!("sqlite:{path}-{}", NEXT.fetch_add(1, Ordering::Relaxed)),

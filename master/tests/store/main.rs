@@ -31,6 +31,7 @@ macro_rules! stories {
 }
 
 mod conditions;
+mod epochs;
 mod kept;
 mod landing;
 mod lists;

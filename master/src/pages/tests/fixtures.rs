@@ -35,7 +35,7 @@ pub(super) fn context() -> Context {
         path: "/p/heron".to_owned(),
         url: "https://bb.example".to_owned(),
         now: UnixMs(NOW),
-        since: Some(EventId(812)),
+        since: Some(EventMark { event: EventId(812), epoch: "e".to_owned() }),
         notices: Vec::new(),
     }
 }
