@@ -10,12 +10,12 @@ pub(crate) use claim::claim;
 use crate::auth::{self, Action, Actor, Caller, can};
 use crate::config::PublishPolicy;
 use crate::project::{Guarded, RecipeState, recipes, requests};
-use crate::read::{self, ReadError};
+use crate::read::{self, Moment, ReadError};
 use crate::reconcile::look_at_mainline;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{
-    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
+    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published, Reader,
     Revoked, TokenKind, TokenRow, request_of,
 };
 use crate::terms::Terms;
@@ -53,8 +53,8 @@ pub(crate) fn allow(actor: &Actor, action: Action<'_>, what: &str) -> Done<()> {
 }
 
 /// A branch by name.
-pub(crate) async fn branch(shared: &Shared, project: &Guarded, name: &BranchName) -> Done<Branch> {
-    shared.store.branch(project.id, name).await?.ok_or_else(|| {
+pub(crate) async fn branch(store: &Reader, project: &Guarded, name: &BranchName) -> Done<Branch> {
+    store.branch(project.id, name).await?.ok_or_else(|| {
         Refused::new(
             404,
             "no-such-branch",
@@ -65,8 +65,8 @@ pub(crate) async fn branch(shared: &Shared, project: &Guarded, name: &BranchName
 }
 
 /// A build by number.
-pub(crate) async fn build(shared: &Shared, id: BuildId) -> Done<Build> {
-    shared.store.build(id).await?.ok_or_else(|| {
+pub(crate) async fn build(store: &Reader, id: BuildId) -> Done<Build> {
+    store.build(id).await?.ok_or_else(|| {
         Refused::new(404, "no-such-build", format!("there is no build #{id}"), "a branch's page lists its builds")
     })
 }
@@ -117,7 +117,7 @@ pub(crate) async fn publish(
                     .await?
                 {
                     Some(branch) => Ok((branch, false)),
-                    None => Err(ended(&self::branch(shared, project, &branch.name).await?)),
+                    None => Err(ended(&self::branch(&shared.store, project, &branch.name).await?)),
                 };
             }
             Ok((branch, false))
@@ -158,7 +158,7 @@ pub(crate) async fn accept(
     asked: &api::Accept,
 ) -> Done<api::QueueEntry> {
     let commit = &asked.commit;
-    let branch = branch(shared, project, name).await?;
+    let branch = branch(&shared.store, project, name).await?;
     allow(actor, Action::Accept(&branch), "accepting")?;
     let newest = shared.store.newest_revision(branch.id).await?;
     let Some(revision) = newest.filter(|r| r.commit == *commit) else {
@@ -181,8 +181,8 @@ pub(crate) async fn accept(
     let (actor, token) = (actor.name(), actor.token());
     let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms };
     match shared.store.by(token).accept(&acceptance, auth::may_still_accept).await? {
-        Accepted::Entry(entry) => Ok(read::queue_entry(shared, project, &entry, None).await?),
-        Accepted::Ended => Err(ended(&self::branch(shared, project, name).await?)),
+        Accepted::Entry(entry) => Ok(read::queue_entry(&Moment::now(shared).await?, project, &entry).await?),
+        Accepted::Ended => Err(ended(&self::branch(&shared.store, project, name).await?)),
         Accepted::Outdated => Err(outdated(name, commit)),
         Accepted::BeingPushed(_) => Err(being_pushed(&branch)),
     }
@@ -271,15 +271,15 @@ fn being_pushed(branch: &Branch) -> Refused {
 
 /// Withdraws a branch. What was pushed before may be on mainline though nobody knows it yet: that is looked at first.
 pub(crate) async fn withdraw(shared: &Shared, project: &Guarded, actor: &Actor, name: &BranchName) -> Done<Branch> {
-    let before = branch(shared, project, name).await?;
+    let before = branch(&shared.store, project, name).await?;
     allow(actor, Action::Withdraw(&before), "withdrawing another's branch")?;
     let why = format!("withdrawn by {}", actor.name());
     if shared.store.unlanded_of(before.id).await? {
         looked(shared, project).await;
     }
     match shared.store.by(actor.token()).end_branch(&before, BranchState::Withdrawn, &why, actor.name()).await? {
-        BranchEnd::Now => branch(shared, project, name).await,
-        BranchEnd::Before => Err(ended(&branch(shared, project, name).await?)),
+        BranchEnd::Now => branch(&shared.store, project, name).await,
+        BranchEnd::Before => Err(ended(&branch(&shared.store, project, name).await?)),
         BranchEnd::BeingPushed(_) => Err(being_pushed(&before)),
     }
 }
@@ -292,7 +292,7 @@ pub(crate) async fn rebuild(
     actor: &Actor,
     name: &BranchName,
 ) -> Done<Vec<BuildId>> {
-    let branch = branch(shared, project, name).await?;
+    let branch = branch(&shared.store, project, name).await?;
     allow(actor, Action::Rebuild(&branch), "asking for builds")?;
     if branch.state != BranchState::Live {
         return Err(ended(&branch));

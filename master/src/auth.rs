@@ -1,6 +1,7 @@
 //! Who asks, from where, and may do what: tokens, and the one function that every handler and the queue ask.
 
 use crate::store::{Branch, TokenKind, TokenRow};
+use gate::places::Rank;
 use protocol::TokenId;
 use protocol::wire::Isolation;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +27,11 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// For whom the last places are kept: for whoever shows a token.
+    pub(crate) fn rank(&self) -> Rank {
+        if self.token().is_some() { Rank::Preferred } else { Rank::Ordinary }
+    }
+
     /// The name for records.
     pub fn name(&self) -> &str {
         match self {

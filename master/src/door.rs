@@ -14,6 +14,8 @@ pub(crate) const AGAIN_S: u64 = 10;
 pub(crate) enum Key {
     Address(IpAddr),
     Token(i64),
+    Branch(i64),
+    Publisher(String),
 }
 
 /// Places of one sort. Cheap to clone.

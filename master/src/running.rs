@@ -7,9 +7,11 @@ use crate::error::StartError;
 use crate::pages::Pages;
 use crate::points::Points;
 use crate::project::recipes;
+use crate::read::{Moment, ReadError};
 use crate::state::Shared;
 use crate::store::{Interest, Store, TokenKind, Topic};
 use crate::{actions, http, read, reconcile, sole};
+use protocol::api::Project;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,13 +75,19 @@ impl Running {
         &self.git
     }
 
+    async fn projects(&self) -> Result<Vec<Project>, StartError> {
+        let other = |error: ReadError| StartError::Other(error.to_string());
+        let at = Moment::now(&self.shared).await.map_err(other)?;
+        read::projects(&at).await.map_err(other)
+    }
+
     /// What is wrong with the guarded mainlines at the moment, for people. From the store and this process alone: whoever
     /// watches his own master doesn't go through its door.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn troubles(&self) -> Result<Vec<String>, StartError> {
-        let projects = read::projects(&self.shared).await.map_err(|error| StartError::Other(error.to_string()))?;
+        let projects = self.projects().await?;
         Ok(projects.into_iter().filter_map(|project| project.trouble).collect())
     }
 
@@ -88,7 +96,7 @@ impl Running {
     /// # Errors
     /// When the store fails.
     pub async fn recipe_warnings(&self) -> Result<Vec<String>, StartError> {
-        let projects = read::projects(&self.shared).await.map_err(|error| StartError::Other(error.to_string()))?;
+        let projects = self.projects().await?;
         Ok(projects.into_iter().flat_map(|project| project.warnings).collect())
     }
 

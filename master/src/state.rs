@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::door::Door;
 use crate::logs::Logs;
 use crate::points::Points;
-use crate::project::{Guarded, lock};
+use crate::project::{Guarded, lock, room};
 use crate::slaves::{Parts, Sessions};
 use crate::store::{Change, Master, Store, Topic};
 use gate::code::Code;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) me: Master,
     /// Looks at repositories that somebody claims.
     pub(crate) claims: Door,
+    /// Views of mirrors, for pages.
+    pub(crate) reading: Door,
     waits: Mutex<HashMap<BuildId, Wait>>,
     kept: Mutex<HashSet<BuildId>>,
 }
@@ -71,6 +73,7 @@ impl Shared {
             shutdown,
             me,
             claims: Door::new(CLAIMS, 0),
+            reading: room(),
             waits,
             kept,
         }

@@ -65,6 +65,17 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client, screen: Screen
             let _ = writeln!(text, "\n{} {}", safe(&file.path), safe(&file.notes.join(", ")));
             lines(&mut text, &file.lines);
         }
+        if let Some(trouble) = &branch.diff.trouble {
+            let _ = writeln!(text, "\nThe diff is not here: {}", safe(trouble));
+        }
+        if branch.diff.files_left_out > 0 || branch.diff.has_more {
+            let more = if branch.diff.has_more { "at least " } else { "" };
+            let _ = writeln!(text, "\n{more}{} more files are left out", branch.diff.files_left_out);
+        }
+        if !branch.diff.whole.is_empty() {
+            let _ = writeln!(text, "\nNot all of it is here. All of it, by plain git:");
+            branch.diff.whole.iter().for_each(|line| _ = writeln!(text, "  {}", safe(line)));
+        }
     }
     if let Some(newest) = branch.refs.first() {
         let _ = writeln!(text, "\nFetch     git fetch {} {newest}", client.url(&branch.git_path));

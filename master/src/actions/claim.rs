@@ -9,7 +9,7 @@ use super::{allow, branch, ended, not_mainline, registrations};
 use crate::auth::{self, Action, Actor};
 use crate::door::{AGAIN_S, Key, Place};
 use crate::project::Guarded;
-use crate::read;
+use crate::read::{self, Moment};
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{self, Branch, BranchState, Claimer, Kept, NewBranch, Taken};
@@ -34,7 +34,7 @@ pub(crate) async fn claim(
     let Some(token) = actor.token() else {
         return Err(Refused::new(401, "token-needed", "claiming a branch needs a token", ""));
     };
-    let before = branch(shared, project, name).await?;
+    let before = branch(&shared.store, project, name).await?;
     let url = asked.url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(&before.url);
     let source = SourceUrl::check(&UncheckedUrl::new(url), &shared.policy).map_err(|e| Refused::explained(&e))?;
     let own = source.as_str() == before.url;
@@ -66,7 +66,7 @@ pub(crate) async fn claim(
             let claimer = Claimer { name: actor.name().to_owned(), token, trusted: actor.is_trusted() };
             let origin = registrations::of_bearer(actor, &shared.config.registrations);
             match shared.store.by(actor.token()).claim_repository(&before, &claimer, &origin).await? {
-                store::Claimed::Now(_) => branch(shared, project, name).await?,
+                store::Claimed::Now(_) => branch(&shared.store, project, name).await?,
                 store::Claimed::Kept(why) => return Err(kept(&before, why)),
                 store::Claimed::TooMany(too_many) => return Err(registrations::refused(too_many)),
             }
@@ -78,7 +78,7 @@ pub(crate) async fn claim(
         repository: source.as_str().to_owned(),
         push: format!("git push {} HEAD:refs/heads/{challenge}", source.as_str()),
         challenge,
-        branch: read::branch_summary(shared, project, claimed).await?,
+        branch: read::branch_summary(&Moment::now(shared).await?, project, claimed.id).await?,
     })
 }
 

@@ -8,7 +8,7 @@ use super::who::Who;
 use super::{events, logs, slave, watch};
 use crate::actions;
 use crate::auth::{Actor, Caller};
-use crate::read;
+use crate::read::{self, Moment};
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use axum::extract::State;
@@ -72,11 +72,11 @@ async fn whoami(who: Who) -> Json<WhoAmI> {
 }
 
 async fn projects(State(shared): App) -> Done<Json<Vec<api::Project>>> {
-    Ok(Json(read::projects(&shared).await?))
+    Ok(Json(read::projects(&Moment::now(&shared).await?).await?))
 }
 
-async fn overview(State(shared): App, InProject(project): InProject) -> Done<Json<Overview>> {
-    Ok(Json(read::overview(&shared, &project).await?))
+async fn overview(State(shared): App, InProject(project): InProject, who: Who) -> Done<Json<Overview>> {
+    Ok(Json(read::overview(&shared, &project, who.actor.rank()).await?))
 }
 
 async fn branches(
@@ -84,7 +84,7 @@ async fn branches(
     InProject(project): InProject,
     Asked(query): Asked<BranchQuery>,
 ) -> Done<Json<BranchPage>> {
-    Ok(Json(read::branch_page(&shared, &project, &query.listed()?).await?))
+    Ok(Json(read::branch_page(&Moment::now(&shared).await?, &project, &query.listed()?).await?))
 }
 
 async fn publish(
@@ -95,7 +95,7 @@ async fn publish(
     Body(it): Body<api::Publish>,
 ) -> Done<Response> {
     let (branch, new) = actions::publish(&shared, &project, &who.actor, &caller, &it).await?;
-    let line = read::branch_summary(&shared, &project, branch).await?;
+    let line = read::branch_summary(&Moment::now(&shared).await?, &project, branch.id).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let location = [(axum::http::header::LOCATION, line.page.clone())];
     Ok((status, location, Json(line)).into_response())
@@ -105,9 +105,14 @@ async fn branch(
     State(shared): App,
     InProject(project): InProject,
     Part(part): Part<NamePart>,
+    who: Who,
 ) -> Done<Json<BranchDetail>> {
-    let branch = actions::branch(&shared, &project, &part.name).await?;
-    Ok(Json(read::branch_detail(&shared, &project, branch).await?))
+    let rows = {
+        let at = Moment::now(&shared).await?;
+        let branch = actions::branch(&at.store, &project, &part.name).await?;
+        read::branch_rows(&at, &project, branch).await?
+    };
+    Ok(Json(rows.seen(&shared, &project, who.actor.rank()).await))
 }
 
 async fn accept(
@@ -127,7 +132,7 @@ async fn withdraw(
     who: Who,
 ) -> Done<Json<BranchSummary>> {
     let branch = actions::withdraw(&shared, &project, &who.actor, &part.name).await?;
-    Ok(Json(read::branch_summary(&shared, &project, branch).await?))
+    Ok(Json(read::branch_summary(&Moment::now(&shared).await?, &project, branch.id).await?))
 }
 
 async fn claim(
@@ -146,8 +151,9 @@ async fn revisions(
     Part(part): Part<NamePart>,
     Asked(query): Asked<RevisionsQuery>,
 ) -> Done<Json<api::Revisions>> {
-    let branch = actions::branch(&shared, &project, &part.name).await?;
-    Ok(Json(read::revisions(&shared, &branch, query.before).await?))
+    let at = Moment::now(&shared).await?;
+    let branch = actions::branch(&at.store, &project, &part.name).await?;
+    Ok(Json(read::revisions(&at, &branch, query.before).await?))
 }
 
 async fn rebuild(
@@ -160,24 +166,27 @@ async fn rebuild(
 }
 
 async fn queue(State(shared): App, InProject(project): InProject) -> Done<Json<api::Queue>> {
-    Ok(Json(read::queue(&shared, &project).await?))
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 
 async fn pause(State(shared): App, InProject(project): InProject, who: Who) -> Done<Json<api::Queue>> {
     actions::set_paused(&shared, &project, &who.actor, true).await?;
-    Ok(Json(read::queue(&shared, &project).await?))
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 
 async fn resume(State(shared): App, InProject(project): InProject, who: Who) -> Done<Json<api::Queue>> {
     actions::set_paused(&shared, &project, &who.actor, false).await?;
-    Ok(Json(read::queue(&shared, &project).await?))
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 
 pub(super) async fn detail(shared: &Shared, id: BuildId) -> Done<BuildDetail> {
-    let build = actions::build(shared, id).await?;
-    read::build_detail(shared, &build).await?.ok_or_else(|| {
-        Refused::new(404, "no-such-build", format!("build #{id} is of a project that is not guarded any more"), "")
-    })
+    let at = Moment::now(shared).await?;
+    if let Some(detail) = read::build_detail(&at, id).await? {
+        return Ok(detail);
+    }
+    actions::build(&at.store, id).await?;
+    let detail = format!("build #{id} is of a project that is not guarded any more");
+    Err(Refused::new(404, "no-such-build", detail, ""))
 }
 
 async fn build(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<BuildDetail>> {
@@ -185,19 +194,19 @@ async fn build(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<Bui
 }
 
 async fn build_again(State(shared): App, Part(part): Part<BuildPart>, who: Who) -> Done<Json<BuildDetail>> {
-    let old = actions::build(&shared, part.id).await?;
+    let old = actions::build(&shared.store, part.id).await?;
     let new = actions::build_again(&shared, &who.actor, &old).await?;
     Ok(Json(detail(&shared, new.id).await?))
 }
 
 async fn cancel(State(shared): App, Part(part): Part<BuildPart>, who: Who) -> Done<Json<BuildDetail>> {
-    let build = actions::build(&shared, part.id).await?;
+    let build = actions::build(&shared.store, part.id).await?;
     actions::cancel_build(&shared, &who.actor, &build).await?;
     Ok(Json(detail(&shared, part.id).await?))
 }
 
 async fn slaves(State(shared): App) -> Done<Json<Vec<api::Slave>>> {
-    Ok(Json(read::slaves(&shared).await?))
+    Ok(Json(read::slaves(&Moment::now(&shared).await?).await?))
 }
 
 #[derive(Deserialize)]
@@ -213,11 +222,11 @@ async fn availability(
     Body(it): Body<NewAvailability>,
 ) -> Done<Json<Vec<api::Slave>>> {
     actions::set_availability(&shared, &who.actor, &part.name, it.availability).await?;
-    Ok(Json(read::slaves(&shared).await?))
+    Ok(Json(read::slaves(&Moment::now(&shared).await?).await?))
 }
 
 async fn locks(State(shared): App) -> Done<Json<Vec<api::Lock>>> {
-    Ok(Json(read::locks(&shared).await?))
+    Ok(Json(read::locks(&Moment::now(&shared).await?).await?))
 }
 
 async fn tokens(State(shared): App, who: Who) -> Done<Json<Vec<api::Token>>> {

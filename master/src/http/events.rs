@@ -112,9 +112,8 @@ impl Follower {
                 }
                 continue;
             }
-            for stored in stored {
-                self.last = stored.id;
-                let event = read::event(&self.shared, stored).await.ok()?;
+            for event in read::events(&self.shared, stored).await.ok()? {
+                self.last = event.id;
                 if self.wanted(&event) {
                     self.ready.push_back(event);
                 }

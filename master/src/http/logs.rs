@@ -125,7 +125,7 @@ pub(super) async fn step(
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
 ) -> Done<Response> {
-    has_step(&actions::build(&shared, part.id).await?, part.step)?;
+    has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let left = wanted.limit.unwrap_or(u64::MAX);
     let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
@@ -180,7 +180,7 @@ pub(super) async fn whole(
     Part(part): Part<BuildPart>,
     Asked(wanted): Asked<Wanted>,
 ) -> Done<Response> {
-    actions::build(&shared, part.id).await?;
+    actions::build(&shared.store, part.id).await?;
     let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
     let whole =
         Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0, open: false };
@@ -258,7 +258,7 @@ pub(super) async fn events(
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    has_step(&actions::build(&shared, part.id).await?, part.step)?;
+    has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let line = match wanted.line {
         Some(line) => line,

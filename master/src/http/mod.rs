@@ -15,6 +15,7 @@ mod hosts;
 mod logs;
 mod pages;
 mod patient;
+mod raw;
 mod router;
 mod serve;
 mod slave;

@@ -6,12 +6,13 @@ use super::api::detail;
 use super::extract::{self, Asked, BranchQuery, BuildPart, InProject, NamePart, Part, RevisionsQuery};
 use super::face::Face;
 use super::logs;
+use super::raw;
 use super::visit::{self, Visit, build_in, may_publish};
 use super::watch::{self, What};
 use crate::actions;
 use crate::auth::{Action, can};
 use crate::pages::{self, Filled, MayBranch, MayBuild, Narrowed};
-use crate::read::{self, LineOf, Wanted};
+use crate::read::{self, LineOf, Moment, Wanted};
 use crate::refused::{Done, Refused};
 use axum::Router;
 use axum::extract::{Query, Request, State};
@@ -35,6 +36,7 @@ pub(super) fn router(face: &Face) -> Router<Face> {
         .route("/p/{project}/branches/{name}/rebuild", post(forms::rebuild))
         .route("/p/{project}/branches/{name}/claim", get(claim).post(forms::claim))
         .route("/p/{project}/branches/{name}/revisions", get(revisions))
+        .route("/p/{project}/branches/{name}/raw/{commit}/{*path}", get(raw::raw))
         .route("/p/{project}/builds/{id}", get(build))
         .route("/p/{project}/builds/{id}/rebuild", post(forms::build_again))
         .route("/p/{project}/builds/{id}/cancel", post(forms::cancel))
@@ -81,19 +83,19 @@ async fn projects(visit: Visit) -> Done<Response> {
         return Ok(Redirect::to(&crate::names::project_page(&only.name)).into_response());
     }
     let shared = &visit.shared;
-    let events = watch::stream_of(What::Projects, &watch::seen(shared, What::Projects).await?);
-    let all = read::projects(shared).await?;
+    let all = read::projects(&Moment::now(shared).await?).await?;
+    let events = watch::stream_of(What::Projects, &watch::named(&all));
     Ok(Html(visit.pages.projects(&visit.context(None), &all, &events)?).into_response())
 }
 
 async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
-    let it = read::overview(&visit.shared, &project).await?;
+    let actor = &visit.who.actor;
+    let it = read::overview(&visit.shared, &project, actor.rank()).await?;
     let mut may = HashSet::new();
-    for line in it.needs_person.iter().filter(|line| line.branch.verdict.code == "ready") {
-        let row = visit.shared.store.branch(project.id, &line.branch.name).await?;
-        if row.is_some_and(|row| can(&visit.who.actor, Action::Accept(&row))) {
-            may.insert(line.branch.name.clone());
-        }
+    if actor.token().is_some() && it.needs_person.iter().any(|line| line.branch.verdict.code == "ready") {
+        // Whose a branch is may be another's by now; what the button does is asked again.
+        let live = visit.shared.store.branches(project.id, 0).await?;
+        may.extend(live.into_iter().filter(|row| can(actor, Action::Accept(row))).map(|row| row.name));
     }
     Ok(Html(visit.pages.overview(&visit.context(Some(&project.name)), &it, &may)?))
 }
@@ -101,26 +103,30 @@ async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<Stri
 async fn branches(InProject(project): InProject, Asked(query): Asked<BranchQuery>, visit: Visit) -> Done<Html<String>> {
     let listed = query.listed()?;
     let narrowed = Narrowed { q: query.q.clone(), ended: listed.ended, later: listed.after.is_some() };
-    let all = read::branch_page(&visit.shared, &project, &listed).await?;
-    let context = visit.context_with_notices(&project).await?;
+    let at = Moment::now(&visit.shared).await?;
+    let all = read::branch_page(&at, &project, &listed).await?;
+    let context = visit.context_at(&at, &project).await?;
     Ok(Html(visit.pages.branches(&context, &all, &narrowed)?))
 }
 
 async fn branch(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {
-    let shared = &visit.shared;
-    let row = actions::branch(shared, &project, &part.name).await?;
     let actor = &visit.who.actor;
-    let may = MayBranch {
-        accept: can(actor, Action::Accept(&row)),
-        withdraw: can(actor, Action::Withdraw(&row)),
-        rebuild: can(actor, Action::Rebuild(&row)),
+    let (may, context, rows) = {
+        let at = Moment::now(&visit.shared).await?;
+        let row = actions::branch(&at.store, &project, &part.name).await?;
+        let may = MayBranch {
+            accept: can(actor, Action::Accept(&row)),
+            withdraw: can(actor, Action::Withdraw(&row)),
+            rebuild: can(actor, Action::Rebuild(&row)),
+        };
+        (may, visit.context_at(&at, &project).await?, read::branch_rows(&at, &project, row).await?)
     };
-    let it = read::branch_detail(shared, &project, row).await?;
-    Ok(Html(visit.pages.branch(&visit.context_with_notices(&project).await?, &it, may)?))
+    let it = rows.seen(&visit.shared, &project, actor.rank()).await;
+    Ok(Html(visit.pages.branch(&context, &it, may)?))
 }
 
 async fn claim(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {
-    let branch = actions::branch(&visit.shared, &project, &part.name).await?;
+    let branch = actions::branch(&visit.shared.store, &project, &part.name).await?;
     let page = crate::names::branch_page(&project.name, &branch.name);
     let context = visit.context_with_notices(&project).await?;
     Ok(Html(visit.pages.claim(&context, &branch.name, &page, None, None)?))
@@ -132,10 +138,11 @@ async fn revisions(
     Asked(query): Asked<RevisionsQuery>,
     visit: Visit,
 ) -> Done<Html<String>> {
-    let branch = actions::branch(&visit.shared, &project, &part.name).await?;
-    let it = read::revisions(&visit.shared, &branch, query.before).await?;
+    let at = Moment::now(&visit.shared).await?;
+    let branch = actions::branch(&at.store, &project, &part.name).await?;
+    let it = read::revisions(&at, &branch, query.before).await?;
     let page = crate::names::branch_page(&project.name, &branch.name);
-    let context = visit.context_with_notices(&project).await?;
+    let context = visit.context_at(&at, &project).await?;
     Ok(Html(visit.pages.revisions(&context, &branch.name, &page, &it)?))
 }
 
@@ -184,7 +191,7 @@ async fn build(
 }
 
 async fn queue(InProject(project): InProject, visit: Visit) -> Done<Html<String>> {
-    let it = read::queue(&visit.shared, &project).await?;
+    let it = read::queue(&Moment::now(&visit.shared).await?, &project).await?;
     let may = can(&visit.who.actor, Action::SteerQueue);
     Ok(Html(visit.pages.queue(&visit.context(Some(&project.name)), &it, may)?))
 }
@@ -197,10 +204,11 @@ async fn publish(InProject(project): InProject, visit: Visit) -> Done<Html<Strin
 
 async fn slaves(visit: Visit) -> Done<Html<String>> {
     let shared = &visit.shared;
-    // Named before it is read: what comes between is found by whoever watches.
-    let events = watch::stream_of(What::Slaves, &watch::seen(shared, What::Slaves).await?);
-    let (slaves, locks) = (read::slaves(shared).await?, read::locks(shared).await?);
-    let open = shared.store.open_builds().await?;
+    let at = Moment::now(shared).await?;
+    let value = (read::slaves(&at).await?, read::locks(&at).await?);
+    let events = watch::stream_of(What::Slaves, &watch::named(&value));
+    let (slaves, locks) = value;
+    let open = at.store.open_builds().await?;
     let builds: HashMap<BuildId, ProjectName> =
         open.iter().filter_map(|b| Some((b.id, shared.guarded(b.project)?.name.clone()))).collect();
     let may = can(&visit.who.actor, Action::ManageSlaves);

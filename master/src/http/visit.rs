@@ -7,7 +7,7 @@ use crate::auth::{self, Action, Actor, can};
 use crate::config::PublishPolicy;
 use crate::pages::{Context, Notice, Pages, PagesError, Reader};
 use crate::project::Guarded;
-use crate::read;
+use crate::read::{self, Moment};
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{Build, now};
@@ -74,7 +74,12 @@ impl Visit {
 
     /// The same with what is said on every page of a project.
     pub(super) async fn context_with_notices(&self, project: &Guarded) -> Done<Context> {
-        let line = read::project_line(&self.shared, project).await?;
+        self.context_at(&Moment::now(&self.shared).await?, project).await
+    }
+
+    /// The same of the moment that the page is of.
+    pub(super) async fn context_at(&self, at: &Moment<'_>, project: &Guarded) -> Done<Context> {
+        let line = read::project_line(at, project).await?;
         let mut context = self.context(Some(&project.name));
         if let Some(trouble) = line.trouble {
             context.notices.push(Notice { look: "exception", text: format!("Nothing can land: {trouble}") });
@@ -151,7 +156,7 @@ pub(super) async fn error_page(face: &Face, parts: &mut Parts, problem: Problem)
 
 /// A build of this project; another project's is not here.
 pub(super) async fn build_in(shared: &Shared, project: &Guarded, id: BuildId) -> Done<Build> {
-    let build = actions::build(shared, id).await?;
+    let build = actions::build(&shared.store, id).await?;
     if build.project == project.id {
         return Ok(build);
     }

@@ -1,7 +1,7 @@
 //! Pages of what no event tells: a stream that says when they would read otherwise.
 
 use super::extract::Asked;
-use crate::read::{self, ReadError};
+use crate::read::{self, Moment, ReadError};
 use crate::refused::Done;
 use crate::state::Shared;
 use crate::store::{Interest, Listener, Topic};
@@ -50,7 +50,7 @@ impl What {
 }
 
 /// A short name for a value as it is now.
-fn named(value: &impl Serialize) -> String {
+pub(super) fn named(value: &impl Serialize) -> String {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
     Sha256::digest(&bytes).iter().take(8).fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
@@ -59,10 +59,11 @@ fn named(value: &impl Serialize) -> String {
 }
 
 /// The name of what a page shows now.
-pub(super) async fn seen(shared: &Shared, what: What) -> Result<String, ReadError> {
+async fn seen(shared: &Shared, what: What) -> Result<String, ReadError> {
+    let at = Moment::now(shared).await?;
     Ok(match what {
-        What::Slaves => named(&(read::slaves(shared).await?, read::locks(shared).await?)),
-        What::Projects => named(&read::projects(shared).await?),
+        What::Slaves => named(&(read::slaves(&at).await?, read::locks(&at).await?)),
+        What::Projects => named(&read::projects(&at).await?),
     })
 }
 

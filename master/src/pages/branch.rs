@@ -1,15 +1,15 @@
 //! A branch: would it land, if not why, and who is next; then the evidence.
 
 mod evidence;
+mod files;
 
 use super::frame::At;
 use super::parts::{DiffRow, EntryLine, VerdictView, diff_rows};
 use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
 pub(super) use evidence::RevisionLine;
-use evidence::{
-    AsOf, BuilderLine, CandidateLine, ChangelogsView, CommitLine, ConflictView, EventLine, FileView, RefusalView,
-};
+use evidence::{AsOf, BuilderLine, CandidateLine, ChangelogsView, CommitLine, ConflictView, EventLine, RefusalView};
+use files::FileView;
 use protocol::api::{BranchDetail, CandidateOutcome, WouldLand};
 use serde::Serialize;
 
@@ -69,6 +69,8 @@ struct View {
     files: Vec<FileView>,
     diff_note: String,
     files_left_out: Option<String>,
+    diff_trouble: Option<String>,
+    whole_diff: Option<String>,
     revisions: Vec<RevisionLine>,
     older_revisions: Option<String>,
     claim: Option<String>,
@@ -200,14 +202,11 @@ impl Pages {
             commits_note: evidence::commits_note(detail),
             fetch: fetch(context, detail),
             refs: detail.refs.clone(),
-            files: evidence::files(&detail.diff),
+            files: files::files(&detail.diff, &summary.page),
             diff_note: evidence::diff_note(detail),
-            files_left_out: Some(detail.diff.files_left_out).filter(|n| *n > 0).map(|n| {
-                format!(
-                    "{} left out: the diff is too long to read here. Fetch it with plain git.",
-                    count(usize::try_from(n).unwrap_or(usize::MAX), "more file is", "more files are")
-                )
-            }),
+            files_left_out: files::files_left_out(&detail.diff),
+            diff_trouble: detail.diff.trouble.clone(),
+            whole_diff: Some(detail.diff.whole.join("\n")).filter(|lines| !lines.is_empty()),
             revisions: detail.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
             older_revisions: detail.older_revisions.map(|before| crate::names::older_revisions(&summary.page, before)),
             claim: (live && context.known() && !may.withdraw).then(|| format!("{}/claim", summary.page)),

@@ -1,8 +1,7 @@
 //! A project that this master guards: its settings, its mirror, its claim, and what is remembered of it.
 
-use super::diffs::Diffs;
-use super::sizes::Sizes;
 use super::troubles::Troubles;
+use super::views::Views;
 use crate::config;
 use crate::store::Claim;
 use gate::pending::{Crowded, Pending, Stranger};
@@ -32,8 +31,7 @@ pub(crate) struct Guarded {
     /// The file of the master's own recipe for it.
     pub(super) own_recipe: Option<PathBuf>,
     pub(crate) mirror: Mirror,
-    pub(crate) diffs: Diffs,
-    pub(crate) sizes: Sizes,
+    pub(crate) views: Views,
     claim: Mutex<Option<Claim>>,
     recipe: Mutex<RecipeState>,
     asked_by: Mutex<Option<Recipe>>,
@@ -114,8 +112,7 @@ impl Guarded {
             config,
             own_recipe,
             mirror,
-            diffs: Diffs::default(),
-            sizes: Sizes::default(),
+            views: Views::default(),
             claim: Mutex::default(),
             recipe: Mutex::default(),
             asked_by: Mutex::default(),

@@ -1,18 +1,21 @@
 //! Branches: the line of a listing, and the whole page.
 
-use super::facts::Known;
-use super::{ReadError, build_summary, event_of, queue_entry};
+use super::build::summaries;
+use super::facts::{Known, know};
+use super::queue::entries;
+use super::{Moment, ReadError, event_of};
 use crate::names;
-use crate::project::Guarded;
+use crate::project::{Asked, Guarded, NoView};
 use crate::reconcile::KeptRequest;
 use crate::state::Shared;
-use crate::store::{Branch, BranchState, Builds, Candidate, Revision};
+use crate::store::{Branch, BranchState, Build, Candidate, Revision};
 use crate::terms::Terms;
-use gate::verdict::judge;
-use protocol::api::{self, BranchDetail, BranchSummary, BuilderRow, Mark};
-use protocol::{BranchName, CommitId};
-use tracker::mirror::{MirrorError, Relation};
-use tracker::read::{DiffLimits, text_diff};
+use gate::places::Rank;
+use gate::verdict::{Builder, judge};
+use protocol::api::{self, BranchDetail, BranchSummary, BuildSummary, BuilderRow, Mark};
+use protocol::{BranchId, BranchName, BuildId, CommitId, RevisionId};
+use std::collections::HashMap;
+use tracker::read::{Seen, View};
 use tracker::source::url_without_secrets;
 
 /// The most revisions that a branch's page shows, and that are listed at once.
@@ -20,12 +23,12 @@ pub(crate) const REVISIONS: u32 = 50;
 
 /// One branch's line.
 pub(crate) async fn branch_summary(
-    shared: &Shared,
+    at: &Moment<'_>,
     project: &Guarded,
-    branch: Branch,
+    branch: BranchId,
 ) -> Result<BranchSummary, ReadError> {
-    let row = shared.store.project_by_id(project.id).await?;
-    Ok(summary(project, &Known::of(shared, project, &row, branch).await?))
+    let branch = at.store.branch_by_id(branch).await?;
+    Ok(summary(project, &know(at, project, branch).await?))
 }
 
 pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
@@ -58,81 +61,60 @@ pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
     }
 }
 
-/// A branch's whole page.
-pub(crate) async fn branch_detail(
-    shared: &Shared,
-    project: &Guarded,
-    branch: Branch,
-) -> Result<BranchDetail, ReadError> {
-    let row = shared.store.project_by_id(project.id).await?;
-    let known = Known::of(shared, project, &row, branch).await?;
+/// A branch's whole page but for what the mirror shows of it: the rows of one moment.
+pub(crate) struct BranchRows {
+    detail: BranchDetail,
+    asked: Asked,
+    /// What the mirror shows; none while there is nothing in it.
+    view: Option<View>,
+    /// Whether the newest revision is known to be lost.
+    is_lost: bool,
+}
+
+/// See [`BranchRows`].
+pub(crate) async fn branch_rows(at: &Moment<'_>, project: &Guarded, branch: Branch) -> Result<BranchRows, ReadError> {
+    let row = at.project(project.id).await?;
+    let known = know(at, project, branch).await?;
     let branch = &known.branch;
-    let revisions = shared.store.revision_page(branch.id, None, REVISIONS).await?;
-    let timeline = shared.store.timeline(branch.id, 200).await?;
-    let mut queue = Vec::new();
-    for entry in &known.entries {
-        queue.push(queue_entry(shared, project, entry, None).await?);
-    }
-    let candidate = match (&known.candidate, &known.newest) {
-        (Some(candidate), Some(revision)) => {
-            let kept = serde_json::from_str::<KeptRequest>(&candidate.request).ok();
-            let message = match &kept {
-                Some(kept) => {
-                    let mut request = kept.request.clone();
-                    // As it would land: a title of now alone makes no other candidate.
-                    if branch.state == BranchState::Live {
-                        request.message = Terms::queued(&known.entries).unwrap_or_else(|| known.terms.clone()).message;
-                    }
-                    project.mirror.candidate_message(&request).await.ok()
-                }
-                None => None,
-            };
-            Some(api::Candidate {
-                mainline: candidate.mainline.clone(),
-                revision: revision.number,
-                message,
-                folded_by: kept.and_then(|kept| kept.project),
-                outcome: candidate.outcome.clone(),
-                made_ms: candidate.made,
-                mainline_now: now_at(branch, candidate, row.tip.as_ref()),
-                again: branch.state == BranchState::Live && revision.to_be_made,
-            })
-        }
-        _ => None,
-    };
-    // What the mirror can't show now is no reason to show nothing: it is said, and brought back.
-    let (commits, diff, unreadable) = match source_views(project, &known, row.tip.as_ref()).await {
-        Ok((commits, diff)) => (commits, diff, None),
-        Err(ReadError::Mirror(text)) => {
-            if known.newest.as_ref().is_some_and(|revision| revision.lost.is_none()) {
-                project.look_after_mirror();
-            }
-            let text = format!("its commits can't be read from the mirror: {text}; bb looks after it");
-            (Vec::new(), api::Diff::default(), Some(text))
-        }
-        Err(error) => return Err(error),
-    };
-    let live = branch.state == BranchState::Live;
-    Ok(BranchDetail {
+    let revisions = at.store.revision_page(branch.id, None, REVISIONS).await?;
+    let timeline = at.store.timeline(branch.id, 200).await?;
+    let kept = known.candidate.as_ref().and_then(|it| serde_json::from_str::<KeptRequest>(&it.request).ok());
+    let view = view_of(&known, kept.as_ref(), row.tip.as_ref());
+    let candidate = known.candidate.as_ref().zip(known.newest.as_ref()).map(|(candidate, revision)| api::Candidate {
+        mainline: candidate.mainline.clone(),
+        revision: revision.number,
+        message: None,
+        folded_by: kept.and_then(|kept| kept.project),
+        outcome: candidate.outcome.clone(),
+        mainline_now: now_at(branch, candidate, row.tip.as_ref()),
+        again: branch.state == BranchState::Live && revision.to_be_made,
+        made_ms: candidate.made,
+    });
+    let detail = BranchDetail {
         summary: summary(project, &known),
         watch: api::Watch {
             looked_ms: branch.looked,
-            trouble: branch.trouble.as_ref().map(|t| format!("{}; {}", t.text, t.hint)).or(unreadable),
-            next_ms: live.then_some(branch.next_look),
+            trouble: branch.trouble.as_ref().map(|t| format!("{}; {}", t.text, t.hint)),
+            next_ms: (branch.state == BranchState::Live).then_some(branch.next_look),
         },
         candidate,
-        commits,
-        builders: rows(shared, project, &known, &revisions).await?,
-        diff,
+        commits: Vec::new(),
+        builders: rows(at, &known, &revisions).await?,
+        diff: api::Diff::default(),
         changes_recipe: known.facts.changes_recipe,
-        recipe_diff: recipe_diff(project, &known).await?,
-        queue,
-        timeline: timeline.into_iter().map(|e| event_of(shared, e, Some(branch.name.clone()))).collect(),
+        recipe_diff: None,
+        queue: entries(at, project, known.entries.iter()).await?,
+        timeline: timeline
+            .into_iter()
+            .map(|event| event_of(Some(project.name.clone()), event, Some(branch.name.clone())))
+            .collect(),
         git_path: format!("/git/{}.git", project.name),
         refs: refs(&branch.name, &revisions, known.candidate.as_ref().is_some_and(|c| c.is_made())),
         older_revisions: older(&revisions),
         revisions: revisions.into_iter().map(revision_line).collect(),
-    })
+    };
+    let is_lost = known.newest.as_ref().is_some_and(|revision| revision.lost.is_some());
+    Ok(BranchRows { detail, asked: Asked::by(Rank::Ordinary, branch), view, is_lost })
 }
 
 /// Where mainline is by now, if that is elsewhere than where a live branch's candidate was made.
@@ -140,14 +122,85 @@ fn now_at(branch: &Branch, candidate: &Candidate, tip: Option<&CommitId>) -> Opt
     tip.filter(|tip| branch.state == BranchState::Live && **tip != candidate.mainline).cloned()
 }
 
-/// How the recipe that the newest candidate brings differs from that of the mainline it stands on.
-async fn recipe_diff(project: &Guarded, known: &Known) -> Result<Option<api::DiffFile>, ReadError> {
-    let Some(candidate) = known.candidate.as_ref().filter(|c| c.changes_recipe) else { return Ok(None) };
-    let Some(made) = candidate.made_commit() else { return Ok(None) };
-    let unreadable = |e: MirrorError| ReadError::Mirror(e.to_string());
-    let old = project.mirror.recipe_at(&candidate.mainline).await.map_err(unreadable)?.unwrap_or_default();
-    let new = project.mirror.recipe_at(made).await.map_err(unreadable)?.unwrap_or_default();
-    text_diff(recipe::FILE_NAME, &old, &new, DiffLimits::default()).map(Some).map_err(unreadable)
+/// What of the mirror is shown of a branch, if anything.
+fn view_of(known: &Known, kept: Option<&KeptRequest>, tip: Option<&CommitId>) -> Option<View> {
+    let revision = known.newest.as_ref().filter(|revision| revision.refusal.is_none())?;
+    let candidate = known.candidate.as_ref();
+    let is_live = known.branch.state == BranchState::Live;
+    // What moved on mainline since is no part of it.
+    let base = candidate.map(|candidate| &candidate.mainline).or(tip)?.clone();
+    let request = kept.map(|kept| {
+        let mut request = kept.request.clone();
+        // As it would land: a title of now alone makes no other candidate.
+        if is_live {
+            request.message = Terms::queued(&known.entries).unwrap_or_else(|| known.terms.clone()).message;
+        }
+        request
+    });
+    Some(View {
+        candidate: candidate.and_then(|c| c.made_commit()).cloned(),
+        base,
+        revision: revision.commit.clone(),
+        commits: revision.commits,
+        request,
+        recipe: candidate
+            .filter(|candidate| candidate.changes_recipe)
+            .and_then(|candidate| Some((candidate.mainline.clone(), candidate.made_commit()?.clone()))),
+    })
+}
+
+impl BranchRows {
+    pub(crate) fn asked(&self, rank: Rank) -> Asked {
+        self.asked.with(rank)
+    }
+
+    /// The whole page. What is read of the mirror may take a while; nothing else is waited for meanwhile.
+    pub(crate) async fn seen(self, shared: &Shared, project: &Guarded, rank: Rank) -> BranchDetail {
+        let asked = self.asked(rank);
+        let Self { mut detail, view, is_lost, .. } = self;
+        let Some(view) = view else { return detail };
+        match project.views.get(&project.mirror, &shared.reading, &view, &asked).await {
+            Ok(seen) => {
+                let Seen { commits, diff, message, recipe, .. } = (*seen).clone();
+                (detail.commits, detail.diff, detail.recipe_diff) = (commits, diff, recipe);
+                if let Some(candidate) = &mut detail.candidate {
+                    candidate.message = message;
+                }
+            }
+            Err(NoView::Full) => {
+                let text = "as many are made as may be made at once: look again in a moment";
+                detail.diff.trouble = Some(text.to_owned());
+            }
+            // What the mirror can't show now is no reason to show nothing: it is said, and brought back.
+            Err(NoView::Mirror(error)) => {
+                if !is_lost {
+                    project.look_after_mirror();
+                }
+                let text = format!("its commits can't be read from the mirror: {error}; bb looks after it");
+                detail.watch.trouble.get_or_insert(text);
+            }
+        }
+        if detail.diff.is_cut() {
+            detail.diff.whole = whole(&shared.url, &detail, &view);
+        }
+        detail
+    }
+}
+
+/// Lines for a shell that show all of a branch's change.
+fn whole(url: &str, detail: &BranchDetail, view: &View) -> Vec<String> {
+    let git = format!("{url}{}", detail.git_path);
+    let name = &detail.summary.name;
+    let revision = detail.summary.revision.map_or_else(|| "head".to_owned(), |number| format!("r{number}"));
+    let (refs, between) = match (&view.candidate, &detail.diff.old, &detail.diff.new) {
+        (Some(made), ..) => (format!("refs/branches/{name}/candidate"), format!("{} {made}", view.base)),
+        (None, Some(old), Some(new)) => (format!("refs/branches/{name}/{revision}"), format!("{old} {new}")),
+        (None, ..) => (
+            format!("refs/heads/*:refs/remotes/bb/* refs/branches/{name}/{revision}"),
+            format!("{}...{}", view.base, view.revision),
+        ),
+    };
+    vec![format!("git fetch {git} {refs}"), format!("git diff --text {between}")]
 }
 
 /// Where the revisions go on, if there are more than a page of them.
@@ -158,11 +211,11 @@ fn older(revisions: &[Revision]) -> Option<u32> {
 
 /// A branch's revisions below a number, a page of them.
 pub(crate) async fn revisions(
-    shared: &Shared,
+    at: &Moment<'_>,
     branch: &Branch,
     before: Option<u32>,
 ) -> Result<api::Revisions, ReadError> {
-    let revisions = shared.store.revision_page(branch.id, before, REVISIONS).await?;
+    let revisions = at.store.revision_page(branch.id, before, REVISIONS).await?;
     Ok(api::Revisions { older: older(&revisions), revisions: revisions.into_iter().map(revision_line).collect() })
 }
 
@@ -190,59 +243,29 @@ fn refs(name: &BranchName, revisions: &[Revision], candidate: bool) -> Vec<Strin
     refs
 }
 
-/// The commits and the diff, from the mirror.
-async fn source_views(
-    project: &Guarded,
-    known: &Known,
-    tip: Option<&CommitId>,
-) -> Result<(Vec<api::Commit>, api::Diff), ReadError> {
-    let (Some(revision), Some(tip)) = (known.newest.as_ref().filter(|r| r.refusal.is_none()), tip) else {
-        return Ok((Vec::new(), api::Diff::default()));
-    };
-    let mirror = &project.mirror;
-    // What moved on mainline since is no part of it.
-    let base = known.candidate.as_ref().map_or(tip, |candidate| &candidate.mainline).clone();
-    let unreadable = |e: MirrorError| ReadError::Mirror(e.to_string());
-    let commits = mirror.commits_between(&base, &revision.commit, 250).await.map_err(unreadable)?.newest;
-    let made = known.candidate.as_ref().and_then(|c| c.made_commit());
-    let (from, to) = match made {
-        Some(candidate) => (base, candidate),
-        None => match mirror.relation(&base, &revision.commit).await.map_err(unreadable)? {
-            Relation::Ahead { merge_base, .. } => (merge_base, &revision.commit),
-            Relation::Unrelated | Relation::Same | Relation::Behind => return Ok((commits, api::Diff::default())),
-        },
-    };
-    let diff = project.diffs.get(mirror, &from, to).await.map_err(unreadable)?;
-    Ok((commits, (*diff).clone()))
-}
-
 /// The builders' rows: for each revision that has one, the latest build.
-async fn rows(
-    shared: &Shared,
-    project: &Guarded,
-    known: &Known,
-    revisions: &[Revision],
-) -> Result<Vec<BuilderRow>, ReadError> {
-    let mut older: Vec<(u32, Builds)> = Vec::new();
-    for revision in revisions.iter().skip(1).take(3) {
-        older.push((revision.number, shared.store.builds_of_revision(revision.id).await?));
-    }
-    let mut rows = Vec::new();
-    for builder in &known.facts.builders {
-        let newest = known.builds.latest_of(&builder.name);
-        let number = known.newest.as_ref().map_or(0, |r| r.number);
-        let mut builds = Vec::new();
-        let of_older = older.iter().filter_map(|(number, builds)| Some((*number, builds.latest_of(&builder.name)?)));
-        for (number, build) in newest.map(|build| (number, build)).into_iter().chain(of_older) {
-            builds.push(build_summary(shared, project, build, &known.branch.name, number).await?);
-        }
-        let says = builds.first().filter(|b| newest.is_some_and(|n| n.id == b.id)).map(|b| b.says.clone());
-        rows.push(BuilderRow {
+async fn rows(at: &Moment<'_>, known: &Known, revisions: &[Revision]) -> Result<Vec<BuilderRow>, ReadError> {
+    let older: Vec<RevisionId> = revisions.iter().skip(1).take(3).map(|revision| revision.id).collect();
+    let older_builds = at.store.latest_builds(older.iter().copied()).await?;
+    let of_builder = |builder: &str| -> Vec<&Build> {
+        let before = older.iter().filter_map(|id| older_builds.get(id)?.latest_of(builder));
+        known.builds.latest_of(builder).into_iter().chain(before).collect()
+    };
+    let builders = &known.facts.builders;
+    let all: Vec<&Build> = builders.iter().flat_map(|builder| of_builder(&builder.name)).collect();
+    let lines: HashMap<BuildId, BuildSummary> =
+        summaries(at, &all).await?.into_iter().flatten().map(|line| (line.id, line)).collect();
+    let row = |builder: &Builder| {
+        let builds = of_builder(&builder.name);
+        let is_newest = |build: &Build| known.builds.iter().any(|newest| newest.id == build.id);
+        let builds: Vec<(bool, BuildSummary)> =
+            builds.into_iter().filter_map(|build| Some((is_newest(build), lines.get(&build.id)?.clone()))).collect();
+        BuilderRow {
             builder: builder.name.clone(),
             required: builder.required,
-            builds,
-            says: says.unwrap_or_default(),
-        });
-    }
-    Ok(rows)
+            says: builds.first().filter(|(is_newest, _)| *is_newest).map(|(_, b)| b.says.clone()).unwrap_or_default(),
+            builds: builds.into_iter().map(|(_, build)| build).collect(),
+        }
+    };
+    Ok(builders.iter().map(row).collect())
 }

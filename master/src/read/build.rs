@@ -1,33 +1,50 @@
 //! Builds: the line of a listing, and the whole page.
 
-use super::ReadError;
-use super::facts::{self, author, state};
+use super::facts::{self, Deciding, author};
+use super::{Moment, ReadError};
 use crate::names;
-use crate::project::Guarded;
-use crate::state::Shared;
-use crate::store::{BranchState, Build, BuildRowState, Step};
+use crate::store::{Branch, BranchState, Build, BuildRowState, Reader, Revision, Step};
 use gate::verdict;
-use protocol::BranchName;
 use protocol::api::{self, BuildDetail, BuildState, BuildSummary, Look, StepDetail};
+use protocol::{BranchId, BuildId, RevisionId, SlaveId, SlaveName};
 use recipe::Run;
+use std::collections::HashMap;
 use tracker::mirror::Mirror;
 
-/// A build's line.
-pub(crate) async fn build_summary(
-    shared: &Shared,
-    project: &Guarded,
-    build: &Build,
-    branch: &BranchName,
-    revision: u32,
-) -> Result<BuildSummary, ReadError> {
-    let state = facts::state(shared, build).await?;
+/// Builds' lines, in their order; none of one whose project is not guarded here any more.
+pub(super) async fn summaries(at: &Moment<'_>, builds: &[&Build]) -> Result<Vec<Option<BuildSummary>>, ReadError> {
+    let others = Others::of(&at.store, builds).await?;
+    Ok(builds.iter().map(|build| summary(at, build, &others)).collect())
+}
+
+/// What lines of builds say of other rows, read together.
+struct Others {
+    branches: HashMap<BranchId, Branch>,
+    revisions: HashMap<RevisionId, Revision>,
+    slaves: HashMap<SlaveId, SlaveName>,
+    deciding: Deciding,
+}
+
+impl Others {
+    async fn of(store: &Reader, builds: &[&Build]) -> Result<Self, ReadError> {
+        let slaves = if builds.iter().any(|build| build.slave.is_some()) { store.slaves().await? } else { Vec::new() };
+        Ok(Self {
+            branches: store.branches_by_id(builds.iter().map(|build| build.branch)).await?,
+            revisions: store.revisions_by_id(builds.iter().map(|build| build.revision)).await?,
+            slaves: slaves.into_iter().map(|slave| (slave.id, slave.name)).collect(),
+            deciding: Deciding::of(store, builds.iter().copied()).await?,
+        })
+    }
+}
+
+fn summary(at: &Moment<'_>, build: &Build, others: &Others) -> Option<BuildSummary> {
+    let project = at.guarded(build.project)?;
+    let (branch, revision) = (others.branches.get(&build.branch)?, others.revisions.get(&build.revision)?);
+    let state = facts::state(at, build, &others.deciding);
     let (look, word) = state.mark();
-    let slave = match build.slave {
-        Some(id) => shared.store.slaves().await?.into_iter().find(|s| s.id == id).map(|s| s.name),
-        None => None,
-    };
+    let slave = build.slave.and_then(|id| others.slaves.get(&id)).cloned();
     let says = match &state {
-        verdict::Build::Running { .. } if shared.is_kept(build.id) => {
+        verdict::Build::Running { .. } if at.is_kept(build.id) => {
             let name = slave.as_ref().map_or("?", |name| name.as_str());
             format!("slave {name} is away, and no other could run it: it goes on when {name} is back")
         }
@@ -35,12 +52,12 @@ pub(crate) async fn build_summary(
         verdict::Build::Waiting(None) => "to be given to a slave".to_owned(),
         _ => build.says.clone(),
     };
-    Ok(BuildSummary {
+    Some(BuildSummary {
         id: build.id,
         builder: build.builder.name.clone(),
         project: project.name.clone(),
-        branch: branch.clone(),
-        revision,
+        branch: branch.name.clone(),
+        revision: revision.number,
         for_queue: build.for_queue,
         commit: build.commit.clone(),
         state: match build.state {
@@ -59,60 +76,53 @@ pub(crate) async fn build_summary(
     })
 }
 
-/// The same for a build whose branch is not at hand.
-pub(super) async fn summary_of(shared: &Shared, build: &Build) -> Result<Option<BuildSummary>, ReadError> {
-    let Some(project) = shared.guarded(build.project) else { return Ok(None) };
-    let branch = shared.store.branch_by_id(build.branch).await?;
-    let revision = shared.store.revision_by_id(build.revision).await?;
-    build_summary(shared, project, build, &branch.name, revision.number).await.map(Some)
-}
-
-/// A build's whole page; none when its project is not guarded here any more.
-pub(crate) async fn build_detail(shared: &Shared, build: &Build) -> Result<Option<BuildDetail>, ReadError> {
-    let Some(summary) = summary_of(shared, build).await? else { return Ok(None) };
-    let mut lately = Vec::new();
-    for other in shared.store.builds_before(build, 5).await? {
-        lately.extend(summary_of(shared, &other).await?);
-    }
+/// A build's whole page; none when there is no such build, or its project is not guarded here any more.
+pub(crate) async fn build_detail(at: &Moment<'_>, id: BuildId) -> Result<Option<BuildDetail>, ReadError> {
+    let Some(build) = &at.store.build(id).await? else { return Ok(None) };
+    let before = at.store.builds_before(build, 5).await?;
+    let builds: Vec<&Build> = std::iter::once(build).chain(&before).collect();
+    let mut lines = summaries(at, &builds).await?.into_iter();
+    let Some(summary) = lines.next().flatten() else { return Ok(None) };
     Ok(Some(BuildDetail {
         attempt: build.attempt,
         isolation: build.isolation,
         ran_in: build.ran_in,
-        steps: steps(shared, build).await?,
-        reproduce: reproduce(shared, build, &summary),
-        lately,
+        steps: steps(at, build).await?,
+        reproduce: reproduce(at.url(), build, &summary),
+        lately: lines.flatten().collect(),
         retried_as: build.retried_as,
-        next: turn(shared, build).await?,
+        next: turn(at, build).await?,
         summary,
     }))
 }
 
 /// Whose turn a build is: while it is open, and while its end is what holds up its branch.
-async fn turn(shared: &Shared, build: &Build) -> Result<Option<api::Next>, ReadError> {
-    let branch = shared.store.branch_by_id(build.branch).await?;
-    let newest = shared.store.newest_revision(build.branch).await?;
+async fn turn(at: &Moment<'_>, build: &Build) -> Result<Option<api::Next>, ReadError> {
+    let branch = at.store.branch_by_id(build.branch).await?;
+    let newest = at.store.newest_revision(build.branch).await?;
     if build.result().is_some() {
         let is_newest = newest.as_ref().is_some_and(|revision| revision.id == build.revision);
         if !build.required || branch.state != BranchState::Live || !is_newest {
             return Ok(None);
         }
-        let others = shared.store.builds_of_revision(build.revision).await?;
-        if others.iter().find(|it| it.builder.name == build.builder.name).is_some_and(|it| it.id != build.id) {
+        let others = at.store.builds_of_revision(build.revision).await?;
+        if others.latest_of(&build.builder.name).is_some_and(|latest| latest.id != build.id) {
             return Ok(None);
         }
     }
     let author = author(&branch, newest.as_ref());
     let author = if author.is_empty() { "the author" } else { &author };
-    Ok(verdict::turn(&build.builder.name, &state(shared, build).await?, author))
+    let deciding = Deciding::of(&at.store, std::iter::once(build)).await?;
+    Ok(verdict::turn(&build.builder.name, &facts::state(at, build, &deciding), author))
 }
 
-async fn steps(shared: &Shared, build: &Build) -> Result<Vec<StepDetail>, ReadError> {
-    let begun = shared.store.steps(build.id).await?;
+async fn steps(at: &Moment<'_>, build: &Build) -> Result<Vec<StepDetail>, ReadError> {
+    let begun = at.store.steps(build.id).await?;
     let mut steps = Vec::with_capacity(build.builder.steps.len() + 1);
     for step in &begun {
         let plan =
             usize::try_from(step.number).ok().and_then(|n| n.checked_sub(1)).and_then(|n| build.builder.steps.get(n));
-        let log_len = shared.logs.len(build.id, step.number)?;
+        let log_len = at.log_len(build.id, step.number)?;
         steps.push(begun_step(build, step, plan.map(|p| command(&p.run)).unwrap_or_default(), log_len));
     }
     let ended = build.result().is_some();
@@ -176,8 +186,8 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn reproduce(shared: &Shared, build: &Build, summary: &BuildSummary) -> Vec<String> {
-    let git = format!("{}/git/{}.git", shared.url, summary.project);
+fn reproduce(url: &str, build: &Build, summary: &BuildSummary) -> Vec<String> {
+    let git = format!("{url}/git/{}.git", summary.project);
     let reference = Mirror::kept_candidate_ref(&summary.branch, summary.revision, &build.commit);
     let mut lines = vec![format!("git fetch {git} {reference} && git switch --detach FETCH_HEAD")];
     lines.extend(build.builder.steps.iter().map(|step| command(&step.run)));

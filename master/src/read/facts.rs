@@ -1,24 +1,27 @@
 //! The facts that a verdict is judged by.
 
-use super::ReadError;
+use super::{Moment, ReadError};
 use crate::names;
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::reconcile::{IN_MAINLINE, mainline_of};
-use crate::state::Shared;
-use crate::store::{self, Branch, BranchState, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Revision};
+use crate::store::{
+    self, Branch, BranchState, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Reader, Revision, Step,
+};
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::pending::Crowded;
 use gate::verdict::{self, Facts, Life, Source, Trouble};
 use protocol::api::{self, Refusal};
-use protocol::{BuildResult, CommitId, UnixMs};
+use protocol::{BranchId, BuildId, BuildResult, CommitId, RevisionId, UnixMs};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A branch and everything that its listing needs, read once.
 pub(super) struct Known {
     pub(super) branch: Branch,
     pub(super) newest: Option<Revision>,
     pub(super) candidate: Option<Candidate>,
-    /// The newest revision's builds, newest first.
+    /// The newest revision's latest build of each builder, newest first.
     pub(super) builds: Builds,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Facts,
@@ -31,63 +34,130 @@ pub(super) struct Known {
 /// Words of the tracker for a source that is not there.
 const GONE: [&str; 2] = ["no-such-branch", "not-found"];
 
-impl Known {
-    /// Reads all of it.
-    pub(super) async fn of(
-        shared: &Shared,
-        project: &Guarded,
-        row: &store::Project,
-        branch: Branch,
-    ) -> Result<Self, ReadError> {
-        let tip = row.tip.as_ref();
-        let store = &shared.store;
-        let newest = store.newest_revision(branch.id).await?;
-        let (candidate, builds) = match &newest {
-            Some(revision) => (store.candidate_of(revision.id).await?, store.builds_of_revision(revision.id).await?),
-            None => (None, Builds::default()),
-        };
-        let entries = store.entries_of(branch.id).await?;
-        let of_mainline = of_mainline(project, tip).await;
-        let mut facts = Facts {
+/// One branch.
+pub(super) async fn know(at: &Moment<'_>, project: &Guarded, branch: Branch) -> Result<Known, ReadError> {
+    let mut around = Around::of(at, project, std::slice::from_ref(&branch)).await?;
+    Ok(around.known(at, project, branch).await)
+}
+
+/// Branches of a project, in their order.
+pub(super) async fn know_all(
+    at: &Moment<'_>,
+    project: &Guarded,
+    branches: Vec<Branch>,
+) -> Result<Vec<Known>, ReadError> {
+    let mut around = Around::of(at, project, &branches).await?;
+    let mut all = Vec::with_capacity(branches.len());
+    for branch in branches {
+        all.push(around.known(at, project, branch).await);
+    }
+    Ok(all)
+}
+
+/// All that is read of some branches of a project. However many they are, each table is asked once for all of them.
+struct Around {
+    row: Arc<store::Project>,
+    of_mainline: RecipeState,
+    newest: HashMap<BranchId, Revision>,
+    candidates: HashMap<RevisionId, Candidate>,
+    builds: HashMap<RevisionId, Builds>,
+    deciding: Deciding,
+    entries: HashMap<BranchId, Vec<Entry>>,
+    /// The revisions that the entries are of.
+    accepted: Revisions,
+    queue: Arc<Vec<Entry>>,
+}
+
+impl Around {
+    async fn of(at: &Moment<'_>, project: &Guarded, branches: &[Branch]) -> Result<Self, ReadError> {
+        let store = &at.store;
+        let row = at.project(project.id).await?;
+        let ids = || branches.iter().map(|branch| branch.id);
+        let newest = store.newest_revisions(ids()).await?;
+        let builds = store.latest_builds(newest.values().map(|revision| revision.id)).await?;
+        let entries = store.places_of(ids()).await?;
+        let is_queued = entries.values().flatten().any(|entry| entry.state == EntryState::Queued);
+        Ok(Self {
+            of_mainline: of_mainline(project, row.tip.as_ref()).await,
+            candidates: store.candidates_of(newest.values().map(|revision| revision.id)).await?,
+            deciding: Deciding::of(store, builds.values().flat_map(Builds::iter)).await?,
+            accepted: store.revisions_by_id(entries.values().flatten().map(|entry| entry.revision)).await?,
+            queue: if is_queued { at.queue(project.id).await? } else { Arc::default() },
+            row,
+            newest,
+            builds,
+            entries,
+        })
+    }
+
+    async fn known(&mut self, at: &Moment<'_>, project: &Guarded, branch: Branch) -> Known {
+        let newest = self.newest.remove(&branch.id);
+        let candidate = newest.as_ref().and_then(|revision| self.candidates.remove(&revision.id));
+        let builds = newest.as_ref().and_then(|revision| self.builds.remove(&revision.id)).unwrap_or_default();
+        let entries = self.entries.remove(&branch.id).unwrap_or_default();
+        let held = branch.stranger().and_then(|who| project.held(&who));
+        let facts = Facts {
             author: author(&branch, newest.as_ref()),
             life: life(&branch, newest.as_ref(), &entries),
             source: source(&branch, newest.is_some()),
-            mainline: mainline_of(row),
+            mainline: mainline_of(&self.row),
             revision: newest.as_ref().map(|r| verdict::Revision {
                 number: r.number,
                 refused: r.refusal.clone().map(trouble),
                 lost: lost(r),
             }),
-            recipe: recipe(&of_mainline, candidate.as_ref()),
+            recipe: recipe(&self.of_mainline, candidate.as_ref()),
             candidate: outcome(candidate.as_ref()),
             changes_recipe: candidate.as_ref().is_some_and(|c| c.changes_recipe),
             recipe_warnings: own_warnings(project, candidate.as_ref()).await,
-            builders: Vec::new(),
-            queue: verdict::Queue::None,
+            builders: self.builders(at, project, &builds, held),
+            queue: place(&branch, &entries, &self.accepted, &self.queue),
         };
-        facts.queue = place(shared, project, &branch, &entries).await?;
-        let held = branch.stranger().and_then(|who| project.held(&who));
-        facts.builders = builders(shared, project, &of_mainline, &builds, held).await?;
-        let title = title(shared, &branch, newest.as_ref(), &entries).await?;
-        let terms = Terms::of_now(shared, project, &branch);
-        Ok(Self { branch, newest, candidate, builds, entries, facts, title, terms })
+        let title = title(&branch, newest.as_ref(), &entries, &self.accepted);
+        let terms = at.terms_of(project, &branch);
+        Known { branch, newest, candidate, builds, entries, facts, title, terms }
+    }
+
+    /// The builders in the recipe's order, each with its latest build; then those that the recipe does not name any more.
+    fn builders(
+        &self,
+        at: &Moment<'_>,
+        project: &Guarded,
+        builds: &Builds,
+        held: Option<Crowded>,
+    ) -> Vec<verdict::Builder> {
+        let mut named: Vec<(String, bool)> = match &self.of_mainline {
+            RecipeState::Fine(it) => {
+                gate::builders::builders_for(&it.recipe).into_iter().map(|b| (b.name.clone(), b.required)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let is_other = |b: &&Build| named.iter().all(|(name, _)| *name != b.builder.name);
+        let mut others: Vec<&Build> = builds.latest_of_each().filter(is_other).collect();
+        others.sort_by_key(|b| (b.position, b.builder.name.clone()));
+        // A branch whose own recipe names other builders shows them, too: the queue uses them once it is accepted.
+        named.extend(others.iter().map(|b| (b.builder.name.clone(), b.required)));
+        let builder = |(name, required): (String, bool)| {
+            let latest = builds.latest_of(&name);
+            let build = match latest {
+                Some(build) => state(at, build, &self.deciding),
+                None => held.map_or(verdict::Build::NotAsked, verdict::Build::Held),
+            };
+            let page = latest.map(|b| names::build_page(&project.name, b.id));
+            verdict::Builder { name, required, build, page }
+        };
+        named.into_iter().map(builder).collect()
     }
 }
 
-async fn title(
-    shared: &Shared,
-    branch: &Branch,
-    newest: Option<&Revision>,
-    entries: &[Entry],
-) -> Result<String, ReadError> {
+/// Revisions by number.
+type Revisions = HashMap<RevisionId, Revision>;
+
+fn title(branch: &Branch, newest: Option<&Revision>, entries: &[Entry], revisions: &Revisions) -> String {
     let landed = entries.iter().find(|entry| branch.state == BranchState::Landed && entry.landed.is_some());
-    let subject = match (landed, newest) {
-        (Some(entry), newest) if newest.is_none_or(|revision| revision.id != entry.revision) => {
-            shared.store.revision_by_id(entry.revision).await?.subject
-        }
-        (_, newest) => newest.map(|revision| revision.subject.clone()).unwrap_or_default(),
-    };
-    Ok(Some(branch.title.clone()).filter(|title| !title.is_empty()).unwrap_or(subject))
+    let of = landed.and_then(|entry| revisions.get(&entry.revision)).or(newest);
+    let subject = of.map(|revision| revision.subject.clone()).unwrap_or_default();
+    Some(branch.title.clone()).filter(|title| !title.is_empty()).unwrap_or(subject)
 }
 
 /// The recipe of the mainline that is shown, and of no other that was read meanwhile.
@@ -195,80 +265,50 @@ fn outcome(candidate: Option<&Candidate>) -> verdict::Candidate {
     }
 }
 
-/// The builders in the recipe's order, each with its latest build; then those that the recipe does not name any more.
-async fn builders(
-    shared: &Shared,
-    project: &Guarded,
-    of_mainline: &RecipeState,
-    builds: &Builds,
-    held: Option<Crowded>,
-) -> Result<Vec<verdict::Builder>, ReadError> {
-    let mut named: Vec<(String, bool)> = match of_mainline {
-        RecipeState::Fine(it) => {
-            gate::builders::builders_for(&it.recipe).into_iter().map(|b| (b.name.clone(), b.required)).collect()
-        }
-        _ => Vec::new(),
-    };
-    let is_other = |b: &&Build| named.iter().all(|(name, _)| *name != b.builder.name);
-    let mut others: Vec<&Build> = builds.latest_of_each().filter(is_other).collect();
-    others.sort_by_key(|b| (b.position, b.builder.name.clone()));
-    // A branch whose own recipe names other builders shows them, too: the queue uses them once it is accepted.
-    named.extend(others.iter().map(|b| (b.builder.name.clone(), b.required)));
-    let mut rows = Vec::with_capacity(named.len());
-    for (name, required) in named {
-        let latest = builds.latest_of(&name);
-        let build = match latest {
-            Some(build) => state(shared, build).await?,
-            None => held.map_or(verdict::Build::NotAsked, verdict::Build::Held),
+/// Of builds that ended, the steps that decided how.
+#[derive(Default)]
+pub(super) struct Deciding(HashMap<BuildId, Step>);
+
+impl Deciding {
+    pub(super) async fn of<'b>(store: &Reader, builds: impl Iterator<Item = &'b Build>) -> Result<Self, ReadError> {
+        let ended = |build: &&Build| {
+            let result = build.result();
+            matches!(result, Some(BuildResult::Failure | BuildResult::Exception | BuildResult::Warnings))
         };
-        let page = latest.map(|b| names::build_page(&project.name, b.id));
-        rows.push(verdict::Builder { name, required, build, page });
+        Ok(Self(store.deciding_steps(builds.filter(ended).map(|build| build.id)).await?))
     }
-    Ok(rows)
 }
 
 /// Where a build is, as verdicts have it.
-pub(super) async fn state(shared: &Shared, build: &Build) -> Result<verdict::Build, ReadError> {
-    Ok(match build.state {
-        BuildRowState::Waiting => verdict::Build::Waiting(shared.wait_of(build.id)),
+pub(super) fn state(at: &Moment<'_>, build: &Build, deciding: &Deciding) -> verdict::Build {
+    match build.state {
+        BuildRowState::Waiting => verdict::Build::Waiting(at.wait_of(build.id)),
         BuildRowState::Running => {
             verdict::Build::Running { step: build.says.strip_prefix("step ").map(ToOwned::to_owned) }
         }
         BuildRowState::Finished(result) => {
-            let ended = match result {
-                BuildResult::Failure | BuildResult::Exception | BuildResult::Warnings => {
-                    let steps = shared.store.steps(build.id).await?;
-                    steps.into_iter().find(|s| s.result == Some(result))
-                }
-                _ => None,
-            };
-            let (step, lacks) = ended.map_or((None, None), |step| (Some(step.name), step.lacks));
+            let step = deciding.0.get(&build.id);
+            let (step, lacks) = step.map_or((None, None), |step| (Some(step.name.clone()), step.lacks.clone()));
             verdict::Build::Finished { result, step, says: build.says.clone(), lacks }
         }
-    })
+    }
 }
 
-async fn place(
-    shared: &Shared,
-    project: &Guarded,
-    branch: &Branch,
-    entries: &[Entry],
-) -> Result<verdict::Queue, ReadError> {
+fn place(branch: &Branch, entries: &[Entry], revisions: &Revisions, queue: &[Entry]) -> verdict::Queue {
     // What left before the branch was published again says nothing of it now.
     let counts = |entry: &&Entry| entry.left.is_none_or(|left| left > branch.published);
-    let Some(entry) = entries.first().filter(counts) else { return Ok(verdict::Queue::None) };
-    let revision = shared.store.revision_by_id(entry.revision).await?.number;
+    let Some(entry) = entries.first().filter(counts) else { return verdict::Queue::None };
+    let revision = revisions.get(&entry.revision).map_or(0, |revision| revision.number);
     let says = entry.standing.says.clone();
     let next = entry.standing.next.clone();
-    Ok(match entry.state {
+    match entry.state {
         EntryState::Landed => verdict::Queue::None,
         EntryState::Ejected => verdict::Queue::Ejected { revision, says, next },
         EntryState::Queued => {
-            let queue = shared.store.queue(project.id).await?;
             let before = queue.iter().position(|e| e.id == entry.id).unwrap_or(0);
             let place = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
             let code = Code::ALL.iter().copied().find(|c| c.as_str() == entry.standing.code).unwrap_or(Code::Making);
             verdict::Queue::In { place, revision, code, says, next }
         }
-    })
+    }
 }

@@ -1,10 +1,10 @@
 //! Listings of branches: live ones first, then those that ended, by pages.
 
-use super::ReadError;
 use super::branch::summary;
-use super::facts::Known;
+use super::facts::{Known, know_all};
+use super::sizes::Change;
+use super::{Moment, ReadError};
 use crate::project::Guarded;
-use crate::state::Shared;
 use crate::store::{After, Sought};
 use protocol::api::{BranchPage, BranchSummary, Turns};
 use protocol::{BranchId, UnixMs};
@@ -72,33 +72,30 @@ impl FromStr for Place {
     }
 }
 
-/// A branch's line, and its place among those of its kind.
+/// A branch's line, its place among those of its kind, and what would land.
 pub(super) struct Line {
-    pub(super) at: After,
+    at: After,
     pub(super) summary: BranchSummary,
+    pub(super) change: Option<Change>,
+}
+
+impl Line {
+    fn of(project: &Guarded, known: &Known) -> Self {
+        let at = After { changed: known.branch.changed, id: known.branch.id };
+        Self { at, summary: summary(project, known), change: Change::of(known) }
+    }
 }
 
 /// All live branches of a project, last changed first. Whose turn each is can be told of all of them only.
-pub(super) async fn live(shared: &Shared, project: &Guarded) -> Result<Vec<Line>, ReadError> {
-    let row = shared.store.project_by_id(project.id).await?;
-    let branches = shared.store.branches(project.id, 0).await?;
-    let mut lines = Vec::with_capacity(branches.len());
-    for branch in branches {
-        let at = After { changed: branch.changed, id: branch.id };
-        let summary = summary(project, &Known::of(shared, project, &row, branch).await?);
-        lines.push(Line { at, summary });
-    }
-    Ok(lines)
+pub(super) async fn live(at: &Moment<'_>, project: &Guarded) -> Result<Vec<Line>, ReadError> {
+    let branches = at.store.branches(project.id, 0).await?;
+    Ok(know_all(at, project, branches).await?.iter().map(|known| Line::of(project, known)).collect())
 }
 
 /// The branches of which mainline does not hold any more what had landed, the latest first.
-pub(super) async fn taken_out(shared: &Shared, project: &Guarded) -> Result<Vec<BranchSummary>, ReadError> {
-    let row = shared.store.project_by_id(project.id).await?;
-    let mut lines = Vec::new();
-    for branch in shared.store.taken_out(project.id).await? {
-        lines.push(summary(project, &Known::of(shared, project, &row, branch).await?));
-    }
-    Ok(lines)
+pub(super) async fn taken_out(at: &Moment<'_>, project: &Guarded) -> Result<Vec<Line>, ReadError> {
+    let branches = at.store.taken_out(project.id).await?;
+    Ok(know_all(at, project, branches).await?.iter().map(|known| Line::of(project, known)).collect())
 }
 
 /// How many wait for whom.
@@ -126,16 +123,16 @@ fn mentions(line: &BranchSummary, sought: &Sought) -> bool {
 }
 
 /// A page of the listing.
-pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, asked: &Listed) -> Result<BranchPage, ReadError> {
+pub(crate) async fn branch_page(at: &Moment<'_>, project: &Guarded, asked: &Listed) -> Result<BranchPage, ReadError> {
     let sought = asked.sought.as_ref();
     let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
-    let mut live = live(shared, project).await?;
+    let mut live = live(at, project).await?;
     live.retain(|line| sought.is_none_or(|sought| mentions(&line.summary, sought)));
     let mut page = BranchPage {
         branches: Vec::new(),
         next: None,
         live: live.len() as u64,
-        ended: shared.store.count_ended(project.id, sought).await?,
+        ended: at.store.count_ended(project.id, sought).await?,
         turns: turns(live.iter().map(|line| &line.summary)),
     };
     let before = |at: After, line: &Line| (line.at.changed.0, line.at.id.0) < (at.changed.0, at.id.0);
@@ -166,16 +163,14 @@ pub(crate) async fn branch_page(shared: &Shared, project: &Guarded, asked: &List
         Some(Place::Ended(after)) => after,
         _ => None,
     };
-    let mut ended = shared.store.ended_branches(project.id, sought, after, room + 1).await?;
+    let mut ended = at.store.ended_branches(project.id, sought, after, room + 1).await?;
     if ended.len() > room {
         ended.truncate(room);
         let place = ended.last().map(|b| After { changed: b.changed, id: b.id });
         page.next = Some(Place::Ended(place.or(after)).to_string());
     }
-    let row = shared.store.project_by_id(project.id).await?;
-    for branch in ended {
-        page.branches.push(summary(project, &Known::of(shared, project, &row, branch).await?));
-    }
+    let ended = know_all(at, project, ended).await?;
+    page.branches.extend(ended.iter().map(|known| summary(project, known)));
     Ok(page)
 }
 

@@ -8,15 +8,18 @@ mod build;
 mod facts;
 mod lists;
 mod log;
+mod moment;
 mod overview;
 mod projects;
 mod queue;
+mod sizes;
 mod slaves;
 
-pub(crate) use branch::{branch_detail, branch_summary, revisions};
-pub(crate) use build::{build_detail, build_summary};
+pub(crate) use branch::{branch_rows, branch_summary, revisions};
+pub(crate) use build::build_detail;
 pub(crate) use lists::{Listed, MOST, branch_page};
 pub(crate) use log::{LINE, LINES, LineOf, LogPart, StepIs, Wanted, log_part};
+pub(crate) use moment::Moment;
 pub(crate) use overview::overview;
 pub(crate) use projects::{project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
@@ -26,6 +29,7 @@ use crate::refused::Refused;
 use crate::state::Shared;
 use crate::store::{StoreError, StoredEvent};
 use protocol::api::Event;
+use protocol::{BranchName, ProjectId, ProjectName};
 
 /// Why something can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,8 @@ pub(crate) enum ReadError {
     Mirror(String),
     #[error("a log can't be read: {0}")]
     Log(#[from] std::io::Error),
+    #[error("the queue's entry {of} is of a {what} that is not there")]
+    NotThere { what: &'static str, of: i64 },
     #[error("what an acceptance binds can't be written: {0}")]
     Terms(serde_json::Error),
 }
@@ -52,20 +58,23 @@ impl From<ReadError> for Refused {
     }
 }
 
-/// A stored event as it is shown.
-pub(crate) async fn event(shared: &Shared, stored: StoredEvent) -> Result<Event, ReadError> {
-    let branch = match stored.branch {
-        Some(id) => Some(shared.store.branch_by_id(id).await?.name),
-        None => None,
+/// Stored events as they are shown.
+pub(crate) async fn events(shared: &Shared, stored: Vec<StoredEvent>) -> Result<Vec<Event>, ReadError> {
+    // A branch's name is for ever, so that this need not be of one moment.
+    let branches = shared.store.branches_by_id(stored.iter().filter_map(|event| event.branch)).await?;
+    let name = |id: Option<ProjectId>| id.and_then(|id| shared.guarded(id)).map(|project| project.name.clone());
+    let event = |stored: StoredEvent| {
+        let branch = stored.branch.and_then(|id| branches.get(&id)).map(|branch| branch.name.clone());
+        event_of(name(stored.project), stored, branch)
     };
-    Ok(event_of(shared, stored, branch))
+    Ok(stored.into_iter().map(event).collect())
 }
 
-fn event_of(shared: &Shared, stored: StoredEvent, branch: Option<protocol::BranchName>) -> Event {
+fn event_of(project: Option<ProjectName>, stored: StoredEvent, branch: Option<BranchName>) -> Event {
     Event {
         id: stored.id,
         at_ms: stored.at,
-        project: stored.project.and_then(|id| shared.guarded(id)).map(|p| p.name.clone()),
+        project,
         branch,
         build: stored.build,
         kind: stored.kind,

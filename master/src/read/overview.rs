@@ -1,50 +1,50 @@
 //! A project's overview.
 
 use super::lists::{is_maintainer, live, taken_out, turns};
-use super::{ReadError, build, queue, slaves};
+use super::sizes::{Change, Sizes};
+use super::{Moment, ReadError, build, queue, slaves};
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::BuildRowState;
-use protocol::api::{BranchSummary, Landing, Look, Overview, Size, Waiting};
+use crate::store::{Build, BuildRowState};
+use gate::places::Rank;
+use protocol::api::{BranchSummary, Landing, Look, Overview, Waiting};
 
 /// How many of those that wait for a person are counted how much they change.
 const SIZED: usize = 30;
 
-/// How much a branch changes, if it has a candidate.
-async fn size(shared: &Shared, guarded: &Guarded, branch: &BranchSummary) -> Result<Option<Size>, ReadError> {
-    let Some(row) = shared.store.branch(guarded.id, &branch.name).await? else { return Ok(None) };
-    let Some(revision) = shared.store.newest_revision(row.id).await? else { return Ok(None) };
-    let Some(candidate) = shared.store.candidate_of(revision.id).await? else { return Ok(None) };
-    match candidate.made_commit() {
-        Some(made) => {
-            let size = guarded.sizes.get(&guarded.mirror, &candidate.mainline, made, revision.commits).await;
-            size.map(Some).map_err(|e| ReadError::Mirror(e.to_string()))
+/// A project's overview.
+pub(crate) async fn overview(shared: &Shared, project: &Guarded, rank: Rank) -> Result<Overview, ReadError> {
+    let (mut overview, changes) = at_a_moment(&Moment::now(shared).await?, project).await?;
+    // What is read for these may take a while, and holds up nobody who reads rows.
+    let mut sizes = Sizes::of(shared, project, rank);
+    for (waiting, change) in overview.needs_person.iter_mut().zip(changes).take(SIZED) {
+        if let Some(change) = change {
+            waiting.size = sizes.of_change(&change).await?;
         }
-        None => Ok(None),
     }
+    Ok(overview)
 }
 
-/// A project's overview.
-pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overview, ReadError> {
-    let branches: Vec<BranchSummary> = live(shared, guarded).await?.into_iter().map(|line| line.summary).collect();
-    let turns = turns(branches.iter());
-    let mut waiting: Vec<BranchSummary> = branches.into_iter().filter(|b| is_maintainer(&b.verdict.next.who)).collect();
+/// The overview without what its branches change, and what is to be counted for each that waits for a person.
+async fn at_a_moment(at: &Moment<'_>, project: &Guarded) -> Result<(Overview, Vec<Option<Change>>), ReadError> {
+    let lines = live(at, project).await?;
+    let turns = turns(lines.iter().map(|line| &line.summary));
+    let mut waiting: Vec<(BranchSummary, Option<Change>)> = lines
+        .into_iter()
+        .filter(|line| is_maintainer(&line.summary.verdict.next.who))
+        .map(|line| (line.summary, line.change))
+        .collect();
     // Its author publishes it again, if it was not meant so; whether it was, a maintainer knows.
-    waiting.extend(taken_out(shared, guarded).await?);
+    waiting.extend(taken_out(at, project).await?.into_iter().map(|line| (line.summary, line.change)));
     // Those that a maintainer can accept come first; then who waits longest.
-    waiting.sort_by_key(|b| (b.verdict.code != "ready", b.changed_ms));
-    let mut needs_person = Vec::with_capacity(waiting.len());
-    for branch in waiting {
-        let size = if needs_person.len() < SIZED { size(shared, guarded, &branch).await? } else { None };
-        needs_person.push(Waiting { branch, size });
-    }
-    let mut running = Vec::new();
-    for build in shared.store.open_builds().await? {
-        if build.project == guarded.id && build.state == BuildRowState::Running {
-            running.extend(build::summary_of(shared, &build).await?);
-        }
-    }
-    let all = queue(shared, guarded).await?;
+    waiting.sort_by_key(|(branch, _)| (branch.verdict.code != "ready", branch.changed_ms));
+    let (needs_person, changes) =
+        waiting.into_iter().map(|(branch, change)| (Waiting { branch, size: None }, change)).unzip();
+    let open = at.store.open_builds().await?;
+    let running: Vec<&Build> =
+        open.iter().filter(|b| b.project == project.id && b.state == BuildRowState::Running).collect();
+    let running = build::summaries(at, &running).await?.into_iter().flatten().collect();
+    let all = queue(at, project).await?;
     let landed = all.left.iter().filter(|entry| entry.look == Look::Landed).filter_map(|entry| {
         Some(Landing {
             branch: entry.branch.clone(),
@@ -55,13 +55,14 @@ pub(crate) async fn overview(shared: &Shared, guarded: &Guarded) -> Result<Overv
         })
     });
     let landed = landed.take(8).collect();
-    Ok(Overview {
+    let overview = Overview {
         needs_person,
         turns,
         running,
         queue: all.entries,
         landed,
-        slaves: slaves(shared).await?,
+        slaves: slaves::of_builds(at, &open).await?,
         project: all.project,
-    })
+    };
+    Ok((overview, changes))
 }

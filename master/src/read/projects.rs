@@ -1,25 +1,24 @@
 //! Projects: the line of each.
 
-use super::ReadError;
+use super::{Moment, ReadError};
 use crate::names;
 use crate::project::{Guarded, RecipeState};
-use crate::state::Shared;
 use protocol::api::Project;
 use tracker::mirror::OfficialUrl;
 
 /// All projects guarded here.
-pub(crate) async fn projects(shared: &Shared) -> Result<Vec<Project>, ReadError> {
-    let mut lines = Vec::with_capacity(shared.projects.len());
-    for guarded in &shared.projects {
-        lines.push(project(shared, guarded).await?);
+pub(crate) async fn projects(at: &Moment<'_>) -> Result<Vec<Project>, ReadError> {
+    let mut lines = Vec::with_capacity(at.projects().len());
+    for guarded in at.projects() {
+        lines.push(project(at, guarded).await?);
     }
     Ok(lines)
 }
 
 /// A project's line.
-pub(crate) async fn project(shared: &Shared, guarded: &Guarded) -> Result<Project, ReadError> {
-    let row = shared.store.project_by_id(guarded.id).await?;
-    let (live, queued) = shared.store.branch_counts(guarded.id).await?;
+pub(crate) async fn project(at: &Moment<'_>, guarded: &Guarded) -> Result<Project, ReadError> {
+    let row = (*at.project(guarded.id).await?).clone();
+    let (live, queued) = at.store.branch_counts(guarded.id).await?;
     let warnings = match guarded.recipe() {
         RecipeState::Fine(it) => it.warnings.clone(),
         RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => Vec::new(),

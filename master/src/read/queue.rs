@@ -1,66 +1,97 @@
 //! The queue and its entries.
 
-use super::{ReadError, project_line};
+use super::{Moment, ReadError, project_line};
 use crate::names;
 use crate::project::Guarded;
 use crate::reconcile::mainline_of;
-use crate::state::Shared;
-use crate::store::{BuildRowState, Entry, EntryState, Standing};
+use crate::store::{Branch, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Revision, Standing};
 use crate::terms::Terms;
+use gate::mainline::Mainline;
 use gate::verdict;
 use protocol::api::{Look, Mark, Queue, QueueEntry};
+use protocol::{BranchId, CandidateId, RevisionId};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A project's queue.
-pub(crate) async fn queue(shared: &Shared, project: &Guarded) -> Result<Queue, ReadError> {
-    let mut entries = Vec::new();
-    for (place, entry) in (1..).zip(shared.store.queue(project.id).await?) {
-        entries.push(queue_entry(shared, project, &entry, Some(place)).await?);
-    }
-    let mut left = Vec::new();
-    for entry in shared.store.left_queue(project.id, 50).await? {
-        left.push(queue_entry(shared, project, &entry, None).await?);
-    }
-    Ok(Queue { project: project_line(shared, project).await?, entries, left })
+pub(crate) async fn queue(at: &Moment<'_>, project: &Guarded) -> Result<Queue, ReadError> {
+    let (queued, left) = (at.queue(project.id).await?, at.store.left_queue(project.id, 50).await?);
+    let mut entries = entries(at, project, queued.iter().chain(&left)).await?;
+    let left = entries.split_off(queued.len());
+    Ok(Queue { project: project_line(at, project).await?, entries, left })
 }
 
-/// One entry; its place is looked up when it is not known and the entry is in the queue.
-pub(crate) async fn queue_entry(
-    shared: &Shared,
+/// One entry.
+pub(crate) async fn queue_entry(at: &Moment<'_>, project: &Guarded, entry: &Entry) -> Result<QueueEntry, ReadError> {
+    let others = Others::of(at, project, &[entry]).await?;
+    line(project, entry, &others)
+}
+
+/// Entries of a project, in their order.
+pub(super) async fn entries<'e>(
+    at: &Moment<'_>,
     project: &Guarded,
-    entry: &Entry,
-    place: Option<u32>,
-) -> Result<QueueEntry, ReadError> {
-    let branch = shared.store.branch_by_id(entry.branch).await?;
-    let revision = shared.store.revision_by_id(entry.revision).await?;
-    let place = match (entry.state, place) {
-        (EntryState::Queued, None) => {
-            let queue = shared.store.queue(project.id).await?;
-            (1..).zip(queue).find(|(_, e)| e.id == entry.id).map(|(place, _)| place)
-        }
-        (EntryState::Queued, place) => place,
-        _ => None,
-    };
-    let mut marks: Vec<(u32, Mark)> = Vec::new();
-    if let Some(candidate) = entry.candidate {
-        for build in shared.store.builds_of_candidate(candidate).await?.latest_of_each() {
-            let (look, word) = match build.state {
-                BuildRowState::Waiting => (Look::Waiting, "waiting"),
-                BuildRowState::Running => (Look::Running, "running"),
-                BuildRowState::Finished(result) => verdict::result_mark(result),
-            };
-            let mark = Mark {
-                builder: build.builder.name.clone(),
-                required: build.required,
-                look,
-                word: word.to_owned(),
-                build: Some(build.id),
-            };
-            marks.push((build.position, mark));
-        }
+    entries: impl Iterator<Item = &'e Entry>,
+) -> Result<Vec<QueueEntry>, ReadError> {
+    let entries: Vec<&Entry> = entries.collect();
+    let others = Others::of(at, project, &entries).await?;
+    entries.into_iter().map(|entry| line(project, entry, &others)).collect()
+}
+
+/// What entries say of other rows, read together.
+struct Others {
+    official: Mainline,
+    queue: Arc<Vec<Entry>>,
+    branches: HashMap<BranchId, Branch>,
+    revisions: HashMap<RevisionId, Revision>,
+    /// The newest candidate of each revision.
+    newest: HashMap<RevisionId, Candidate>,
+    builds: HashMap<CandidateId, Builds>,
+}
+
+impl Others {
+    async fn of(at: &Moment<'_>, project: &Guarded, entries: &[&Entry]) -> Result<Self, ReadError> {
+        let store = &at.store;
+        let is_queued = entries.iter().any(|entry| entry.state == EntryState::Queued);
+        Ok(Self {
+            official: mainline_of(&*at.project(project.id).await?),
+            queue: if is_queued { at.queue(project.id).await? } else { Arc::default() },
+            branches: store.branches_by_id(entries.iter().map(|entry| entry.branch)).await?,
+            revisions: store.revisions_by_id(entries.iter().map(|entry| entry.revision)).await?,
+            newest: store.candidates_of(entries.iter().map(|entry| entry.revision)).await?,
+            builds: store.latest_builds_on(entries.iter().filter_map(|entry| entry.candidate)).await?,
+        })
     }
-    marks.sort_by_key(|(position, _)| *position);
+}
+
+/// The builders' words on an entry's candidate, in the recipe's order.
+fn marks(builds: &Builds) -> Vec<Mark> {
+    let mut builds: Vec<&Build> = builds.latest_of_each().collect();
+    builds.sort_by_key(|build| build.position);
+    let mark = |build: &Build| {
+        let (look, word) = match build.state {
+            BuildRowState::Waiting => (Look::Waiting, "waiting"),
+            BuildRowState::Running => (Look::Running, "running"),
+            BuildRowState::Finished(result) => verdict::result_mark(result),
+        };
+        Mark {
+            builder: build.builder.name.clone(),
+            required: build.required,
+            look,
+            word: word.to_owned(),
+            build: Some(build.id),
+        }
+    };
+    builds.into_iter().map(mark).collect()
+}
+
+fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry, ReadError> {
+    let not_there = |what| ReadError::NotThere { what, of: entry.id };
+    let branch = others.branches.get(&entry.branch).ok_or_else(|| not_there("branch"))?;
+    let revision = others.revisions.get(&entry.revision).ok_or_else(|| not_there("revision"))?;
+    let place = (1..).zip(others.queue.iter()).find(|(_, queued)| queued.id == entry.id).map(|(place, _)| place);
     let standing = match entry.state {
-        EntryState::Queued => stands_now(shared, project, entry).await?,
+        EntryState::Queued => stands_now(&others.official, entry),
         EntryState::Landed | EntryState::Ejected => entry.standing.clone(),
     };
     let look = match entry.state {
@@ -72,7 +103,7 @@ pub(crate) async fn queue_entry(
     // As it was accepted, whatever its publisher calls it since.
     let bound = Terms::of_entry(entry).ok().flatten().map(|terms| terms.message.title);
     let title = bound.unwrap_or_else(|| branch.title.clone());
-    let title = if title.is_empty() { revision.subject } else { title };
+    let title = if title.is_empty() { revision.subject.clone() } else { title };
     Ok(QueueEntry {
         title,
         revision: revision.number,
@@ -87,20 +118,19 @@ pub(crate) async fn queue_entry(
             None => standing.says,
         },
         next: standing.next,
-        changes_recipe: shared.store.candidate_of(entry.revision).await?.is_some_and(|c| c.changes_recipe),
-        marks: marks.into_iter().map(|(_, mark)| mark).collect(),
+        changes_recipe: others.newest.get(&entry.revision).is_some_and(|candidate| candidate.changes_recipe),
+        marks: entry.candidate.and_then(|id| others.builds.get(&id)).map(marks).unwrap_or_default(),
         landed: entry.landed.clone(),
         left_ms: entry.left,
         page: names::branch_page(&project.name, &branch.name),
-        branch: branch.name,
+        branch: branch.name.clone(),
     })
 }
 
 /// How an entry in the queue stands, by what is known of mainline at this moment.
-async fn stands_now(shared: &Shared, project: &Guarded, entry: &Entry) -> Result<Standing, ReadError> {
-    let official = mainline_of(&shared.store.project_by_id(project.id).await?);
-    Ok(match official.instead(&entry.standing.next) {
+fn stands_now(official: &Mainline, entry: &Entry) -> Standing {
+    match official.instead(&entry.standing.next) {
         Some(stop) => Standing { code: stop.queue.as_str().to_owned(), says: stop.says, next: stop.next },
         None => entry.standing.clone(),
-    })
+    }
 }

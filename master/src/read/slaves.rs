@@ -1,22 +1,30 @@
 //! Slaves and locks.
 
-use super::{ReadError, build};
-use crate::state::Shared;
+use super::{Moment, ReadError, build};
 use crate::store::{Build, BuildRowState};
 use gate::schedule::Scope;
-use protocol::api::{Lock, Look, Slave};
+use protocol::SlaveId;
+use protocol::api::{BuildSummary, Lock, Look, Slave};
 use recipe::LockAmount;
+use std::collections::HashMap;
 
 /// All slaves.
-pub(crate) async fn slaves(shared: &Shared) -> Result<Vec<Slave>, ReadError> {
-    let open = shared.store.open_builds().await?;
+pub(crate) async fn slaves(at: &Moment<'_>) -> Result<Vec<Slave>, ReadError> {
+    of_builds(at, &at.store.open_builds().await?).await
+}
+
+/// The same with the builds that are waited for or run.
+pub(super) async fn of_builds(at: &Moment<'_>, open: &[Build]) -> Result<Vec<Slave>, ReadError> {
+    let running: Vec<&Build> =
+        open.iter().filter(|build| build.state == BuildRowState::Running && build.slave.is_some()).collect();
+    let mut builds: HashMap<SlaveId, Vec<BuildSummary>> = HashMap::new();
+    for (build, line) in running.iter().zip(build::summaries(at, &running).await?) {
+        builds.entry(build.slave.unwrap_or(SlaveId(0))).or_default().extend(line);
+    }
     let mut lines = Vec::new();
-    for row in shared.store.slaves().await? {
-        let mut builds = Vec::new();
-        for build in open.iter().filter(|b| b.slave == Some(row.id) && b.state == BuildRowState::Running) {
-            builds.extend(build::summary_of(shared, build).await?);
-        }
-        let connected = shared.sessions.connected(row.id);
+    for row in at.store.slaves().await? {
+        let builds = builds.remove(&row.id).unwrap_or_default();
+        let connected = at.is_connected(row.id);
         let word = gate::availability::word(connected, row.said, row.admin);
         lines.push(Slave {
             name: row.name,
@@ -45,11 +53,10 @@ pub(crate) async fn slaves(shared: &Shared) -> Result<Vec<Slave>, ReadError> {
 }
 
 /// All locks: who holds them and who waits.
-pub(crate) async fn locks(shared: &Shared) -> Result<Vec<Lock>, ReadError> {
-    let open = shared.store.open_builds().await?;
-    Ok(shared
-        .config
-        .counted_locks()
+pub(crate) async fn locks(at: &Moment<'_>) -> Result<Vec<Lock>, ReadError> {
+    let open = at.store.open_builds().await?;
+    Ok(at
+        .locks()
         .into_iter()
         .map(|lock| {
             let asked = |build: &Build| {

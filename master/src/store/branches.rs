@@ -153,11 +153,15 @@ impl Branch {
 
 /// A query for whole branches.
 pub(super) fn whole(rest: &str) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
-    let sql = format!(
+    sqlx::query(sqlx::AssertSqlSafe(whole_sql(rest)))
+}
+
+/// Its text.
+pub(super) fn whole_sql(rest: &str) -> String {
+    format!(
         "SELECT branch.*, {TOKEN_OF_NOW}
             FROM branch LEFT JOIN token ON token.id = branch.token_id {rest}"
-    );
-    sqlx::query(sqlx::AssertSqlSafe(sql))
+    )
 }
 
 /// Whether a branch's publisher is trusted now: it was when it was published, and its token still lets it be.

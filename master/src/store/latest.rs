@@ -9,6 +9,11 @@ use protocol::{CandidateId, RevisionId};
 pub struct Builds(Vec<Build>);
 
 impl Builds {
+    /// These, which are newest first.
+    pub(super) fn of(newest_first: Vec<Build>) -> Self {
+        Self(newest_first)
+    }
+
     /// All of them, newest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Build> {
         self.0.iter()

@@ -42,6 +42,7 @@ mod revisions;
 mod row;
 mod slaves;
 mod steps;
+mod together;
 mod tokens;
 mod touched;
 mod writer;

@@ -34,7 +34,7 @@ pub struct Step {
     pub started: UnixMs,
 }
 
-fn read(row: &AnyRow) -> Result<Step> {
+pub(super) fn read(row: &AnyRow) -> Result<Step> {
     Ok(Step {
         build: row.num("build_id")?,
         number: row.count("number")?,

@@ -1,10 +1,9 @@
 //! What stands below a branch's verdict.
 
+use super::files::{FileView, views};
 use crate::pages::parts::{DiffRow, diff_rows, ran};
 use crate::pages::words::{Commit, Fact, When, count, look};
-use protocol::api::{
-    self, BranchDetail, CandidateOutcome, Diff, DiffFile, DiffKind, DiffLine, Event, Look, Refusal, Revision,
-};
+use protocol::api::{self, BranchDetail, CandidateOutcome, Diff, DiffKind, DiffLine, Event, Look, Refusal, Revision};
 use protocol::{ProjectName, UnixMs};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -257,43 +256,6 @@ pub(super) fn commits_note(detail: &BranchDetail) -> String {
         shown if shown < all => format!("the newest {shown} of {all}"),
         shown => format!("{shown}, newest first"),
     }
-}
-
-#[derive(Serialize)]
-pub(super) struct FileView {
-    id: String,
-    path: String,
-    old_path: Option<String>,
-    notes: Vec<String>,
-    added: u64,
-    removed: u64,
-    lines: Vec<DiffRow>,
-    left_out: Option<String>,
-}
-
-pub(super) fn files(diff: &Diff) -> Vec<FileView> {
-    views(&diff.files, "f")
-}
-
-/// Each with an id of its own, after `prefix`.
-fn views(files: &[DiffFile], prefix: &str) -> Vec<FileView> {
-    let view = |(n, file): (usize, &DiffFile)| {
-        let id = format!("{prefix}{n}");
-        FileView {
-            lines: diff_rows(&file.lines, Some(&id)),
-            id,
-            path: file.path.clone(),
-            old_path: file.old_path.clone(),
-            notes: file.notes.clone(),
-            added: file.added,
-            removed: file.removed,
-            left_out: Some(file.lines_left_out).filter(|n| *n > 0).map(|n| {
-                let lines = count(usize::try_from(n).unwrap_or(usize::MAX), "more line is", "more lines are");
-                format!("{lines} left out: fetch it with plain git to read them.")
-            }),
-        }
-    };
-    (1..).zip(files).map(view).collect()
 }
 
 pub(super) fn diff_note(detail: &BranchDetail) -> String {

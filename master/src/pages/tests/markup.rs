@@ -17,6 +17,8 @@ const ROUTES: &[&str] = &[
     "/p/*/branches/*/rebuild",
     "/p/*/branches/*/claim",
     "/p/*/branches/*/revisions",
+    // With as many more parts as a file's path has.
+    "/p/*/branches/*/raw/*/**",
     "/p/*/builds/*",
     "/p/*/builds/*/rebuild",
     "/p/*/builds/*/cancel",
@@ -130,7 +132,9 @@ fn link(value: &str, targets: &mut Vec<String>) {
     let path = value.split(['?', '#']).next().unwrap_or_default();
     let fits = |route: &str| {
         let (route, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), path.split('/').collect());
-        route.len() == path.len() && route.iter().zip(&path).all(|(r, p)| r == p || (*r == "*" && !p.is_empty()))
+        let is_long = route.last() == Some(&"**") && path.len() >= route.len();
+        let is_part = |(r, p): (&&str, &&str)| r == p || (matches!(*r, "*" | "**") && !p.is_empty());
+        (route.len() == path.len() || is_long) && route.iter().zip(&path).all(is_part)
     };
     assert!(ROUTES.iter().any(|route| fits(route)), "no page answers at {value}");
 }

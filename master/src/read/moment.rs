@@ -1,0 +1,89 @@
+//! One moment: all that a value is made of.
+
+use super::ReadError;
+use crate::project::{Guarded, lock};
+use crate::state::Shared;
+use crate::store::{self, Branch, Entry, Reader};
+use crate::terms::Terms;
+use gate::schedule::{Lock, Wait};
+use protocol::{BuildId, ProjectId, SlaveId};
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// The rows as they stand at one moment, and the running parts beside them. Whoever makes a value is given this and nothing
+/// else, so that no part of it is read a moment later: a page that says that a branch has landed does not say as well that
+/// it is in the queue.
+///
+/// It has one of the store's few connections, so it is not kept while anything else is waited for.
+pub(crate) struct Moment<'s> {
+    pub(crate) store: Reader,
+    shared: &'s Shared,
+    projects: Mutex<HashMap<ProjectId, Arc<store::Project>>>,
+    queues: Mutex<HashMap<ProjectId, Arc<Vec<Entry>>>>,
+}
+
+impl<'s> Moment<'s> {
+    /// This moment.
+    pub(crate) async fn now(shared: &'s Shared) -> Result<Self, ReadError> {
+        let store = shared.store.snapshot().await?;
+        Ok(Self { store, shared, projects: Mutex::default(), queues: Mutex::default() })
+    }
+
+    /// A project's row.
+    pub(super) async fn project(&self, id: ProjectId) -> Result<Arc<store::Project>, ReadError> {
+        if let Some(known) = lock(&self.projects).get(&id) {
+            return Ok(known.clone());
+        }
+        let row = Arc::new(self.store.project_by_id(id).await?);
+        lock(&self.projects).insert(id, row.clone());
+        Ok(row)
+    }
+
+    /// A project's queue, in order.
+    pub(super) async fn queue(&self, id: ProjectId) -> Result<Arc<Vec<Entry>>, ReadError> {
+        if let Some(known) = lock(&self.queues).get(&id) {
+            return Ok(known.clone());
+        }
+        let queue = Arc::new(self.store.queue(id).await?);
+        lock(&self.queues).insert(id, queue.clone());
+        Ok(queue)
+    }
+
+    pub(super) fn projects(&self) -> &'s [Arc<Guarded>] {
+        &self.shared.projects
+    }
+
+    pub(super) fn guarded(&self, id: ProjectId) -> Option<&'s Arc<Guarded>> {
+        self.shared.guarded(id)
+    }
+
+    pub(super) fn wait_of(&self, build: BuildId) -> Option<Wait> {
+        self.shared.wait_of(build)
+    }
+
+    pub(super) fn is_kept(&self, build: BuildId) -> bool {
+        self.shared.is_kept(build)
+    }
+
+    pub(super) fn is_connected(&self, slave: SlaveId) -> bool {
+        self.shared.sessions.connected(slave)
+    }
+
+    pub(super) fn log_len(&self, build: BuildId, step: u32) -> io::Result<u64> {
+        self.shared.logs.len(build, step)
+    }
+
+    pub(super) fn locks(&self) -> Vec<Lock> {
+        self.shared.config.counted_locks()
+    }
+
+    /// The URL under which others reach this master, without a slash at its end.
+    pub(super) fn url(&self) -> &'s str {
+        &self.shared.url
+    }
+
+    pub(super) fn terms_of(&self, project: &Guarded, branch: &Branch) -> Terms {
+        Terms::of_now(self.shared, project, branch)
+    }
+}

@@ -1,0 +1,193 @@
+//! What listings need of many rows: read together, so that a page asks as often for a thousand branches as for one.
+
+use super::row::Columns as _;
+use super::{Branch, Builds, Candidate, Entry, Reader, Result, Revision, Step};
+use super::{branches, builds, candidates, entries, revisions, steps};
+use protocol::{BranchId, BuildId, CandidateId, CommitId, RevisionId};
+use sqlx::any::AnyRow;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+/// Rows named in one statement.
+const AT_ONCE: usize = 500;
+/// Places of a branch that are told.
+const PLACES: u32 = 50;
+
+/// In lists by what they belong to, in the order in which they were read.
+fn by<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Vec<V>> {
+    let mut lists: HashMap<K, Vec<V>> = HashMap::new();
+    for row in rows {
+        lists.entry(key(&row)).or_default().push(row);
+    }
+    lists
+}
+
+impl Reader {
+    /// Rows that belong to these ids. `sql` is given the list of them.
+    async fn rows_of<T>(
+        &self,
+        ids: impl IntoIterator<Item = impl Into<i64>>,
+        sql: impl Fn(&str) -> String,
+        read: impl Fn(&AnyRow) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let ids: BTreeSet<i64> = ids.into_iter().map(Into::into).collect();
+        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+        let mut found = Vec::with_capacity(ids.len());
+        for some in ids.chunks(AT_ONCE) {
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql(&some.join(",")))).persistent(false);
+            for row in query.fetch_all(&mut *self.read().await?).await? {
+                found.push(read(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Branches by number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn branches_by_id(&self, ids: impl IntoIterator<Item = BranchId>) -> Result<HashMap<BranchId, Branch>> {
+        let sql = |ids: &str| branches::whole_sql(&format!("WHERE branch.id IN ({ids})"));
+        let rows = self.rows_of(ids, sql, branches::read).await?;
+        Ok(rows.into_iter().map(|branch| (branch.id, branch)).collect())
+    }
+
+    /// Revisions by number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revisions_by_id(
+        &self,
+        ids: impl IntoIterator<Item = RevisionId>,
+    ) -> Result<HashMap<RevisionId, Revision>> {
+        let sql = |ids: &str| format!("SELECT * FROM revision WHERE id IN ({ids})");
+        let rows = self.rows_of(ids, sql, revisions::read).await?;
+        Ok(rows.into_iter().map(|revision| (revision.id, revision)).collect())
+    }
+
+    /// The revisions that the heads of these branches are at.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest_revisions(
+        &self,
+        branches: impl IntoIterator<Item = BranchId>,
+    ) -> Result<HashMap<BranchId, Revision>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id AND r.number = b.head WHERE b.id IN ({ids})"
+            )
+        };
+        let rows = self.rows_of(branches, sql, revisions::read).await?;
+        Ok(rows.into_iter().map(|revision| (revision.branch, revision)).collect())
+    }
+
+    /// The candidates that count of these revisions, each as [`Reader::candidate_of`] has it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates_of(
+        &self,
+        revisions: impl IntoIterator<Item = RevisionId>,
+    ) -> Result<HashMap<RevisionId, Candidate>> {
+        let sql = |ids: &str| {
+            format!("SELECT c.* FROM revision r JOIN candidate c ON c.id = r.candidate_id WHERE r.id IN ({ids})")
+        };
+        let rows = self.rows_of(revisions, sql, candidates::read).await?;
+        Ok(rows.into_iter().map(|candidate| (candidate.revision, candidate)).collect())
+    }
+
+    /// Of these revisions, the latest build of each builder, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn latest_builds(
+        &self,
+        revisions: impl IntoIterator<Item = RevisionId>,
+    ) -> Result<HashMap<RevisionId, Builds>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT * FROM build WHERE id IN (
+                     SELECT MAX(id) FROM build WHERE revision_id IN ({ids}) GROUP BY revision_id, builder)
+                 ORDER BY id DESC"
+            )
+        };
+        let lists = by(self.rows_of(revisions, sql, builds::read).await?, |build| build.revision);
+        Ok(lists.into_iter().map(|(of, builds)| (of, Builds::of(builds))).collect())
+    }
+
+    /// Of these candidates, the latest build of each builder, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn latest_builds_on(
+        &self,
+        candidates: impl IntoIterator<Item = CandidateId>,
+    ) -> Result<HashMap<CandidateId, Builds>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT * FROM build WHERE id IN (
+                     SELECT MAX(id) FROM build WHERE candidate_id IN ({ids}) GROUP BY candidate_id, builder)
+                 ORDER BY id DESC"
+            )
+        };
+        let lists = by(self.rows_of(candidates, sql, builds::read).await?, |build| build.candidate);
+        Ok(lists.into_iter().map(|(of, builds)| (of, Builds::of(builds))).collect())
+    }
+
+    /// The places that each of these branches has or had in the queue, the newest first; at most 50 of each.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn places_of(
+        &self,
+        branches: impl IntoIterator<Item = BranchId>,
+    ) -> Result<HashMap<BranchId, Vec<Entry>>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT * FROM queue_entry WHERE id IN (SELECT id FROM (
+                     SELECT id, ROW_NUMBER() OVER (PARTITION BY branch_id ORDER BY id DESC) AS nth
+                     FROM queue_entry WHERE branch_id IN ({ids})) AS ranked WHERE nth <= {PLACES})
+                 ORDER BY id DESC"
+            )
+        };
+        Ok(by(self.rows_of(branches, sql, entries::read).await?, |entry| entry.branch))
+    }
+
+    /// Of these builds that ended, the first step that ended as the whole did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deciding_steps(&self, builds: impl IntoIterator<Item = BuildId>) -> Result<HashMap<BuildId, Step>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT step.* FROM step JOIN (
+                     SELECT s.build_id, MIN(s.number) AS number FROM step s JOIN build b ON b.id = s.build_id
+                     WHERE s.build_id IN ({ids}) AND s.result = b.result GROUP BY s.build_id) AS first
+                 ON first.build_id = step.build_id AND first.number = step.number"
+            )
+        };
+        let rows = self.rows_of(builds, sql, steps::read).await?;
+        Ok(rows.into_iter().map(|step| (step.build, step)).collect())
+    }
+
+    /// Whether a commit is shown on a branch's pages: one of its revisions that was admitted, one of its candidates, or a
+    /// commit of mainline that these stand on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_shown(&self, branch: BranchId, commit: &CommitId) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT CASE WHEN EXISTS (SELECT 1 FROM revision
+                                      WHERE branch_id = $1 AND commit_id = $2 AND refusal_code IS NULL)
+                           OR EXISTS (SELECT 1 FROM candidate
+                                      WHERE branch_id = $1 AND (commit_id = $2 OR mainline = $2))
+                    THEN 1 ELSE 0 END AS shown",
+        )
+        .bind(branch.0)
+        .bind(commit.as_str())
+        .fetch_one(&mut *self.read().await?)
+        .await?;
+        row.flag("shown")
+    }
+}
