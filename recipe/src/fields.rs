@@ -9,6 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
 
+/// The name of the recipe's file, at the root of a repository.
+pub const FILE_NAME: &str = ".bb.toml";
+
 /// The largest recipe, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 

@@ -39,27 +39,16 @@ mod guess;
 mod parse;
 mod print;
 mod project;
+mod recipe;
 mod step;
 mod towncrier;
 mod words;
 
 pub use builder::{Builder, LockAmount, LockRequest};
 pub use error::{Place, Problem, RecipeError};
-pub use fields::MAX_BYTES;
+pub use fields::{FILE_NAME, MAX_BYTES};
 pub use guess::{Guess, guess};
 pub use parse::{MAX_BUILDERS, MAX_STEPS, MAX_TIMEOUT_S, Warning};
 pub use project::Project;
-use serde::{Deserialize, Serialize};
+pub use recipe::Recipe;
 pub use step::{OnFailure, Run, Step, When};
-
-/// The name of the recipe's file, at the root of a repository.
-pub const FILE_NAME: &str = ".bb.toml";
-
-/// A whole, checked recipe: at least one builder, each with at least one step, names unique.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// What the recipe says of the project's ChangeLogs.
-    pub project: Project,
-    /// The builders, in the order in which every page shows them.
-    pub builders: Vec<Builder>,
-}

@@ -4,12 +4,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod cargo;
 mod requirements;
 mod runner;
 mod test;
 
+use cargo::cargo;
 use clap::{Parser, Subcommand};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// The project's own chores.
 #[derive(Parser)]
@@ -43,11 +45,4 @@ fn screenshot() -> ExitCode {
     let mut story = cargo(&["test", "--package", "bb", "--test", "e2e", "--", "the_readme_has_a_picture"]);
     let ok = story.env("BB_SCREENSHOT", file).status().is_ok_and(|status| status.success());
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Cargo, in the workspace's root whatever folder this was called from.
-fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    command
 }

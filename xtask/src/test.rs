@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the requirements, the lints, and every test, in named and timed phases.
 
-use crate::cargo;
+use crate::cargo::cargo;
 use crate::requirements;
 use crate::runner::{Count, Outcome, phase};
 use clap::ValueEnum;
@@ -182,7 +182,7 @@ fn serving(postgres: &Result<testkit::postgres::Cluster, testkit::postgres::Erro
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::cargo;
+    use crate::cargo::cargo;
 
     fn version(text: &str) -> Vec<u32> {
         text.split('.').map(|part| part.parse().unwrap()).collect()

@@ -1,6 +1,6 @@
 //! From a fresh clone to the program that `cargo run -- demo` runs: what a user waits for first.
 
-use super::{Numbers, in_seconds, root, seconds, table};
+use super::numbers::{Numbers, in_seconds, root, seconds, table};
 use serde_json::json;
 use std::process::Command;
 use std::time::Instant;

@@ -2,7 +2,7 @@
 //!
 //! Both programs of a pair take turns on copies of the same files, so that what else the machine does hits both.
 
-use super::{Numbers, root, table};
+use super::numbers::{Numbers, root, table};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;

@@ -5,7 +5,7 @@
 //! see (a slave that lies, each refused system call, allocations one by one) is shown by the crates' own tests.
 #![allow(clippy::expect_used, reason = "as in any test: an input that can't be made has failed")]
 
-use super::Numbers;
+use super::numbers::Numbers;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};

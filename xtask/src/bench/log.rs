@@ -1,6 +1,6 @@
 //! A build that prints 100 MB: how much memory master and slave ever hold, and how soon the log's end is shown.
 
-use super::{Numbers, in_seconds, megabytes, seconds, table};
+use super::numbers::{Numbers, in_seconds, megabytes, seconds, table};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};

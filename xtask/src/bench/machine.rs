@@ -1,6 +1,6 @@
 //! The machine that the numbers are of.
 
-use super::first_words_of;
+use super::numbers::first_words_of;
 use serde_json::{Value, json};
 use std::process::Command;
 

@@ -9,13 +9,15 @@ mod crash;
 mod hostile;
 mod log;
 mod machine;
+mod numbers;
 mod throughput;
 
+use crate::cargo::cargo;
 use clap::ValueEnum;
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+use numbers::{Numbers, root};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
@@ -63,9 +65,6 @@ impl Name {
     }
 }
 
-/// What a benchmark gives back: its numbers, or why it could not be run.
-type Numbers = Result<Value, String>;
-
 /// Runs the benchmark that `args` names, or all that are not slow.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let quick = || Name::value_variants().iter().copied().filter(|name| !name.is_slow()).collect();
@@ -110,43 +109,11 @@ fn measure(name: Name, args: &Args) -> Numbers {
 /// Builds bb and says where it is.
 fn bb(dev: bool) -> Result<PathBuf, String> {
     let (profile, folder) = if dev { ("dev", "debug") } else { ("release", "release") };
-    let mut command = crate::cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
+    let mut command = cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
     let built = command.status().map_err(|error| error.to_string())?;
     if !built.success() {
         return Err("bb can't be built".to_owned());
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     Ok(target.join(folder).join("bb"))
-}
-
-/// The workspace's root.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Prints rows of a name and a value, the values in a column.
-fn table(rows: &[(&str, String)]) {
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    for (name, value) in rows {
-        println!("   {name:<width$}  {value}");
-    }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-/// What `command` printed, without its last line's end; empty when it can't be run.
-fn first_words_of(command: &mut Command) -> String {
-    let out = command.output().map(|out| out.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&out).trim().to_owned()
-}
-
-/// Seconds as a number of JSON, to the millisecond.
-fn in_seconds(time: Duration) -> Value {
-    json!((time.as_secs_f64() * 1e3).round() / 1e3)
 }

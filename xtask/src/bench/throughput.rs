@@ -1,6 +1,6 @@
 //! 100 branches published at once, one builder that does nothing, two slots: is the end as fast as the beginning?
 
-use super::{Numbers, in_seconds, seconds, table};
+use super::numbers::{Numbers, in_seconds, seconds, table};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};

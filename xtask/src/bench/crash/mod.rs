@@ -12,7 +12,7 @@ mod history;
 mod made;
 mod people;
 
-use super::Numbers;
+use super::numbers::{Numbers, in_seconds};
 use history::{Database, History};
 use serde_json::json;
 use std::ops::Range;
@@ -57,7 +57,7 @@ pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Numbers {
         "faults": sum(|found| found.faults),
         "acknowledged": sum(|found| found.acknowledged),
         "landed": sum(|found| found.landed),
-        "took_s": super::in_seconds(began.elapsed()),
+        "took_s": in_seconds(began.elapsed()),
     });
     if failed == 0 {
         Ok(numbers)

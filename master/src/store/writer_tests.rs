@@ -1,0 +1,269 @@
+//! What the writer promises.
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::store::{Happening, NewBranch, Published, TokenKind};
+use protocol::ProjectId;
+
+/// A branch whose title needs more room than a full disk has.
+fn branch(project: ProjectId, name: &str, title: usize) -> NewBranch {
+    NewBranch {
+        project,
+        name: Some(name.parse().unwrap()),
+        url: format!("/srv/{name}.git"),
+        source_ref: "feature".to_owned(),
+        title: "t".repeat(title),
+        bugs: Vec::new(),
+        publisher: "ann".to_owned(),
+        token: None,
+        trusted: true,
+    }
+}
+
+fn event(project: ProjectId, length: usize) -> Happening {
+    Happening {
+        project: Some(project),
+        branch: None,
+        build: None,
+        kind: "paused",
+        look: protocol::api::Look::Waiting,
+        text: "t".repeat(length),
+        actor: "mia".to_owned(),
+    }
+}
+
+impl Store {
+    /// Leaves no room for the database's file to grow, or room again.
+    async fn fill_disk(&self, full: bool) {
+        let pages = if full { 1 } else { 1 << 30 };
+        let pragma = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(pragma).execute(self.write.pool()).await.unwrap();
+    }
+}
+
+const LARGE: usize = 100_000;
+
+#[tokio::test]
+async fn what_was_answered_is_there_also_after_the_disk_was_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = Store::sqlite_url(folder.path());
+    let store = Store::open(&url).await.unwrap();
+    let project = store.ensure_project(&"heron".parse().unwrap(), "/srv/heron.git", "main").await.unwrap().id;
+    for round in 0..3 {
+        store.fill_disk(true).await;
+        let error = store.publish(&branch(project, &format!("lost-{round}"), LARGE)).await.unwrap_err();
+        assert!(error.is_disk_full(), "{error}");
+        // SQLite ends the whole transaction for some statements, as for this one, and only the statement for others.
+        let error = store.record(&event(project, LARGE)).await.unwrap_err();
+        assert!(error.is_disk_full(), "{error}");
+        store.fill_disk(false).await;
+        // A name that is taken makes the next transaction roll back, as ordinary life does.
+        store.publish(&branch(project, "kept-0", 1)).await.unwrap();
+        let taken = NewBranch { url: "/srv/other.git".to_owned(), ..branch(project, "kept-0", 1) };
+        assert!(matches!(store.publish(&taken).await.unwrap(), Published::NameTaken(_)));
+        let kept = store.publish(&branch(project, &format!("kept-{round}"), LARGE)).await;
+        assert!(kept.is_ok(), "there is room again: {kept:?}");
+        store.add_token(TokenKind::Slave, "oak", false, &format!("hash-{round}")).await.unwrap();
+        store.prove_writable().await.unwrap();
+    }
+    store.close().await;
+
+    let store = Store::open(&url).await.unwrap();
+    let mut names: Vec<_> = store.branches(project, 0).await.unwrap().into_iter().map(|b| b.name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["kept-0", "kept-1", "kept-2"]);
+    assert_eq!(store.tokens().await.unwrap().len(), 3);
+    assert_eq!(store.events_after(protocol::EventId(0), 100).await.unwrap().len(), 3, "one for each branch");
+}
+
+#[tokio::test]
+async fn a_write_is_what_it_is_whatever_the_server_was_told() {
+    let url = testkit::postgres::fresh_database();
+    let name = url.split(['?', '/']).find(|part| part.starts_with("bb_")).unwrap();
+    for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off"] {
+        testkit::postgres::execute(&url, &format!("ALTER DATABASE {name} SET {setting}")).unwrap();
+    }
+    let store = Store::open(&url).await.unwrap();
+    let mut turn = store.write.begin().await.unwrap();
+    for (setting, wanted) in [("transaction_isolation", "read committed"), ("synchronous_commit", "on")] {
+        let query = sqlx::query("SELECT current_setting($1) AS now").bind(setting);
+        assert_eq!(query.fetch_one(&mut *turn).await.unwrap().text("now").unwrap(), wanted);
+    }
+    drop(turn);
+    store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_goes_away_while_waiting_for_a_turn_does_not_keep_it() {
+    let url = testkit::postgres::fresh_database();
+    let (first, second) = (Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap());
+    let number = async |sql: &'static str, of: &mut AnyConnection| -> i64 {
+        sqlx::query(sql).fetch_one(of).await.unwrap().num("n").unwrap()
+    };
+    let pid = "SELECT pg_backend_pid()::bigint AS n";
+    let waiting = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let before = number(pid, &mut second.write.begin().await.unwrap()).await;
+
+    let mut held = first.write.begin().await.unwrap();
+    let writer = second.write.clone();
+    let gone = tokio::spawn(async move { drop(writer.begin().await) });
+    while number(waiting, &mut held).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    drop(held);
+
+    drop(first.write.begin().await.unwrap());
+    let after = number(pid, &mut second.write.begin().await.unwrap()).await;
+    assert_eq!(after, before, "the database need not end a connection that keeps the turn");
+}
+
+/// Both databases, each with a project.
+async fn both() -> Vec<(tempfile::TempDir, Store, ProjectId)> {
+    let mut both = Vec::new();
+    for sqlite in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let url = if sqlite { Store::sqlite_url(folder.path()) } else { testkit::postgres::fresh_database() };
+        let store = Store::open(&url).await.unwrap();
+        let project = store.ensure_project(&"heron".parse().unwrap(), "/srv/heron.git", "main").await.unwrap().id;
+        both.push((folder, store, project));
+    }
+    both
+}
+
+/// Waits until so many wait for their turn.
+async fn waiting(store: &Store, n: usize) {
+    while store.write.line.waiting.load(Ordering::SeqCst) != n {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A name that is published when its turn comes.
+fn publishing(store: &Store, project: ProjectId, name: &str) -> tokio::task::JoinHandle<Result<Published>> {
+    let (store, branch) = (store.clone(), branch(project, name, 1));
+    tokio::spawn(async move { store.publish(&branch).await })
+}
+
+async fn names(store: &Store, project: ProjectId) -> Vec<String> {
+    let mut names: Vec<_> = store.branches(project, 0).await.unwrap().into_iter().map(|b| b.name.to_string()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn those_who_wait_are_committed_together_and_one_that_fails_is_undone_alone() {
+    for (_folder, store, project) in both().await {
+        let first = store.write.begin().await.unwrap();
+        let before = store.commits();
+        let mut published = Vec::new();
+        for i in 0..20 {
+            published.push(publishing(&store, project, &format!("b{i:02}")));
+            waiting(&store, i + 1).await;
+        }
+        let writer = store.write.clone();
+        let fails = tokio::spawn(async move {
+            let fails = writer.turn(async |turn| {
+                turn.keep();
+                sqlx::query("UPDATE branch SET title = 'undone'").execute(&mut **turn).await?;
+                sqlx::query("SELECT nonsense FROM branch").execute(&mut **turn).await.map(drop)?;
+                Ok(())
+            });
+            fails.await
+        });
+        waiting(&store, 21).await;
+        published.push(publishing(&store, project, "last"));
+        waiting(&store, 22).await;
+        drop(first);
+        for published in published {
+            assert!(matches!(published.await.unwrap().unwrap(), Published::New(_)));
+        }
+        assert!(fails.await.unwrap().is_err());
+        assert_eq!(store.commits(), before + 1);
+        assert_eq!(names(&store, project).await.len(), 21);
+        assert!(store.branches(project, 0).await.unwrap().iter().all(|b| b.title == "t"));
+    }
+}
+
+#[tokio::test]
+async fn whoever_goes_away_leaves_the_others_what_they_wrote() {
+    for (_folder, store, project) in both().await {
+        let first = store.write.begin().await.unwrap();
+        let kept = publishing(&store, project, "kept");
+        waiting(&store, 1).await;
+        // This one goes away in the middle of its turn, with all before it waiting for the commit.
+        let (writer, (begun, is_begun)) = (store.write.clone(), oneshot::channel());
+        let leaves = tokio::spawn(async move {
+            let leaves = writer.turn(async |turn| {
+                turn.keep();
+                sqlx::query("UPDATE branch SET title = 'undone'").execute(&mut **turn).await?;
+                let _ = begun.send(());
+                std::future::pending::<Result<()>>().await
+            });
+            leaves.await
+        });
+        waiting(&store, 2).await;
+        drop(first);
+        is_begun.await.unwrap();
+        leaves.abort();
+        assert!(matches!(kept.await.unwrap().unwrap(), Published::New(_)));
+
+        // This one goes away when the transaction was handed on to it.
+        let first = store.write.begin().await.unwrap();
+        let also = publishing(&store, project, "also");
+        waiting(&store, 1).await;
+        let never = publishing(&store, project, "never");
+        waiting(&store, 2).await;
+        never.abort();
+        assert!(never.await.unwrap_err().is_cancelled());
+        drop(first);
+        assert!(matches!(also.await.unwrap().unwrap(), Published::New(_)));
+        assert_eq!(names(&store, project).await, ["also", "kept"]);
+        assert!(store.branches(project, 0).await.unwrap().iter().all(|b| b.title == "t"));
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_answered_by_what_is_not_durable() {
+    let (_folder, store, project) = both().await.swap_remove(0);
+    let first = store.write.begin().await.unwrap();
+    let published = publishing(&store, project, "lost");
+    waiting(&store, 1).await;
+    // It writes nothing: it only reads what the one before it wrote.
+    let reader = store.write.clone();
+    let reads = tokio::spawn(async move {
+        let count = "SELECT COUNT(*) AS n FROM branch";
+        reader.turn(async |turn| turn.fetch_one(count).await?.num::<i64>("n")).await
+    });
+    waiting(&store, 2).await;
+    let writer = store.write.clone();
+    let breaks = tokio::spawn(async move {
+        let breaks = writer.turn(async |turn| {
+            turn.keep();
+            turn.execute("PRAGMA defer_foreign_keys = ON").await?;
+            let sql = "INSERT INTO session (hash, token_id, made_ms, used_ms) VALUES ('h', 999, 0, 0)";
+            turn.execute(sql).await?;
+            Ok(())
+        });
+        breaks.await
+    });
+    waiting(&store, 3).await;
+    drop(first);
+    let (published, read) = (published.await.unwrap(), reads.await.unwrap());
+    assert!(matches!(published, Err(StoreError::NotCommitted(_))), "{published:?}");
+    assert!(matches!(read, Err(StoreError::NotCommitted(_))), "{read:?}");
+    assert!(breaks.await.unwrap().is_err());
+    assert!(names(&store, project).await.is_empty());
+    assert!(matches!(store.publish(&branch(project, "lost", 1)).await.unwrap(), Published::New(_)));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_still_inside_of_a_transaction_is_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Store::sqlite_url(folder.path())).await.unwrap();
+    let mut connection = store.write.pool().acquire().await.unwrap();
+    connection.execute("BEGIN").await.unwrap();
+    drop(connection);
+    store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();
+    assert_eq!(store.tokens().await.unwrap().len(), 1, "others see it at once");
+}
