@@ -7,12 +7,7 @@ pub(crate) fn safe(text: &str) -> String {
 
 /// A word as a shell takes it back whole: in quotes if it needs them.
 pub(crate) fn word(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+    tracker::text::shell_word(text)
 }
 
 #[cfg(test)]

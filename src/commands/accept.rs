@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{self, Format, safe};
-use protocol::api::{Accept, BranchSummary, QueueEntry};
+use protocol::api::{Accept, BranchDetail, BranchSummary, QueueEntry};
 use protocol::{BranchName, CommitId};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -25,9 +25,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
     let path = client.in_project(&format!("/branches/{}", args.name)).await?;
-    let branch: protocol::api::BranchDetail = client.get(&path).await?;
+    let branch: BranchDetail = client.get(&path).await?;
     let commit = newest(&branch.summary, args.commit.as_deref())?;
-    let what = what(&branch.summary, &commit);
+    let what = what(&branch, &commit);
     // Before it is done, so that whoever sees it can still stop; JSON stays JSON.
     if args.format.json {
         eprint!("{what}");
@@ -50,15 +50,19 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 }
 
 /// What is accepted: the commit, the words that it lands in, and whether that changes how it is built.
-fn what(branch: &BranchSummary, commit: &CommitId) -> String {
+fn what(detail: &BranchDetail, commit: &CommitId) -> String {
+    let branch = &detail.summary;
     let revision = branch.revision.map_or_else(String::new, |n| format!("r{n} of "));
     let mut text = format!("{revision}{}, {}: {}\n", branch.name, commit.short(), safe(&branch.title));
     if !branch.bugs.is_empty() {
         let _ = writeln!(text, "Bugs: {}", safe(&branch.bugs.join(", ")));
     }
+    let name = &branch.name;
     if branch.changes_recipe {
-        let name = &branch.name;
         let _ = writeln!(text, "It changes the recipe: accepting it accepts how it is built, too (`bb show {name}`).");
+    } else if detail.candidate.is_none() {
+        let _ =
+            writeln!(text, "Whether it changes the recipe is not known yet: there is no candidate (`bb show {name}`).");
     }
     text
 }

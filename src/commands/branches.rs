@@ -14,7 +14,7 @@ use std::process::ExitCode;
   bb branches
   bb branches --query ann --json")]
 pub(crate) struct Args {
-    /// Only those whose name, title, author or bug has this text in it
+    /// Only those that have this text in their name, title, author, bugs or state
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
     /// Also those that landed, were withdrawn or retired
@@ -42,9 +42,9 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 /// The branches that have `query` in what it is looked for in, if something is: live ones, or `all`.
 pub(crate) fn listing(branches: &[BranchSummary], query: Option<&str>, all: bool, screen: Screen) -> String {
     let none = match (query, all) {
-        (Some(query), true) => format!("No branch has `{}` in its name, title, author or bugs.", safe(query)),
+        (Some(query), true) => format!("No branch has `{}` in its name, title, author, bugs or state.", safe(query)),
         (Some(query), false) => format!(
-            "No live branch has `{}` in its name, title, author or bugs. `bb branches --all --query {}` also looks at those that ended.",
+            "No live branch has `{}` in its name, title, author, bugs or state. `bb branches --all --query {}` also looks at those that ended.",
             safe(query),
             safe(&word(query))
         ),

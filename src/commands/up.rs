@@ -65,9 +65,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         folder.canonicalize().map_err(|e| CliError::new(format!("--allow-local {}: {e}", folder.display())))?;
     }
     if let Some(path) = url.local_path() {
-        // Repositories beside it, and nothing else that is there.
+        // It and the repositories beside it: nothing that is deeper down, there or in it, such as all of a home that is one.
         allow_local.extend(path.parent().map(|parent| parent.join("*")));
-        allow_local.push(path);
+        // Those whose names begin with a dot are not among them.
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        allow_local.extend(is_hidden.then_some(path));
     }
     let settings = Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 8010)),

@@ -218,6 +218,34 @@ fn a_wrong_first_up_writes_nothing() {
 }
 
 #[test]
+fn up_allows_the_repository_that_it_guards_and_those_beside_it() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    for place in ["projects/crane/vendor/deep", "projects/group/deep", "elsewhere", "projects/beside"] {
+        let repo = Repo::init(world.folder().join(place));
+        repo.commit(&[("secret", "hunter2\n")], "Nobody's business");
+        repo.git(&["branch", "x"]);
+    }
+    official.git(&["branch", "x"]);
+    let _up = up(&world, &official, &basedir);
+    let publish = |place: &str| {
+        let place = world.folder().join(place);
+        let mut command = world.command(["publish", place.to_str().unwrap(), "x"]);
+        command.env("BB_MASTER", address(&basedir)).env("BB_TOKEN_FILE", basedir.join("secrets/maintainer.token"));
+        Said::of(&mut command)
+    };
+    for place in ["projects/crane", "projects/beside"] {
+        publish(place).ok();
+    }
+    for place in ["projects/crane/vendor/deep", "projects/group/deep", "elsewhere", "projects/nowhere"] {
+        assert!(publish(place).fails().contains("no repository that may be published is there"), "{place}");
+    }
+    let settings = std::fs::read_to_string(basedir.join("master.toml")).unwrap();
+    assert!(settings.contains("allow_private = []"), "{settings}");
+}
+
+#[test]
 fn a_second_up_keeps_to_its_settings_and_says_so() {
     let world = World::empty(BB);
     let official = project(&world, "crane");

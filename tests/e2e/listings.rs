@@ -14,6 +14,10 @@ fn every_listing_is_valid_json() {
     let build = world.builds("feature")[0].id.to_string();
 
     assert_eq!(world.run(["branches", "--json"]).json()[0]["name"], "feature");
+    // Nothing is said as nothing, to people and to programs, and is no failure.
+    assert_eq!(world.run(["branches", "-q", "nobody's", "--json"]).json(), serde_json::json!([]));
+    let none = world.run(["branches", "-q", "nobody's"]).ok();
+    assert!(none.starts_with("No live branch has `nobody's` in its name"), "{none}");
     assert_eq!(world.run(["show", "feature", "--json"]).json()["summary"]["verdict"]["code"], "ready");
     assert_eq!(world.run(["log", &build, "--json"]).json()["summary"]["word"], "passed");
     assert_eq!(world.run(["slaves", "--json"]).json()[0]["name"], "oak");

@@ -99,6 +99,24 @@ pub(crate) fn tail(bytes: &[u8], max: usize) -> String {
     if from == 0 && start == 0 { text.to_owned() } else { format!("…{}", &text[start..]) }
 }
 
+/// A word of a command that people are told to run, as a shell takes it back whole: in quotes if it needs them. What a stranger
+/// named is a word of it, and never a part of the command.
+///
+/// ```
+/// use tracker::text::shell_word;
+///
+/// assert_eq!(shell_word("https://example.org/r.git"), "https://example.org/r.git");
+/// assert_eq!(shell_word("https://example.org/$(id)"), "'https://example.org/$(id)'");
+/// ```
+pub fn shell_word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 /// How many bytes a page's list, diff or message may still get. Whoever makes a part of it takes that from here.
 ///
 /// ```

@@ -17,6 +17,7 @@ use gate::places::{Full, Rank};
 use protocol::BranchName;
 use protocol::api::{self, Claimed};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
+use tracker::text::shell_word;
 use tracker::watch::Head;
 
 /// Digits of the challenge: as many as make a guess hopeless, and no more than a line takes.
@@ -76,7 +77,7 @@ pub(crate) async fn claim(
     Ok(Claimed {
         proved: shown,
         repository: source.as_str().to_owned(),
-        push: format!("git push {} HEAD:refs/heads/{challenge}", source.as_str()),
+        push: format!("git push {} HEAD:refs/heads/{challenge}", shell_word(source.as_str())),
         challenge,
         branch: read::branch_summary(&Moment::now(shared).await?, project, claimed.id).await?,
     })

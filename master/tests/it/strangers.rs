@@ -215,6 +215,12 @@ async fn whoever_controls_a_repository_has_the_rights_over_what_was_registered_o
     assert_eq!(asked["proved"], false);
     let challenge = asked["challenge"].as_str().unwrap();
     assert!(asked["push"].as_str().unwrap().ends_with(&format!("HEAD:refs/heads/{challenge}")), "{asked}");
+    // What a stranger named is a word of the command, and no part of it.
+    let evil = testkit::git::Repo::clone(world.author.url(), world.author.path().join("$(id)"));
+    let body = json!({"url": evil.url(), "branch": "main", "name": "evil"});
+    assert_eq!(world.answer(world.request(Method::POST, BRANCHES).json(&body)).await.status, 201);
+    let told = claim(&world, &ann, "evil", &json!({})).await.json();
+    assert!(told["push"].as_str().unwrap().starts_with("git push '/"), "{told}");
     let bens = claim(&world, &ben, "feature", &json!({})).await.json();
     assert_ne!(bens["challenge"], asked["challenge"], "it is good for one token only");
 
