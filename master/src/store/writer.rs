@@ -10,12 +10,15 @@
 //!
 //! Waiting for the disk is what a small write costs most. So whoever has written hands the open transaction on to the next
 //! that waits, as a savepoint each; the last of them commits, and only then all are answered. Who changed nothing is
-//! answered then, too: what it read may be another's that is not durable yet.
+//! answered then, too: what it read may be another's that is not durable yet. A transaction and those who are answered when
+//! it is committed are one value ([`Group`]): wherever it ends without a commit, all of them learn that they are not.
 //!
 //! A connection that is still inside a transaction is never used again. SQLite rolls a transaction back by itself when
 //! the disk is full or fails. sqlx, which counts how deep it is in transactions, isn't told: its next transactions would
-//! be savepoints that nobody ever commits, answered as if they were durable. So each connection shows on its way back to
-//! the pool that it is outside of any transaction, or it is closed and another one opened.
+//! be savepoints that nobody ever commits, answered as if they were durable. PostgreSQL, told to begin and to wait for the
+//! turn, stays in a transaction that failed when the wait was too long, and sqlx believes that it is in none. So each
+//! connection shows on its way back to the pool, by the database's word and by sqlx's, that it is outside of any transaction,
+//! or it is closed and another one opened.
 
 use super::changes::{Change, Changes, Topic};
 use super::row::Columns as _;
@@ -25,6 +28,7 @@ use protocol::{ProjectId, TokenId};
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -59,7 +63,8 @@ struct Line {
     pool: AnyPool,
     /// Begins a transaction when no other one is open.
     begin: &'static str,
-    group: Arc<Mutex<Group>>,
+    /// Whoever has this writes. In it is what was handed on.
+    place: Arc<Mutex<Option<Group>>>,
     /// How many wait for their turn.
     waiting: AtomicUsize,
     /// How many commits were made.
@@ -70,10 +75,10 @@ struct Line {
 /// Whether a turn is durable.
 type Answer = Result<(), Arc<sqlx::Error>>;
 
-/// The turns that are committed together.
-#[derive(Debug, Default)]
+/// The turns that are committed together. Dropped, it is rolled back, and all who wait for it learn that.
+#[derive(Debug)]
 struct Group {
-    transaction: Option<Transaction<'static, Any>>,
+    transaction: Transaction<'static, Any>,
     /// Those who are answered when it is committed.
     members: Vec<oneshot::Sender<Answer>>,
     changes: Vec<Change>,
@@ -92,18 +97,14 @@ impl Writer {
     /// isolation it would see what was so when the wait began.
     pub(super) async fn postgres(options: AnyConnectOptions) -> Result<Self> {
         let pool = postgres_pool(1, DURABLE);
-        // The server ends a transaction whose commit fails, and so does sqlx; what it still believes to be in one goes.
-        let pool = pool.after_release(|connection, _| {
-            let outside = !connection.is_in_transaction();
-            Box::pin(async move { Ok(outside) })
-        });
+        let pool = pool.after_release(|connection, _| Box::pin(is_outside_of_any(connection)));
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7083001)";
         Ok(Self::new(pool.connect_with(options).await?, begin))
     }
 
     fn new(pool: AnyPool, begin: &'static str) -> Self {
         let (waiting, commits) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let line = Arc::new(Line { pool, begin, group: Arc::default(), waiting, commits, changes: Changes::default() });
+        let line = Arc::new(Line { pool, begin, place: Arc::default(), waiting, commits, changes: Changes::default() });
         Self { line, points: Points::default(), by: None, master: None }
     }
 
@@ -179,7 +180,7 @@ impl Writer {
 
     /// The same whoever writes: only for who is about to take the store.
     pub(super) async fn turn_for_anybody<T>(&self, work: impl AsyncFnOnce(&mut Turn) -> Result<T>) -> Result<T> {
-        let mut open = Open(Some(self.begin().await?));
+        let mut open = self.begin().await?;
         let done = match &mut open.0 {
             Some(turn) => work(turn).await,
             None => Err(gone().into()),
@@ -213,39 +214,78 @@ impl Writer {
     }
 
     /// Waits for a turn.
-    async fn begin(&self) -> Result<Turn> {
+    async fn begin(&self) -> Result<Open> {
         // Before a turn is taken: who is stopped here holds up nobody.
         self.points.at("store.write").await;
         let mut waits = Waits::begin(&self.line);
-        let mut group =
-            timeout(PATIENCE, self.line.group.clone().lock_owned()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let place =
+            timeout(PATIENCE, self.line.place.clone().lock_owned()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
         waits.is_over();
-        let transaction = match group.transaction.take() {
-            Some(transaction) => transaction,
-            None => self.line.begin().await?,
-        };
-        let savepoint = !group.members.is_empty();
-        let mut turn =
-            Turn { line: self.line.clone(), group, transaction, savepoint, kept: false, changes: Vec::new() };
-        if savepoint {
-            turn.execute("SAVEPOINT turn").await?;
-        }
-        Ok(turn)
+        // Whoever asked may go away while it begins: begun all the same, it is ended as one that leaves in the middle. Of a
+        // beginning that is dropped on its way nobody would know, and the database would hold the turn for it.
+        let (line, points) = (self.line.clone(), self.points.clone());
+        let begun = tokio::spawn(async move {
+            points.at("store.turn").await;
+            line.begin(place).await
+        });
+        begun.await.unwrap_or_else(|_| Err(gone().into()))
     }
 }
 
 /// The error of whoever was not answered.
 fn gone() -> sqlx::Error {
-    sqlx::Error::WorkerCrashed
+    io::Error::other("the transaction of this write ended before it was committed").into()
 }
 
 impl Line {
-    async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        // Whoever asked may go away while it waits: begun all the same, it is rolled back. Of a beginning that is dropped
-        // on its way nobody would know, and the database would hold the turn for it.
-        let (pool, begin) = (self.pool.clone(), self.begin);
-        let begun = tokio::spawn(async move { pool.begin_with(begin).await }).await;
-        Ok(begun.unwrap_or_else(|_| Err(gone()))?)
+    async fn begin(self: Arc<Self>, mut place: OwnedMutexGuard<Option<Group>>) -> Result<Open> {
+        let handed_on = place.take();
+        let savepoint = handed_on.is_some();
+        let group = match handed_on {
+            Some(mut group) => match group.transaction.execute("SAVEPOINT turn").await {
+                Ok(_) => group,
+                Err(error) => return Err(StoreError::NotCommitted(group.fail(error))),
+            },
+            None => Group::new(self.pool.begin_with(self.begin).await?),
+        };
+        Ok(Open(Some(Turn { line: self, place, group, savepoint, kept: false, changes: Vec::new() })))
+    }
+
+    /// Hands a transaction on to the next who waits, or commits it if there is none.
+    async fn hand_on(&self, mut place: OwnedMutexGuard<Option<Group>>, group: Group) {
+        if group.members.len() < GROUP && self.waiting.load(Ordering::SeqCst) > 0 {
+            *place = Some(group);
+            return;
+        }
+        let Group { transaction, members, changes } = group;
+        let silent = || Err(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer").into());
+        let committed = timeout(PATIENCE, transaction.commit()).await.unwrap_or_else(|_| silent()).map_err(Arc::new);
+        if committed.is_ok() {
+            self.commits.fetch_add(1, Ordering::SeqCst);
+        }
+        // Also if it failed: the database may have committed it, and only its answer be lost.
+        self.changes.say(&changes);
+        answer(members, &committed);
+    }
+}
+
+impl Group {
+    fn new(transaction: Transaction<'static, Any>) -> Self {
+        Self { transaction, members: Vec::new(), changes: Vec::new() }
+    }
+
+    /// Ends it where the database has ended it by itself.
+    fn fail(self, error: sqlx::Error) -> Arc<sqlx::Error> {
+        let error = Arc::new(error);
+        answer(self.members, &Err(error.clone()));
+        error
+    }
+}
+
+fn answer(members: impl IntoIterator<Item = oneshot::Sender<Answer>>, answer: &Answer) {
+    for member in members {
+        // Who does not wait any more is not told.
+        let _ = member.send(answer.clone());
     }
 }
 
@@ -278,9 +318,9 @@ impl Drop for Waits<'_> {
         if let Ok(runtime) = Handle::try_current() {
             let line = self.line.clone();
             runtime.spawn(async move {
-                let mut group = line.group.clone().lock_owned().await;
-                if let Some(transaction) = group.transaction.take() {
-                    hand_on(&line, group, transaction).await;
+                let mut place = line.place.clone().lock_owned().await;
+                if let Some(group) = place.take() {
+                    line.hand_on(place, group).await;
                 }
             });
         }
@@ -291,8 +331,8 @@ impl Drop for Waits<'_> {
 #[derive(Debug)]
 pub(super) struct Turn {
     line: Arc<Line>,
-    group: OwnedMutexGuard<Group>,
-    transaction: Transaction<'static, Any>,
+    place: OwnedMutexGuard<Option<Group>>,
+    group: Group,
     /// Whether others have written in the same transaction, so that this turn is a savepoint in it.
     savepoint: bool,
     kept: bool,
@@ -303,13 +343,13 @@ impl Deref for Turn {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.transaction
+        &self.group.transaction
     }
 }
 
 impl DerefMut for Turn {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+        &mut self.group.transaction
     }
 }
 
@@ -346,16 +386,16 @@ impl Turn {
     }
 
     async fn settle(self, keep: bool, sender: Option<oneshot::Sender<Answer>>) {
-        let Self { line, mut group, mut transaction, savepoint, changes, .. } = self;
+        let Self { line, place, mut group, savepoint, changes, .. } = self;
         let undo = "ROLLBACK TO SAVEPOINT turn; RELEASE SAVEPOINT turn";
         let settled = match (savepoint, keep) {
-            (true, true) => transaction.execute("RELEASE SAVEPOINT turn").await.map(drop),
-            (true, false) => transaction.execute(undo).await.map(drop),
+            (true, true) => group.transaction.execute("RELEASE SAVEPOINT turn").await.map(drop),
+            (true, false) => group.transaction.execute(undo).await.map(drop),
             (false, true) => Ok(()),
             (false, false) => {
                 // Nobody else has written in it.
-                let _ = transaction.rollback().await;
-                group.answer(sender, &Ok(()));
+                let _ = group.transaction.rollback().await;
+                answer(sender, &Ok(()));
                 return;
             }
         };
@@ -364,42 +404,14 @@ impl Turn {
             group.changes.extend(changes);
         }
         match settled {
-            Ok(()) => hand_on(&line, group, transaction).await,
-            // The database has rolled back all of it by itself.
-            Err(error) => {
-                drop(transaction);
-                group.answer(None, &Err(Arc::new(error)));
-            }
+            Ok(()) => line.hand_on(place, group).await,
+            Err(error) => drop(group.fail(error)),
         }
     }
 }
 
-/// Hands a transaction on to the next who waits, or commits it if there is none.
-async fn hand_on(line: &Line, mut group: OwnedMutexGuard<Group>, transaction: Transaction<'static, Any>) {
-    if group.members.len() < GROUP && line.waiting.load(Ordering::SeqCst) > 0 {
-        group.transaction = Some(transaction);
-        return;
-    }
-    let committed = transaction.commit().await.map_err(Arc::new);
-    if committed.is_ok() {
-        line.commits.fetch_add(1, Ordering::SeqCst);
-        line.changes.say(&std::mem::take(&mut group.changes));
-    }
-    group.answer(None, &committed);
-}
-
-impl Group {
-    /// Answers all, and one more; what comes next is another group.
-    fn answer(&mut self, more: Option<oneshot::Sender<Answer>>, answer: &Answer) {
-        self.changes.clear();
-        for member in self.members.drain(..).chain(more) {
-            // Who does not wait any more is not told.
-            let _ = member.send(answer.clone());
-        }
-    }
-}
-
-/// A turn that was not ended: whoever took it went away, and nothing of it stays.
+/// A turn. Dropped before it has ended, whoever took it went away, and nothing of it stays.
+#[derive(Debug)]
 struct Open(Option<Turn>);
 
 impl Drop for Open {
@@ -429,6 +441,12 @@ async fn is_outside(connection: &mut AnyConnection) -> sqlx::Result<bool> {
         tracing::warn!("a write to the store was interrupted: its connection is closed and another one opened");
     }
     Ok(outside)
+}
+
+/// Whether a connection to PostgreSQL is outside of any transaction, by sqlx's word and by the server's, which refuses
+/// whatever is asked in one that failed.
+async fn is_outside_of_any(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    Ok(!connection.is_in_transaction() && connection.execute("SELECT 1").await.is_ok())
 }
 
 fn sqlite_pool(connections: u32, what: &'static str) -> AnyPoolOptions {

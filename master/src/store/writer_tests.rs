@@ -1,6 +1,7 @@
 //! What the writer promises.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::points::Stops;
 use crate::store::{Happening, NewBranch, Published, TokenKind};
 use protocol::ProjectId;
 
@@ -83,12 +84,13 @@ async fn a_write_is_what_it_is_whatever_the_server_was_told() {
         testkit::postgres::execute(&url, &format!("ALTER DATABASE {name} SET {setting}")).unwrap();
     }
     let store = Store::open(&url).await.unwrap();
-    let mut turn = store.write.begin().await.unwrap();
+    let mut open = store.write.begin().await.unwrap();
+    let turn = open.0.as_mut().unwrap();
     for (setting, wanted) in [("transaction_isolation", "read committed"), ("synchronous_commit", "on")] {
         let query = sqlx::query("SELECT current_setting($1) AS now").bind(setting);
-        assert_eq!(query.fetch_one(&mut *turn).await.unwrap().text("now").unwrap(), wanted);
+        assert_eq!(query.fetch_one(&mut **turn).await.unwrap().text("now").unwrap(), wanted);
     }
-    drop(turn);
+    drop(open);
     store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();
 }
 
@@ -96,8 +98,8 @@ async fn a_write_is_what_it_is_whatever_the_server_was_told() {
 async fn whoever_goes_away_while_waiting_for_a_turn_does_not_keep_it() {
     let url = testkit::postgres::fresh_database();
     let (first, second) = (Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap());
-    let number = async |sql: &'static str, of: &mut AnyConnection| -> i64 {
-        sqlx::query(sql).fetch_one(of).await.unwrap().num("n").unwrap()
+    let number = async |sql: &'static str, of: &mut Open| -> i64 {
+        sqlx::query(sql).fetch_one(&mut **of.0.as_mut().unwrap()).await.unwrap().num("n").unwrap()
     };
     let pid = "SELECT pg_backend_pid()::bigint AS n";
     let waiting = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
@@ -266,4 +268,137 @@ async fn a_connection_that_is_still_inside_of_a_transaction_is_not_used_again() 
     drop(connection);
     store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();
     assert_eq!(store.tokens().await.unwrap().len(), 1, "others see it at once");
+}
+
+/// A store whose turns can be stopped when they have come and before anything is asked of the database.
+fn stopping(store: &Store) -> (Store, Arc<Stops>) {
+    let stops = Arc::new(Stops::default());
+    let store = store.clone().with_points(stops.points());
+    stops.stop_at(&["store.turn"]);
+    (store, stops)
+}
+
+#[tokio::test]
+async fn whoever_goes_away_when_the_turn_comes_takes_nobody_with_it() {
+    for (_folder, store, project) in both().await {
+        let first = store.write.begin().await.unwrap();
+        let kept = publishing(&store, project, "kept");
+        waiting(&store, 1).await;
+        let (stopped, stops) = stopping(&store);
+        let never = publishing(&stopped, project, "never");
+        waiting(&store, 2).await;
+        drop(first);
+        let held = stops.held().await;
+        never.abort();
+        assert!(never.await.unwrap_err().is_cancelled());
+        let also = publishing(&store, project, "also");
+        waiting(&store, 1).await;
+        held.go();
+        assert!(matches!(kept.await.unwrap().unwrap(), Published::New(_)));
+        assert!(matches!(also.await.unwrap().unwrap(), Published::New(_)));
+        assert_eq!(names(&store, project).await, ["also", "kept"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_whoever_goes_away_and_whenever() {
+    for (_folder, store, project) in both().await {
+        for round in 0..6_usize {
+            let first = store.write.begin().await.unwrap();
+            let mut writes = Vec::new();
+            for i in 0..24 {
+                writes.push(publishing(&store, project, &format!("r{round}-{i:02}")));
+                waiting(&store, i + 1).await;
+            }
+            drop(first);
+            // Each third one leaves some steps after its turn has come: wherever that finds it.
+            for (i, write) in writes.iter().enumerate().skip(round % 3).step_by(3) {
+                while store.write.line.waiting.load(Ordering::SeqCst) > 23 - i {
+                    tokio::task::yield_now().await;
+                }
+                for _ in 0..(i * 5 + round) % 11 {
+                    tokio::task::yield_now().await;
+                }
+                write.abort();
+            }
+            let mut answered = Vec::new();
+            for (i, write) in writes.into_iter().enumerate() {
+                match write.await {
+                    Ok(done) => {
+                        assert!(matches!(done.unwrap(), Published::New(_)));
+                        answered.push(format!("r{round}-{i:02}"));
+                    }
+                    Err(error) => assert!(error.is_cancelled()),
+                }
+            }
+            assert!(answered.len() >= 16, "only who left has no answer: {answered:?}");
+            let there = names(&store, project).await;
+            answered.retain(|name| !there.contains(name));
+            assert!(answered.is_empty(), "answered and lost: {answered:?}");
+        }
+    }
+}
+
+/// A store on PostgreSQL, and the server's number of the connection that writes.
+async fn on_postgres() -> (String, Store, ProjectId, i64) {
+    let url = testkit::postgres::fresh_database();
+    let store = Store::open(&url).await.unwrap();
+    let project = store.ensure_project(&"heron".parse().unwrap(), "/srv/heron.git", "main").await.unwrap().id;
+    let pid = "SELECT pg_backend_pid()::bigint AS n";
+    let pid = sqlx::query(pid).fetch_one(store.write.pool()).await.unwrap().num("n").unwrap();
+    (url, store, project, pid)
+}
+
+#[tokio::test]
+async fn when_the_database_ends_the_session_all_who_wait_for_the_commit_learn_it() {
+    for in_the_first in [true, false] {
+        let (url, store, project, pid) = on_postgres().await;
+        let end = format!("SELECT pg_terminate_backend({pid}, 10000)");
+        let (writer, (begun, is_begun), (go, may_go)) = (store.write.clone(), oneshot::channel(), oneshot::channel());
+        let first = tokio::spawn(async move {
+            let first = writer.turn(async |turn| {
+                turn.keep();
+                sqlx::query("UPDATE project SET mainline = 'first'").execute(&mut **turn).await?;
+                let _ = begun.send(());
+                may_go.await.map_err(|_| gone().into())
+            });
+            first.await
+        });
+        is_begun.await.unwrap();
+        let (stopped, stops) = stopping(&store);
+        let second = publishing(&stopped, project, "second");
+        waiting(&store, 1).await;
+        let third = publishing(&store, project, "third");
+        waiting(&store, 2).await;
+        if in_the_first {
+            testkit::postgres::execute(&url, &end).unwrap();
+        }
+        go.send(()).unwrap();
+        let held = stops.held().await;
+        if !in_the_first {
+            testkit::postgres::execute(&url, &end).unwrap();
+        }
+        held.go();
+        let (first, second) = (first.await.unwrap(), second.await.unwrap());
+        assert!(matches!(first, Err(StoreError::NotCommitted(_))), "{first:?}");
+        assert!(matches!(second, Err(StoreError::NotCommitted(_))), "{second:?}");
+        assert!(matches!(third.await.unwrap().unwrap(), Published::New(_)));
+        assert_eq!(names(&store, project).await, ["third"]);
+        assert_eq!(store.projects().await.unwrap()[0].mainline.as_str(), "main");
+    }
+}
+
+#[tokio::test]
+async fn who_waited_too_long_for_the_turn_leaves_a_connection_that_writes() {
+    let (url, store, project, _) = on_postgres().await;
+    let other = Store::open(&url).await.unwrap();
+    // The same pool's one connection, with less patience than in life.
+    store.write.pool().execute("SET lock_timeout = '20ms'").await.unwrap();
+    let held = other.write.begin().await.unwrap();
+    let error = store.publish(&branch(project, "late", 1)).await.unwrap_err();
+    assert!(error.to_string().contains("lock timeout"), "{error}");
+    drop(held);
+    for name in ["one", "two"] {
+        assert!(matches!(store.publish(&branch(project, name, 1)).await.unwrap(), Published::New(_)));
+    }
 }
