@@ -3,7 +3,7 @@
 use super::history::History;
 use super::made::Kind;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use testkit::world::PROJECT;
 
 impl History<'_> {
@@ -187,6 +187,14 @@ impl History<'_> {
             let who = self.world.client().with_token(&secret).get("/api/v1/whoami");
             if !who.body.contains(&name) {
                 self.violation(format!("the token of {name} is not known any more: {}", who.body));
+            }
+        }
+        let tokens = self.ask("GET", "/tokens", &Value::Null).map_or(Value::Null, |(_, tokens)| tokens);
+        let names: BTreeSet<&str> =
+            tokens.as_array().into_iter().flatten().filter_map(|token| token["name"].as_str()).collect();
+        for name in std::mem::take(&mut self.acknowledged.by_crowd) {
+            if !names.contains(name.as_str()) {
+                self.violation(format!("the token {name} was made for one of a crowd and is gone"));
             }
         }
         for number in std::mem::take(&mut self.acknowledged.builds) {

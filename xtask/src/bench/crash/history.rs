@@ -1,6 +1,7 @@
 //! One history: made ready, lived through, healed, brought to its end, checked.
 
 use super::Found;
+use super::crowd::Crowd;
 use super::made::{Acknowledged, Kind, Made, SLAVES};
 use serde_json::Value;
 use std::path::Path;
@@ -47,6 +48,7 @@ pub(super) struct History<'a> {
     pub(super) store_url: String,
     pub(super) made: Vec<Made>,
     pub(super) acknowledged: Acknowledged,
+    pub(super) crowd: Crowd,
     pub(super) faults: usize,
     /// Mainline before anybody did anything.
     pub(super) start: String,
@@ -105,6 +107,7 @@ impl<'a> History<'a> {
             made: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             acknowledged: Acknowledged::default(),
+            crowd: Crowd::new(),
             faults: 0,
             violations: Vec::new(),
             began: Instant::now(),
@@ -176,6 +179,7 @@ impl<'a> History<'a> {
 
     /// Everything works again, people do what they want to do, until nothing is left to be decided.
     fn settle(&mut self) {
+        self.crowd_has_gone();
         self.tell("all is healed");
         self.steer("resume", false);
         for at in 0..self.made.len() {

@@ -41,6 +41,8 @@ pub(super) struct Acknowledged {
     pub(super) perhaps_accepted: Vec<(String, String)>,
     /// Name and secret.
     pub(super) tokens: Vec<(String, String)>,
+    /// Names of tokens of which a crowd was told.
+    pub(super) by_crowd: Vec<String>,
     pub(super) builds: Vec<u64>,
     /// Commits that somebody else pushed to mainline.
     pub(super) outside: Vec<String>,
@@ -54,6 +56,7 @@ impl Acknowledged {
             + self.withdrawn.len()
             + self.accepted.len()
             + self.tokens.len()
+            + self.by_crowd.len()
             + self.builds.len()
             + self.outside.len()
     }

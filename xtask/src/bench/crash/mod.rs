@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, reason = "as in any test: a history that can't be played has failed")]
 
 mod check;
+mod crowd;
 mod faults;
 mod history;
 mod made;

@@ -27,7 +27,7 @@ impl History<'_> {
     /// Somebody does something.
     pub(super) fn somebody_acts(&mut self) {
         let at = self.rng.usize(..self.made.len());
-        match self.rng.u8(..20) {
+        match self.rng.u8(..23) {
             0..=5 => self.publish(at),
             6..=11 => self.accept(at),
             12 | 13 => self.move_on(at),
@@ -36,6 +36,7 @@ impl History<'_> {
             16 => self.new_token(),
             17 => self.steer("pause", true),
             18 => self.steer("resume", false),
+            19..=21 => self.crowd_comes(),
             _ => self.push_from_outside(),
         }
     }
