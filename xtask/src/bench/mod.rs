@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Measure the program as `cargo build` makes it, not as `cargo build --release` does
     #[arg(long)]
     dev: bool,
+    /// Measure this program, and build none: an older one, to compare with
+    #[arg(long, value_name = "FILE", conflicts_with = "dev")]
+    bb: Option<PathBuf>,
     /// For `crash`: so many histories on each database
     #[arg(long, default_value_t = 20, value_name = "NUMBER")]
     histories: u64,
@@ -98,17 +101,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn measure(name: Name, args: &Args) -> Numbers {
     match name {
         Name::Build => build::measure(),
-        Name::Throughput => throughput::measure(&bb(args.dev)?),
-        Name::Log => log::measure(&bb(args.dev)?),
-        Name::Changelog => changelog::measure(&bb(args.dev)?),
-        Name::Hostile => hostile::measure(&bb(args.dev)?),
-        Name::Crash => crash::measure(&bb(args.dev)?, args.seed..args.seed + args.histories),
+        Name::Throughput => throughput::measure(&bb(args)?),
+        Name::Log => log::measure(&bb(args)?),
+        Name::Changelog => changelog::measure(&bb(args)?),
+        Name::Hostile => hostile::measure(&bb(args)?),
+        Name::Crash => crash::measure(&bb(args)?, args.seed..args.seed + args.histories),
     }
 }
 
-/// Builds bb and says where it is.
-fn bb(dev: bool) -> Result<PathBuf, String> {
-    let (profile, folder) = if dev { ("dev", "debug") } else { ("release", "release") };
+/// The program to be measured: the one that `args` names, or one that is built.
+fn bb(args: &Args) -> Result<PathBuf, String> {
+    if let Some(bb) = &args.bb {
+        return bb.canonicalize().map_err(|error| format!("{}: {error}", bb.display()));
+    }
+    let (profile, folder) = if args.dev { ("dev", "debug") } else { ("release", "release") };
     let mut command = cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
     let built = command.status().map_err(|error| error.to_string())?;
     if !built.success() {
