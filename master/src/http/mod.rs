@@ -13,6 +13,7 @@ mod health;
 mod held;
 mod hosts;
 mod logs;
+mod packed;
 mod pages;
 mod patient;
 mod raw;

@@ -1,7 +1,7 @@
 //! Which handler answers what, and what every answer says.
 
 use super::face::Face;
-use super::{admission, api, extract, git, health, pages, who};
+use super::{admission, api, extract, git, health, packed, pages, who};
 use crate::refused::Refused;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,6 +31,7 @@ pub(super) fn router(face: &Face) -> Router {
         .fallback(pages::nothing)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(packed::layer())
         .layer(header(header::CONTENT_SECURITY_POLICY, CSP))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // Nothing is said to others; our own pages must be, because forms are known by their Origin.

@@ -1,6 +1,8 @@
 //! The API and the pages, as an ordinary client meets them.
 
+use crate::strangers::Sends as _;
 use crate::support::World;
+use crate::terms::signed_in;
 use master::store::TokenKind;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -296,4 +298,57 @@ async fn a_resumed_queue_is_not_called_paused() {
     world.verdict("feature", "queue-paused").await;
     let resumed = world.post(&format!("{queue}/resume"), &json!({})).await;
     assert!(!resumed.text.contains("is paused"), "{}", resumed.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_sent_compressed_to_who_can_read_that_and_streams_are_not_held_back() {
+    use std::io::Read as _;
+    let world = World::start().await;
+    world.publish("feature").await;
+    for path in ["/p/heron", "/p/heron/branches", "/p/heron/branches/feature", BRANCHES] {
+        let plain = world.get(path).await;
+        assert_eq!((plain.status, plain.headers.get("content-encoding")), (200, None), "{path}");
+        let packed = world.request(Method::GET, path).header("accept-encoding", "br, gzip").send().await.unwrap();
+        if plain.text.len() < 1024 {
+            assert_eq!(packed.headers().get("content-encoding"), None, "{path} is small as it is");
+            continue;
+        }
+        assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
+        assert!(packed.headers()["vary"].to_str().unwrap().contains("accept-encoding"), "{path}");
+        assert!(packed.headers().contains_key("content-security-policy"), "{path}");
+        let (bytes, mut text) = (packed.bytes().await.unwrap(), String::new());
+        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+        assert!(bytes.len() * 2 < text.len(), "{path}: {} of {}", bytes.len(), text.len());
+        assert!(text.starts_with(&plain.text[..15]), "{path}: {text}");
+    }
+    let stream = world.request(Method::GET, "/api/v1/events?since=0").header("accept-encoding", "gzip");
+    let mut stream = stream.header("accept", "text/event-stream").send().await.unwrap();
+    assert_eq!(stream.headers().get("content-encoding"), None);
+    assert!(stream.chunk().await.unwrap().is_some_and(|first| !first.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_counts_only_when_this_masters_own_page_sent_it() {
+    let world = World::start().await;
+    let (cookie, csrf) = signed_in(&world).await;
+    let send = async |word: &str, csrf: &str, said: (&str, String)| {
+        let request = world.request(Method::POST, &format!("/p/heron/queue/{word}"));
+        world.answer(request.header("cookie", &cookie).header(said.0, said.1).sends(&[("csrf", csrf)])).await.status
+    };
+    let own = world.at("");
+    for (csrf, name, said) in [
+        (csrf.as_str(), "origin", "https://evil.example".to_owned()),
+        (&csrf, "origin", "null".to_owned()),
+        (&csrf, "origin", format!("{own}0")),
+        (&csrf, "sec-fetch-site", "cross-site".to_owned()),
+        (&csrf, "sec-fetch-site", "same-site".to_owned()),
+        ("", "origin", own.clone()),
+        (&csrf[1..], "origin", own.clone()),
+    ] {
+        assert_eq!(send("pause", csrf, (name, said.clone())).await, 403, "{csrf} {name}: {said}");
+    }
+    let paused = async || world.get("/api/v1/projects/heron/queue").await.json()["project"]["paused"].clone();
+    assert_eq!(paused().await, json!(false));
+    assert_eq!(send("pause", &csrf, ("origin", own.clone())).await, 303);
+    assert_eq!(paused().await, json!(true));
 }

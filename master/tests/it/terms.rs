@@ -13,7 +13,7 @@ async fn accept(world: &World, body: &Value) -> Answer {
 }
 
 /// A maintainer who is signed in: the cookie, and what forms of the session send.
-async fn signed_in(world: &World) -> (String, String) {
+pub(crate) async fn signed_in(world: &World) -> (String, String) {
     let signed = world.answer(world.request(Method::POST, "/login").sends(&[("token", &world.token)])).await;
     let cookie = signed.header("set-cookie").split(';').next().unwrap().to_owned();
     let page = world.answer(world.request(Method::GET, "/p/heron").header("cookie", &cookie)).await;
