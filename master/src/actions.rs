@@ -306,7 +306,8 @@ pub(crate) async fn rebuild(
         ));
     };
     let now = of_now(shared, project, &branch, revision.id).await?;
-    let builds = shared.store.builds_of_revision(revision.id).await?;
+    let mut builds = shared.store.latest_builds([revision.id]).await?;
+    let builds = builds.remove(&revision.id).unwrap_or_default();
     let mut wanted: Vec<BuildRequest> =
         builds.latest_of_each().filter(|old| old.result().is_some()).filter_map(|old| anew(old, &now)).collect();
     wanted.extend(now.into_iter().filter(|request| builds.latest_of(&request.builder.name).is_none()));

@@ -12,8 +12,16 @@ pub struct Points(Option<Arc<Stops>>);
 impl Points {
     /// A place: whoever comes here waits if a test wants that.
     pub async fn at(&self, place: &'static str) {
-        if let Some(stops) = &self.0 {
-            stops.arrive(place).await;
+        if !self.at_until_killed(place).await {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A place of something that goes on by itself after its master was killed, as a database does. False when it was.
+    pub async fn at_until_killed(&self, place: &'static str) -> bool {
+        match &self.0 {
+            Some(stops) => stops.arrive(place).await,
+            None => true,
         }
     }
 }
@@ -90,7 +98,8 @@ impl Stops {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn arrive(&self, place: &'static str) {
+    /// Waits where that is wanted; false when the master was killed meanwhile or before.
+    async fn arrive(&self, place: &'static str) -> bool {
         let waits = {
             let mut inner = self.lock();
             if inner.dead {
@@ -100,15 +109,13 @@ impl Stops {
                 inner.held.push_back(Held { place, go });
                 Some(waits)
             } else {
-                return;
+                return true;
             }
         };
         self.arrived.notify_one();
-        if let Some(waits) = waits
-            && waits.await.is_ok()
-        {
-            return;
+        match waits {
+            Some(waits) => waits.await.is_ok(),
+            None => false,
         }
-        std::future::pending::<()>().await;
     }
 }

@@ -61,8 +61,9 @@ pub(super) async fn admitted(State(face): State<Face>, mut request: Request, nex
     } else {
         None
     };
+    let mut request = Request::from_parts(parts, body);
+    who.iter().for_each(|who| who.keep(&mut request));
     let token = who.and_then(|who| who.actor.token());
-    let request = Request::from_parts(parts, body);
     match face.doors.enter(kind, caller, token, shared.config.times.request()).await {
         Ok(places) => {
             let ends = (kind == Kind::Stream && token.is_none())

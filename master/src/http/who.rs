@@ -27,7 +27,18 @@ pub(crate) struct Who {
     pub(crate) session: Option<String>,
 }
 
+/// Whoever shows a token with this request, once that was looked up. Of a cookie nothing is kept: it does not count for all.
+#[derive(Clone, Debug)]
+struct Shown(Who);
+
 impl Who {
+    /// Has the request say so, too, so that nobody looks it up again.
+    pub(super) fn keep(&self, request: &mut Request) {
+        if self.session.is_none() && self.actor.token().is_some() {
+            request.extensions_mut().insert(Shown(self.clone()));
+        }
+    }
+
     /// The word that forms of this session carry, so that no other site can send them.
     pub(crate) fn csrf(&self) -> String {
         self.session.as_deref().map(|secret| auth::hash(&format!("csrf {secret}"))).unwrap_or_default()
@@ -60,7 +71,9 @@ pub(super) async fn known(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
-    bearer(&shared, request.headers()).await?;
+    if request.extensions().get::<Shown>().is_none() {
+        bearer(&shared, request.headers()).await?;
+    }
     if !request.method().is_safe() {
         request.headers_mut().remove(header::COOKIE);
     }
@@ -81,7 +94,10 @@ impl FromRequestParts<Face> for Who {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, Refused> {
-        Self::of(&face.shared, &parts.headers).await
+        match parts.extensions.get() {
+            Some(Shown(who)) => Ok(who.clone()),
+            None => Self::of(&face.shared, &parts.headers).await,
+        }
     }
 }
 

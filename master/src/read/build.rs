@@ -105,8 +105,9 @@ async fn turn(at: &Moment<'_>, build: &Build) -> Result<Option<api::Next>, ReadE
         if !build.required || branch.state != BranchState::Live || !is_newest {
             return Ok(None);
         }
-        let others = at.store.builds_of_revision(build.revision).await?;
-        if others.latest_of(&build.builder.name).is_some_and(|latest| latest.id != build.id) {
+        let latest = at.store.latest_builds([build.revision]).await?;
+        let latest = latest.get(&build.revision).and_then(|builds| builds.latest_of(&build.builder.name));
+        if latest.is_some_and(|latest| latest.id != build.id) {
             return Ok(None);
         }
     }

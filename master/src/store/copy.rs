@@ -13,7 +13,7 @@ impl Store {
     /// When the file is there already or can't be written, or the store is no embedded one.
     pub async fn copy_to(&self, file: &Path) -> Result<()> {
         super::private(file).map_err(sqlx::Error::Io)?;
-        // It reads only, and by a connection that may write: the others are held from writing any file.
+        // It only reads the store; but those that read are held from writing any file.
         let query = sqlx::query("VACUUM INTO $1").bind(file.to_string_lossy().into_owned());
         query.execute(self.write.pool()).await?;
         Ok(())

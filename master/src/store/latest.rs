@@ -2,7 +2,8 @@
 
 use super::builds::read;
 use super::{Build, Reader, Result};
-use protocol::{CandidateId, RevisionId};
+use protocol::CandidateId;
+use std::collections::HashSet;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -38,26 +39,12 @@ impl Builds {
 
     /// The latest of each builder.
     pub fn latest_of_each(&self) -> impl Iterator<Item = &Build> {
-        self.iter().filter(|build| self.latest_of(&build.builder.name).is_some_and(|latest| latest.id == build.id))
+        let mut seen = HashSet::new();
+        self.iter().filter(move |build| seen.insert(build.builder.name.as_str()))
     }
 }
 
 impl Reader {
-    /// The builds of a revision, whichever candidate of it, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn builds_of_revision(&self, revision: RevisionId) -> Result<Builds> {
-        let rows = sqlx::query(
-            "SELECT * FROM build WHERE revision_id = $1
-            ORDER BY id DESC LIMIT 1000",
-        )
-        .bind(revision.0)
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        Ok(Builds(rows.iter().map(read).collect::<Result<_>>()?))
-    }
-
     /// The builds of a candidate, newest first.
     ///
     /// # Errors

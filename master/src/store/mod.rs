@@ -230,7 +230,7 @@ impl Store {
     /// Closes all connections, after what is being written.
     pub async fn close(&self) {
         self.read.close().await;
-        self.write.pool().close().await;
+        self.write.close().await;
     }
 }
 

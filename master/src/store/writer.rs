@@ -13,21 +13,19 @@
 //! answered then, too: what it read may be another's that is not durable yet. A transaction and those who are answered when
 //! it is committed are one value ([`Group`]): wherever it ends without a commit, all of them learn that they are not.
 //!
-//! A connection that is still inside a transaction is never used again. SQLite rolls a transaction back by itself when
-//! the disk is full or fails. sqlx, which counts how deep it is in transactions, isn't told: its next transactions would
-//! be savepoints that nobody ever commits, answered as if they were durable. PostgreSQL, told to begin and to wait for the
-//! turn, stays in a transaction that failed when the wait was too long, and sqlx believes that it is in none. So each
-//! connection shows on its way back to the pool, by the database's word and by sqlx's, that it is outside of any transaction,
-//! or it is closed and another one opened.
+//! A transaction is begun and ended by statements of this file alone: sqlx counts how deep it is in transactions, and is not
+//! told when the database ends one by itself, as SQLite does when the disk is full or fails. A connection whose transaction
+//! did not end as it was told to is closed, and another one opened.
 
 use super::changes::{Change, Changes, Topic};
 use super::row::Columns as _;
-use super::{Claim, Result, Store, StoreError, now, tokens};
+use super::{Claim, Result, Store, StoreError, now};
 use crate::points::Points;
 use protocol::{ProjectId, TokenId};
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -39,6 +37,8 @@ use tokio::time::timeout;
 
 /// How long somebody waits for a connection: on a busy machine, to be answered late is better than not to be.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a connection that nobody used is trusted to be there.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// The most turns that are committed together: the first of them waits for the last.
 const GROUP: usize = 64;
 
@@ -57,14 +57,16 @@ pub(super) struct Writer {
     master: Option<Arc<str>>,
 }
 
-/// Those who wait for their turn, and the transaction that is handed on.
+/// Those who wait for their turn, and what is handed on to them.
 #[derive(Debug)]
 struct Line {
+    /// Where the connection comes from.
     pool: AnyPool,
-    /// Begins a transaction when no other one is open.
+    /// Begins a transaction when no other one is open, and commits it.
     begin: &'static str,
-    /// Whoever has this writes. In it is what was handed on.
-    place: Arc<Mutex<Option<Group>>>,
+    commit: &'static str,
+    /// Whoever has this writes.
+    place: Arc<Mutex<Place>>,
     /// How many wait for their turn.
     waiting: AtomicUsize,
     /// How many commits were made.
@@ -72,13 +74,24 @@ struct Line {
     changes: Changes,
 }
 
+/// What is handed on from turn to turn.
+#[derive(Debug, Default)]
+struct Place {
+    /// The transaction of those before, and who waits for its commit.
+    group: Option<Group>,
+    /// The connection, outside of any transaction.
+    idle: Option<PoolConnection<Any>>,
+}
+
 /// Whether a turn is durable.
 type Answer = Result<(), Arc<sqlx::Error>>;
 
-/// The turns that are committed together. Dropped, it is rolled back, and all who wait for it learn that.
+/// The turns that are committed together. Dropped, its connection is closed, so that it is rolled back, and all who wait for
+/// it learn that.
 #[derive(Debug)]
 struct Group {
-    transaction: Transaction<'static, Any>,
+    /// Inside a transaction.
+    connection: PoolConnection<Any>,
     /// Those who are answered when it is committed.
     members: Vec<oneshot::Sender<Answer>>,
     changes: Vec<Change>,
@@ -87,24 +100,32 @@ struct Group {
 impl Writer {
     /// The connection that writes to SQLite, which takes one writer at a time by itself.
     pub(super) async fn sqlite(options: AnyConnectOptions) -> Result<Self> {
-        let pool = sqlite_pool(1, "PRAGMA query_only = OFF");
-        let pool = pool.after_release(|connection, _| Box::pin(is_outside(connection)));
-        Ok(Self::new(pool.connect_with(options).await?, "BEGIN IMMEDIATE"))
+        // The turns' one, and another for a copy, which holds up nobody who writes.
+        let pool = sqlite_pool(2, "PRAGMA query_only = OFF").connect_with(options).await?;
+        Ok(Self::new(pool, "BEGIN IMMEDIATE", "COMMIT"))
     }
 
     /// The connection that writes to PostgreSQL. The turn is a lock of the database's, given up with the transaction; its
     /// number is bb's own. Each statement after it sees what was committed before the turn came: at the other levels of
-    /// isolation it would see what was so when the wait began.
+    /// isolation it would see what was so when the wait began. To commit a transaction in which a statement failed is to roll
+    /// it back, and no error; to ask it anything is one.
     pub(super) async fn postgres(options: AnyConnectOptions) -> Result<Self> {
-        let pool = postgres_pool(1, DURABLE);
-        let pool = pool.after_release(|connection, _| Box::pin(is_outside_of_any(connection)));
+        let pool = postgres_pool(1, DURABLE).connect_with(options).await?;
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7083001)";
-        Ok(Self::new(pool.connect_with(options).await?, begin))
+        Ok(Self::new(pool, begin, "SELECT 1; COMMIT"))
     }
 
-    fn new(pool: AnyPool, begin: &'static str) -> Self {
+    fn new(pool: AnyPool, begin: &'static str, commit: &'static str) -> Self {
         let (waiting, commits) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let line = Arc::new(Line { pool, begin, place: Arc::default(), waiting, commits, changes: Changes::default() });
+        let line = Arc::new(Line {
+            pool,
+            begin,
+            commit,
+            place: Arc::default(),
+            waiting,
+            commits,
+            changes: Changes::default(),
+        });
         Self { line, points: Points::default(), by: None, master: None }
     }
 
@@ -128,9 +149,15 @@ impl Writer {
         &self.points
     }
 
-    /// The connection.
+    /// Where its connection comes from: for what is no turn, and needs one that may write files.
     pub(super) fn pool(&self) -> &AnyPool {
         &self.line.pool
+    }
+
+    /// Closes its connection, once the turn of this moment is over.
+    pub(super) async fn close(&self) {
+        drop(self.line.place.lock().await.idle.take());
+        self.line.pool.close().await;
     }
 
     /// How many commits were made since the store was opened.
@@ -200,17 +227,25 @@ impl Writer {
         .await
     }
 
+    /// Whether this master has the store and the token counts, in one statement: each write begins by it.
     async fn may_write(&self, turn: &mut Turn) -> Result<()> {
-        if let Some(me) = &self.master {
-            let owner = sqlx::query("SELECT owner FROM master").fetch_one(&mut **turn).await?.text("owner")?;
-            if *owner != **me {
-                return Err(StoreError::Followed);
-            }
+        if self.master.is_none() && self.by.is_none() {
+            return Ok(());
         }
-        match self.by {
-            Some(token) if !tokens::counts(turn, token).await? => Err(StoreError::Revoked),
-            _ => Ok(()),
+        let asked = sqlx::query(
+            "SELECT owner, CASE WHEN EXISTS (SELECT 1 FROM token WHERE id = $1 AND revoked_ms IS NULL)
+                THEN 1 ELSE 0 END AS counts
+             FROM master",
+        );
+        let found = asked.bind(self.by.map_or(0, |token| token.0)).fetch_one(&mut **turn).await?;
+        let owner = found.text("owner")?;
+        if self.master.as_deref().is_some_and(|me| *me != *owner) {
+            return Err(StoreError::Followed);
         }
+        if self.by.is_some() && !found.flag("counts")? {
+            return Err(StoreError::Revoked);
+        }
+        Ok(())
     }
 
     /// Waits for a turn.
@@ -225,7 +260,7 @@ impl Writer {
         // beginning that is dropped on its way nobody would know, and the database would hold the turn for it.
         let (line, points) = (self.line.clone(), self.points.clone());
         let begun = tokio::spawn(async move {
-            points.at("store.turn").await;
+            points.at_until_killed("store.turn").await;
             line.begin(place).await
         });
         begun.await.unwrap_or_else(|_| Err(gone().into()))
@@ -238,30 +273,49 @@ fn gone() -> sqlx::Error {
 }
 
 impl Line {
-    async fn begin(self: Arc<Self>, mut place: OwnedMutexGuard<Option<Group>>) -> Result<Open> {
-        let handed_on = place.take();
+    async fn begin(self: Arc<Self>, mut place: OwnedMutexGuard<Place>) -> Result<Open> {
+        let handed_on = place.group.take();
         let savepoint = handed_on.is_some();
         let group = match handed_on {
-            Some(mut group) => match group.transaction.execute("SAVEPOINT turn").await {
+            Some(mut group) => match group.connection.execute("SAVEPOINT turn").await {
                 Ok(_) => group,
                 Err(error) => return Err(StoreError::NotCommitted(group.fail(error))),
             },
-            None => Group::new(self.pool.begin_with(self.begin).await?),
+            None => Group { connection: self.begun(&mut place).await?, members: Vec::new(), changes: Vec::new() },
         };
         Ok(Open(Some(Turn { line: self, place, group, savepoint, kept: false, changes: Vec::new() })))
     }
 
+    /// A connection in which a transaction was begun.
+    async fn begun(&self, place: &mut Place) -> sqlx::Result<PoolConnection<Any>> {
+        if let Some(mut idle) = place.idle.take() {
+            match idle.execute(self.begin).await {
+                Ok(_) => return Ok(idle),
+                Err(error) if waited_too_long(&error) => return Err(error),
+                // It was lost while nobody used it, or is not what it should be.
+                Err(error) => tracing::warn!(%error, "the connection that writes to the store is opened anew"),
+            }
+        }
+        let mut connection = self.pool.acquire().await?;
+        // It is kept from turn to turn, or not used again.
+        connection.close_on_drop();
+        connection.execute(self.begin).await?;
+        Ok(connection)
+    }
+
     /// Hands a transaction on to the next who waits, or commits it if there is none.
-    async fn hand_on(&self, mut place: OwnedMutexGuard<Option<Group>>, group: Group) {
+    async fn hand_on(&self, mut place: OwnedMutexGuard<Place>, group: Group) {
         if group.members.len() < GROUP && self.waiting.load(Ordering::SeqCst) > 0 {
-            *place = Some(group);
+            place.group = Some(group);
             return;
         }
-        let Group { transaction, members, changes } = group;
+        let Group { mut connection, members, changes } = group;
+        let committed = timeout(PATIENCE, connection.execute(self.commit)).await;
         let silent = || Err(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer").into());
-        let committed = timeout(PATIENCE, transaction.commit()).await.unwrap_or_else(|_| silent()).map_err(Arc::new);
+        let committed = committed.unwrap_or_else(|_| silent()).map(drop).map_err(Arc::new);
         if committed.is_ok() {
             self.commits.fetch_add(1, Ordering::SeqCst);
+            place.idle = Some(connection);
         }
         // Also if it failed: the database may have committed it, and only its answer be lost.
         self.changes.say(&changes);
@@ -270,10 +324,6 @@ impl Line {
 }
 
 impl Group {
-    fn new(transaction: Transaction<'static, Any>) -> Self {
-        Self { transaction, members: Vec::new(), changes: Vec::new() }
-    }
-
     /// Ends it where the database has ended it by itself.
     fn fail(self, error: sqlx::Error) -> Arc<sqlx::Error> {
         let error = Arc::new(error);
@@ -319,7 +369,7 @@ impl Drop for Waits<'_> {
             let line = self.line.clone();
             runtime.spawn(async move {
                 let mut place = line.place.clone().lock_owned().await;
-                if let Some(group) = place.take() {
+                if let Some(group) = place.group.take() {
                     line.hand_on(place, group).await;
                 }
             });
@@ -331,7 +381,7 @@ impl Drop for Waits<'_> {
 #[derive(Debug)]
 pub(super) struct Turn {
     line: Arc<Line>,
-    place: OwnedMutexGuard<Option<Group>>,
+    place: OwnedMutexGuard<Place>,
     group: Group,
     /// Whether others have written in the same transaction, so that this turn is a savepoint in it.
     savepoint: bool,
@@ -343,13 +393,13 @@ impl Deref for Turn {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.group.transaction
+        &self.group.connection
     }
 }
 
 impl DerefMut for Turn {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.group.transaction
+        &mut self.group.connection
     }
 }
 
@@ -386,15 +436,17 @@ impl Turn {
     }
 
     async fn settle(self, keep: bool, sender: Option<oneshot::Sender<Answer>>) {
-        let Self { line, place, mut group, savepoint, changes, .. } = self;
+        let Self { line, mut place, mut group, savepoint, changes, .. } = self;
         let undo = "ROLLBACK TO SAVEPOINT turn; RELEASE SAVEPOINT turn";
         let settled = match (savepoint, keep) {
-            (true, true) => group.transaction.execute("RELEASE SAVEPOINT turn").await.map(drop),
-            (true, false) => group.transaction.execute(undo).await.map(drop),
+            (true, true) => group.connection.execute("RELEASE SAVEPOINT turn").await.map(drop),
+            (true, false) => group.connection.execute(undo).await.map(drop),
             (false, true) => Ok(()),
             (false, false) => {
                 // Nobody else has written in it.
-                let _ = group.transaction.rollback().await;
+                if group.connection.execute("ROLLBACK").await.is_ok() {
+                    place.idle = Some(group.connection);
+                }
                 answer(sender, &Ok(()));
                 return;
             }
@@ -432,21 +484,10 @@ pub(super) fn postgres_readers(options: AnyConnectOptions) -> AnyPool {
     postgres_pool(12, "SET default_transaction_read_only = on").connect_lazy_with(options)
 }
 
-/// Whether a connection to SQLite is outside of any transaction, by SQLite's word (there is none within another) and by
-/// sqlx's. It costs no access to the disk.
-async fn is_outside(connection: &mut AnyConnection) -> sqlx::Result<bool> {
-    let outside = connection.execute("BEGIN").await.is_ok() && connection.execute("ROLLBACK").await.is_ok();
-    let outside = outside && !connection.is_in_transaction();
-    if !outside {
-        tracing::warn!("a write to the store was interrupted: its connection is closed and another one opened");
-    }
-    Ok(outside)
-}
-
-/// Whether a connection to PostgreSQL is outside of any transaction, by sqlx's word and by the server's, which refuses
-/// whatever is asked in one that failed.
-async fn is_outside_of_any(connection: &mut AnyConnection) -> sqlx::Result<bool> {
-    Ok(!connection.is_in_transaction() && connection.execute("SELECT 1").await.is_ok())
+/// Whether a turn did not come because others had it: SQLite's SQLITE_BUSY, PostgreSQL's lock_not_available.
+fn waited_too_long(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "5" || code == "55P03")
 }
 
 fn sqlite_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
@@ -468,6 +509,15 @@ fn postgres_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
 
 fn pool<const N: usize>(connections: u32, settings: [&'static str; N]) -> AnyPoolOptions {
     let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+    // A server may have gone away meanwhile; of one that answered just now nobody asks whether it is there.
+    let pool = pool.test_before_acquire(false).before_acquire(|connection, known| {
+        Box::pin(async move {
+            if known.idle_for > TRUSTED {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     pool.after_connect(move |connection, _| {
         Box::pin(async move {
             for setting in settings {

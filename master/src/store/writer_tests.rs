@@ -33,11 +33,19 @@ fn event(project: ProjectId, length: usize) -> Happening {
 }
 
 impl Store {
-    /// Leaves no room for the database's file to grow, or room again.
-    async fn fill_disk(&self, full: bool) {
-        let pages = if full { 1 } else { 1 << 30 };
-        let pragma = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-        sqlx::query(pragma).execute(self.write.pool()).await.unwrap();
+    /// Leaves the connection that writes no room for the database's file to grow.
+    async fn fill_disk(&self) {
+        // One that failed is not used again.
+        self.prove_writable().await.unwrap();
+        let mut place = self.write.line.place.lock().await;
+        place.idle.as_mut().unwrap().execute("PRAGMA max_page_count = 1").await.unwrap();
+    }
+
+    /// Room again.
+    async fn empty_disk(&self) {
+        if let Some(idle) = &mut self.write.line.place.lock().await.idle {
+            idle.execute("PRAGMA max_page_count = 1073741823").await.unwrap();
+        }
     }
 }
 
@@ -50,13 +58,14 @@ async fn what_was_answered_is_there_also_after_the_disk_was_full() {
     let store = Store::open(&url).await.unwrap();
     let project = store.ensure_project(&"heron".parse().unwrap(), "/srv/heron.git", "main").await.unwrap().id;
     for round in 0..3 {
-        store.fill_disk(true).await;
+        store.fill_disk().await;
         let error = store.publish(&branch(project, &format!("lost-{round}"), LARGE)).await.unwrap_err();
         assert!(error.is_disk_full(), "{error}");
         // SQLite ends the whole transaction for some statements, as for this one, and only the statement for others.
+        store.fill_disk().await;
         let error = store.record(&event(project, LARGE)).await.unwrap_err();
         assert!(error.is_disk_full(), "{error}");
-        store.fill_disk(false).await;
+        store.empty_disk().await;
         // A name that is taken makes the next transaction roll back, as ordinary life does.
         store.publish(&branch(project, "kept-0", 1)).await.unwrap();
         let taken = NewBranch { url: "/srv/other.git".to_owned(), ..branch(project, "kept-0", 1) };
@@ -263,9 +272,8 @@ async fn nobody_is_answered_by_what_is_not_durable() {
 async fn a_connection_that_is_still_inside_of_a_transaction_is_not_used_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Store::sqlite_url(folder.path())).await.unwrap();
-    let mut connection = store.write.pool().acquire().await.unwrap();
-    connection.execute("BEGIN").await.unwrap();
-    drop(connection);
+    store.prove_writable().await.unwrap();
+    store.write.line.place.lock().await.idle.as_mut().unwrap().execute("BEGIN").await.unwrap();
     store.add_token(TokenKind::Slave, "oak", false, "hash").await.unwrap();
     assert_eq!(store.tokens().await.unwrap().len(), 1, "others see it at once");
 }
@@ -345,7 +353,9 @@ async fn on_postgres() -> (String, Store, ProjectId, i64) {
     let store = Store::open(&url).await.unwrap();
     let project = store.ensure_project(&"heron".parse().unwrap(), "/srv/heron.git", "main").await.unwrap().id;
     let pid = "SELECT pg_backend_pid()::bigint AS n";
-    let pid = sqlx::query(pid).fetch_one(store.write.pool()).await.unwrap().num("n").unwrap();
+    let mut place = store.write.line.place.lock().await;
+    let pid = sqlx::query(pid).fetch_one(&mut **place.idle.as_mut().unwrap()).await.unwrap().num("n").unwrap();
+    drop(place);
     (url, store, project, pid)
 }
 
@@ -392,8 +402,8 @@ async fn when_the_database_ends_the_session_all_who_wait_for_the_commit_learn_it
 async fn who_waited_too_long_for_the_turn_leaves_a_connection_that_writes() {
     let (url, store, project, _) = on_postgres().await;
     let other = Store::open(&url).await.unwrap();
-    // The same pool's one connection, with less patience than in life.
-    store.write.pool().execute("SET lock_timeout = '20ms'").await.unwrap();
+    // With less patience than in life.
+    store.write.line.place.lock().await.idle.as_mut().unwrap().execute("SET lock_timeout = '20ms'").await.unwrap();
     let held = other.write.begin().await.unwrap();
     let error = store.publish(&branch(project, "late", 1)).await.unwrap_err();
     assert!(error.to_string().contains("lock timeout"), "{error}");
@@ -401,4 +411,35 @@ async fn who_waited_too_long_for_the_turn_leaves_a_connection_that_writes() {
     for name in ["one", "two"] {
         assert!(matches!(store.publish(&branch(project, name, 1)).await.unwrap(), Published::New(_)));
     }
+}
+
+#[tokio::test]
+async fn what_failed_and_was_said_to_stay_is_not_answered_as_if_it_did() {
+    for (_folder, store, project) in both().await {
+        let swallows = store.write.turn(async |turn| {
+            turn.keep();
+            sqlx::query("UPDATE branch SET title = 'half'").execute(&mut **turn).await?;
+            let _ = sqlx::query("SELECT nonsense FROM branch").execute(&mut **turn).await;
+            Ok(())
+        });
+        store.publish(&branch(project, "feature", 1)).await.unwrap();
+        let said = swallows.await;
+        let half = store.branches(project, 0).await.unwrap()[0].title == "half";
+        assert_eq!(said.is_ok(), half, "PostgreSQL rolls it back, SQLite keeps the rest: {said:?}");
+        assert!(matches!(store.publish(&branch(project, "later", 1)).await.unwrap(), Published::New(_)));
+    }
+}
+
+#[tokio::test]
+async fn the_connection_is_kept_from_turn_to_turn_and_a_store_that_is_closed_waits_for_none() {
+    let (_, store, project, pid) = on_postgres().await;
+    for name in ["one", "two", "three"] {
+        store.publish(&branch(project, name, 1)).await.unwrap();
+    }
+    let mut place = store.write.line.place.lock().await;
+    let now = sqlx::query("SELECT pg_backend_pid()::bigint AS n");
+    let now: i64 = now.fetch_one(&mut **place.idle.as_mut().unwrap()).await.unwrap().num("n").unwrap();
+    assert_eq!(now, pid);
+    drop(place);
+    store.close().await;
 }

@@ -89,8 +89,8 @@ async fn mainline(stage: &Stage, landings: &[Landing], entries: &[Entry], bad: &
             bad.push(format!("{} was pushed twice", landing.to));
         }
         let mut passed = false;
-        for revision in store.revisions(stage.world.branch_row("feature").await.id).await.unwrap() {
-            let builds = store.builds_of_revision(revision.id).await.unwrap();
+        for candidate in entries.iter().filter_map(|entry| entry.candidate) {
+            let builds = store.builds_of_candidate(candidate).await.unwrap();
             passed |=
                 builds.iter().any(|b| b.commit.as_str() == landing.to && b.result().is_some_and(BuildResult::passed));
         }
