@@ -246,9 +246,9 @@ impl<'a> Build<'a> {
             log_bytes: self.limits.log_bytes,
             grace,
         };
-        let (ended, tail) = step::run(running, log, &bounds, &mut self.stop).await;
+        let step::Came { ended, tail, gone } = step::run(running, log, &bounds, &mut self.stop).await;
         // The supervisor has seen to it, unless it was itself killed or held up by the build.
-        let gone = Sandbox::sweep_slot(self.slot).await;
+        let gone = gone || Sandbox::sweep_slot(self.slot).await;
         let ended = if gone { ended } else { Ended::Unending };
         let noted = notes::read(self.slot).await;
         let started = noted.started;

@@ -14,6 +14,7 @@ use crate::seccomp;
 use crate::user::BuildUser;
 use processes::{Kill, Process};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper,
     set_dumpable_behavior, setrlimit, setsid,
@@ -137,8 +138,8 @@ fn supervise() -> Result<(), LaunchError> {
     let control = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed("standard input"))?;
     let control = UnixStream::from(control);
     let mut line = Vec::new();
-    let mut reader = BufReader::with_capacity(1, &control);
-    reader.by_ref().take(MAX_SPEC).read_until(b'\n', &mut line).map_err(|_| LaunchError::NoSpec)?;
+    // Nothing comes after it but the end, which is found again whenever it is looked for.
+    BufReader::new(&control).take(MAX_SPEC).read_until(b'\n', &mut line).map_err(|_| LaunchError::NoSpec)?;
     if line.last() != Some(&b'\n') {
         return Err(LaunchError::NoSpec);
     }
@@ -190,6 +191,8 @@ struct Supervisor {
     child_ended: Stream,
     started: Result<Pid, String>,
     ended: Option<WaitStatus>,
+    /// No process is left that this one is, or would become, the parent of.
+    childless: bool,
     spec: Spec,
 }
 
@@ -204,7 +207,7 @@ impl Supervisor {
         if let Some(score) = oom_score {
             let _ = std::fs::write("/proc/self/oom_score_adj", score);
         }
-        Ok(Self { control, terminated, child_ended, started, ended: None, spec })
+        Ok(Self { control, terminated, child_ended, started, ended: None, childless: false, spec })
     }
 
     async fn run(mut self) -> Result<Outcome, LaunchError> {
@@ -222,8 +225,7 @@ impl Supervisor {
                 _ = self.control.read(&mut byte) => break,
             }
         }
-        let left_behind = self.end_everything(main).await;
-        let survivors = self.remaining().len();
+        let (left_behind, survivors) = self.end_everything(main).await;
         let end = match self.ended {
             Some(status) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => End::Exited(code),
@@ -237,15 +239,27 @@ impl Supervisor {
 
     /// Collects every child that ended, those that were left to this process too.
     fn reap(&mut self, main: Pid) {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == main && (status.exited() || status.signaled()) {
-                self.ended = Some(status);
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == main && (status.exited() || status.signaled()) => {
+                    self.ended = Some(status);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(error) => {
+                    // As the child subreaper of all that it started, it would have got whatever outlived its parent.
+                    self.childless = error == Errno::CHILD;
+                    return;
+                }
             }
         }
     }
 
     /// Everything that is still to be ended.
     fn remaining(&self) -> Vec<Process> {
+        if self.childless && self.spec.user.is_none() {
+            return Vec::new();
+        }
         let mut all = processes::all();
         let own = processes::descendants(&all, getpid());
         all.retain(|p| own.contains(&p.pid) || self.spec.user.is_some_and(|user| p.belongs_to(user)));
@@ -253,15 +267,19 @@ impl Supervisor {
     }
 
     /// TERM for everything, KILL after the grace for what is still there. Returns how many processes beside the command
-    /// itself there were.
-    async fn end_everything(&mut self, main: Pid) -> usize {
+    /// itself there were, and how many are there still.
+    async fn end_everything(&mut self, main: Pid) -> (usize, usize) {
         self.reap(main);
         let done_by = Instant::now() + ENDING;
-        while self.ended.is_some() && !self.remaining().is_empty() && Instant::now() < done_by {
+        let mut first = self.remaining();
+        while self.ended.is_some() && !first.is_empty() && Instant::now() < done_by {
             self.pause(done_by).await;
             self.reap(main);
+            first = self.remaining();
         }
-        let first = self.remaining();
+        if first.is_empty() && self.ended.is_some() {
+            return (0, 0);
+        }
         let others = first.iter().filter(|p| p.pid != main).count();
         for process in first.iter().filter(|p| !(self.spec.wrapped && p.pid == main)) {
             process.signal(Signal::TERM);
@@ -275,7 +293,7 @@ impl Supervisor {
             self.pause(killed_from).await;
             self.reap(main);
         }
-        others
+        (others, self.remaining().len())
     }
 
     async fn kill_everything(&mut self, main: Pid, until: Instant) {

@@ -276,15 +276,13 @@ impl WorkMirror {
         blocking(move || empty(&folder)).await.map_err(io)?;
         let index = tempfile::Builder::new().prefix("index-").tempdir_in(&self.path).map_err(io)?;
         let index_file = index.path().join("index");
-        for args in [&["read-tree", commit.as_str()][..], &["checkout-index", "--all", "--force", "--quiet", "--index"]]
-        {
-            let mut work_tree = std::ffi::OsString::from("--work-tree=");
-            work_tree.push(into);
-            let run = self.git.bounded().repository(&self.path).config("core.bare=false").config("core.symlinks=true");
-            let run = run.config("core.autocrlf=false").config("core.fileMode=true").arg(work_tree);
-            let run = run.env("GIT_INDEX_FILE", &index_file).args(args).limits(limits.run());
-            run.output().await.map_err(|error| failed(commit, "", error))?;
-        }
+        let mut work_tree = std::ffi::OsString::from("--work-tree=");
+        work_tree.push(into);
+        let run = self.git.bounded().repository(&self.path).config("core.bare=false").config("core.symlinks=true");
+        let run = run.config("core.autocrlf=false").config("core.fileMode=true").arg(work_tree);
+        // Into an empty folder by an index that is not there yet: nothing is compared, all is written.
+        let run = run.env("GIT_INDEX_FILE", &index_file).args(["read-tree", "--reset", "-u", commit.as_str()]);
+        run.limits(limits.run()).output().await.map_err(|error| failed(commit, "", error))?;
         let (mirror, commit, folder) = (self.path.clone(), commit.clone(), into.to_owned());
         let made = blocking(move || small_repository(&mirror, &commit, &folder, &index_file)).await;
         made.map_err(|source| CheckoutError::Io { what: format!("writing {}/.git", into.display()), source })

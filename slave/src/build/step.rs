@@ -53,14 +53,18 @@ const SUPERVISOR: Duration = Duration::from_secs(30);
 /// How long output is waited for when everything that could print is gone.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
-/// Follows a step to its end, and gives the end of its output too. When this returns nothing of it runs any more, unless
-/// its supervisor failed.
-pub(super) async fn run(
-    mut running: Running,
-    log: &mut LogWriter,
-    bounds: &Bounds,
-    stop: &mut Stopped,
-) -> (Ended, Vec<u8>) {
+/// What came of a step.
+pub(super) struct Came {
+    /// How it ended.
+    pub(super) ended: Ended,
+    /// The end of its output.
+    pub(super) tail: Vec<u8>,
+    /// Whether its supervisor said that nothing of it runs any more.
+    pub(super) gone: bool,
+}
+
+/// Follows a step to its end. When this returns nothing of it runs any more, unless its supervisor failed.
+pub(super) async fn run(mut running: Running, log: &mut LogWriter, bounds: &Bounds, stop: &mut Stopped) -> Came {
     let began = Instant::now();
     let times_out = bounds.timeout.map(|timeout| began + timeout);
     let mut watch = Watch { log, limit: bounds.log_bytes, cause: None, heard: began, muted: false, tail: Vec::new() };
@@ -108,7 +112,8 @@ pub(super) async fn run(
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
     running.collect().await;
     let tail = std::mem::take(&mut watch.tail);
-    (watch.end(outcome).await, tail)
+    let gone = outcome.as_ref().is_some_and(|outcome| outcome.survivors == 0);
+    Came { ended: watch.end(outcome).await, tail, gone }
 }
 
 struct Watch<'a> {

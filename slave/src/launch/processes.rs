@@ -6,6 +6,7 @@
 use crate::user::BuildUser;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -30,8 +31,11 @@ impl Process {
     }
 
     fn read(pid: Pid) -> Option<Self> {
-        let status = std::fs::read(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
-        parse(pid, &String::from_utf8_lossy(&status))
+        // What is wanted stands before the first kilobyte's end, and the kernel gives that in one piece.
+        let mut status = [0; 1024];
+        let mut file = std::fs::File::open(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+        let length = file.read(&mut status).ok()?;
+        parse(pid, &String::from_utf8_lossy(&status[..length]))
     }
 }
 
@@ -46,11 +50,13 @@ fn parse(pid: Pid, status: &str) -> Option<Process> {
 
 /// All processes there are, those that ended but were not collected included.
 pub(crate) fn all() -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
-        .filter_map(Process::read)
-        .collect()
+    pids().filter_map(Process::read).collect()
+}
+
+/// The numbers of all processes.
+fn pids() -> impl Iterator<Item = Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
 }
 
 /// Those of `all` that descend from `ancestor`, itself not included.
@@ -74,7 +80,7 @@ pub(crate) fn descendants(all: &[Process], ancestor: Pid) -> HashSet<Pid> {
 /// Those whose first environment holds `NAME=PREFIX…`, this process not included.
 pub(crate) fn marked(name: &str, prefix: &str) -> Vec<Pid> {
     let own = rustix::process::getpid();
-    all().into_iter().map(|p| p.pid).filter(|&pid| pid != own && is_marked(pid, name, prefix)).collect()
+    pids().filter(|&pid| pid != own && is_marked(pid, name, prefix)).collect()
 }
 
 /// Whether its first environment holds `NAME=PREFIX…`.
