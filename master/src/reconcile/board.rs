@@ -1,5 +1,6 @@
 //! What the scheduler looks at: open builds, slaves, and who was served when, kept between its turns so that a turn reads
-//! what changed and no more. Nothing here matters after a restart, and at each slow tick all of it is read anew.
+//! what changed and no more. Nothing here matters after a restart, and at each slow tick, and after a turn that failed, all of it is read
+//! anew ([`super::hearing`]).
 
 use crate::store::{Change, Heard, OpenBuild, Result, SlaveRow, Store, Topic};
 use protocol::{BuildId, UnixMs};
@@ -13,20 +14,15 @@ pub(super) struct Board {
     pub(super) slaves: Vec<SlaveRow>,
     /// When a build of each publisher was last given to a slave.
     pub(super) served: BTreeMap<String, UnixMs>,
-    /// Whether it was read to its end.
-    whole: bool,
 }
 
 impl Board {
-    /// Brings it up to date by what was heard since the last time; reads everything when nothing was.
+    /// Brings it up to date by what was heard since the last turn that did what it heard.
     pub(super) async fn refresh(&mut self, store: &Store, heard: &Heard) -> Result<()> {
-        let whole = std::mem::take(&mut self.whole);
         match heard {
-            Heard::Rows(rows) if whole && !rows.iter().any(concerns_all) => self.read(store, rows).await?,
-            Heard::Rows(_) | Heard::Nothing | Heard::All => self.read_all(store).await?,
+            Heard::Rows(rows) if !rows.iter().any(concerns_all) => self.read(store, rows).await,
+            Heard::Rows(_) | Heard::Nothing | Heard::All => self.read_all(store).await,
         }
-        self.whole = true;
-        Ok(())
     }
 
     async fn read_all(&mut self, store: &Store) -> Result<()> {

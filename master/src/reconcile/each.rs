@@ -4,10 +4,32 @@ use super::{Again, StepError};
 use crate::project::Guarded;
 use crate::store::StoreError;
 use std::time::Duration;
+use tracker::mirror::OfficialError;
+use tracker::watch::PollError;
 
 /// Whether an error says something of the whole store, so that no other item would fare better.
 pub(super) fn is_everybodys(error: &StepError) -> bool {
     matches!(error, StepError::Store(error) if !matches!(error, StoreError::Corrupt { .. }))
+}
+
+/// Has the mirror looked after where an error says that something of it could not be read: whatever stopped there goes on
+/// when that is mended, or known to be whole.
+pub(super) fn look_after(project: &Guarded, error: &StepError) {
+    let of_mirror = |error: &StepError| match error {
+        StepError::Mirror(_) | StepError::Candidate(_) | StepError::Official(OfficialError::Mirror(_)) => true,
+        // What git says may be of either side.
+        StepError::Official(OfficialError::Reach(PollError::Git { .. })) => true,
+        StepError::Store(_)
+        | StepError::Official(_)
+        | StepError::Settings(_)
+        | StepError::Json(_)
+        | StepError::Date(_)
+        | StepError::Id(_)
+        | StepError::Log(_) => false,
+    };
+    if of_mirror(error) {
+        project.look_after_mirror();
+    }
 }
 
 /// Does `work` for each item. One that fails is told of in the log, remembered in the project's [`Troubles`], and left
@@ -43,9 +65,7 @@ where
                     let pause = project.troubles.failed(key);
                     let item = key.1;
                     tracing::warn!(reconciler, project = %project.name, item, %error, "it is tried again in {} s", pause.as_secs());
-                    if matches!(error, StepError::Mirror(_) | StepError::Candidate(_)) {
-                        project.look_after_mirror();
-                    }
+                    look_after(project, &error);
                     pause
                 }
             },

@@ -1,7 +1,9 @@
 //! The loops themselves: what each is called, who wakes it, and how it goes on after an error.
 
 use super::board::Board;
-use super::step::{Again, StepError, TICK};
+use super::each::look_after;
+use super::hearing::Hearing;
+use super::step::{Again, StepError, TICK, Turn};
 use super::{builds, candidates, claims, mainline, mend, queue, schedule, upkeep, watch};
 use crate::project::Guarded;
 use crate::state::Shared;
@@ -10,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracker::mirror::Upkeep;
 
 /// The first pause after an error, and the longest.
@@ -49,50 +52,73 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
         Loop::Schedule => schedule::step(shared, &mut Board::default(), &Heard::All).await.map(drop)?,
         _ => {
             for project in &shared.projects {
-                match which {
-                    Loop::Claims | Loop::Schedule => {}
-                    Loop::Mainline => mainline::step(shared, project).await.map(drop)?,
-                    Loop::Watch => watch::turn(shared, project).await.map(drop)?,
-                    Loop::Candidates => candidates::step(shared, project).await.map(drop)?,
-                    Loop::Builds => builds::step(shared, project, &Heard::All).await.map(drop)?,
-                    Loop::Queue => queue::step(shared, project).await.map(drop)?,
-                    Loop::Mend => mend::step(shared, project).await.map(drop)?,
-                    Loop::Upkeep => upkeep::once(shared, project, Upkeep::Recent).await?,
-                }
+                looked_after(project, of_project(shared, project, which).await)?;
             }
         }
     }
     Ok(())
 }
 
+async fn of_project(shared: &Arc<Shared>, project: &Arc<Guarded>, which: Loop) -> Result<(), StepError> {
+    match which {
+        Loop::Claims | Loop::Schedule => Ok(()),
+        Loop::Mainline => mainline::step(shared, project).await.map(drop),
+        Loop::Watch => watch::turn(shared, project).await.map(drop),
+        Loop::Candidates => candidates::step(shared, project).await.map(drop),
+        Loop::Builds => builds::step(shared, project, &Heard::All).await.map(drop),
+        Loop::Queue => queue::step(shared, project).await.map(drop),
+        Loop::Mend => mend::step(shared, project).await.map(drop),
+        Loop::Upkeep => upkeep::once(shared, project, Upkeep::Recent).await,
+    }
+}
+
+/// A turn of a project that ended at its mirror has that looked after: no loop stands still for what nobody mends.
+fn looked_after<T>(project: &Guarded, turn: Result<T, StepError>) -> Result<T, StepError> {
+    if let Err(error) = &turn {
+        look_after(project, error);
+    }
+    turn
+}
+
 /// Starts all loops.
 pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     let woken = Wake::Store(shared.store.listen(SCHEDULE));
     let (all, board) = (shared.clone(), Arc::new(Mutex::new(Board::default())));
-    tasks.spawn(turns("schedule", shared.clone(), woken, move |heard| {
+    tasks.spawn(turns("schedule", shared.shutdown.clone(), woken, move |heard| {
         let (shared, board) = (all.clone(), board.clone());
         async move { schedule::step(&shared, &mut *board.lock().await, &heard).await }
     }));
     let all = shared.clone();
-    tasks.spawn(turns("claims", shared.clone(), Wake::Nobody, move |_| {
+    tasks.spawn(turns("claims", shared.shutdown.clone(), Wake::Nobody, move |_| {
         let shared = all.clone();
-        async move { claims::step(&shared).await }
+        async move { claims::step(&shared).await.map(Turn::Did) }
     }));
     for project in &shared.projects {
         let by_store = |topics| Wake::Store(shared.store.listen(Interest { topics, ..Interest::of(project.id, []) }));
         let mainline = Wake::Mainline(project.clone());
-        spawn(shared, project, tasks, "mainline", mainline, |s, p, _| async move { mainline::step(&s, &p).await });
+        spawn(shared, project, tasks, "mainline", mainline, |s, p, _| async move {
+            mainline::step(&s, &p).await.map(Turn::Did)
+        });
         tasks.spawn(watch::run(shared.clone(), project.clone()));
         let woken = by_store(CANDIDATES);
-        spawn(shared, project, tasks, "candidates", woken, |s, p, _| async move { candidates::step(&s, &p).await });
+        spawn(shared, project, tasks, "candidates", woken, |s, p, _| async move {
+            candidates::step(&s, &p).await.map(Turn::Did)
+        });
         let mirror = Wake::Mirror(project.clone());
-        spawn(shared, project, tasks, "mend", mirror, |s, p, _| async move { mend::step(&s, &p).await });
+        spawn(shared, project, tasks, "mend", mirror, |s, p, _| async move { mend::step(&s, &p).await.map(Turn::Did) });
         let woken = by_store(BUILDS);
         spawn(shared, project, tasks, "builds", woken, |s, p, heard| async move { builds::step(&s, &p, &heard).await });
         let (all, guarded) = (shared.clone(), project.clone());
         tasks.spawn(async move { upkeep::run(&all, &guarded).await });
         let woken = by_store(QUEUE);
-        spawn(shared, project, tasks, "queue", woken, |s, p, _| async move { queue::step(&s, &p).await });
+        spawn(
+            shared,
+            project,
+            tasks,
+            "queue",
+            woken,
+            |s, p, _| async move { queue::step(&s, &p).await.map(Turn::Did) },
+        );
     }
 }
 
@@ -123,7 +149,7 @@ enum Wake {
     Nobody,
 }
 
-/// Starts a loop of one project.
+/// Starts a loop of one project. One that does not ask what was heard does everything in each turn.
 fn spawn<F, W>(
     shared: &Arc<Shared>,
     project: &Arc<Guarded>,
@@ -133,33 +159,36 @@ fn spawn<F, W>(
     step: F,
 ) where
     F: Fn(Arc<Shared>, Arc<Guarded>, Heard) -> W + Send + 'static,
-    W: Future<Output = Result<Again, StepError>> + Send + 'static,
+    W: Future<Output = Result<Turn, StepError>> + Send + 'static,
 {
     let (all, project) = (shared.clone(), project.clone());
-    tasks.spawn(turns(name, shared.clone(), woken, move |heard| step(all.clone(), project.clone(), heard)));
+    tasks.spawn(turns(name, shared.shutdown.clone(), woken, move |heard| {
+        let (turn, project) = (step(all.clone(), project.clone(), heard), project.clone());
+        async move { looked_after(&project, turn.await) }
+    }));
 }
 
-/// Takes turns until the master ends. A turn is told what was heard since the one before, if that one did not fail.
-async fn turns<F, W>(name: &'static str, shared: Arc<Shared>, woken: Wake, step: F)
+/// Takes turns until the master ends. [`Hearing`] says what a turn is told.
+async fn turns<F, W>(name: &'static str, shutdown: CancellationToken, woken: Wake, step: F)
 where
     F: Fn(Heard) -> W + Send,
-    W: Future<Output = Result<Again, StepError>> + Send,
+    W: Future<Output = Result<Turn, StepError>> + Send,
 {
-    let (mut pause, mut failed) = (PAUSE.0, false);
+    let (mut pause, mut hearing) = (PAUSE.0, Hearing::default());
     loop {
         // Heard before the turn: what changes during it wakes the loop again.
         let heard = match &woken {
             Wake::Store(changes) => changes.heard(),
             Wake::Mainline(_) | Wake::Mirror(_) | Wake::Nobody => Heard::Nothing,
         };
-        let heard = if failed { Heard::All } else { heard };
+        let (heard, told) = hearing.tell(heard, Instant::now());
         let done = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return,
             done = step(heard) => done,
         };
-        failed = done.is_err();
+        hearing.ended(&told, &done);
         let wait = match done {
-            Ok(again) => {
+            Ok(Turn::Did(again) | Turn::Owes(again)) => {
                 pause = PAUSE.0;
                 match again {
                     Again::AtTick => TICK,
@@ -170,7 +199,7 @@ where
             Err(error) => {
                 tracing::warn!(reconciler = name, %error, "a turn failed; trying again in {} ms", pause.as_millis());
                 tokio::select! {
-                    () = shared.shutdown.cancelled() => return,
+                    () = shutdown.cancelled() => return,
                     () = sleep(pause) => {}
                 }
                 pause = (pause * 2).min(PAUSE.1);
@@ -179,7 +208,9 @@ where
         };
         let rest = async {
             match &woken {
-                Wake::Store(changes) => drop(timeout(wait.min(TICK), changes.changed()).await),
+                Wake::Store(changes) => {
+                    drop(timeout(wait.min(hearing.rest(Instant::now())), changes.changed()).await);
+                }
                 Wake::Mainline(project) => drop(timeout(wait, project.mainline_wanted()).await),
                 // Whoever looks at a page can wish for it: so not at once again.
                 Wake::Mirror(project) => {
@@ -190,8 +221,46 @@ where
             }
         };
         tokio::select! {
-            () = shared.shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return,
             () = rest => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Change, Store};
+    use std::collections::VecDeque;
+    use std::sync::Mutex as Lock;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    #[tokio::test]
+    async fn what_a_turn_did_not_do_the_next_one_is_told_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Store::sqlite_url(folder.path())).await.unwrap();
+        let (shutdown, woken) = (CancellationToken::new(), Wake::Store(store.listen(SCHEDULE)));
+        let (did, owes) = (Ok(Turn::Did(Again::AtTick)), Ok(Turn::Owes(Again::AtTick)));
+        let failed = Err(StepError::Settings("a turn that fails".to_owned()));
+        let outcomes = Lock::new(VecDeque::from([did, owes, failed]));
+        let (tell, mut told) = unbounded_channel();
+        let step = move |heard| {
+            let outcome = outcomes.lock().unwrap().pop_front().unwrap_or(Ok(Turn::Did(Again::AtTick)));
+            tell.send(heard).unwrap();
+            async { outcome }
+        };
+        let running = tokio::spawn(turns("test", shutdown.clone(), woken, step));
+        let change = Change::of_all(Topic::Build, 7);
+        let rows = Heard::Rows([change].into());
+        assert_eq!(told.recv().await, Some(Heard::All), "a loop begins with everything");
+        store.say(change);
+        assert_eq!(told.recv().await.as_ref(), Some(&rows));
+        store.say(change);
+        assert_eq!(told.recv().await, Some(Heard::All), "the one before did not do it");
+        assert_eq!(told.recv().await, Some(Heard::All), "the one before failed");
+        store.say(change);
+        assert_eq!(told.recv().await, Some(rows));
+        shutdown.cancel();
+        running.await.unwrap();
     }
 }

@@ -11,6 +11,7 @@ mod candidates;
 mod claims;
 mod each;
 mod follow;
+mod hearing;
 mod landing;
 mod loops;
 mod mainline;

@@ -1,22 +1,32 @@
 //! Gives waiting builds to slaves, as `gate::schedule` chooses, and takes them back from slaves that are lost.
 
 use super::board::Board;
+use super::each::{is_everybodys, look_after};
+use super::step::Turn;
 use super::{Again, StepError};
 use crate::auth::isolation_of;
 use crate::state::Shared;
 use crate::store::{Build, BuildRowState, Finished, Heard, OpenBuild, SlaveRow, now};
-use gate::schedule::{Class, Fate, Lost, Running, Situation, Slave, Waiting, fate, schedule};
+use gate::schedule::{Assigned, Class, Fate, Lost, Plan, Running, Situation, Slave, Waiting, fate, schedule};
 use protocol::wire::{Assignment, Isolation};
-use protocol::{BuildResult, SlaveId, UnixMs};
+use protocol::{BuildId, BuildResult, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use tracker::mirror::Mirror;
 
+/// What builds that could not be given out are remembered under.
+const NAME: &str = "schedule";
+/// Plans made in one turn, each without what could not be given out by the ones before.
+const PLANS: usize = 32;
+
 /// `heard` is what changed since the last turn with this board.
-pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> Result<Again, StepError> {
+pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> Result<Turn, StepError> {
     board.refresh(&shared.store, heard).await?;
     let slaves = slaves(shared, &board.slaves);
-    let waiting: Vec<Waiting> = board.open.values().filter_map(|it| waiting(shared, it)).collect();
+    let mut waiting: Vec<Waiting> = board.open.values().filter_map(|it| waiting(shared, it)).collect();
+    // One that could not be given out lately is left alone for a while: others have its place.
+    let rests = waiting.iter().filter_map(|it| rest(shared, it)).min();
+    waiting.retain(|it| rest(shared, it).is_none());
     forget_strangers(shared, board).await?;
     let (mut running, mut kept, mut next_loss) = (Vec::new(), HashSet::new(), None);
     for it in board.open.values() {
@@ -29,25 +39,100 @@ pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> R
         running.extend(self::running(it));
     }
     shared.set_kept(kept);
-    let plan = schedule(&situation(shared, waiting, running, slaves, board.served.clone()));
+    let situation = situation(shared, waiting, running, slaves, board.served.clone());
+    let (plan, failed) = give_all(shared, board, situation).await?;
     shared.set_waits(plan.waits.into_iter().collect());
-    for assigned in plan.assigned {
-        let Some(it) = board.open.get(&assigned.build) else { continue };
-        // What one build lacks is no reason for the others to wait.
-        match give(shared, it, assigned.slave).await {
-            Ok(()) => {
-                for slave in board.slaves.iter_mut().filter(|slave| slave.id == assigned.slave) {
-                    slave.used = now();
-                }
-            }
-            Err(error) => tracing::warn!(build = %assigned.build, %error, "a build can't be given out"),
-        }
-    }
     let look = plan.look_again.map(|at| Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0)));
-    Ok(match [look, next_loss].into_iter().flatten().min() {
+    Ok(Turn::Did(match [look, next_loss, rests, failed].into_iter().flatten().min() {
         Some(time) => Again::After(time.max(Duration::from_millis(50))),
         None => Again::AtTick,
-    })
+    }))
+}
+
+/// How long a build that waits is still left alone.
+fn rest(shared: &Shared, it: &Waiting) -> Option<Duration> {
+    shared.guarded(it.project)?.troubles.rest((NAME, it.id.0))
+}
+
+/// Gives builds out by one plan after another, each without what could not be given out by the one before: its place is
+/// somebody else's in the same turn. Gives the last plan, and when the first that failed is to be tried again.
+async fn give_all(
+    shared: &Shared,
+    board: &mut Board,
+    mut it: Situation,
+) -> Result<(Plan, Option<Duration>), StepError> {
+    let mut again: Option<Duration> = None;
+    for _ in 0..PLANS {
+        let plan = schedule(&it);
+        let mut came_true = true;
+        for Assigned { build, slave } in &plan.assigned {
+            let is_there = it.slaves.iter().any(|row| row.id == *slave && row.connected);
+            let Some(open) = board.open.get(build).filter(|_| is_there) else {
+                came_true = false;
+                continue;
+            };
+            let given = match give(shared, open, *slave).await {
+                Ok(given) => given,
+                Err(error) if is_everybodys(&error) => return Err(error),
+                Err(error) => {
+                    let pause = failed(shared, &open.build, &error);
+                    again = Some(again.map_or(pause, |again| again.min(pause)));
+                    Given::Failed
+                }
+            };
+            came_true &= given == Given::Yes;
+            took(board, &mut it, (*build, *slave), given);
+        }
+        if came_true {
+            return Ok((plan, again));
+        }
+    }
+    // What is still wrong is found in as many plans of the next turn.
+    Ok((schedule(&it), Some(Duration::ZERO)))
+}
+
+/// Remembers that a build could not be given out; gives how long it is left alone.
+fn failed(shared: &Shared, build: &Build, error: &StepError) -> Duration {
+    let Some(project) = shared.guarded(build.project) else { return super::TICK };
+    look_after(project, error);
+    let pause = project.troubles.failed((NAME, build.id.0));
+    tracing::warn!(build = %build.id, %error, "a build can't be given out; it is tried again in {} s", pause.as_secs());
+    pause
+}
+
+/// What came of giving a build to a slave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Given {
+    /// The slave has it.
+    Yes,
+    /// Its row is another by now: what it is was heard, and is read in the next turn.
+    Changed,
+    /// The slave takes nothing now.
+    NotThere,
+    /// It could not be given out.
+    Failed,
+}
+
+/// What the next plan of a turn begins with.
+fn took(board: &mut Board, it: &mut Situation, (build, slave): (BuildId, SlaveId), given: Given) {
+    if given == Given::NotThere {
+        it.slaves.iter_mut().filter(|row| row.id == slave).for_each(|row| row.connected = false);
+        return;
+    }
+    let waited = it.waiting.iter().position(|waiting| waiting.id == build).map(|at| it.waiting.remove(at));
+    match given {
+        Given::Yes => {
+            let at = now();
+            board.slaves.iter_mut().filter(|row| row.id == slave).for_each(|row| row.used = at);
+            it.slaves.iter_mut().filter(|row| row.id == slave).for_each(|row| row.last_used = Some(at));
+            if let Some(Waiting { id, publisher, locks, .. }) = waited {
+                it.served.insert(publisher.clone(), at);
+                it.running.push(Running { id, slave, publisher, locks });
+            }
+        }
+        Given::Changed => drop(board.open.remove(&build)),
+        Given::NotThere | Given::Failed => {}
+    }
 }
 
 /// What came of minding a build.
@@ -204,9 +289,9 @@ fn situation(
 
 /// Gives a build to a slave: everything about it is known and can be said before the row says that the slave has it, and
 /// the row is durable before the slave hears of it. A message that is lost is found missing at the next hello, or tick.
-async fn give(shared: &Shared, open: &OpenBuild, slave: SlaveId) -> Result<(), StepError> {
+async fn give(shared: &Shared, open: &OpenBuild, slave: SlaveId) -> Result<Given, StepError> {
     let build = &open.build;
-    let Some(project) = shared.guarded(build.project) else { return Ok(()) };
+    let Some(project) = shared.guarded(build.project) else { return Ok(Given::Changed) };
     let branch = shared.store.branch_by_id(build.branch).await?;
     let revision = shared.store.revision_by_id(build.revision).await?;
     // What nobody could fetch is given to nobody.
@@ -228,16 +313,18 @@ async fn give(shared: &Shared, open: &OpenBuild, slave: SlaveId) -> Result<(), S
     };
     // What an earlier, interrupted run left must not be taken for this one's.
     shared.logs.forget(build.id)?;
-    let Some(given) = shared.store.give_out(build.id, slave).await? else { return Ok(()) };
+    let Some(given) = shared.store.give_out(build.id, slave).await? else { return Ok(Given::Changed) };
     assignment.of = given.reference();
     if given.commit != build.commit || given.builder != build.builder {
         // It moved on with mainline in between: it is given out as it is now, in the next turn.
         shared.store.take_back(assignment.of).await?;
-        return Ok(());
+        return Ok(Given::Changed);
     }
     let of = assignment.of;
     if !shared.sessions.start(slave, project.id, assignment) {
         shared.store.take_back(of).await?;
+        return Ok(Given::NotThere);
     }
-    Ok(())
+    project.troubles.fine((NAME, build.id.0));
+    Ok(Given::Yes)
 }

@@ -42,6 +42,15 @@ pub(crate) enum Again {
     Now,
 }
 
+/// What came of a turn that was told what had been heard: whoever takes turns must say whether that is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    /// All of it was done.
+    Did(Again),
+    /// Something of it was not done yet: the next turn is told to do everything.
+    Owes(Again),
+}
+
 impl Again {
     /// The sooner of two wishes.
     pub(super) fn or(self, other: Self) -> Self {

@@ -4,7 +4,7 @@ use super::branches::{self, TOKEN_OF_NOW};
 use super::row::Columns as _;
 use super::{Branch, Reader, Result};
 use gate::pending::{Most, Pending};
-use protocol::{CandidateId, CommitId, ProjectId};
+use protocol::{BranchId, CandidateId, CommitId, ProjectId};
 use sqlx::AnyConnection;
 
 /// A candidate whose builds, or one of them, were not asked for.
@@ -27,7 +27,7 @@ impl Reader {
 
     /// Live branches whose head has a candidate that stands and for which no builds were asked yet; or, with the name of a
     /// builder, those for which builds were asked, but never any by this one. None while candidates were not told what moved up to
-    /// `mainline`. In the order in which they came, however many they are: nobody is to be hidden by those who have to wait.
+    /// `mainline`. Of these branches, or of all. In the order in which they came, however many they are: nobody is to be hidden by those who have to wait.
     ///
     /// # Errors
     /// When the database fails.
@@ -36,6 +36,7 @@ impl Reader {
         project: ProjectId,
         mainline: &CommitId,
         builder: Option<&str>,
+        of: Option<&[BranchId]>,
     ) -> Result<Vec<Unasked>> {
         let by = match builder {
             None => "r.builds_asked = 0 AND $3 = ''",
@@ -44,16 +45,21 @@ impl Reader {
                 AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3)"
             }
         };
+        let of = of.map_or_else(String::new, |of| {
+            let ids: Vec<String> = of.iter().map(BranchId::to_string).collect();
+            format!("AND branch.id IN ({})", ids.join(","))
+        });
         let sql = format!(
             "SELECT branch.*, {TOKEN_OF_NOW}, c.id AS candidate_id
              FROM branch JOIN revision r ON r.branch_id = branch.id AND r.number = branch.head
              JOIN candidate c ON c.id = r.candidate_id JOIN project p ON p.id = branch.project_id
              LEFT JOIN token ON token.id = branch.token_id
              WHERE branch.project_id = $1 AND branch.state = 'live' AND p.followed = $2
-                 AND r.remake = 0 AND c.outcome = 'made' AND {by}
+                 AND r.remake = 0 AND c.outcome = 'made' AND {by} {of}
              ORDER BY c.id"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .persistent(false)
             .bind(project.0)
             .bind(mainline.as_str())
             .bind(builder.unwrap_or_default())

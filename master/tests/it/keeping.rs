@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Takes an object away from a mirror, as a disk does.
-fn lose(mirror: &Path, id: &str) {
+pub fn lose(mirror: &Path, id: &str) {
     let (packs, aside) = (mirror.join("objects/pack"), mirror.join("aside"));
     std::fs::rename(&packs, &aside).unwrap();
     std::fs::create_dir(&packs).unwrap();

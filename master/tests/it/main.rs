@@ -27,3 +27,4 @@ mod strangers;
 mod support;
 mod terms;
 mod true_words;
+mod turns;

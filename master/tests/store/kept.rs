@@ -114,7 +114,7 @@ async fn a_discarded_candidate_counts_nowhere(place: Place) {
     assert!(store.candidate(revision.id, &candidate.mainline, TERMS).await.unwrap().is_none());
     assert!(store.candidate_of(revision.id).await.unwrap().is_none());
     assert!(store.wanted_candidates(project).await.unwrap().is_empty());
-    assert!(store.unasked(project, &candidate.mainline, None).await.unwrap().is_empty());
+    assert!(store.unasked(project, &candidate.mainline, None, None).await.unwrap().is_empty());
     let to = candidate.made_commit().unwrap();
     // Also where a turn that began before still names it.
     store.set_standing(claim, &store.entry(entry.id).await.unwrap(), Some(candidate.id), &standing).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_discarded_candidate_counts_nowhere(place: Place) {
     // And that is built, whatever was asked for before.
     let anew = world.candidate(&branch, &revision).await;
     assert_ne!(anew.id, candidate.id);
-    let asked = store.unasked(project, &candidate.mainline, None).await.unwrap();
+    let asked = store.unasked(project, &candidate.mainline, None, None).await.unwrap();
     assert_eq!(asked.iter().map(|it| it.candidate).collect::<Vec<_>>(), [anew.id]);
 }
 

@@ -168,7 +168,7 @@ async fn a_head_that_returns_is_the_revision_that_it_was(place: Place) {
     assert_eq!((row.head, row.moves_until), (Some(1), UnixMs(77)));
     assert_eq!(world.build(asked[0]).await.result(), Some(BuildResult::Cancelled), "what only r2 wanted");
     assert!(!now.builds_asked, "what was cancelled of it is wanted again");
-    let wanted = world.store.unasked(world.project.id, &candidate.mainline, None).await.unwrap();
+    let wanted = world.store.unasked(world.project.id, &candidate.mainline, None, None).await.unwrap();
     assert_eq!(wanted.iter().map(|it| it.candidate).collect::<Vec<_>>(), [candidate.id]);
     assert!(!world.store.head_again(world.claim, &moved, &found).await.unwrap(), "it is there already");
 
@@ -354,7 +354,7 @@ async fn builds_of_strangers_wait_unasked_beyond_what_may_wait(place: Place) {
     assert_eq!(ask(&third, &["linux"]).await, Err((Of::Host, 4)));
     assert_eq!(ask(&elsewhere, &["linux"]).await, Ok(1));
     let unasked = async |builder| {
-        let unasked = world.store.unasked(world.project.id, &two.mainline, builder).await.unwrap();
+        let unasked = world.store.unasked(world.project.id, &two.mainline, builder, None).await.unwrap();
         unasked.into_iter().map(|it| it.candidate).collect::<Vec<_>>()
     };
     assert_eq!(unasked(None).await, [two.id, third.id], "nothing is lost");

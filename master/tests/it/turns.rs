@@ -1,0 +1,71 @@
+//! Turns of loops in which something of one item fails: it is left alone, and the others go on in the same turn.
+
+use crate::keeping::lose;
+use crate::queue::{publish, stepped, turns};
+use crate::support::{PATIENCE, World};
+use master::stepping::Loop;
+use master::store::BuildRowState;
+use serde_json::json;
+use testkit::git::Repo;
+use tokio::time::timeout;
+
+fn mirror(world: &World) -> Repo {
+    Repo::at(world.basedir().join("mirrors/heron.git"))
+}
+
+/// Two branches whose builds wait, in this order.
+async fn two_wait(world: &World) {
+    for name in ["first", "second"] {
+        publish(world, name, &[(name, "x\n")], &json!({})).await;
+        turns(world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    }
+}
+
+/// The branches of builds that were given to a slave.
+async fn given(world: &World) -> Vec<String> {
+    let mut names = Vec::new();
+    for build in world.store().open_builds().await.unwrap() {
+        if build.state == BuildRowState::Running {
+            names.push(world.store().branch_by_id(build.branch).await.unwrap().name.to_string());
+        }
+    }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_can_t_be_given_out_leaves_its_place_to_others_at_once() {
+    let (world, mut oak) = stepped().await;
+    two_wait(&world).await;
+    let candidate = mirror(&world).resolve("refs/branches/first/candidate");
+    lose(mirror(&world).path(), &candidate);
+    turns(&world, &[Loop::Schedule]).await;
+    assert_eq!(given(&world).await, ["second"]);
+    oak.passes_next().await;
+    // The mirror was looked after, and the build is left alone for a while only.
+    turns(&world, &[Loop::Mend]).await;
+    assert!(mirror(&world).try_git(&["cat-file", "-e", &candidate]).is_ok());
+    let in_time = async {
+        while given(&world).await != ["first"] {
+            turns(&world, &[Loop::Schedule]).await;
+        }
+    };
+    timeout(PATIENCE, in_time).await.expect("it is tried again");
+    oak.passes_next().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_changed_while_it_was_given_out_leaves_its_place_to_others_at_once() {
+    let (world, mut oak) = stepped().await;
+    two_wait(&world).await;
+    let first = world.store().open_builds().await.unwrap().remove(0).id;
+    world.stops().stop_at(&["store.write"]);
+    let turn = tokio::spawn(world.master().turn(Loop::Schedule));
+    let held = world.stops().held().await;
+    world.stops().stop_at(&[]);
+    let cancelled = world.post(&format!("/api/v1/builds/{first}/cancel"), &json!({})).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    held.go();
+    turn.await.unwrap().unwrap();
+    assert_eq!(given(&world).await, ["second"]);
+    oak.passes_next().await;
+}
