@@ -69,6 +69,7 @@ pub(super) async fn compare(
             // What the mirror has lost of where it was says nothing: all is compared with what it holds now.
             Err(StepError::Mirror(error)) if at != tip => {
                 tracing::warn!(project = %project.name, %error, "where mainline was can't be compared");
+                project.look_after_mirror();
                 None
             }
             Err(error) => return Err(error),
@@ -90,7 +91,7 @@ async fn step(
     let pushed = shared.store.unlanded(project.id).await?;
     // Where mainline only went on, nothing of it can be gone.
     let went_on = match before {
-        Some(before) => project.mirror.holds(tip, before).await?,
+        Some(before) => went_on(project, before, tip).await,
         None => false,
     };
     let landed = shared.store.landed_entries(project.id, went_on).await?;
@@ -113,6 +114,16 @@ async fn step(
         }
     }
     Ok(shared.store.set_compared(claim, tip).await?)
+}
+
+/// Whether mainline is known to have only gone on. What the mirror has lost of where it was shows nothing, and is no reason for
+/// mainline to stand still: all that landed is looked for then.
+async fn went_on(project: &Guarded, before: &CommitId, tip: &CommitId) -> bool {
+    project.mirror.holds(tip, before).await.unwrap_or_else(|error| {
+        tracing::warn!(project = %project.name, %error, "whether mainline only went on can't be seen");
+        project.look_after_mirror();
+        false
+    })
 }
 
 /// Who a commit of mainline is by, as far as it tells who pushed it: who committed it, or its author if bb committed it.

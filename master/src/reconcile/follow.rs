@@ -39,6 +39,7 @@ async fn between(project: &Guarded, before: &CommitId, tip: &CommitId) -> Moved 
         // What can't be read may have been anything.
         Err(error) => {
             tracing::warn!(project = %project.name, %error, "what moved on mainline can't be read: all is looked at again");
+            project.look_after_mirror();
             Moved::everything()
         }
     }

@@ -1,5 +1,6 @@
 //! Looks at mainline: brings the mirror up to date, records what of ours is in it and the tip, and reads the recipe there.
 
+use super::each::look_after;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
@@ -22,7 +23,10 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     match look(shared, project, claim).await {
         Ok(_) => {}
         Err(StepError::Settings(_)) => return Ok(Again::AtTick),
-        Err(StepError::Official(error)) => tracing::warn!(project = %project.name, %error, "mainline can't be read"),
+        Err(error @ StepError::Official(_)) => {
+            tracing::warn!(project = %project.name, %error, "mainline can't be read");
+            look_after(project, &error);
+        }
         Err(error) => return Err(error),
     }
     Ok(Again::After(pause(shared.config.times.poll_s, project.failed_looks.load(Ordering::Relaxed))))

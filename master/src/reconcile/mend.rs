@@ -8,6 +8,7 @@ use super::{Again, StepError};
 use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Branch, BranchState, Candidate, Revision, Round};
+use protocol::CommitId;
 use std::time::Duration;
 use tracker::candidate::CandidateOutcome;
 use tracker::mirror::{Mirror, Named};
@@ -27,14 +28,14 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option<Again>, StepError> {
     let Some(claim) = project.claim() else { return Ok(None) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
-    if project.mirror.lacks(&tip).await?.is_some() {
-        project.look_at_mainline();
-        return Ok(None);
-    }
-    if project.takes_whole_look() && !project.mirror.is_whole(&tip).await? {
+    if project.takes_whole_look() && !is_mainline_whole(project, &tip).await? {
         tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");
         project.mirror.distrust_mainline().await?;
         project.look_at_mainline();
+    }
+    if project.mirror.lacks(&tip).await?.is_some() {
+        project.look_at_mainline();
+        return Ok(None);
     }
     project.mirror.forget_dead_refs().await?;
     let mut branches = shared.store.branches(project.id, 0).await?;
@@ -73,6 +74,15 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
         )
         .await?;
     Ok(Some(revisions.or(candidates)))
+}
+
+/// Whether all of mainline is in the mirror: where it was fetched last, which its row says only after it could be read.
+async fn is_mainline_whole(project: &Guarded, tip: &CommitId) -> Result<bool, StepError> {
+    let fetched = match project.official() {
+        Ok((_, branch)) => project.mirror.ref_at(&branch.full()).await?,
+        Err(_) => None,
+    };
+    Ok(project.mirror.is_whole(fetched.as_ref().unwrap_or(tip)).await?)
 }
 
 /// The refs of a branch's revisions, and of its newest as its head.

@@ -1,6 +1,6 @@
 //! Carries out what `gate::queue` decides: builds for the queue, landings, ejections.
 
-use super::each::is_everybodys;
+use super::each::{is_everybodys, look_after};
 use super::{Again, StepError, landing, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
@@ -54,6 +54,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     for action in &decision.actions {
         if let Err(error) = act(shared, project, &state.mainline, &turn, action).await {
             tracing::warn!(project = %project.name, ?action, %error, "an action of the queue failed");
+            look_after(project, &error);
             failed = failed.or(Some(error));
         }
     }
@@ -98,6 +99,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
             Err(error) if is_everybodys(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(project = %project.name, entry = entry.id, %error, "an entry of the queue can't be read");
+                look_after(project, &error);
                 unreadable(&entry, &tip, &error)
             }
         };

@@ -1,6 +1,6 @@
 //! Keeps mirrors small and fast: lets go of candidates that were never built, and has git pack what came in.
 
-use super::each::each;
+use super::each::{each, look_after};
 use super::{StepError, mend};
 use crate::project::Guarded;
 use crate::state::Shared;
@@ -27,6 +27,8 @@ pub(super) async fn run(shared: &Shared, project: &Guarded) {
         let how = if times % WHOLE_EVERY == 0 { Upkeep::Whole } else { Upkeep::Recent };
         if let Err(error) = once(shared, project, how).await {
             tracing::warn!(project = %project.name, %error, "the mirror's upkeep failed; it is tried again in an hour");
+            // What is packed anew is read to its end: so it may be the first to miss something.
+            look_after(project, &error);
         }
     }
 }
@@ -57,10 +59,5 @@ pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Res
     )
     .await?;
     shared.store.went_round(claim, Round::Upkeep, &ended, ENDED).await?;
-    if let Err(error) = project.mirror.upkeep(how).await {
-        // What is packed anew is read to its end: so it may be the first to miss something.
-        project.look_after_mirror();
-        return Err(error.into());
-    }
-    Ok(())
+    Ok(project.mirror.upkeep(how).await?)
 }

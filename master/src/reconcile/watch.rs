@@ -1,5 +1,6 @@
 //! Looks at published branches when they are due, and admits what is new.
 
+use super::each::look_after;
 use super::{Again, StepError, TICK, afterwards};
 use crate::project::Guarded;
 use crate::state::Shared;
@@ -77,6 +78,7 @@ impl Looks {
         let task = self.tasks.spawn(async move {
             if let Err(error) = look(&shared, &project, &branch).await {
                 tracing::warn!(branch = %branch.name, %error, "a look failed by the master's own fault");
+                look_after(&project, &error);
                 sleep(PAUSE).await;
             }
         });

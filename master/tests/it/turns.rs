@@ -1,10 +1,11 @@
 //! Turns of loops in which something of one item fails: it is left alone, and the others go on in the same turn.
 
 use crate::keeping::lose;
-use crate::queue::{publish, stepped, turns};
+use crate::queue::{by_hand, publish, stepped, turns};
 use crate::support::{PATIENCE, World};
 use master::stepping::Loop;
 use master::store::BuildRowState;
+use protocol::ProjectId;
 use serde_json::json;
 use testkit::git::Repo;
 use tokio::time::timeout;
@@ -68,4 +69,26 @@ async fn a_build_that_changed_while_it_was_given_out_leaves_its_place_to_others_
     turn.await.unwrap().unwrap();
     assert_eq!(given(&world).await, ["second"]);
     oak.passes_next().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mainline_goes_on_where_the_mirror_has_lost_where_it_was() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    let past = by_hand(&world, &[("one", "1\n")]);
+    for n in ["two", "three", "four"] {
+        by_hand(&world, &[(n, "x\n")]);
+    }
+    turns(&world, &[Loop::Mainline]).await;
+    lose(mirror(&world).path(), &past);
+    // Mainline is rewritten: that it did not only go on can't be seen past the hole.
+    world.author.git(&["switch", "--quiet", "--detach", &begin]);
+    let tip = world.author.commit(&[("other", "x\n")], "Otherwise");
+    world.author.git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
+    turns(&world, &[Loop::Mainline, Loop::Mend, Loop::Mainline]).await;
+    let row = world.store().project_by_id(ProjectId(1)).await.unwrap();
+    assert_eq!(row.tip.as_ref().map(|tip| tip.as_str()), Some(tip.as_str()), "{row:?}");
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Mend, Loop::Mainline]).await;
+    assert_eq!(world.branch("feature").await["candidate"]["mainline"], tip.as_str());
 }

@@ -233,7 +233,8 @@ impl Mirror {
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
-        let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance"]);
+        // Whether mainline was rewritten is found out afterwards: git would fall into a hole in what mainline was before.
+        let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance", "--no-show-forced-updates"]);
         let run = if all { run.arg("--refetch") } else { run };
         let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
