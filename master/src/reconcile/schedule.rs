@@ -21,6 +21,7 @@ const PLANS: usize = 32;
 
 /// `heard` is what changed since the last turn with this board.
 pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> Result<Turn, StepError> {
+    shared.sessions.record_gone(&shared.store).await;
     board.refresh(&shared.store, heard).await?;
     let slaves = slaves(shared, &board.slaves);
     let mut waiting: Vec<Waiting> = board.open.values().filter_map(|it| waiting(shared, it)).collect();

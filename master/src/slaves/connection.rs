@@ -160,6 +160,7 @@ async fn run(mut socket: WebSocket, token: &TokenRow, hello: &Hello, parts: &Par
     let slave = parts.store.slave_connected(token.id, hello).await?.ok_or(Ended::Replaced)?;
     // Before the comparison: what an older connection is given during it would be nobody's.
     let (number, outgoing, replaced) = parts.sessions.open(slave.id, token.id);
+    let open = Open { slave: &slave, number, parts };
     // What it says is recorded only while its token counts.
     let as_slave = Parts { store: parts.store.by(Some(token.id)), ..parts.clone() };
     let talk = async {
@@ -178,10 +179,25 @@ async fn run(mut socket: WebSocket, token: &TokenRow, hello: &Hello, parts: &Par
         let reason = format!("the connection is ended: {error}");
         let _ = send(&mut socket, &ToSlave::Refused { reason }, parts.silence).await;
     }
-    if parts.sessions.close(slave.id, number) {
-        parts.store.slave_gone(&slave).await?;
-    }
+    drop(open);
+    parts.sessions.record_gone(&parts.store).await;
     result
+}
+
+/// A slave's open connection. However it ends, the slave counts as away from then on, and whoever gives builds out is woken:
+/// also when the store can't say so yet.
+struct Open<'a> {
+    slave: &'a SlaveRow,
+    number: u64,
+    parts: &'a Parts,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.parts.sessions.close(self.slave, self.number) {
+            self.parts.store.say(Change::of_all(Topic::Slave, self.slave.id.0));
+        }
+    }
 }
 
 /// Agrees with a slave on its builds, then takes what it says and tells it what there is to do.

@@ -8,6 +8,7 @@ mod connection;
 pub(crate) use assigned::Assigned;
 pub(crate) use connection::{Parts, serve};
 
+use crate::store::{SlaveRow, Store};
 use protocol::wire::{Assignment, BuildRef, ToSlave};
 use protocol::{ProjectId, SlaveId, TokenId};
 use std::collections::{HashMap, HashSet};
@@ -32,6 +33,8 @@ pub(crate) struct Sessions {
 struct Inner {
     open: HashMap<SlaveId, Session>,
     lost: HashMap<SlaveId, Instant>,
+    /// Slaves whose connection ended and whose rows may not say so yet.
+    gone: HashMap<SlaveId, SlaveRow>,
     warm: HashMap<SlaveId, HashSet<ProjectId>>,
     /// How often something was said of a build, over all connections, that its assignment does not allow.
     strikes: HashMap<BuildRef, u32>,
@@ -94,15 +97,32 @@ impl Sessions {
         }
     }
 
-    /// A connection ended; true when it was the slave's current one.
-    fn close(&self, slave: SlaveId, number: u64) -> bool {
+    /// A connection ended; true when it was the slave's current one. Its row is to say so: [`Sessions::record_gone`].
+    fn close(&self, slave: &SlaveRow, number: u64) -> bool {
         let mut inner = self.lock();
-        let current = inner.open.get(&slave).is_some_and(|s| s.number == number);
+        let current = inner.open.get(&slave.id).is_some_and(|s| s.number == number);
         if current {
-            inner.open.remove(&slave);
-            inner.lost.insert(slave, Instant::now());
+            inner.open.remove(&slave.id);
+            inner.lost.insert(slave.id, Instant::now());
+            inner.gone.insert(slave.id, slave.clone());
         }
         current
+    }
+
+    /// Records whose connections ended, as far as that was not done yet; a row that can't be written now is tried again in the
+    /// scheduler's next turn.
+    pub(crate) async fn record_gone(&self, store: &Store) {
+        let gone: Vec<SlaveRow> = self.lock().gone.values().cloned().collect();
+        for slave in gone {
+            if let Err(error) = store.slave_gone(&slave).await {
+                tracing::warn!(slave = %slave.name, %error, "that a slave is gone can't be recorded; it is tried again");
+                continue;
+            }
+            let mut inner = self.lock();
+            if inner.gone.get(&slave.id).is_some_and(|it| it.connection == slave.connection) {
+                inner.gone.remove(&slave.id);
+            }
+        }
     }
 
     /// Whether a slave is connected and can be given builds.

@@ -4,9 +4,10 @@ use crate::keeping::lose;
 use crate::queue::{by_hand, publish, stepped, turns};
 use crate::support::{PATIENCE, World};
 use master::stepping::Loop;
-use master::store::BuildRowState;
+use master::store::{BuildRowState, Interest, Store, Topic};
 use protocol::ProjectId;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use testkit::git::Repo;
 use tokio::time::timeout;
 
@@ -91,4 +92,22 @@ async fn mainline_goes_on_where_the_mirror_has_lost_where_it_was() {
     publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
     turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Mend, Loop::Mainline]).await;
     assert_eq!(world.branch("feature").await["candidate"]["mainline"], tip.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_that_goes_while_the_store_fails_wakes_the_scheduler_and_is_recorded_later() {
+    let (world, oak) = stepped().await;
+    let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
+    let run = async |sql: &'static str| sqlx::query(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    run("CREATE TRIGGER full BEFORE UPDATE OF connected ON slave BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+        .await;
+    let heard = world.store().listen(Interest::all([Topic::Slave]));
+    drop(oak);
+    timeout(PATIENCE, heard.changed()).await.expect("whoever gives builds out is woken");
+    let connected = async || world.store().slaves().await.unwrap()[0].connected;
+    turns(&world, &[Loop::Schedule]).await;
+    assert!(connected().await, "it could not be recorded");
+    run("DROP TRIGGER full").await;
+    turns(&world, &[Loop::Schedule]).await;
+    assert!(!connected().await);
 }
