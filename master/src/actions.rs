@@ -15,8 +15,8 @@ use crate::reconcile::look_at_mainline;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{
-    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published, Reader,
-    Revoked, TokenKind, TokenRow, request_of,
+    self, Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
+    Reader, Revision, Revoked, TokenKind, TokenRow, request_of,
 };
 use crate::terms::Terms;
 use protocol::api;
@@ -149,7 +149,7 @@ fn line(text: &str, most: usize) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 
-/// Accepts a branch's newest revision, if it is still this commit, and still in these words if they are given.
+/// Accepts a branch's newest revision, if it is still this commit, and still in these words.
 pub(crate) async fn accept(
     shared: &Shared,
     project: &Guarded,
@@ -160,6 +160,7 @@ pub(crate) async fn accept(
     let commit = &asked.commit;
     let branch = branch(&shared.store, project, name).await?;
     allow(actor, Action::Accept(&branch), "accepting")?;
+    let words = shown_words(project, name, asked)?;
     let newest = shared.store.newest_revision(branch.id).await?;
     let Some(revision) = newest.filter(|r| r.commit == *commit) else {
         return Err(outdated(name, commit));
@@ -176,11 +177,13 @@ pub(crate) async fn accept(
     {
         return Err(refused);
     }
-    let terms = shown_terms(shared, project, &branch, asked.words.as_deref()).await?;
+    let terms = shown_terms(shared, project, &branch, &revision, words).await?;
+    let same = terms.words();
+    let same = |kept: &store::Terms| Terms::of_kept(kept).is_ok_and(|it| it.is_some_and(|it| it.words() == same));
     let terms = terms.kept().map_err(ReadError::Terms)?;
     let (actor, token) = (actor.name(), actor.token());
     let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms };
-    match shared.store.by(token).accept(&acceptance, auth::may_still_accept).await? {
+    match shared.store.by(token).accept(&acceptance, auth::may_still_accept, same).await? {
         Accepted::Entry(entry) => Ok(read::queue_entry(&Moment::now(shared).await?, project, &entry).await?),
         Accepted::Ended => Err(ended(&self::branch(&shared.store, project, name).await?)),
         Accepted::Outdated => Err(outdated(name, commit)),
@@ -188,13 +191,33 @@ pub(crate) async fn accept(
     }
 }
 
-/// The terms that an acceptance binds: those whose words were shown, be they those of now or those that it was accepted by
-/// already. Whoever says nothing of words takes those of now.
-async fn shown_terms(shared: &Shared, project: &Guarded, branch: &Branch, shown: Option<&str>) -> Done<Terms> {
-    let now = Terms::of_now(shared, project, branch);
-    let Some(shown) = shown.filter(|shown| !now.words().were_shown(shown)) else { return Ok(now) };
-    let bound = Terms::queued(&shared.store.entries_of(branch.id).await?).filter(|it| it.words().were_shown(shown));
-    bound.ok_or_else(|| {
+/// The words that whoever accepts was shown: nobody binds what he has not read.
+fn shown_words<'a>(project: &Guarded, name: &BranchName, asked: &'a api::Accept) -> Done<&'a str> {
+    asked.words.as_deref().filter(|words| !words.is_empty()).ok_or_else(|| {
+        let detail = format!("it is not said in which words {name} is accepted");
+        let hint = format!(
+            "send `words` as `summary.words` of GET /api/v1/projects/{}/branches/{name} gives them, where its title and bugs \
+             are read; `bb accept` does",
+            project.name
+        );
+        Refused::new(422, "words-missing", detail, hint)
+    })
+}
+
+/// The terms that an acceptance binds: those whose words were shown, be they those that this commit was accepted by already,
+/// with the day that they have, or those of now.
+async fn shown_terms(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    revision: &Revision,
+    shown: &str,
+) -> Done<Terms> {
+    let mut entries = shared.store.entries_of(branch.id).await?;
+    entries.retain(|entry| entry.revision == revision.id);
+    let (bound, now) = (Terms::queued(&entries), Terms::of_now(shared, project, branch));
+    let terms = bound.into_iter().chain([now.clone()]).find(|it| it.words().were_shown(shown));
+    terms.ok_or_else(|| {
         let changed = now.changed_since(shown);
         let detail = format!("{} would not land in the words that were read: {changed}", branch.name);
         let hint = format!("read it again (`bb show {}`), and accept it as it is now", branch.name);

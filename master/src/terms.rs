@@ -51,7 +51,12 @@ impl Terms {
 
     /// Those that an acceptance binds; none when it was made before they were kept.
     pub(crate) fn of_entry(entry: &store::Entry) -> Result<Option<Self>, serde_json::Error> {
-        if entry.terms.json.is_empty() { Ok(None) } else { serde_json::from_str(&entry.terms.json).map(Some) }
+        Self::of_kept(&entry.terms)
+    }
+
+    /// The same of what the store keeps.
+    pub(crate) fn of_kept(kept: &store::Terms) -> Result<Option<Self>, serde_json::Error> {
+        if kept.json.is_empty() { Ok(None) } else { serde_json::from_str(&kept.json).map(Some) }
     }
 
     /// Those of the place that a branch has in the queue, of all its places.

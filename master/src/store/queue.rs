@@ -40,8 +40,9 @@ pub enum Accepted {
 
 impl Store {
     /// Accepts a revision: gives its branch a place in the queue. Accepting the same commit in the same words twice is one
-    /// acceptance, unless whoever made the first may not accept any more, as `may` says; a place held by an older revision is
-    /// given up for the new one.
+    /// acceptance, and what the first one bound stays, be it made on another day: `same` says whether terms are in the
+    /// words of this one. Whoever accepts after somebody who may not any more, as `may` says, takes that one's place; a
+    /// place held by an older revision is given up for the new one.
     ///
     /// # Errors
     /// When the database fails.
@@ -49,6 +50,7 @@ impl Store {
         &self,
         acceptance: &Acceptance<'_>,
         may: impl Fn(Option<&TokenRow>, &Branch) -> bool + Send,
+        same: impl Fn(&Terms) -> bool + Send,
     ) -> Result<Accepted> {
         let (branch, revision) = (acceptance.branch, acceptance.revision);
         self.write
@@ -73,12 +75,14 @@ impl Store {
                 );
                 let held = held.bind(branch.id.0).fetch_optional(&mut **turn).await?;
                 if let Some(held) = held.as_ref().map(read).transpose()? {
-                    let by = acceptor(turn, &held).await?;
-                    if held.revision == revision.id && held.terms == acceptance.terms && may(by.as_ref(), branch) {
-                        return Ok(Accepted::Entry(Box::new(held)));
-                    }
                     if held.revision == revision.id {
-                        let entry = bind_anew(turn, held.id, acceptance).await?;
+                        let same = held.terms == acceptance.terms || same(&held.terms);
+                        let by = acceptor(turn, &held).await?;
+                        if same && may(by.as_ref(), branch) {
+                            return Ok(Accepted::Entry(Box::new(held)));
+                        }
+                        let terms = if same { &held.terms } else { &acceptance.terms };
+                        let entry = bind_anew(turn, held.id, acceptance, terms).await?;
                         turn.keep();
                         turn.changed(branch.project, Topic::Queue, branch.id);
                         return Ok(Accepted::Entry(Box::new(entry)));
@@ -231,7 +235,7 @@ impl Store {
 }
 
 /// The same place, accepted by somebody else or in other words.
-async fn bind_anew(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>) -> Result<Entry> {
+async fn bind_anew(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>, terms: &Terms) -> Result<Entry> {
     let row = sqlx::query(
         "UPDATE queue_entry SET accepted_by = $2, token_id = $3, terms = $4,
             terms_hash = $5 WHERE id = $1 RETURNING *",
@@ -239,8 +243,8 @@ async fn bind_anew(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>) -> 
     .bind(entry)
     .bind(acceptance.actor)
     .bind(acceptance.token.map(|token| token.0))
-    .bind(&acceptance.terms.json)
-    .bind(&acceptance.terms.hash)
+    .bind(&terms.json)
+    .bind(&terms.hash)
     .fetch_one(&mut **turn)
     .await?;
     record_acceptance(turn, acceptance).await?;

@@ -47,8 +47,8 @@ async fn crowd(settings: &str) {
     let new = futures_util::future::join_all(publish).await;
     assert!(new.iter().all(|a| a.status == 201), "{:?}", new.iter().map(|a| &a.text).collect::<Vec<_>>());
 
-    let commit = world.branch("feature").await["summary"]["commit"].clone();
-    let (_, statuses) = at_once(&world, &format!("{BRANCH}/accept"), &json!({"commit": commit})).await;
+    let as_read = world.as_read("feature").await;
+    let (_, statuses) = at_once(&world, &format!("{BRANCH}/accept"), &as_read).await;
     assert_eq!(statuses, [(200, CLIENTS)].into());
     let events = world.store().events_after(protocol::EventId(0), 10_000).await.unwrap();
     let of_branch = |kind| events.iter().filter(|e| e.branch == Some(id) && e.kind == kind).count();
@@ -83,11 +83,11 @@ async fn what_a_token_allowed_is_done_only_while_it_counts() {
     }
     FakeSlave::new(&world, "oak").await;
     let build = world.store().open_builds().await.unwrap().remove(0).id;
-    let commit = world.branch("feature").await["summary"]["commit"].clone();
+    let as_read = world.as_read("feature").await;
     let other = world.store().tokens().await.unwrap()[0].id;
     let acts = [
         ("/api/v1/projects/heron/branches".to_owned(), json!({"url": world.author.url(), "branch": "another"})),
-        (format!("{BRANCH}/accept"), json!({"commit": commit})),
+        (format!("{BRANCH}/accept"), as_read),
         (format!("{BRANCH}/withdraw"), json!({})),
         (format!("{BRANCH}/rebuild"), json!({})),
         (format!("/api/v1/builds/{build}/rebuild"), json!({})),

@@ -86,12 +86,9 @@ async fn a_body_that_is_no_such_thing_is_refused_and_changes_nothing() {
 async fn only_a_good_token_in_the_right_place_counts() {
     let world = World::start().await;
     world.publish("feature").await;
-    let commit = {
-        world.asked("feature").await;
-        world.branch("feature").await["summary"]["commit"].clone()
-    };
+    world.asked("feature").await;
     let accept = "/api/v1/projects/heron/branches/feature/accept";
-    let body = json!({"commit": commit});
+    let body = world.as_read("feature").await;
 
     let anonymous = world.answer(world.request(Method::POST, accept).json(&body)).await;
     assert_eq!((anonymous.status, anonymous.problem().as_str()), (401, "token-needed"));

@@ -72,8 +72,7 @@ pub async fn withdraw(world: &World, name: &str) -> crate::support::Answer {
 }
 
 async fn accept_as(world: &World, token: &str, name: &str) -> crate::support::Answer {
-    let commit = world.branch(name).await["summary"]["commit"].clone();
-    world.post_as(token, &format!("{BRANCHES}/{name}/accept"), &json!({"commit": commit})).await
+    world.post_as(token, &format!("{BRANCHES}/{name}/accept"), &world.as_read(name).await).await
 }
 
 async fn pause(world: &World, word: &str) -> Value {
@@ -149,7 +148,9 @@ async fn while_it_is_pushed_nobody_is_told_what_may_turn_out_otherwise() {
         let branch = world.branch_row("feature").await;
         let newer = world.author.commit(&[("feature", "y\n")], "Newer");
         world.store().add_revision(world.claim().await, &branch, &crate::support::revision(2, &newer)).await.unwrap();
-        let accept = world.post(&format!("{BRANCHES}/feature/accept"), &json!({"commit": newer})).await;
+        let words = world.as_read("feature").await["words"].take();
+        let accept = json!({"commit": newer, "words": words});
+        let accept = world.post(&format!("{BRANCHES}/feature/accept"), &accept).await;
         assert_eq!(accept.problem(), "being-pushed");
         let queue = pause(&world, "pause").await;
         assert_eq!((&queue["project"]["paused"], &queue["entries"][0]["code"]), (&json!(true), &json!("landing")));

@@ -1,12 +1,14 @@
 //! What an acceptance binds: the words that were shown, on whatever face, and no others.
 
-use crate::queue::{BRANCHES, passed, publish_again, stepped, turns};
+use crate::queue::{BRANCHES, passed, publish, publish_again, stepped, turns};
 use crate::strangers::Sends as _;
 use crate::support::{Answer, World};
 use master::stepping::Loop;
-use protocol::EventId;
+use master::store::{Store, TokenKind};
+use protocol::{EventId, ProjectId};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 async fn accept(world: &World, body: &Value) -> Answer {
     world.post(&format!("{BRANCHES}/feature/accept"), body).await
@@ -89,14 +91,72 @@ async fn what_the_publisher_says_between_reading_and_accepting_is_not_accepted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_knows_no_words_accepts_as_before() {
+async fn nobody_accepts_words_that_he_does_not_name() {
     let (world, mut oak) = stepped().await;
     passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
-    let commit = world.branch("feature").await["summary"]["commit"].clone();
-    assert_eq!(accept(&world, &json!({"commit": commit})).await.status, 200);
-    // Another day is another acceptance's matter, and no other words.
-    let words = world.branch("feature").await["summary"]["words"].clone();
-    assert_eq!(accept(&world, &json!({"commit": commit, "words": words})).await.status, 200);
+    let commit = world.as_read("feature").await["commit"].take();
+    for none in
+        [json!({"commit": commit}), json!({"commit": commit, "words": null}), json!({"commit": commit, "words": ""})]
+    {
+        let refused = accept(&world, &none).await;
+        assert_eq!((refused.status, refused.problem().as_str()), (422, "words-missing"), "{none}");
+        // Where they are to be found, as the hint says it.
+        let hint = refused.json()["hint"].as_str().unwrap().to_owned();
+        let path = hint.split("GET ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        let words = world.get(path).await.json()["summary"]["words"].take();
+        assert!(hint.contains("`summary.words`") && words.is_string(), "{hint}");
+    }
     let nonsense = accept(&world, &json!({"commit": commit, "words": "x"})).await;
     assert_eq!(nonsense.problem(), "words-changed");
+    assert!(world.store().queue(ProjectId(1)).await.unwrap().is_empty());
+    world.accept("feature").await;
+}
+
+/// A text's hash, as the store keeps terms under it.
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Midnight is between the two: what the first bound stays, and so does what was made of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_commit_in_the_same_words_on_another_day_is_the_same_acceptance() {
+    let (world, _oak) = stepped().await;
+    publish(&world, "feature", &[("feature", "x\n")], &json!({"title": "Say hello"})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    world.accept("feature").await;
+    let entry = async || world.store().queue(ProjectId(1)).await.unwrap().remove(0);
+    let json = entry().await.terms.json;
+    let day = serde_json::from_str::<Value>(&json).unwrap()["day"].as_str().unwrap().to_owned();
+    let terms = json.replace(&day, "2026-01-02");
+    let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
+    let earlier = sqlx::query("UPDATE queue_entry SET terms = $1, terms_hash = $2");
+    assert_eq!(earlier.bind(&terms).bind(hash(&terms)).execute(&pool).await.unwrap().rows_affected(), 1);
+    turns(&world, &[Loop::Candidates, Loop::Queue]).await;
+    let open = async || {
+        let all = world.store().open_builds().await.unwrap();
+        all.into_iter().map(|build| (build.id, build.for_queue, build.cancel)).collect::<Vec<_>>()
+    };
+    let (before, builds) = (entry().await, open().await);
+    assert!(before.candidate.is_some() && builds.iter().any(|(_, for_queue, _)| *for_queue), "{before:?}, {builds:?}");
+
+    world.accept("feature").await;
+    turns(&world, &[Loop::Candidates, Loop::Queue]).await;
+    let after = entry().await;
+    assert_eq!((after.id, &after.terms, after.candidate), (before.id, &before.terms, before.candidate));
+    assert_eq!(open().await, builds);
+
+    // Whoever takes it over from somebody who may not any more binds the same.
+    let olga = world.token(TokenKind::Maintainer, "olga").await;
+    let mia = before.token.unwrap();
+    world.store().revoke_token(mia).await.unwrap();
+    let answer = world.post_as(&olga, &format!("{BRANCHES}/feature/accept"), &world.as_read("feature").await).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let after = entry().await;
+    assert_eq!((after.accepted_by.as_str(), &after.terms, after.candidate), ("olga", &before.terms, before.candidate));
+    // In other words it is another acceptance, of this day.
+    let other = publish_again(&world, &olga, "feature", &json!({"title": "Say more"})).await;
+    assert_eq!(other.status, 200, "{}", other.text);
+    let answer = world.post_as(&olga, &format!("{BRANCHES}/feature/accept"), &world.as_read("feature").await).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(!entry().await.terms.json.contains("2026-01-02"));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use master::auth::may_still_accept;
-use master::store::{Begun, FailedBy, Landing};
+use master::store::{Begun, FailedBy, Landing, TokenRow};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 stories! {
@@ -52,7 +52,9 @@ impl World {
         self.store.add_token(TokenKind::Maintainer, "mia", false, "hash of mia").await.unwrap();
         let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
         let it = Acceptance { branch: &branch, revision: &revision, actor: "olga", token: Some(token.id), terms };
-        let Accepted::Entry(entry) = self.store.accept(&it, may_still_accept).await.unwrap() else { panic!() };
+        let Accepted::Entry(entry) = self.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
+            panic!()
+        };
         let next = Next { who: "bb".to_owned(), what: "lands it".to_owned() };
         let standing = Standing { code: "testing".to_owned(), says: "tested".to_owned(), next };
         self.store.set_standing(self.claim, &entry, Some(candidate.id), &standing).await.unwrap();
@@ -141,11 +143,24 @@ async fn an_acceptance_binds_words_and_asks_for_the_right_again(place: Place) {
     let mia = world.store.token_by_hash("hash of mia").await.unwrap().unwrap();
     let accepts = async |(terms, token): (Terms, _)| {
         let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token, terms };
-        let Accepted::Entry(entry) = world.store.accept(&it, may_still_accept).await.unwrap() else { panic!() };
+        let Accepted::Entry(entry) = world.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
+            panic!()
+        };
         *entry
     };
     let same = accepts((entry.terms.clone(), Some(mia.id))).await;
     assert_eq!((same.id, same.accepted_by.as_str()), (entry.id, "olga"), "one acceptance");
+    // Of another day: what the first one bound stays.
+    let other_day = Terms { json: "{\"day\": 2}".to_owned(), hash: "of another day".to_owned() };
+    let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token: Some(mia.id), terms: other_day };
+    let in_same_words = |held: &Terms| held.hash == TERMS;
+    let Accepted::Entry(again_now) = world.store.accept(&it, may_still_accept, in_same_words).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((again_now.id, &again_now.terms, again_now.accepted_by.as_str()), (entry.id, &entry.terms, "olga"));
+    let nobody = |_: Option<&TokenRow>, _: &Branch| false;
+    let Accepted::Entry(taken_over) = world.store.accept(&it, nobody, in_same_words).await.unwrap() else { panic!() };
+    assert_eq!((&taken_over.terms, taken_over.accepted_by.as_str()), (&entry.terms, "mia"));
     let other = accepts(again("other words", Some(mia.id))).await;
     assert_eq!((other.id, other.accepted_by.as_str(), other.terms.hash.as_str()), (entry.id, "mia", "other words"));
     world.store.revoke_token(mia.id).await.unwrap();

@@ -86,7 +86,7 @@ const TERMS: &str = "as of 2026-11-24";
 async fn accept(store: &Store, branch: &Branch, revision: &Revision, actor: &str) -> Option<Entry> {
     let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
     let it = Acceptance { branch, revision, actor, token: None, terms };
-    match store.accept(&it, |_, _| true).await.unwrap() {
+    match store.accept(&it, |_, _| true, |_| false).await.unwrap() {
         Accepted::Entry(entry) => Some(*entry),
         Accepted::Ended | Accepted::Outdated | Accepted::BeingPushed(_) => None,
     }

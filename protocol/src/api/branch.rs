@@ -23,14 +23,14 @@ pub struct Publish {
     pub bugs: Vec<String>,
 }
 
-/// What accepting takes: `POST …/branches/NAME/accept`. It binds to this commit and no other, in the words of this moment.
+/// What accepting takes: `POST …/branches/NAME/accept`. It binds to this commit and no other, in the words that were read.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accept {
     /// The newest revision's commit, whole.
     pub commit: CommitId,
     /// The branch's `words`, as they were when whoever accepts read it: if it would land in others by now, that is refused
-    /// (409, `words-changed`). A client that does not send them accepts whatever it is called at this moment.
+    /// (409, `words-changed`), and so is an acceptance that names none (422, `words-missing`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub words: Option<String>,
 }

@@ -85,12 +85,12 @@ impl Actor {
         let branch = "/api/v1/projects/heron/branches";
         match self {
             Self::Accept | Self::AcceptAgain => {
-                post(stage, &format!("{branch}/feature/accept"), &json!({"commit": stage.first}))
+                post(stage, &format!("{branch}/feature/accept"), &json!({"commit": stage.first, "words": stage.words}))
             }
             Self::AcceptNewest => post(
                 stage,
                 &format!("{branch}/feature/accept"),
-                &json!({"commit": stage.world.author.resolve("feature")}),
+                &json!({"commit": stage.world.author.resolve("feature"), "words": stage.words}),
             ),
             Self::Withdraw => post(stage, &format!("{branch}/feature/withdraw"), &json!({})),
             Self::PublishAgain => post(stage, branch, &publication(stage, None)),

@@ -7,7 +7,7 @@ use master::stepping::Loop;
 use master::store::{BuildRowState, TokenKind};
 use protocol::wire::{BuildRef, ToSlave};
 use protocol::{BuildResult, TokenId};
-use serde_json::json;
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use testkit::git::Repo;
@@ -32,6 +32,8 @@ pub struct Stage {
     pub from: From,
     /// The first revision.
     pub first: String,
+    /// The words that the branch would land in, as they are read before a history begins.
+    pub words: Value,
     /// The token of Max, a maintainer beside Mia.
     pub max: TokenId,
     /// The secret of slave oak.
@@ -55,7 +57,8 @@ impl Stage {
         world.publish("feature").await;
         let first = world.author.resolve("feature");
         let saved = testkit::quick_folder();
-        let mut stage = Self { world, from, first, max: max_id, oak, elm, slave, other: None, saved };
+        let mut stage =
+            Self { world, from, first, words: Value::Null, max: max_id, oak, elm, slave, other: None, saved };
         stage.world.turn(Loop::Mainline).await;
         stage.world.turn(Loop::Watch).await;
         if from != From::Published {
@@ -71,7 +74,7 @@ impl Stage {
         }
         if from == From::Accepted {
             let path = "/api/v1/projects/heron/branches/feature/accept";
-            let answer = stage.world.post_as(&max, path, &json!({"commit": stage.first})).await;
+            let answer = stage.world.post_as(&max, path, &stage.world.as_read("feature").await).await;
             assert_eq!(answer.status, 200, "{}", answer.text);
         }
         stage.world.kill_master().await;
@@ -90,8 +93,7 @@ impl Stage {
             std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
         }
         copy(self.saved.path(), self.world.folder());
-        self.world.start_master().await;
-        self.slaves().await;
+        self.start().await;
     }
 
     /// Kills the master and starts it again.
@@ -99,7 +101,12 @@ impl Stage {
         self.world.kill_master().await;
         *self.slave.lock().await = None;
         self.other = None;
+        self.start().await;
+    }
+
+    async fn start(&mut self) {
         self.world.start_master().await;
+        self.words = self.world.as_read("feature").await["words"].take();
         self.slaves().await;
     }
 

@@ -300,11 +300,16 @@ impl World {
         .await
     }
 
+    /// What whoever accepts a branch's newest revision sends: what is to be read of it now.
+    pub async fn as_read(&self, name: &str) -> Value {
+        let summary = self.branch(name).await["summary"].take();
+        json!({"commit": summary["commit"], "words": summary["words"]})
+    }
+
     /// Accepts a branch's newest revision.
     pub async fn accept(&self, name: &str) {
-        let commit = self.branch(name).await["summary"]["commit"].clone();
         let path = format!("/api/v1/projects/heron/branches/{name}/accept");
-        let answer = self.post(&path, &json!({"commit": commit})).await;
+        let answer = self.post(&path, &self.as_read(name).await).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
 

@@ -62,7 +62,7 @@ impl History<'_> {
         let Some(branch) = self.branch(&name) else { return };
         let Some(commit) = branch["summary"]["commit"].as_str().map(str::to_owned) else { return };
         let path = format!("/projects/{PROJECT}/branches/{name}/accept");
-        let answer = self.ask("POST", &path, &json!({"commit": commit}));
+        let answer = self.ask("POST", &path, &json!({"commit": commit, "words": branch["summary"]["words"]}));
         self.tell(format!("accept {name}: {}", status(answer.as_ref())));
         match answer {
             Some((200, body)) => {
