@@ -229,6 +229,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::{Change, Store};
     use std::collections::VecDeque;
