@@ -1,6 +1,5 @@
 //! Many who write at once, of whom some leave before they are answered: what the others were told must hold.
 
-use super::history::History;
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -14,18 +13,17 @@ const WRITES: usize = 8;
 /// Who waits longer for an answer has none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A crowd that may still be at it. It gives the names of the tokens that it was told are made.
-pub(super) type Crowd = Vec<JoinHandle<Vec<String>>>;
+/// A crowd that may still be at it.
+#[derive(Default)]
+pub(super) struct Crowd(Vec<JoinHandle<Vec<String>>>);
 
-impl History<'_> {
-    /// A crowd comes, and is at it while other things happen.
-    pub(super) fn crowd_comes(&mut self) {
-        self.crowd_has_gone();
-        self.tell("a crowd comes");
-        let (address, token) = (self.world.url().replacen("http://", "", 1), self.world.token());
+impl Crowd {
+    /// A crowd comes to the master at `url`, and is at it while other things happen.
+    pub(super) fn comes(&mut self, url: &str, token: &str, rng: &mut fastrand::Rng) {
+        let address = url.trim_start_matches("http://");
         for person in 0..PEOPLE {
-            let (address, token, mut rng) = (address.clone(), token.clone(), self.rng.fork());
-            self.crowd.push(spawn(move || {
+            let (address, token, mut rng) = (address.to_owned(), token.to_owned(), rng.fork());
+            self.0.push(spawn(move || {
                 let mut told = Vec::new();
                 for _ in 0..WRITES {
                     let name = format!("crowd-{person}-{}", rng.u64(..));
@@ -42,11 +40,12 @@ impl History<'_> {
         }
     }
 
-    /// Waits until the crowd has its answers.
-    pub(super) fn crowd_has_gone(&mut self) {
-        for person in std::mem::take(&mut self.crowd) {
-            self.acknowledged.by_crowd.extend(person.join().expect("asking does not panic"));
-        }
+    /// Waits until the crowd has its answers: the names of the tokens that it was told are made.
+    pub(super) fn has_gone(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .flat_map(|person| person.join().expect("asking does not panic"))
+            .collect()
     }
 }
 

@@ -107,7 +107,7 @@ impl<'a> History<'a> {
             made: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             acknowledged: Acknowledged::default(),
-            crowd: Crowd::new(),
+            crowd: Crowd::default(),
             faults: 0,
             violations: Vec::new(),
             began: Instant::now(),

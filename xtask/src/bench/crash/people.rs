@@ -124,6 +124,19 @@ impl History<'_> {
         self.acknowledged.paused = matches!(answer, Some((200, _))).then_some(paused);
     }
 
+    fn crowd_comes(&mut self) {
+        self.crowd_has_gone();
+        self.tell("a crowd comes");
+        let (url, token) = (self.world.url(), self.world.token());
+        self.crowd.comes(&url, &token, &mut self.rng);
+    }
+
+    /// Waits until the crowd has its answers.
+    pub(super) fn crowd_has_gone(&mut self) {
+        let told = self.crowd.has_gone();
+        self.acknowledged.by_crowd.extend(told);
+    }
+
     /// Somebody pushes to mainline by himself.
     fn push_from_outside(&mut self) {
         let repo = self.outsider();
