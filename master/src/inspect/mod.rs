@@ -35,7 +35,7 @@ pub enum State {
 pub struct Finding {
     /// The project, where it is one's.
     pub project: Option<ProjectName>,
-    /// What it is: `store`, `mirror`, `object`, `ref`, `commit`, `candidate`, `log`.
+    /// What it is: `store`, `row`, `mirror`, `object`, `ref`, `commit`, `candidate`, `log`.
     pub kind: &'static str,
     /// What was wrong.
     pub what: String,
@@ -111,6 +111,14 @@ pub async fn inspect(root: &Path, mend: bool) -> Result<Inspection, StartError> 
             next: "an admin restores a backup".to_owned(),
         }));
     }
+    let rows = store.unreadable().await?;
+    all.findings.extend(rows.into_iter().map(|row| Finding {
+        project: None,
+        kind: "row",
+        what: format!("row {} of table {} is left out of all lists: {}", row.id, row.table, row.why),
+        state: State::Lost,
+        next: "an admin restores a backup, or mends the row by the database's own tools".to_owned(),
+    }));
     let git = Git::find(config.git.as_deref())?;
     let url = config.url.clone().unwrap_or_default();
     let shared = assemble(config, basedir, git, store, url, CancellationToken::new(), me).await?;

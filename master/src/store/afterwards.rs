@@ -3,7 +3,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Branch, BranchState, Claim, Entry, Reader, Result, Revision, Store, entries, landings, now};
 use protocol::api::Look;
 use protocol::{CommitId, ProjectId, UnixMs};
@@ -117,7 +117,7 @@ impl Reader {
         .bind(i64::from(only_taken_out))
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(entries::read).collect()
+        readable("queue_entry", &rows, entries::read)
     }
 
     /// The branches of a project that landed last as what mainline does not hold any more, the latest first.

@@ -1,6 +1,6 @@
 //! Published branches: the registry.
 
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Reader, Result, TokenKind};
 use gate::pending::Stranger;
 use protocol::{BranchId, BranchName, CommitId, Hint, ProjectId, TokenId, UnixMs};
@@ -242,7 +242,7 @@ impl Reader {
         .bind(i64::from(ended))
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("branch", &rows, read)
     }
 
     /// How many branches of a project are live, and how many are in its queue.

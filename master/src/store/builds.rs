@@ -3,9 +3,9 @@
 use super::branches::{TOKEN_OF_NOW, is_trusted};
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::{Columns as _, to_json};
+use super::row::{Columns as _, readable, to_json};
 use super::writer::Turn;
-use super::{Reader, Result, Store, now};
+use super::{Reader, Result, Store, StoreError, now};
 use protocol::api::Look;
 use protocol::wire::{BuildRef, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, ProjectId, RevisionId, SlaveId, UnixMs};
@@ -146,7 +146,8 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
     let state = match (row.text("state")?.as_str(), row.parsed_or_none("result")?) {
         ("waiting", _) => BuildRowState::Waiting,
         ("running", _) => BuildRowState::Running,
-        (_, result) => BuildRowState::Finished(result.unwrap_or(BuildResult::Exception)),
+        ("finished", result) => BuildRowState::Finished(result.unwrap_or(BuildResult::Exception)),
+        (other, _) => return Err(StoreError::Corrupt { column: "state".to_owned(), what: format!("`{other}`") }),
     };
     Ok(Build {
         id: row.num("id")?,
@@ -234,12 +235,10 @@ impl Reader {
     /// # Errors
     /// When the database fails.
     pub async fn open_builds(&self) -> Result<Vec<Build>> {
-        sqlx::query("SELECT * FROM build WHERE state <> 'finished' ORDER BY id + 0")
+        let rows = sqlx::query("SELECT * FROM build WHERE state <> 'finished' ORDER BY id + 0")
             .fetch_all(&mut *self.read().await?)
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+            .await?;
+        readable("build", &rows, read)
     }
 
     /// The same with who published them, and whether that one is trusted now.
@@ -275,7 +274,7 @@ impl Reader {
             let row: &AnyRow = row;
             Ok(OpenBuild { build: read(row)?, publisher: row.text("publisher")?, trusted: is_trusted(row)? })
         };
-        rows.iter().map(open).collect()
+        readable("build", &rows, open)
     }
 
     /// When a build of each publisher was last given to a slave, by the newest thousand builds: who is fair to whom is
@@ -325,7 +324,7 @@ impl Reader {
         .bind(i64::from(limit))
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("build", &rows, read)
     }
 }
 

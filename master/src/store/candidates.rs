@@ -3,7 +3,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::{Columns as _, to_json};
+use super::row::{Columns as _, or_left_out, to_json};
 use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now, touched};
 use protocol::api::{CandidateOutcome, Look, Refusal};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
@@ -139,7 +139,7 @@ impl Reader {
             .await?;
         let mut wanted = Vec::with_capacity(rows.len());
         for row in &rows {
-            wanted.push(self.wanted(row).await?);
+            wanted.extend(self.wanted(row).await?);
         }
         let to_be_made = sqlx::query(
             "SELECT r.*, q.id AS entry_id FROM revision r JOIN branch b ON b.id = r.branch_id
@@ -152,7 +152,7 @@ impl Reader {
         for row in &rows {
             let id: RevisionId = row.num("id")?;
             if wanted.len() < limit as usize && wanted.iter().all(|it| it.revision.id != id) {
-                wanted.push(self.wanted(row).await?);
+                wanted.extend(self.wanted(row).await?);
             }
         }
         Ok(wanted)
@@ -160,13 +160,17 @@ impl Reader {
 }
 
 impl Reader {
-    async fn wanted(&self, row: &AnyRow) -> Result<Wanted> {
-        let revision = super::revisions::read(row)?;
-        let entry = match row.num_or_none::<i64>("entry_id")? {
-            Some(id) => Some(self.entry(id).await?),
-            None => None,
+    /// The candidate that a row's revision wants; none when a row of it can't be read.
+    async fn wanted(&self, row: &AnyRow) -> Result<Option<Wanted>> {
+        let read = async {
+            let revision = super::revisions::read(row)?;
+            let entry = match row.num_or_none::<i64>("entry_id")? {
+                Some(id) => Some(self.entry(id).await?),
+                None => None,
+            };
+            Ok(Wanted { branch: self.branch_by_id(revision.branch).await?, revision, entry })
         };
-        Ok(Wanted { branch: self.branch_by_id(revision.branch).await?, revision, entry })
+        or_left_out("revision", row, read.await)
     }
 }
 

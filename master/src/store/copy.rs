@@ -1,9 +1,26 @@
-//! A copy of the embedded store for a backup, and whether it is sound.
+//! A copy of the embedded store for a backup, and whether a store is sound.
 
 use super::row::Columns as _;
 use super::{Reader, Result, Store, StoreError};
+use super::{branches, builds, candidates, entries, events, landings, projects, revisions, slaves, steps, tokens};
 use protocol::BuildId;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 use std::path::Path;
+
+/// Numbers of rows that are looked through in one statement.
+const WINDOW: i64 = 1000;
+
+/// A row whose values can't be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unreadable {
+    /// The table.
+    pub table: &'static str,
+    /// The row's number; of a step, its build's.
+    pub id: i64,
+    /// What is wrong with it.
+    pub why: String,
+}
 
 impl Store {
     /// Writes a copy of the embedded store into a new file, all of it as of one moment, while others write on. The file is
@@ -29,6 +46,53 @@ impl Reader {
         let rows = sqlx::query("PRAGMA integrity_check").fetch_all(&mut *self.read().await?).await?;
         let words: Result<Vec<String>> = rows.iter().map(|row| row.text("integrity_check")).collect();
         Ok(words?.into_iter().filter(|word| word != "ok").collect())
+    }
+
+    /// The rows that can't be read, of all tables that pages and loops read whole rows of.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unreadable(&self) -> Result<Vec<Unreadable>> {
+        let mut found = Vec::new();
+        self.unreadable_in("project", "SELECT * FROM project", "id", projects::read, &mut found).await?;
+        self.unreadable_in("branch", &branches::whole_sql(""), "branch.id", branches::read, &mut found).await?;
+        self.unreadable_in("revision", "SELECT * FROM revision", "id", revisions::read, &mut found).await?;
+        self.unreadable_in("candidate", "SELECT * FROM candidate", "id", candidates::read, &mut found).await?;
+        self.unreadable_in("build", "SELECT * FROM build", "id", builds::read, &mut found).await?;
+        self.unreadable_in("step", "SELECT * FROM step", "build_id", steps::read, &mut found).await?;
+        self.unreadable_in("queue_entry", "SELECT * FROM queue_entry", "id", entries::read, &mut found).await?;
+        self.unreadable_in("landing", "SELECT * FROM landing", "id", landings::read, &mut found).await?;
+        self.unreadable_in("slave", "SELECT * FROM slave", "id", slaves::read, &mut found).await?;
+        self.unreadable_in("token", "SELECT * FROM token", "id", tokens::read, &mut found).await?;
+        self.unreadable_in("event", "SELECT * FROM event", "id", events::read, &mut found).await?;
+        Ok(found)
+    }
+
+    async fn unreadable_in<T>(
+        &self,
+        table: &'static str,
+        select: &str,
+        id: &'static str,
+        read: impl Fn(&AnyRow) -> Result<T>,
+        found: &mut Vec<Unreadable>,
+    ) -> Result<()> {
+        let last = sqlx::query(AssertSqlSafe(format!("SELECT COALESCE(MAX({id}), 0) AS last FROM {table}")));
+        let last: i64 = last.fetch_one(&mut *self.read().await?).await?.num("last")?;
+        let sql = format!("{select} WHERE {id} > $1 AND {id} <= $2 ORDER BY {id}");
+        for from in (0..last).step_by(usize::try_from(WINDOW).unwrap_or(1)) {
+            let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(from).bind(from + WINDOW);
+            for row in query.fetch_all(&mut *self.read().await?).await? {
+                match read(&row) {
+                    Ok(_) => {}
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        let column = id.rsplit('.').next().unwrap_or(id);
+                        found.push(Unreadable { table, id: row.num(column).unwrap_or_default(), why: error.to_string() });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How long the log of each step that ended is, by its row.

@@ -1,7 +1,7 @@
 //! Entries of the queue: the rows.
 
 use super::changes::Topic;
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Reader, Result, Store, TokenRow, now, tokens};
 use protocol::api::Next;
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
@@ -170,7 +170,7 @@ impl Reader {
         .bind(project.0)
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("queue_entry", &rows, read)
     }
 
     /// Entries that left a project's queue, newest first.
@@ -186,7 +186,7 @@ impl Reader {
         .bind(i64::from(limit))
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("queue_entry", &rows, read)
     }
 
     /// A branch's places, newest first.
@@ -201,7 +201,7 @@ impl Reader {
         .bind(branch.0)
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("queue_entry", &rows, read)
     }
 
     /// An entry by number.

@@ -1,7 +1,7 @@
 //! Events: the audit trail, the timeline and the event stream; only ever appended.
 
 use super::changes::Topic;
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::writer::Turn;
 use super::{Reader, Result, Store, now};
 use protocol::api::Look;
@@ -69,7 +69,7 @@ pub struct StoredEvent {
     pub actor: String,
 }
 
-fn read(row: &AnyRow) -> Result<StoredEvent> {
+pub(super) fn read(row: &AnyRow) -> Result<StoredEvent> {
     Ok(StoredEvent {
         id: row.num("id")?,
         at: row.num("at_ms")?,
@@ -134,7 +134,7 @@ impl Reader {
             .bind(i64::from(limit))
             .fetch_all(&mut *self.read().await?)
             .await?;
-        rows.iter().map(read).collect()
+        readable("event", &rows, read)
     }
 
     /// The number of the newest event; 0 before the first.
@@ -157,6 +157,6 @@ impl Reader {
             .bind(i64::from(limit))
             .fetch_all(&mut *self.read().await?)
             .await?;
-        rows.iter().map(read).collect()
+        readable("event", &rows, read)
     }
 }

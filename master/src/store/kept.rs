@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::Columns as _;
+use super::row::{Columns as _, or_left_out};
 use super::{Branch, Candidate, Claim, NewRevision, Reader, Result, Revision, Store, Trouble, candidates, now};
 use protocol::api::Look;
 use protocol::{BranchId, ProjectId};
@@ -50,10 +50,13 @@ impl Reader {
         .await?;
         let mut wanted = Vec::with_capacity(rows.len());
         for row in &rows {
-            let candidate = candidates::read(row)?;
-            let branch = self.branch_by_id(candidate.branch).await?;
-            let revision = self.revision_by_id(candidate.revision).await?;
-            wanted.push((branch, revision, candidate));
+            let read = async {
+                let candidate = candidates::read(row)?;
+                let branch = self.branch_by_id(candidate.branch).await?;
+                let revision = self.revision_by_id(candidate.revision).await?;
+                Ok((branch, revision, candidate))
+            };
+            wanted.extend(or_left_out("candidate", row, read.await)?);
         }
         Ok(wanted)
     }

@@ -4,7 +4,7 @@
 use super::changes::Topic;
 use super::entries;
 use super::events::{self, Happening};
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Branch, BranchState, Claim, Entry, Reader, Result, Store, TokenRow, now};
 use protocol::api::Look;
 use protocol::{BranchId, CommitId, ProjectId, UnixMs};
@@ -72,7 +72,7 @@ pub struct Failures {
     pub checks: u32,
 }
 
-fn read(row: &AnyRow) -> Result<Landing> {
+pub(super) fn read(row: &AnyRow) -> Result<Landing> {
     Ok(Landing {
         id: row.num("id")?,
         entry: row.num("entry_id")?,
@@ -191,7 +191,7 @@ impl Reader {
         .bind(project.0)
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("landing", &rows, read)
     }
 
     /// Whether anything of a branch was ever pushed that is not recorded as landed.

@@ -3,7 +3,7 @@
 use super::branches::TOKEN_OF_NOW;
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Branch, Claim, Reader, Result, Store, Trouble, branches, now};
 use protocol::api::Look;
 use protocol::{ProjectId, UnixMs};
@@ -105,9 +105,9 @@ impl Reader {
             .bind(super::NEVER.0)
             .fetch_all(&mut *self.read().await?)
             .await?;
-        rows.iter()
-            .map(|row| Ok(DueLook { branch: branches::read(row)?, accepted: row.num::<i64>("accepted")? == 1 }))
-            .collect()
+        readable("branch", &rows, |row| {
+            Ok(DueLook { branch: branches::read(row)?, accepted: row.num::<i64>("accepted")? == 1 })
+        })
     }
 
     /// When the next branch is due after `now`; none when none will be.

@@ -2,6 +2,7 @@
 
 use super::asks::{has_passed, is_newest, open_build, turn_into};
 use super::builds::{BuildRequest, BuildRowState, cancel_where, insert, read};
+use super::row::readable;
 use super::{Build, Claim, Reader, Result, Store};
 use protocol::{BranchId, ProjectId, RevisionId};
 
@@ -34,7 +35,7 @@ impl Reader {
             .bind(project.0)
             .fetch_all(&mut *self.read().await?)
             .await?;
-        rows.iter().map(read).collect()
+        readable("build", &rows, read)
     }
 }
 

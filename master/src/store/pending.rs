@@ -1,7 +1,7 @@
 //! Builds that wait, of whose publishers and hosts; and candidates whose builds were not asked for yet.
 
 use super::branches::{self, TOKEN_OF_NOW};
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Branch, Reader, Result};
 use gate::pending::{Most, Pending};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId};
@@ -65,9 +65,9 @@ impl Reader {
             .bind(builder.unwrap_or_default())
             .fetch_all(&mut *self.read().await?)
             .await?;
-        rows.iter()
-            .map(|row| Ok(Unasked { candidate: row.num("candidate_id")?, branch: branches::read(row)? }))
-            .collect()
+        readable("branch", &rows, |row| {
+            Ok(Unasked { candidate: row.num("candidate_id")?, branch: branches::read(row)? })
+        })
     }
 }
 

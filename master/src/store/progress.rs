@@ -1,6 +1,6 @@
 //! Rounds over all rows of a kind, a few in each turn: how far they have come.
 
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Branch, Claim, Reader, Result, Store, branches};
 
 /// A round.
@@ -42,7 +42,7 @@ impl Reader {
         .bind(i64::from(limit))
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(branches::read).collect()
+        readable("branch", &rows, branches::read)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Projects, and the claim by which one master at a time looks after each.
 
 use super::changes::Topic;
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Claim, Reader, Result, Store, now};
 use protocol::{CommitId, ProjectId, ProjectName, UnixMs};
 use sqlx::any::AnyRow;
@@ -35,7 +35,7 @@ pub struct Project {
     pub paused: bool,
 }
 
-fn read(row: &AnyRow) -> Result<Project> {
+pub(super) fn read(row: &AnyRow) -> Result<Project> {
     Ok(Project {
         id: row.num("id")?,
         name: row.parsed("name")?,
@@ -79,15 +79,8 @@ impl Reader {
     /// # Errors
     /// When the database fails.
     pub async fn projects(&self) -> Result<Vec<Project>> {
-        sqlx::query(
-            "SELECT * FROM project
-            ORDER BY name",
-        )
-        .fetch_all(&mut *self.read().await?)
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+        let rows = sqlx::query("SELECT * FROM project ORDER BY name").fetch_all(&mut *self.read().await?).await?;
+        readable("project", &rows, read)
     }
 
     /// A project by name.

@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Branch, Claim, Reader, Result, Store, Trouble, now};
 use protocol::api::Look;
 use protocol::{BranchId, CommitId, RevisionId, UnixMs};
@@ -215,7 +215,7 @@ impl Reader {
         .bind(i64::from(limit))
         .fetch_all(&mut *self.read().await?)
         .await?;
-        rows.iter().map(read).collect()
+        readable("revision", &rows, read)
     }
 
     /// The revision that a branch's head is at: its newest, or one that it went back to.

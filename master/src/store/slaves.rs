@@ -1,7 +1,7 @@
 //! Slaves as they were last heard of.
 
 use super::changes::Topic;
-use super::row::{Columns as _, to_json};
+use super::row::{Columns as _, readable, to_json};
 use super::{Reader, Result, Store, now};
 use protocol::wire::{Availability, Hello, Isolation};
 use protocol::{SlaveId, SlaveName, TokenId, UnixMs};
@@ -44,7 +44,7 @@ pub struct SlaveRow {
     pub connection: i64,
 }
 
-fn read(row: &AnyRow) -> Result<SlaveRow> {
+pub(super) fn read(row: &AnyRow) -> Result<SlaveRow> {
     Ok(SlaveRow {
         id: row.num("id")?,
         name: row.parsed("name")?,
@@ -174,14 +174,7 @@ impl Reader {
     /// # Errors
     /// When the database fails.
     pub async fn slaves(&self) -> Result<Vec<SlaveRow>> {
-        sqlx::query(
-            "SELECT * FROM slave
-            ORDER BY name",
-        )
-        .fetch_all(&mut *self.read().await?)
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+        let rows = sqlx::query("SELECT * FROM slave ORDER BY name").fetch_all(&mut *self.read().await?).await?;
+        readable("slave", &rows, read)
     }
 }

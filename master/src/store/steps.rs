@@ -1,6 +1,6 @@
 //! Steps of builds.
 
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Reader, Result};
 use protocol::{BuildId, BuildResult, UnixMs};
 use sqlx::any::AnyRow;
@@ -61,6 +61,6 @@ impl Reader {
             .bind(build.0)
             .fetch_all(&mut *self.read().await?)
             .await?;
-        rows.iter().map(read).collect()
+        readable("step", &rows, read)
     }
 }

@@ -1,7 +1,7 @@
 //! What listings need of many rows: read together, so that a page asks as often for a thousand branches as for one.
 
-use super::row::Columns as _;
-use super::{Branch, Builds, Candidate, Entry, Reader, Result, Revision, Step};
+use super::row::{Columns as _, or_left_out, readable};
+use super::{Branch, Build, Builds, Candidate, Entry, Reader, Result, Revision, Step};
 use super::{branches, builds, candidates, entries, revisions, steps};
 use protocol::{BranchId, BuildId, CandidateId, CommitId, RevisionId};
 use sqlx::any::AnyRow;
@@ -12,6 +12,25 @@ use std::hash::Hash;
 const AT_ONCE: usize = 500;
 /// Places of a branch that are told.
 const PLACES: u32 = 50;
+
+/// Builds in lists by what they belong to, each list as it was read. Of a list in which one can't be read there is nothing: an
+/// older build must not count as the latest for want of it.
+fn whole_lists<K: Copy + Eq + Hash>(rows: Vec<(K, Option<Build>)>) -> HashMap<K, Builds> {
+    let mut lists: HashMap<K, Option<Vec<Build>>> = HashMap::new();
+    for (of, build) in rows {
+        let list = lists.entry(of).or_insert_with(|| Some(Vec::new()));
+        *list = list.take().zip(build).map(|(mut list, build)| {
+            list.push(build);
+            list
+        });
+    }
+    lists.into_iter().filter_map(|(of, list)| Some((of, Builds::of(list?)))).collect()
+}
+
+/// A build with the number of what it belongs to.
+fn build_of<K: From<i64>>(row: &AnyRow, column: &str) -> Result<(K, Option<Build>)> {
+    Ok((row.num(column)?, or_left_out("build", row, builds::read(row))?))
+}
 
 /// In lists by what they belong to, in the order in which they were read.
 fn by<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Vec<V>> {
@@ -28,6 +47,7 @@ impl Reader {
         &self,
         ids: impl IntoIterator<Item = impl Into<i64>>,
         sql: impl Fn(&str) -> String,
+        table: &'static str,
         read: impl Fn(&AnyRow) -> Result<T>,
     ) -> Result<Vec<T>> {
         let ids: BTreeSet<i64> = ids.into_iter().map(Into::into).collect();
@@ -35,9 +55,8 @@ impl Reader {
         let mut found = Vec::with_capacity(ids.len());
         for some in ids.chunks(AT_ONCE) {
             let query = sqlx::query(sqlx::AssertSqlSafe(sql(&some.join(",")))).persistent(false);
-            for row in query.fetch_all(&mut *self.read().await?).await? {
-                found.push(read(&row)?);
-            }
+            let rows = query.fetch_all(&mut *self.read().await?).await?;
+            found.extend(readable(table, &rows, &read)?);
         }
         Ok(found)
     }
@@ -48,7 +67,7 @@ impl Reader {
     /// When the database fails.
     pub async fn branches_by_id(&self, ids: impl IntoIterator<Item = BranchId>) -> Result<HashMap<BranchId, Branch>> {
         let sql = |ids: &str| branches::whole_sql(&format!("WHERE branch.id IN ({ids})"));
-        let rows = self.rows_of(ids, sql, branches::read).await?;
+        let rows = self.rows_of(ids, sql, "branch", branches::read).await?;
         Ok(rows.into_iter().map(|branch| (branch.id, branch)).collect())
     }
 
@@ -61,7 +80,7 @@ impl Reader {
         ids: impl IntoIterator<Item = RevisionId>,
     ) -> Result<HashMap<RevisionId, Revision>> {
         let sql = |ids: &str| format!("SELECT * FROM revision WHERE id IN ({ids})");
-        let rows = self.rows_of(ids, sql, revisions::read).await?;
+        let rows = self.rows_of(ids, sql, "revision", revisions::read).await?;
         Ok(rows.into_iter().map(|revision| (revision.id, revision)).collect())
     }
 
@@ -78,7 +97,7 @@ impl Reader {
                 "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id AND r.number = b.head WHERE b.id IN ({ids})"
             )
         };
-        let rows = self.rows_of(branches, sql, revisions::read).await?;
+        let rows = self.rows_of(branches, sql, "revision", revisions::read).await?;
         Ok(rows.into_iter().map(|revision| (revision.branch, revision)).collect())
     }
 
@@ -93,7 +112,7 @@ impl Reader {
         let sql = |ids: &str| {
             format!("SELECT c.* FROM revision r JOIN candidate c ON c.id = r.candidate_id WHERE r.id IN ({ids})")
         };
-        let rows = self.rows_of(revisions, sql, candidates::read).await?;
+        let rows = self.rows_of(revisions, sql, "candidate", candidates::read).await?;
         Ok(rows.into_iter().map(|candidate| (candidate.revision, candidate)).collect())
     }
 
@@ -112,8 +131,7 @@ impl Reader {
                  ORDER BY id DESC"
             )
         };
-        let lists = by(self.rows_of(revisions, sql, builds::read).await?, |build| build.revision);
-        Ok(lists.into_iter().map(|(of, builds)| (of, Builds::of(builds))).collect())
+        Ok(whole_lists(self.rows_of(revisions, sql, "build", |row| build_of(row, "revision_id")).await?))
     }
 
     /// Of these candidates, the latest build of each builder, the newest first.
@@ -131,8 +149,7 @@ impl Reader {
                  ORDER BY id DESC"
             )
         };
-        let lists = by(self.rows_of(candidates, sql, builds::read).await?, |build| build.candidate);
-        Ok(lists.into_iter().map(|(of, builds)| (of, Builds::of(builds))).collect())
+        Ok(whole_lists(self.rows_of(candidates, sql, "build", |row| build_of(row, "candidate_id")).await?))
     }
 
     /// The places that each of these branches has or had in the queue, the newest first; at most 50 of each.
@@ -151,7 +168,7 @@ impl Reader {
                  ORDER BY id DESC"
             )
         };
-        Ok(by(self.rows_of(branches, sql, entries::read).await?, |entry| entry.branch))
+        Ok(by(self.rows_of(branches, sql, "queue_entry", entries::read).await?, |entry| entry.branch))
     }
 
     /// Of these builds that ended, the first step that ended as the whole did.
@@ -167,7 +184,7 @@ impl Reader {
                  ON first.build_id = step.build_id AND first.number = step.number"
             )
         };
-        let rows = self.rows_of(builds, sql, steps::read).await?;
+        let rows = self.rows_of(builds, sql, "step", steps::read).await?;
         Ok(rows.into_iter().map(|step| (step.build, step)).collect())
     }
 

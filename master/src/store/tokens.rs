@@ -1,7 +1,7 @@
 //! Tokens and sessions; only their hashes are stored.
 
 use super::changes::Topic;
-use super::row::Columns as _;
+use super::row::{Columns as _, readable};
 use super::{Reader, Result, Store, now};
 use protocol::{TokenId, UnixMs};
 use sqlx::AnyConnection;
@@ -191,15 +191,8 @@ impl Reader {
     /// # Errors
     /// When the database fails.
     pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
-        sqlx::query(
-            "SELECT * FROM token
-            ORDER BY id DESC",
-        )
-        .fetch_all(&mut *self.read().await?)
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+        let rows = sqlx::query("SELECT * FROM token ORDER BY id DESC").fetch_all(&mut *self.read().await?).await?;
+        readable("token", &rows, read)
     }
 }
 

@@ -25,7 +25,7 @@ use protocol::{ProjectId, TokenId};
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
+use sqlx::{Any, AnyConnection, AnyPool, Executor as _};
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -37,8 +37,6 @@ use tokio::time::timeout;
 
 /// How long somebody waits for a connection: on a busy machine, to be answered late is better than not to be.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a connection that nobody used is trusted to be there.
-const TRUSTED: Duration = Duration::from_secs(1);
 /// The most turns that are committed together: the first of them waits for the last.
 const GROUP: usize = 64;
 
@@ -498,26 +496,19 @@ fn sqlite_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
         "PRAGMA foreign_keys = ON",
         what,
     ];
-    pool(connections, settings)
+    // It is in this process: nobody ends its sessions.
+    pool(connections, settings).test_before_acquire(false)
 }
 
-/// A process that hangs in the middle of its turn loses it, as a master its claims.
+/// A process that hangs in the middle of its turn loses it, as a master its claims. The server may end any session at any moment,
+/// so each is asked whether it is there before it is used.
 fn postgres_pool(connections: u32, what: &'static str) -> AnyPoolOptions {
     let settings = ["SET lock_timeout = '10s'", "SET idle_in_transaction_session_timeout = '30s'", what];
-    pool(connections, settings)
+    pool(connections, settings).test_before_acquire(true)
 }
 
 fn pool<const N: usize>(connections: u32, settings: [&'static str; N]) -> AnyPoolOptions {
     let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
-    // A server may have gone away meanwhile; of one that answered just now nobody asks whether it is there.
-    let pool = pool.test_before_acquire(false).before_acquire(|connection, known| {
-        Box::pin(async move {
-            if known.idle_for > TRUSTED {
-                connection.ping().await?;
-            }
-            Ok(true)
-        })
-    });
     pool.after_connect(move |connection, _| {
         Box::pin(async move {
             for setting in settings {

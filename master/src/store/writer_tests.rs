@@ -360,6 +360,27 @@ async fn on_postgres() -> (String, Store, ProjectId, i64) {
 }
 
 #[tokio::test]
+async fn nobody_who_reads_is_told_that_the_database_ended_sessions_of_which_none_was_in_use() {
+    let (url, store, project, _) = on_postgres().await;
+    // As many connections as are kept.
+    let readers = || futures_util::future::join_all((0..12).map(|_| store.projects()));
+    let mut kept = Vec::new();
+    for _ in 0..12 {
+        let moment = store.snapshot().await.unwrap();
+        moment.project_by_id(project).await.unwrap();
+        kept.push(moment);
+    }
+    drop(kept);
+    let all = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    testkit::postgres::execute(&url, all).unwrap();
+    for read in readers().await {
+        assert_eq!(read.unwrap().len(), 1);
+    }
+    assert!(matches!(publishing(&store, project, "after").await.unwrap().unwrap(), Published::New(_)));
+}
+
+#[tokio::test]
 async fn when_the_database_ends_the_session_all_who_wait_for_the_commit_learn_it() {
     for in_the_first in [true, false] {
         let (url, store, project, pid) = on_postgres().await;

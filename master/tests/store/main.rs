@@ -38,6 +38,7 @@ mod lists;
 mod races;
 mod shares;
 mod snapshots;
+mod unreadable;
 
 stories! {
     a_source_is_one_branch

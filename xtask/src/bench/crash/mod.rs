@@ -63,7 +63,10 @@ pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Numbers {
     if failed == 0 {
         Ok(numbers)
     } else {
-        Err(format!("{failed} of {} histories break a promise: {numbers}", done.len()))
+        // Said again at the end, where who reads only a log's tail finds it.
+        let broken = done.iter().filter(|found| !found.violations.is_empty());
+        let broken: String = broken.map(|found| format!("\n  {}", found.in_short())).collect();
+        Err(format!("{failed} of {} histories break a promise: {numbers}{broken}", done.len()))
     }
 }
 
@@ -85,6 +88,11 @@ struct Found {
 }
 
 impl Found {
+    /// Which history it is and what does not hold.
+    fn in_short(&self) -> String {
+        format!("history {} on {:?}: {}", self.seed, self.database, self.violations.join("; "))
+    }
+
     fn report(&self) -> String {
         let Self { seed, database, faults, acknowledged, landed, .. } = self;
         let word = if self.violations.is_empty() { "ok" } else { "BROKEN" };

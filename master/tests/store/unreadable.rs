@@ -1,0 +1,105 @@
+//! A row that can't be read, because a newer bb or a failing disk wrote it, is that row's trouble: what is beside it is read.
+
+use super::*;
+use protocol::BranchId;
+
+stories! {
+    a_row_that_cannot_be_read_hides_no_other
+    an_older_build_does_not_count_for_want_of_the_latest
+}
+
+impl World {
+    /// A branch with all that belongs to one, in the queue and built once.
+    async fn whole(&self, name: &str, number: u32) -> (Branch, Revision, Candidate, Build) {
+        let url = format!("https://{name}.example/r.git");
+        let Published::New(branch) = self.publish(&url, Some(name)).await else { panic!("{name} is there") };
+        let revision = self.revision(&branch, number).await;
+        let candidate = self.candidate(&branch, &revision).await;
+        let requests = [self.request(&candidate, "linux", false)];
+        let builds = self.store.ask_again(&requests, "mia").await.unwrap();
+        accept(&self.store, &branch, &revision, "mia").await.unwrap();
+        (branch, revision, candidate, builds.into_iter().next().unwrap())
+    }
+
+    /// Who is found of these two, by everything that gives many rows.
+    async fn found(&self, branches: [BranchId; 2], revisions: [&Revision; 2]) -> Vec<BranchId> {
+        let (store, project) = (&self.store, self.project.id);
+        let ids = revisions.map(|revision| revision.id);
+        let mut least: Option<Vec<BranchId>> = None;
+        let mut only = |mut seen: Vec<BranchId>| {
+            seen.sort_unstable();
+            seen.dedup();
+            if least.as_ref().is_none_or(|least| seen.len() < least.len()) {
+                least = Some(seen);
+            }
+        };
+        only(store.branches(project, 10).await.unwrap().iter().map(|it| it.id).collect());
+        only(store.branches_by_id(branches).await.unwrap().into_keys().collect());
+        only(store.due_looks(project, UnixMs(i64::MAX / 2), 5).await.unwrap().iter().map(|it| it.branch.id).collect());
+        only(store.newest_revisions(branches).await.unwrap().into_keys().collect());
+        only(store.revisions_by_id(ids).await.unwrap().values().map(|it| it.branch).collect());
+        only(store.candidates_of(ids).await.unwrap().values().map(|it| it.branch).collect());
+        only(store.wanted_candidates(project).await.unwrap().iter().map(|(it, _, _)| it.id).collect());
+        only(store.open_builds().await.unwrap().iter().map(|it| it.branch).collect());
+        only(store.open_builds_with_publishers().await.unwrap().iter().map(|it| it.build.branch).collect());
+        let latest = store.latest_builds(ids).await.unwrap();
+        only(latest.values().flat_map(|builds| builds.iter().map(|it| it.branch)).collect());
+        only(store.queue(project).await.unwrap().iter().map(|it| it.branch).collect());
+        only(store.places_of(branches).await.unwrap().into_keys().collect());
+        least.unwrap()
+    }
+}
+
+async fn a_row_that_cannot_be_read_hides_no_other(place: Place) {
+    let world = place.open().await;
+    let (sound, sound_revision, ..) = world.whole("sound", 1).await;
+    let (spoilt, spoilt_revision, _, build) = world.whole("spoilt", 2).await;
+    let (both, revisions) = ([sound.id, spoilt.id], [&sound_revision, &spoilt_revision]);
+    assert_eq!(world.found(both, revisions).await, both);
+    assert_eq!(world.store.unreadable().await.unwrap(), []);
+    let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
+    let entry = world.store.queue(world.project.id).await.unwrap()[1].id;
+    let of = |id: i64| format!("id = {id}");
+    let rows = [
+        ("branch", "name", "'../../etc'", of(spoilt.id.0), spoilt.id.0),
+        ("branch", "bugs", "'no JSON'", of(spoilt.id.0), spoilt.id.0),
+        ("branch", "state", "'in two minds'", of(spoilt.id.0), spoilt.id.0),
+        ("revision", "commit_id", "'HEAD'", of(spoilt_revision.id.0), spoilt_revision.id.0),
+        ("candidate", "detail", "'{'", format!("revision_id = {}", spoilt_revision.id.0), 2),
+        ("build", "spec", "'[]'", of(build.id.0), build.id.0),
+        ("build", "position", "-1", of(build.id.0), build.id.0),
+        ("build", "state", "'elsewhere'", of(build.id.0), build.id.0),
+        ("queue_entry", "commit_id", "'--upload-pack=x'", of(entry), entry),
+    ];
+    for (table, column, value, of, id) in rows {
+        let before = format!("SELECT CAST({column} AS TEXT) AS was FROM {table} WHERE {of}");
+        let before = sqlx::query(sqlx::AssertSqlSafe(before)).fetch_one(&pool).await.unwrap();
+        let before: String = sqlx::Row::get(&before, "was");
+        let set = async |value: &str| {
+            let sql = format!("UPDATE {table} SET {column} = {value} WHERE {of}");
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        };
+        set(value).await;
+        assert_eq!(world.found(both, revisions).await, [sound.id], "{table}.{column}");
+        let told = world.store.unreadable().await.unwrap();
+        assert_eq!(told.iter().map(|it| (it.table, it.id)).collect::<Vec<_>>(), [(table, id)], "{column}: {told:?}");
+        assert!(told[0].why.contains(column), "{told:?}");
+        let number = !value.starts_with('\'');
+        set(&if number { before } else { format!("'{}'", before.replace('\'', "''")) }).await;
+        assert_eq!(world.found(both, revisions).await, both, "{table}.{column} is as it was");
+    }
+}
+
+async fn an_older_build_does_not_count_for_want_of_the_latest(place: Place) {
+    let world = place.open().await;
+    let (_, revision, candidate, first) = world.whole("sound", 1).await;
+    world.store.cancel_build(&first, "mia").await.unwrap();
+    let second = world.store.ask_again(&[world.request(&candidate, "linux", false)], "mia").await.unwrap().remove(0);
+    assert_ne!(first.id, second.id);
+    let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
+    let sql = format!("UPDATE build SET spec = '' WHERE id = {}", second.id.0);
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    assert!(world.store.latest_builds([revision.id]).await.unwrap().is_empty());
+    assert!(world.store.latest_builds_on([candidate.id]).await.unwrap().is_empty());
+    assert!(world.store.builds_of_candidate(candidate.id).await.is_err(), "who decides by it waits");
+}
