@@ -10,7 +10,7 @@ use protocol::{BranchId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
@@ -37,6 +37,8 @@ pub(crate) struct Guarded {
     asked_by: Mutex<Option<Recipe>>,
     /// Whose builds are not asked for yet, because as many wait as may; by the last turn that asked.
     held: Mutex<Option<Pending>>,
+    /// Whether nobody was in the queue, nor on the way to mainline, when it was last looked at.
+    queue_is_empty: AtomicBool,
     pub(crate) planned_looks: PlannedLooks,
     /// How much looks at one source that go on at once may fetch together.
     pub(crate) fetches: FetchBudgets,
@@ -117,6 +119,7 @@ impl Guarded {
             recipe: Mutex::default(),
             asked_by: Mutex::default(),
             held: Mutex::default(),
+            queue_is_empty: AtomicBool::new(false),
             planned_looks: PlannedLooks::default(),
             fetches: FetchBudgets::default(),
             troubles: Troubles::default(),
@@ -159,6 +162,15 @@ impl Guarded {
     /// Whether anybody's builds are not asked for yet for want of room.
     pub(crate) fn holds_builds(&self) -> bool {
         lock(&self.held).as_ref().is_some_and(Pending::holds_any)
+    }
+
+    /// Whether nobody was in the queue when it was last looked at: who comes in is told of as the queue's.
+    pub(crate) fn queue_is_empty(&self) -> bool {
+        self.queue_is_empty.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_queue_is_empty(&self, is: bool) {
+        self.queue_is_empty.store(is, Ordering::SeqCst);
     }
 
     /// Says whether others are held than before, or for other reasons.

@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 /// `heard` is what changed since the last turn: whose builds that wait may have to go along.
 pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> Result<Turn, StepError> {
     let Some(claim) = project.claim() else { return Ok(Turn::Owes(Again::AtTick)) };
+    // What ended or began makes room for those that were held, and for nothing else.
+    if matches!(heard, Heard::Rows(rows) if rows.iter().all(|it| it.topic == Topic::Build)) && !project.holds_builds() {
+        return Ok(Turn::Did(Again::AtTick));
+    }
     let row = shared.store.project_by_id(project.id).await?;
     let (Some(tip), RecipeState::Fine(in_use)) = (row.tip, project.recipe()) else {
         return Ok(Turn::Owes(Again::AtTick));
@@ -21,10 +25,6 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     // While mainline moves on, its recipe is read before the tip is recorded, and candidates are told of it afterwards.
     if in_use.commit != tip || row.followed.as_ref() != Some(&tip) {
         return Ok(Turn::Owes(Again::AtTick));
-    }
-    // What ended or began makes room for those that were held, and for nothing else.
-    if matches!(heard, Heard::Rows(rows) if rows.iter().all(|it| it.topic == Topic::Build)) && !project.holds_builds() {
-        return Ok(Turn::Did(Again::AtTick));
     }
     let recipe = &in_use.recipe;
     let mut asking = Asking::begin(shared, project, claim, &in_use).await?;

@@ -66,7 +66,7 @@ async fn of_project(shared: &Arc<Shared>, project: &Arc<Guarded>, which: Loop) -
         Loop::Watch => watch::turn(shared, project).await.map(drop),
         Loop::Candidates => candidates::step(shared, project).await.map(drop),
         Loop::Builds => builds::step(shared, project, &Heard::All).await.map(drop),
-        Loop::Queue => queue::step(shared, project).await.map(drop),
+        Loop::Queue => queue::step(shared, project, &Heard::All).await.map(drop),
         Loop::Mend => mend::step(shared, project).await.map(drop),
         Loop::Upkeep => upkeep::once(shared, project, Upkeep::Recent).await,
     }
@@ -111,14 +111,9 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
         let (all, guarded) = (shared.clone(), project.clone());
         tasks.spawn(async move { upkeep::run(&all, &guarded).await });
         let woken = by_store(QUEUE);
-        spawn(
-            shared,
-            project,
-            tasks,
-            "queue",
-            woken,
-            |s, p, _| async move { queue::step(&s, &p).await.map(Turn::Did) },
-        );
+        spawn(shared, project, tasks, "queue", woken, |s, p, heard| async move {
+            queue::step(&s, &p, &heard).await.map(Turn::Did)
+        });
     }
 }
 

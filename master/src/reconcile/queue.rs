@@ -5,7 +5,10 @@ use super::{Again, StepError, landing, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
-use crate::store::{self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Revision, Standing, now};
+use crate::store::{
+    self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, Revision, Standing, Topic,
+    now,
+};
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::queue::{
@@ -15,7 +18,7 @@ use gate::verdict::Trouble;
 use protocol::api::Next;
 use protocol::{BuildResult, CommitId, api};
 use recipe::Recipe;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +35,14 @@ struct Turn {
     stacks: HashMap<StackId, (Candidate, Option<Arc<RecipeInUse>>)>,
 }
 
-pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
+/// `heard` is what changed since the last turn: while nobody is in the queue, only what is said of the queue itself matters.
+pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
+    let of_queue = |rows: &BTreeSet<Change>| rows.iter().any(|it| it.topic == Topic::Queue);
+    if project.queue_is_empty() && matches!(heard, Heard::Rows(rows) if !of_queue(rows)) {
+        return Ok(Again::AtTick);
+    }
+    project.set_queue_is_empty(false);
     if let Some(open) = shared.store.open_landing(project.id).await? {
         return landing::finish(shared, project, claim, &open).await;
     }
@@ -73,6 +82,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     let Some(tip) = row.tip.clone() else { return Ok(None) };
     let entries = shared.store.queue(project.id).await?;
     if entries.is_empty() {
+        project.set_queue_is_empty(true);
         return Ok(None);
     }
     let mut turn = Turn { claim, entries: HashMap::new(), stacks: HashMap::new() };

@@ -420,7 +420,7 @@ impl Connection<'_> {
             return Ok(());
         }
         let recorded = self.parts.store.reports(self.slave.id, &reports).await?;
-        for (of, recorded) in reports.iter().map(|report| report.of).zip(recorded) {
+        for (of, recorded) in recorded {
             match recorded {
                 Recorded::Next(next) | Recorded::Gap(next) => {
                     self.say(socket, ToSlave::ReportsAcknowledged { of, next }).await?;

@@ -86,7 +86,11 @@ impl Reader {
                     Ok(_) => {}
                     Err(error @ StoreError::Corrupt { .. }) => {
                         let column = id.rsplit('.').next().unwrap_or(id);
-                        found.push(Unreadable { table, id: row.num(column).unwrap_or_default(), why: error.to_string() });
+                        found.push(Unreadable {
+                            table,
+                            id: row.num(column).unwrap_or_default(),
+                            why: error.to_string(),
+                        });
                     }
                     Err(error) => return Err(error),
                 }

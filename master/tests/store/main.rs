@@ -36,6 +36,7 @@ mod kept;
 mod landing;
 mod lists;
 mod races;
+mod reports;
 mod shares;
 mod snapshots;
 mod unreadable;

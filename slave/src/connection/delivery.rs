@@ -16,6 +16,11 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 /// Most bytes of one log that are sent and not acknowledged.
 pub(super) const WINDOW: u64 = 1 << 20;
+/// How long what there is to say waits for what comes right after it: most steps end before anybody could read that they began,
+/// and what comes together costs the master one write.
+const GATHER: Duration = Duration::from_millis(25);
+/// So many bytes of a log wait for nothing.
+const MUCH: u64 = 64 << 10;
 
 /// What of each build was sent in this session.
 pub(super) struct Delivery {
@@ -106,10 +111,35 @@ impl Delivery {
                 biased;
                 _ = pings.tick() => send(&mut sink, Message::Ping(bytes::Bytes::new())).await?,
                 () = std::future::ready(()), if more => {}
-                () = self.spool.changed().notified() => {}
+                () = self.spool.changed().notified() => self.gather().await,
                 () = self.acknowledged.notified() => {}
             }
         }
+    }
+
+    /// Waits a moment for more to say, unless what there is should be said at once.
+    async fn gather(&self) {
+        let urgent = async {
+            while !self.is_urgent() {
+                self.spool.changed().notified().await;
+            }
+        };
+        // When the moment is over, what there is is said.
+        let _ = tokio::time::timeout(GATHER, urgent).await;
+    }
+
+    /// Whether a build has ended, whose slot and whose people wait for that, or a log has grown much.
+    fn is_urgent(&self) -> bool {
+        let builds = self.wanted();
+        let sent = self.locked();
+        builds.iter().any(|build| {
+            let sent = sent.get(&build.of);
+            let ended = build.finished() && build.report_at(sent.map_or(0, |sent| sent.next_report)).is_some();
+            let unsent = |step: u32, len: u64| {
+                len.saturating_sub(sent.and_then(|sent| sent.logs.get(&step)).map_or(0, |window| window.sent))
+            };
+            ended || build.logs().into_iter().any(|(step, len)| unsent(step, len) >= MUCH)
+        })
     }
 
     /// The builds to send of. What is on disk no more is dropped from memory too.
