@@ -8,7 +8,7 @@ use gate::pending::{Crowded, Pending, Stranger};
 use gate::verdict::Trouble;
 use protocol::{BranchId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,8 @@ pub(crate) struct Guarded {
     held: Mutex<Option<Pending>>,
     /// Whether nobody was in the queue, nor on the way to mainline, when it was last looked at.
     queue_is_empty: AtomicBool,
+    /// Branches that are looked at by themselves, because something was wrong when they were looked at together with others.
+    alone: Mutex<HashSet<BranchId>>,
     pub(crate) planned_looks: PlannedLooks,
     /// How much looks at one source that go on at once may fetch together.
     pub(crate) fetches: FetchBudgets,
@@ -121,6 +123,7 @@ impl Guarded {
             held: Mutex::default(),
             queue_is_empty: AtomicBool::new(false),
             planned_looks: PlannedLooks::default(),
+            alone: Mutex::default(),
             fetches: FetchBudgets::default(),
             troubles: Troubles::default(),
             recipes: Mutex::default(),
@@ -162,6 +165,20 @@ impl Guarded {
     /// Whether anybody's builds are not asked for yet for want of room.
     pub(crate) fn holds_builds(&self) -> bool {
         lock(&self.held).as_ref().is_some_and(Pending::holds_any)
+    }
+
+    /// Whether a branch is looked at by itself.
+    pub(crate) fn goes_alone(&self, branch: BranchId) -> bool {
+        lock(&self.alone).contains(&branch)
+    }
+
+    pub(crate) fn go_alone(&self, branch: BranchId) {
+        lock(&self.alone).insert(branch);
+    }
+
+    /// All was well with it, so that it may be looked at together with others.
+    pub(crate) fn goes_along_again(&self, branch: BranchId) {
+        lock(&self.alone).remove(&branch);
     }
 
     /// Whether nobody was in the queue when it was last looked at: who comes in is told of as the queue's.

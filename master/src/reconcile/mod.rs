@@ -13,6 +13,7 @@ mod each;
 mod follow;
 mod hearing;
 mod landing;
+mod look;
 mod loops;
 mod mainline;
 mod mend;
@@ -26,12 +27,12 @@ pub(crate) use candidates::KeptRequest;
 pub(crate) use mainline::look as look_at_mainline;
 
 pub(crate) use claims::claim_all;
+pub(crate) use look::{GONE, bring_branch_back};
 pub use loops::Loop;
 pub(crate) use loops::{start, turn};
 pub(crate) use mainline::mainline_of;
 pub(crate) use mend::{mend_candidate, named};
 pub(crate) use queue::IN_MAINLINE;
 pub(crate) use step::StepError;
-pub(crate) use watch::{GONE, bring_branch_back};
 
 use step::{Again, TICK};

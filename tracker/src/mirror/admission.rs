@@ -22,6 +22,34 @@ pub struct Admission {
     pub limits: AdmissionLimits,
 }
 
+/// Admissions of one repository, which go the same way together: at least one.
+#[derive(Clone, Copy)]
+pub(super) struct Group<'a> {
+    /// By whose limits they go, and whom errors name. Where there are others, an error says nothing of any single one.
+    pub(super) lead: &'a Admission,
+    others: &'a [Admission],
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn one(admission: &'a Admission) -> Self {
+        Self { lead: admission, others: &[] }
+    }
+
+    /// None of nothing.
+    pub(super) fn of(admissions: &'a [Admission]) -> Option<Self> {
+        let (lead, others) = admissions.split_first()?;
+        Some(Self { lead, others })
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = &'a Admission> {
+        std::iter::once(self.lead).chain(self.others)
+    }
+
+    pub(super) fn is_one(self) -> bool {
+        self.others.is_empty()
+    }
+}
+
 /// How large and how deep a revision may be, and how long its fetch may take.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdmissionLimits {

@@ -1,7 +1,7 @@
-//! Admission of a revision, in two stages: a stranger's objects are fetched into a scratch repository by a bounded
+//! Admission of a revision, or of several of one repository together, in two stages: a stranger's objects are fetched into a scratch repository by a bounded
 //! process, looked at there, and only then pushed into the mirror, which checks every one of them on its own.
 
-use super::admission::Admission;
+use super::admission::{Admission, Group};
 use super::check::{self, Checked};
 use super::scratch::Scratch;
 use super::{AdmissionError, CommitRefused, Mirror, MirrorError, Passing};
@@ -11,7 +11,10 @@ use crate::watch::{Head, PollError, Poller, from_run};
 use protocol::{BranchName, CommitId};
 use std::ffi::OsString;
 
-const FETCHED: &str = "refs/fetched/revision";
+/// Where the n-th branch of a group is fetched to, in a scratch repository.
+fn fetched(n: usize) -> String {
+    format!("refs/fetched/{n}")
+}
 
 impl Mirror {
     /// Fetches a revision, checks it, and keeps it as `refs/branches/NAME/rN` and `…/head`. Killed at any point and
@@ -20,18 +23,46 @@ impl Mirror {
     /// # Errors
     /// See [`AdmissionError`]. That it has no changes or no history in common with mainline is no error here.
     pub async fn admit(&self, poller: &Poller, admission: &Admission) -> Result<CommitId, AdmissionError> {
-        let Admission { expected, name, revision, .. } = admission;
-        let (revision_ref, head_ref) = (Self::revision_ref(name, *revision), Self::head_ref(name));
-        if let Some(expected) = expected
-            && self.ref_at(&revision_ref).await?.as_ref() == Some(expected)
-            && self.ref_at(&head_ref).await?.as_ref() == Some(expected)
-            && self.lacks(expected).await?.is_none()
+        if let Some(expected) = &admission.expected
+            && self.has_admitted(admission, expected).await?
         {
             return Ok(expected.clone());
         }
-        self.remove_stale_locks(&revision_ref).await;
-        let scratch = self.scratch(name).await?;
-        let done = self.admit_by(&scratch, poller, admission).await;
+        let commits = self.admit_group(poller, Group::one(admission)).await?;
+        commits.into_iter().next().ok_or_else(|| MirrorError::Answer { what: "git fetch" }.into())
+    }
+
+    /// The same for branches of one repository, by as many git processes as one of them costs: all or none. Gives their
+    /// commits in their order.
+    ///
+    /// # Errors
+    /// When there is anything wrong with any of them, or with all of them together, such as the sum of their objects: an
+    /// error says nothing of any single one, and each is to be admitted by itself.
+    pub async fn admit_together(
+        &self,
+        poller: &Poller,
+        admissions: &[Admission],
+    ) -> Result<Vec<CommitId>, AdmissionError> {
+        match Group::of(admissions) {
+            Some(group) => self.admit_group(poller, group).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn has_admitted(&self, admission: &Admission, expected: &CommitId) -> Result<bool, MirrorError> {
+        let (revision_ref, head_ref) =
+            (Self::revision_ref(&admission.name, admission.revision), Self::head_ref(&admission.name));
+        Ok(self.ref_at(&revision_ref).await?.as_ref() == Some(expected)
+            && self.ref_at(&head_ref).await?.as_ref() == Some(expected)
+            && self.lacks(expected).await?.is_none())
+    }
+
+    async fn admit_group(&self, poller: &Poller, group: Group<'_>) -> Result<Vec<CommitId>, AdmissionError> {
+        for admission in group.iter() {
+            self.remove_stale_locks(&Self::revision_ref(&admission.name, admission.revision)).await;
+        }
+        let scratch = self.scratch(&group.lead.name).await?;
+        let done = self.admit_by(&scratch, poller, group).await;
         blocking(move || drop(scratch)).await;
         done
     }
@@ -46,23 +77,25 @@ impl Mirror {
         &self,
         scratch: &Scratch,
         poller: &Poller,
-        admission: &Admission,
-    ) -> Result<CommitId, AdmissionError> {
-        let wanted = Wanted { what: admission.branch.full(), sees_mirror: true };
-        match self.fetch_into(scratch, poller, admission, &wanted).await {
+        group: Group<'_>,
+    ) -> Result<Vec<CommitId>, AdmissionError> {
+        let wanted = Wanted { what: group.iter().map(|one| one.branch.full()).collect(), sees_mirror: true };
+        match self.fetch_into(scratch, poller, group, &wanted).await {
             // Nothing of it is here to be compared, and the branch may have moved since it was seen.
-            Err(AdmissionError::Refused(refused)) => return Err(still_there(poller, admission, refused).await),
+            Err(AdmissionError::Refused(refused)) if group.is_one() => {
+                return Err(still_there(poller, group.lead, refused).await);
+            }
             fetched => fetched?,
         }
-        let commit = check::fetched_commit(self, scratch, admission).await?;
-        if let Some(expected) = &admission.expected
-            && *expected != commit
-        {
-            return Err(Passing::Moved { branch: admission.branch.display(), now: commit }.into());
+        let commits = check::fetched_commits(self, scratch, group).await?;
+        for (admission, commit) in group.iter().zip(&commits) {
+            if admission.expected.as_ref().is_some_and(|expected| expected != commit) {
+                return Err(Passing::Moved { branch: admission.branch.display(), now: commit.clone() }.into());
+            }
         }
-        let checked = check::check(self, scratch, admission, commit).await?;
-        self.take_over(scratch, admission, &checked).await?;
-        Ok(checked.commit)
+        let checked = check::check(self, scratch, group, commits).await?;
+        self.take_over(scratch, group, &checked).await?;
+        Ok(checked.commits)
     }
 
     /// Fetches without a look at the objects: only their hashes, and that all are there, are checked on the way. So what
@@ -71,10 +104,10 @@ impl Mirror {
         &self,
         scratch: &Scratch,
         poller: &Poller,
-        admission: &Admission,
+        group: Group<'_>,
         wanted: &Wanted,
     ) -> Result<(), AdmissionError> {
-        let Admission { source, limits, .. } = admission;
+        let Admission { source, limits, .. } = group.lead;
         let route = poller.route(source).await?;
         let before = scratch.bytes().await;
         let taken = match &limits.look {
@@ -83,74 +116,70 @@ impl Mirror {
         };
         let bytes = taken.as_ref().map_or(limits.pack_bytes, |taken| taken.bytes);
         if bytes == 0 {
-            return Err(spent(admission).into());
+            return Err(spent(group.lead).into());
         }
         let run = route.prepare(self.git().bounded().repository(&scratch.path()));
-        let run = if wanted.sees_mirror { self.sees_mirror(run, admission) } else { run };
+        let run = if wanted.sees_mirror { self.sees_mirror(run, group) } else { run };
         // Nothing here outlives a power failure, or need.
         let run = run.config("fetch.fsckObjects=false").config("core.fsync=none");
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         let run = route.add_options(run.args(["--no-recurse-submodules", "--no-auto-maintenance"]));
-        let run = run.args(["--", &route.url, &format!("+{}:{FETCHED}", wanted.what)]);
+        let what = wanted.what.iter().enumerate().map(|(n, what)| format!("+{what}:{}", fetched(n)));
+        let run = run.args(["--", &route.url]).args(what);
         let run = run.grows(scratch.path(), before.saturating_add(bytes.saturating_mul(2))).limits(RunLimits {
             wall: limits.wall,
             cpu: limits.wall,
             file_bytes: bytes,
             ..RunLimits::default()
         });
-        let fetched = run.output().await;
+        let came = run.output().await;
         if let Some(taken) = taken {
             taken.spent(scratch.bytes().await.saturating_sub(before));
         }
-        match fetched {
+        match came {
             Ok(_) => Ok(()),
             Err(error) if bytes < limits.pack_bytes && (error.hit_file_limit() || scratch.has_file_of(bytes).await) => {
-                Err(spent(admission).into())
+                Err(spent(group.lead).into())
             }
             // What index-pack dies of is not among git's words, but the file that it wrote is as long as it may be.
-            Err(_) if scratch.has_file_of(bytes).await => Err(too_many_bytes(admission).into()),
-            Err(error) => Err(with_address(poller, admission, fetch_error(admission, error)).await),
+            Err(_) if scratch.has_file_of(bytes).await => Err(too_many_bytes(group.lead).into()),
+            Err(error) => Err(with_address(poller, group.lead, fetch_error(group.lead, error)).await),
         }
     }
 
     /// Lets a run in the scratch repository use what the mirror has, so that only what is new travels.
-    pub(super) fn sees_mirror(&self, run: crate::git::Run, admission: &Admission) -> crate::git::Run {
+    pub(super) fn sees_mirror(&self, run: crate::git::Run, group: Group<'_>) -> crate::git::Run {
+        let own: String = group.iter().map(|one| format!(" refs/branches/{}/", one.name)).collect();
         run.own(self.path())
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.path().join("objects"))
-            .config(format!("core.alternateRefsPrefixes=refs/heads/ refs/branches/{}/", admission.name))
+            .config(format!("core.alternateRefsPrefixes=refs/heads/{own}"))
     }
 
     /// The second stage: the mirror's own receiving side checks every object before any of it is kept.
-    async fn take_over(
-        &self,
-        scratch: &Scratch,
-        admission: &Admission,
-        checked: &Checked,
-    ) -> Result<(), AdmissionError> {
-        let Admission { name, revision, limits, .. } = admission;
+    async fn take_over(&self, scratch: &Scratch, group: Group<'_>, checked: &Checked) -> Result<(), AdmissionError> {
+        let limits = &group.lead.limits;
         let mut receive = OsString::from("--receive-pack=");
         receive.push(quoted(self.git().program().as_os_str()));
         receive.push(format!(" -c receive.maxInputSize={} receive-pack", limits.pack_bytes));
-        let commit = &checked.commit;
         let run = self.git().bounded().repository(&scratch.path()).env("GIT_ALLOW_PROTOCOL", "file");
-        let run =
-            self.sees_mirror(run, admission).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
+        let run = self.sees_mirror(run, group).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
         // A number that is used again belongs to an admission that was killed before anybody heard of it.
-        let run = run.arg(format!("+{commit}:{}", Self::revision_ref(name, *revision)));
-        let run = run.arg(format!("+{commit}:{}", Self::head_ref(name)));
+        let refs = group.iter().zip(&checked.commits).flat_map(|(Admission { name, revision, .. }, commit)| {
+            [Self::revision_ref(name, *revision), Self::head_ref(name)].map(|kept| format!("+{commit}:{kept}"))
+        });
         let limits =
             RunLimits { wall: limits.wall, cpu: limits.wall, file_bytes: limits.pack_bytes, ..RunLimits::default() };
-        match run.limits(limits).output().await {
-            Ok(_) => Ok(self.sync_names(&Self::head_ref(name)).await?),
-            Err(error) => Err(take_over_error(admission, error)),
+        match run.args(refs).limits(limits).output().await {
+            Ok(_) => Ok(self.sync_names(group.iter().map(|one| Self::head_ref(&one.name))).await?),
+            Err(error) => Err(take_over_error(group.lead, error)),
         }
     }
 }
 
 /// What is asked of a source.
 pub(super) struct Wanted {
-    /// A ref, or a commit id.
-    pub(super) what: String,
+    /// A ref, or a commit id, for each of a group.
+    pub(super) what: Vec<String>,
     /// Whether what the mirror has need not come: not so where the mirror itself may lack something.
     pub(super) sees_mirror: bool,
 }

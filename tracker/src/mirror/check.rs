@@ -1,7 +1,7 @@
 //! What is looked at in a scratch repository before the mirror hears of it. The objects are a stranger's: they are read
 //! by git processes and by the few lines here, never by a library in our process.
 
-use super::admission::Admission;
+use super::admission::{Admission, Group};
 use super::objects::tree_of;
 use super::scratch::Scratch;
 use super::walk::{Id, Refused, Walk};
@@ -9,13 +9,14 @@ use super::{AdmissionError, CommitRefused, Mirror, MirrorError, Passing};
 use crate::git::{Run, RunError, RunLimits, Running};
 use crate::text::shown;
 use protocol::CommitId;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 
-/// A commit whose objects were found within the limits.
+/// Commits whose objects were found within the limits.
 pub(super) struct Checked {
-    pub(super) commit: CommitId,
+    pub(super) commits: Vec<CommitId>,
 }
 
 /// Most bytes of trees that are read.
@@ -37,17 +38,24 @@ fn run_error(error: RunError) -> AdmissionError {
     MirrorError::Run(error).into()
 }
 
-/// The commit that was fetched.
-pub(super) async fn fetched_commit(
+/// The commits that were fetched.
+pub(super) async fn fetched_commits(
     mirror: &Mirror,
     scratch: &Scratch,
-    admission: &Admission,
-) -> Result<CommitId, AdmissionError> {
-    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
-    let run = run.args(["for-each-ref", "--format=%(objecttype) %(objectname)", "refs/fetched"]).limits(limits());
-    let said = run.output().await.map_err(run_error)?;
+    group: Group<'_>,
+) -> Result<Vec<CommitId>, AdmissionError> {
+    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), group);
+    let run = run.args(["for-each-ref", "--format=%(refname:lstrip=2) %(objecttype) %(objectname)", "refs/fetched"]);
+    let said = run.limits(limits()).output().await.map_err(run_error)?;
     let text = String::from_utf8_lossy(&said.stdout);
-    match text.trim().split_once(' ') {
+    let found: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    let commit = |(n, admission): (usize, _)| fetched_commit(admission, found.get(n.to_string().as_str()).copied());
+    group.iter().enumerate().map(commit).collect()
+}
+
+/// What `git for-each-ref` says of one, its kind and id, as a commit.
+fn fetched_commit(admission: &Admission, said: Option<&str>) -> Result<CommitId, AdmissionError> {
+    match said.and_then(|said| said.split_once(' ')) {
         Some(("commit", id)) => id.parse().map_err(|_| answer("git for-each-ref")),
         // What was seen there may have been a commit; only of that very object can something be said for ever.
         Some((_, id)) if admission.expected.as_ref().is_some_and(|seen| seen.as_str() != id) => {
@@ -66,23 +74,27 @@ pub(super) async fn fetched_commit(
 pub(super) async fn check(
     mirror: &Mirror,
     scratch: &Scratch,
-    admission: &Admission,
-    commit: CommitId,
+    group: Group<'_>,
+    commits: Vec<CommitId>,
 ) -> Result<Checked, AdmissionError> {
     let work = async {
-        count_objects(mirror, scratch, admission).await?;
-        count_parents(mirror, scratch, admission, &commit).await?;
-        let tree = walk_tree(mirror, scratch, admission, &commit).await?;
-        compare_with_mainline(mirror, admission, &tree).await
+        count_objects(mirror, scratch, group.lead).await?;
+        count_parents(mirror, scratch, group, &commits).await?;
+        let mut batch = Batch::start(mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), group))?;
+        for (admission, commit) in group.iter().zip(&commits) {
+            let tree = walk_tree(&mut batch, admission, commit).await?;
+            compare_with_mainline(mirror, admission, &tree).await?;
+        }
+        Ok(())
     };
     let after = limits().wall;
     match tokio::time::timeout(after, work).await {
-        Ok(done) => done.map(|()| Checked { commit }),
+        Ok(done) => done.map(|()| Checked { commits }),
         Err(_) => Err(run_error(RunError::TimedOut { what: "git cat-file".to_owned(), after })),
     }
 }
 
-/// All objects that the mirror lacks: how many, and how large the largest file is.
+/// All objects that were fetched: how many, and how large the largest file is.
 async fn count_objects(mirror: &Mirror, scratch: &Scratch, admission: &Admission) -> Result<(), AdmissionError> {
     let limits = &admission.limits;
     // Without sight of the mirror only what was fetched is listed.
@@ -125,13 +137,14 @@ async fn finished(mut running: Running) -> Result<(), AdmissionError> {
 async fn count_parents(
     mirror: &Mirror,
     scratch: &Scratch,
-    admission: &Admission,
-    commit: &CommitId,
+    group: Group<'_>,
+    commits: &[CommitId],
 ) -> Result<(), AdmissionError> {
+    let admission = group.lead;
     let allowed = admission.limits.parents;
-    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
+    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), group);
     let run = run.args(["rev-list", "--max-count=1", "--parents", &format!("--min-parents={}", allowed + 1)]);
-    let run = run.arg(commit.as_str()).args(["--not", "--alternate-refs"]).limits(limits());
+    let run = run.args(commits.iter().map(CommitId::as_str)).args(["--not", "--alternate-refs"]).limits(limits());
     let said = run.output().await.map_err(run_error)?;
     let parents = String::from_utf8_lossy(&said.stdout).split_whitespace().count().saturating_sub(1) as u64;
     if parents > 0 {
@@ -148,8 +161,7 @@ async fn count_parents(
 
 /// Reads every folder of the commit's tree once, and counts what it would be when written out.
 async fn walk_tree<'a>(
-    mirror: &Mirror,
-    scratch: &Scratch,
+    batch: &mut Batch,
     admission: &'a Admission,
     commit: &CommitId,
 ) -> Result<Walk<'a>, AdmissionError> {
@@ -162,8 +174,6 @@ async fn walk_tree<'a>(
             }
         })
     };
-    let run = mirror.sees_mirror(mirror.git().bounded().repository(&scratch.path()), admission);
-    let mut batch = Batch::start(run)?;
     let mut all = 0;
     let mut walk = Walk::from(batch.root(commit).await?, &admission.limits);
     loop {

@@ -7,7 +7,7 @@ use super::{Mirror, MirrorError, oid};
 use crate::blocking::blocking;
 use git2::{Config, ConfigLevel, Oid, Repository, Tree};
 use protocol::CommitId;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// The file that makes libgit2 wait for the disk. git itself, which knows that setting by another name, never reads it.
@@ -29,12 +29,12 @@ pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 impl Mirror {
-    /// Makes names durable that git gave to what it had synced: new packs, and refs in the folder of this one.
-    pub(super) async fn sync_names(&self, reference: &str) -> Result<(), MirrorError> {
-        let folders =
-            [Some(self.path().join("objects/pack")), self.path().join(reference).parent().map(Path::to_owned)];
+    /// Makes names durable that git gave to what it had synced: new packs, and refs in the folders of these.
+    pub(super) async fn sync_names(&self, references: impl IntoIterator<Item = String>) -> Result<(), MirrorError> {
+        let mut folders = BTreeSet::from([self.path().join("objects/pack")]);
+        folders.extend(references.into_iter().filter_map(|it| self.path().join(it).parent().map(Path::to_owned)));
         blocking(move || {
-            for folder in folders.into_iter().flatten() {
+            for folder in folders {
                 match sync_folder(&folder) {
                     // All refs may be packed.
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -3,6 +3,7 @@
 //! Rows name commits; the mirror may hold the only copy of them, and disks lose things. What is looked at here is a
 //! commit, its parents, and what it changes: the rest is mainline's or its revision's, and each is looked at by itself.
 
+use super::admission::Group;
 use super::admit::Wanted;
 use super::durable::new_objects;
 use super::scratch::Scratch;
@@ -134,7 +135,10 @@ impl Mirror {
         for sees_mirror in [true, false] {
             // By its id: it may not be the branch's head any more. Older servers give only what has a name.
             for what in [commit.to_string(), admission.branch.full()] {
-                match self.fetch_into(scratch, poller, admission, &Wanted { what, sees_mirror }).await {
+                match self
+                    .fetch_into(scratch, poller, Group::one(admission), &Wanted { what: vec![what], sees_mirror })
+                    .await
+                {
                     Ok(()) => answered = true,
                     Err(AdmissionError::Passing(Passing::NoBranch { .. } | Passing::Broken { .. })) => answered = true,
                     Err(AdmissionError::Passing(Passing::Source(PollError::Git { source, .. })))
@@ -165,7 +169,7 @@ impl Mirror {
         sees_mirror: bool,
     ) -> Result<bool, AdmissionError> {
         let run = self.git().bounded().repository(&scratch.path());
-        let run = if sees_mirror { self.sees_mirror(run, admission) } else { run };
+        let run = if sees_mirror { self.sees_mirror(run, Group::one(admission)) } else { run };
         let run = run.args(["pack-objects", "--revs", "-q", "--delta-base-offset"]);
         let limits = limits(admission);
         let mut running = run.arg(scratch.path().join("again")).limits(limits).start(true).map_err(MirrorError::Run)?;

@@ -241,7 +241,7 @@ impl Mirror {
         run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
         if tip != before {
-            self.sync_names(&name).await?;
+            self.sync_names([name.clone()]).await?;
         }
         let tip = tip.ok_or_else(|| no_branch(url, branch))?;
         self.with_repository(move |repository| {

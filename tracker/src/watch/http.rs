@@ -62,20 +62,33 @@ impl Client {
         Ok(Self { http, limits, known: Arc::default() })
     }
 
-    pub(super) async fn head(
+    /// Where these branches of one repository are: in one exchange with a server that speaks the newer protocol.
+    pub(super) async fn heads(
         &self,
         policy: &SourcePolicy,
         url: &SourceUrl,
-        branch: &BranchRef,
-    ) -> Result<Head, PollError> {
+        branches: &[BranchRef],
+    ) -> Result<Vec<Head>, PollError> {
+        let is_new = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            branches.iter().any(|branch| !known.contains_key(&(url.to_string(), branch.clone())))
+        };
+        let names: Vec<String> = branches.iter().map(BranchRef::full).collect();
+        if is_new && let Some(heads) = self.by_ls_refs(policy, url, &names).await? {
+            return Ok(heads);
+        }
+        let mut heads = Vec::with_capacity(branches.len());
+        for branch in branches {
+            heads.push(self.as_known(policy, url, branch).await?);
+        }
+        Ok(heads)
+    }
+
+    /// The same of one branch, of a server that does not speak it.
+    async fn as_known(&self, policy: &SourcePolicy, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
         let name = branch.full();
         let key = (url.to_string(), branch.clone());
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if known.is_none()
-            && let Some(head) = self.by_ls_refs(policy, url, &name).await?
-        {
-            return Ok(head);
-        }
         let (head, known) = self.by_advertisement(policy, url, &name, known).await?;
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MAX_KNOWN {
@@ -96,19 +109,24 @@ impl Client {
     }
 
     /// Protocol v2 in one exchange; none when the server does not speak it.
-    async fn by_ls_refs(&self, policy: &SourcePolicy, url: &SourceUrl, name: &str) -> Result<Option<Head>, PollError> {
+    async fn by_ls_refs(
+        &self,
+        policy: &SourcePolicy,
+        url: &SourceUrl,
+        names: &[String],
+    ) -> Result<Option<Vec<Head>>, PollError> {
         let mut headers = HeaderMap::new();
         headers.insert(GIT_PROTOCOL, HeaderValue::from_static("version=2"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-git-upload-pack-request"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-git-upload-pack-result"));
-        let body = Some(ls_refs(name));
+        let body = Some(ls_refs(names));
         let (response, _) = self.follow(policy, url, Method::POST, "/git-upload-pack", &headers, body).await?;
         let is_answer = content_type(&response) == Some("application/x-git-upload-pack-result");
         if response.status() != StatusCode::OK || !is_answer {
             return Ok(None);
         }
-        match self.read_lines(url, response, Lines::of_ls_refs(name)).await {
-            Ok(head) => Ok(Some(head)),
+        match self.read_lines(url, response, Lines::of_ls_refs(names)).await {
+            Ok(heads) => Ok(Some(heads)),
             // Whatever it meant, the older way may be understood.
             Err(PollError::NotARepository { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -134,20 +152,25 @@ impl Client {
         }
         good_status(url, &response)?;
         if content_type(&response) == Some("application/x-git-upload-pack-advertisement") {
-            let head = self.read_lines(url, response, Lines::of_advertisement(name)).await?;
-            return Ok((head, Known::Advertises));
+            let heads = self.read_lines(url, response, Lines::of_advertisement(&[name.to_owned()])).await?;
+            return Ok((only(heads), Known::Advertises));
         }
         let unless = validators(response.headers());
         let head = self.read_text(url, response, name).await?;
         Ok((head.clone(), Known::Dumb { unless, head }))
     }
 
-    async fn read_lines(&self, url: &SourceUrl, mut response: Response, mut lines: Lines) -> Result<Head, PollError> {
+    async fn read_lines(
+        &self,
+        url: &SourceUrl,
+        mut response: Response,
+        mut lines: Lines,
+    ) -> Result<Vec<Head>, PollError> {
         let mut left = self.limits.answer_bytes;
         while let Some(piece) = response.chunk().await.map_err(|error| self.failed(url, &error))? {
             left = left.checked_sub(piece.len()).ok_or_else(|| self.too_long(url))?;
             match lines.take(&piece) {
-                Ok(Found::Surely(head)) => return Ok(head),
+                Ok(Found::Surely(heads)) => return Ok(heads),
                 Ok(Found::NotYet) => {}
                 Err(why) => return Err(PollError::NotARepository { url: url.to_string(), why: why.to_owned() }),
             }
@@ -157,13 +180,13 @@ impl Client {
 
     async fn read_text(&self, url: &SourceUrl, mut response: Response, name: &str) -> Result<Head, PollError> {
         let mut left = self.limits.answer_bytes;
-        let mut text = Text::looking_for(name);
+        let mut text = Text::looking_for(&[name.to_owned()]);
         let no_repository = |why: &str| PollError::NotARepository { url: url.to_string(), why: why.to_owned() };
         while let Some(piece) = response.chunk().await.map_err(|error| self.failed(url, &error))? {
             left = left.checked_sub(piece.len()).ok_or_else(|| self.too_long(url))?;
             text.take(&piece).map_err(no_repository)?;
         }
-        text.end().map_err(no_repository)
+        text.end().map(only).map_err(no_repository)
     }
 
     /// Asks, following redirects by hand; says also which URL answered.
@@ -213,6 +236,11 @@ impl Client {
     fn too_long(&self, url: &SourceUrl) -> PollError {
         PollError::AnswerTooLong { url: url.to_string(), limit: self.limits.answer_bytes }
     }
+}
+
+/// The one that was asked for.
+pub(super) fn only(heads: Vec<Head>) -> Head {
+    heads.into_iter().next().unwrap_or(Head::Absent)
 }
 
 /// The repository that a redirect leads to, if that is one which could have been published.

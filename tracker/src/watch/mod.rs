@@ -214,11 +214,20 @@ impl Poller {
     /// # Errors
     /// See [`PollError`]; that the branch is not there is none.
     pub async fn head(&self, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
+        self.heads(url, std::slice::from_ref(branch)).await.map(http::only)
+    }
+
+    /// Where branches of one repository are now, each named once, in their order: in one exchange where its server takes
+    /// that.
+    ///
+    /// # Errors
+    /// See [`PollError`]; that a branch is not there is none.
+    pub async fn heads(&self, url: &SourceUrl, branches: &[BranchRef]) -> Result<Vec<Head>, PollError> {
         self.within(url, async {
             self.allowed(url)?;
             match url.scheme() {
-                Scheme::Http | Scheme::Https => self.http.head(&self.policy, url, branch).await,
-                Scheme::Git | Scheme::Ssh | Scheme::File => self.ls_remote(url, branch).await,
+                Scheme::Http | Scheme::Https => self.http.heads(&self.policy, url, branches).await,
+                Scheme::Git | Scheme::Ssh | Scheme::File => self.ls_remote(url, branches).await,
             }
         })
         .await
@@ -263,18 +272,18 @@ impl Poller {
         }
     }
 
-    async fn ls_remote(&self, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
+    async fn ls_remote(&self, url: &SourceUrl, branches: &[BranchRef]) -> Result<Vec<Head>, PollError> {
         let route = self.way(url).await?;
         let limits = RunLimits {
             wall: self.limits.whole,
             output_bytes: MAX_LISTED.min(self.limits.answer_bytes),
             ..RunLimits::default()
         };
-        let name = branch.full();
+        let names: Vec<String> = branches.iter().map(BranchRef::full).collect();
         let run = route.prepare(self.git.bounded()).args(["ls-remote", "-q", "--heads"]);
-        let run = route.add_options(run).args(["--", &route.url, &name]).limits(limits);
+        let run = route.add_options(run).args(["--", &route.url]).args(&names).limits(limits);
         let said = run.output().await.map_err(|error| from_run(url, error))?;
-        lines::find_in_text(&said.stdout, &name)
+        lines::find_in_text(&said.stdout, &names)
             .map_err(|why| PollError::NotARepository { url: url.to_string(), why: why.to_owned() })
     }
 }

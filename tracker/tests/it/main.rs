@@ -16,4 +16,5 @@ mod polling;
 mod reading;
 mod serving;
 mod support;
+mod together;
 mod touched;
