@@ -26,5 +26,6 @@ mod stepping;
 mod strangers;
 mod support;
 mod terms;
+mod together;
 mod true_words;
 mod turns;
