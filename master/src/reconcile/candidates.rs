@@ -2,7 +2,7 @@
 //! that touches what moved on mainline since. What one is made of is read from the tree that it stands on; what an acceptance
 //! binds is as it was accepted.
 
-use super::each::each;
+use super::each::some_at_once;
 use super::follow::follow;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
@@ -14,12 +14,15 @@ use protocol::api::{CandidateOutcome, Refusal};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracker::candidate::{self, CandidateRequest, ChangelogChange, Identity};
+use tracker::mirror::Mirror;
 use tracker::read::{DiffLimits, text_diff};
 
 /// What this loop's troubles are remembered under.
 const NAME: &str = "candidates";
 /// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
 const TURN: u32 = 8;
+/// Candidates that are made at once.
+const AT_ONCE: usize = 4;
 
 /// What the store keeps of how a candidate was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,7 +52,8 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         }
     };
     let on = On { claim, tip: &tip, otherwise, moved: AtomicBool::new(false) };
-    let again = each(project, NAME, wanted, |it| it.revision.id.0, |it| make(shared, project, &on, it)).await?;
+    let make = |it| make(shared, project, &on, it);
+    let again = some_at_once(AT_ONCE, project, NAME, wanted, |it| it.revision.id.0, make).await?;
     afterwards::contained(shared, project, claim, &tip).await?;
     Ok(if more || on.moved.into_inner() { Again::Now } else { again })
 }
@@ -89,10 +93,9 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
         }
         let newest = shared.store.newest_revision(wanted.branch.id).await?.is_some_and(|r| r.id == wanted.revision.id);
         let name = &wanted.branch.name;
-        project.mirror.keep_candidate(name, wanted.revision.number, commit).await?;
-        if newest {
-            project.mirror.set_candidate(name, commit).await?;
-        }
+        let kept = Mirror::kept_candidate_ref(name, wanted.revision.number, commit);
+        let shown = newest.then(|| Mirror::candidate_ref(name));
+        project.mirror.keep(commit, [kept].into_iter().chain(shown).collect()).await?;
     }
     let hash = terms.kept()?.hash;
     let new = NewCandidate {

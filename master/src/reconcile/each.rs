@@ -3,6 +3,8 @@
 use super::{Again, StepError};
 use crate::project::Guarded;
 use crate::store::StoreError;
+use futures_util::StreamExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracker::mirror::OfficialError;
 use tracker::watch::PollError;
@@ -50,27 +52,58 @@ where
     F: Fn(T) -> W,
     W: Future<Output = Result<(), StepError>>,
 {
-    let mut next: Option<Duration> = None;
-    for item in items {
+    some_at_once(1, project, reconciler, items, number, work).await
+}
+
+/// The same for several items at once: who waits for the disk or a process keeps nobody else from working. When the store
+/// fails no more are begun, and those under way are ended first.
+///
+/// # Errors
+/// Only when the store itself fails.
+pub(super) async fn some_at_once<T, N, F, W>(
+    at_once: usize,
+    project: &Guarded,
+    reconciler: &'static str,
+    items: impl IntoIterator<Item = T>,
+    number: N,
+    work: F,
+) -> Result<Again, StepError>
+where
+    N: Fn(&T) -> i64,
+    F: Fn(T) -> W,
+    W: Future<Output = Result<(), StepError>>,
+{
+    let stopped = AtomicBool::new(false);
+    let one = async |item: T| {
+        if stopped.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let key = (reconciler, number(&item));
-        let rest = match project.troubles.rest(key) {
-            Some(rest) => rest,
-            None => match work(item).await {
-                Ok(()) => {
-                    project.troubles.fine(key);
-                    continue;
-                }
-                Err(error) if is_everybodys(&error) => return Err(error),
-                Err(error) => {
-                    let pause = project.troubles.failed(key);
-                    let item = key.1;
-                    tracing::warn!(reconciler, project = %project.name, item, %error, "it is tried again in {} s", pause.as_secs());
-                    look_after(project, &error);
-                    pause
-                }
-            },
-        };
-        next = Some(next.map_or(rest, |next| next.min(rest)));
+        if let Some(rest) = project.troubles.rest(key) {
+            return Ok(Some(rest));
+        }
+        match work(item).await {
+            Ok(()) => {
+                project.troubles.fine(key);
+                Ok(None)
+            }
+            Err(error) if is_everybodys(&error) => {
+                stopped.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+            Err(error) => {
+                let pause = project.troubles.failed(key);
+                let item = key.1;
+                tracing::warn!(reconciler, project = %project.name, item, %error, "it is tried again in {} s", pause.as_secs());
+                look_after(project, &error);
+                Ok(Some(pause))
+            }
+        }
+    };
+    let all: Vec<_> = futures_util::stream::iter(items).map(one).buffered(at_once).collect().await;
+    let mut next: Option<Duration> = None;
+    for rest in all {
+        next = next.into_iter().chain(rest?).min();
     }
     Ok(next.map_or(Again::AtTick, Again::After))
 }

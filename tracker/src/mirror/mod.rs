@@ -141,8 +141,16 @@ impl Mirror {
         revision: u32,
         commit: &CommitId,
     ) -> Result<(), MirrorError> {
+        self.keep(commit, vec![Self::kept_candidate_ref(branch, revision, commit)]).await
+    }
+
+    /// Keeps a candidate by these refs, which may point elsewhere now. It is durable when this returns.
+    ///
+    /// # Errors
+    /// When the commit is not there or a ref can't be written.
+    pub async fn keep(&self, commit: &CommitId, references: Vec<String>) -> Result<(), MirrorError> {
         self.make_durable(std::slice::from_ref(commit)).await?;
-        self.set_ref(Self::kept_candidate_ref(branch, revision, commit), commit).await
+        self.set_refs(references, commit).await
     }
 
     /// The refs that hold candidates of a branch, each with its commit.
@@ -197,15 +205,21 @@ impl Mirror {
     }
 
     async fn set_ref(&self, name: String, commit: &CommitId) -> Result<(), MirrorError> {
+        self.set_refs(vec![name], commit).await
+    }
+
+    async fn set_refs(&self, names: Vec<String>, commit: &CommitId) -> Result<(), MirrorError> {
         let commit = commit.clone();
-        self.remove_stale_locks(&name).await;
+        for name in &names {
+            self.remove_stale_locks(name).await;
+        }
         self.with_durable_repository(move |repository| {
             let id = oid(&commit)?;
             repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
-            let what = || format!("setting {name}");
-            repository
-                .reference(&name, id, true, "")
-                .map_err(|source| MirrorError::Objects { what: what(), source })?;
+            for name in names {
+                let failed = |source| MirrorError::Objects { what: format!("setting {name}"), source };
+                repository.reference(&name, id, true, "").map_err(failed)?;
+            }
             Ok(())
         })
         .await
