@@ -2,34 +2,35 @@
 //!
 //! Both programs of a pair take turns on copies of the same files, so that what else the machine does hits both.
 
-use super::numbers::{Numbers, root, table};
-use serde_json::{Value, json};
+use super::numbers::{Rows, root};
+use super::rows::{Row, Wanted};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Sizes of ChangeLogs, in bytes, and how often each is merged by each program.
-const SIZES: [(&str, usize, usize); 3] = [("100 kB", 100_000, 31), ("1 MB", 1_000_000, 21), ("10 MB", 10_000_000, 11)];
+/// Sizes of ChangeLogs, in bytes, how often each is merged by each program, and how many times faster bb should be.
+const SIZES: [(&str, usize, usize, Option<f64>); 3] =
+    [("100 kB", 100_000, 31, None), ("1 MB", 1_000_000, 21, Some(4.0)), ("10 MB", 10_000_000, 11, Some(8.0))];
 /// Numbers of fragments, and how often each is folded by each program.
 const FRAGMENTS: [(usize, usize); 3] = [(1, 9), (1000, 5), (10_000, 3)];
 /// Each program but the last needs so many runs to be sure of its middle one; git-merge-changelog needs 16 s for this one.
 const REINDENTED_RUNS: usize = 1;
 
 /// Measures all of it.
-pub(super) fn measure(bb: &Path) -> Numbers {
+pub(super) fn measure(bb: &Path) -> Rows {
     let folder = Folder::new()?;
-    let merges = merges(bb, &folder.0)?;
-    let reindented = reindented(bb, &folder.0)?;
-    let folds = folds(bb, &towncrier()?, &folder.0)?;
-    Ok(json!({ "merges": merges, "reindented": reindented, "folds": folds }))
+    let mut rows = merges(bb, &folder.0)?;
+    rows.push(reindented(bb, &folder.0)?);
+    rows.extend(folds(bb, &towncrier()?, &folder.0)?);
+    Ok(rows)
 }
 
 /// Three versions of a ChangeLog: both sides add three entries on top, of days in turn.
-fn merges(bb: &Path, folder: &Path) -> Numbers {
+fn merges(bb: &Path, folder: &Path) -> Rows {
     let mut all = Vec::new();
-    for (name, size, runs) in SIZES {
+    for (name, size, runs, wanted) in SIZES {
         let base = entries(size).concat();
         let added = |days: [u8; 3], who: &str| -> String { days.map(|day| new_entry(day, who)).concat() };
         let files =
@@ -39,13 +40,13 @@ fn merges(bb: &Path, folder: &Path) -> Numbers {
             theirs.push(files.merged(Command::new("git-merge-changelog"), true)?);
             ours.push(files.merged(driver(bb), true)?);
         }
-        all.push(pair(&format!("merge, {name}"), "git-merge-changelog", theirs, ours));
+        all.push(pair(&format!("merge, {name}, beside git-merge-changelog"), theirs, ours, wanted));
     }
-    Ok(Value::Array(all))
+    Ok(all)
 }
 
 /// Ours is indented anew, theirs has ten corrections; bb's result must have both.
-fn reindented(bb: &Path, folder: &Path) -> Numbers {
+fn reindented(bb: &Path, folder: &Path) -> Result<Row, String> {
     let old = entries(1_000_000);
     let mut corrected = old.clone();
     for n in 0..10 {
@@ -64,11 +65,11 @@ fn reindented(bb: &Path, folder: &Path) -> Numbers {
     if files.result()? != spaces(corrected.concat()) {
         return Err("bb's merge of the re-indented ChangeLog is not what it should be".to_owned());
     }
-    Ok(pair("merge, 1 MB indented anew", "git-merge-changelog", theirs, ours))
+    Ok(pair("merge, 1 MB indented anew, beside git-merge-changelog", theirs, ours, Some(200.0)))
 }
 
 /// Typed fragments into a news file of 1 MB, by `towncrier build` and by `bb merge-changelog`.
-fn folds(bb: &Path, towncrier: &Path, folder: &Path) -> Numbers {
+fn folds(bb: &Path, towncrier: &Path, folder: &Path) -> Rows {
     let mut all = Vec::new();
     for (count, runs) in FRAGMENTS {
         let repository = folder.join(format!("fragments-{count}"));
@@ -80,9 +81,9 @@ fn folds(bb: &Path, towncrier: &Path, folder: &Path) -> Numbers {
             ours.push(folded(&repository, Command::new(bb).args(["merge-changelog", "--date", "2024-03-05"]))?);
         }
         let noun = if count == 1 { "fragment" } else { "fragments" };
-        all.push(pair(&format!("fold, {count} {noun}"), "towncrier", theirs, ours));
+        all.push(pair(&format!("fold, {count} {noun}, beside towncrier"), theirs, ours, Some(20.0)));
     }
-    Ok(Value::Array(all))
+    Ok(all)
 }
 
 fn news_repository(repository: &Path, count: usize) -> Result<(), String> {
@@ -204,18 +205,11 @@ fn new_entry(day: u8, who: &str) -> String {
     format!("2024-01-{day:02}  {who} Author  <{who}@example.org>\n\n\t* new.c: {who}, {day}.\n\n")
 }
 
-/// Prints and gives back the middle times of two programs, and how many times faster the second is.
-fn pair(what: &str, other: &str, theirs: Vec<Duration>, ours: Vec<Duration>) -> Value {
-    let (theirs, ours) = (middle(theirs), middle(ours));
-    let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    println!("   {what}");
-    table(&[
-        (other, format!("{:.1} ms", ms(theirs))),
-        ("bb", format!("{:.1} ms", ms(ours))),
-        ("times faster", format!("{ratio:.1}")),
-    ]);
-    json!({ "what": what, "other": other, "other_ms": ms(theirs), "bb_ms": ms(ours), "ratio": ratio })
+/// The middle times of two programs.
+fn pair(what: &str, theirs: Vec<Duration>, ours: Vec<Duration>, wanted: Option<f64>) -> Row {
+    let ms = |times: Vec<Duration>| middle(times).as_secs_f64() * 1e3;
+    let row = Row::number("changelog", what, ms(ours), "ms").beside(ms(theirs));
+    wanted.into_iter().fold(row, |row, times| row.wanting(Wanted::Times(times)))
 }
 
 fn middle(mut times: Vec<Duration>) -> Duration {

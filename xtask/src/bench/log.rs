@@ -1,7 +1,7 @@
 //! A build that prints 100 MB: how much memory master and slave ever hold, and how soon the log's end is shown.
 
-use super::numbers::{Numbers, in_seconds, megabytes, seconds, table};
-use serde_json::json;
+use super::numbers::{Rows, megabytes};
+use super::rows::{Row, Wanted};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use testkit::world::{PROJECT, Plan, World};
@@ -9,10 +9,10 @@ use testkit::world::{PROJECT, Plan, World};
 const PRINTED: u64 = 100_000_000;
 /// How much of the log's end is asked for.
 const TAIL: u64 = 65_536;
-const ALLOWED_BYTES: u64 = 100_000_000;
+const ALLOWED_MB: f64 = 100.0;
 
 /// Runs the build, then looks at its page and its log's end.
-pub(super) fn measure(bb: &Path) -> Numbers {
+pub(super) fn measure(bb: &Path) -> Rows {
     let run = format!("yes 'a line of a log, as long as lines of logs are: sixty-four bytes.' | head -c {PRINTED}");
     let recipe = format!("[[builder]]\nname = \"chatty\"\n[[builder.step]]\nname = \"print\"\nrun = {run:?}\n");
     let tables = format!("[limits]\nlog_bytes = {}\n", 2 * PRINTED);
@@ -38,24 +38,15 @@ pub(super) fn measure(bb: &Path) -> Numbers {
     let tail = timed(|| client.get(&tail_path).body.len() as u64 == TAIL)?;
     let master = world.with_master(|master| master.peak_memory_bytes()).ok_or("the master's memory is not told")?;
     let slave = world.with_slave("oak", |slave| slave.peak_memory_bytes()).ok_or("the slave's memory is not told")?;
-    table(&[
-        ("published to ended", seconds(took)),
-        ("master, most memory", megabytes(master)),
-        ("slave, most memory", megabytes(slave)),
-        ("of the allowed", format!("{:.2}", master.max(slave) as f64 / ALLOWED_BYTES as f64)),
-        ("build's page", seconds(page)),
-        ("log's last 64 KiB", seconds(tail)),
-    ]);
-    Ok(json!({
-        "printed_bytes": PRINTED,
-        "published_to_ended_s": in_seconds(took),
-        "master_peak_bytes": master,
-        "slave_peak_bytes": slave,
-        "allowed_bytes": ALLOWED_BYTES,
-        "ratio": master.max(slave) as f64 / ALLOWED_BYTES as f64,
-        "page_s": in_seconds(page),
-        "tail_s": in_seconds(tail),
-    }))
+    let row = |what: &str, measured: f64, unit: &str| Row::number("log", what, measured, unit);
+    let printed_mb = PRINTED as f64 / 1e6;
+    Ok(vec![
+        row("100 MB, published to ended", printed_mb / took.as_secs_f64(), "MB/s").wanting(Wanted::AtLeast(300.0)),
+        row("master, most memory", megabytes(master), "MB").wanting(Wanted::AtMost(ALLOWED_MB)),
+        row("slave, most memory", megabytes(slave), "MB").wanting(Wanted::AtMost(ALLOWED_MB)),
+        row("the build's page", page.as_secs_f64() * 1e3, "ms"),
+        row("the log's last 64 KiB", tail.as_secs_f64() * 1e3, "ms").wanting(Wanted::AtMost(50.0)),
+    ])
 }
 
 /// How long `look` took, if it found what it should.

@@ -1,7 +1,8 @@
 //! `cargo xtask bench [NAME]`: what is measured. Each file beside this one is one benchmark.
 //!
-//! A benchmark prints a table for people and gives back the same numbers as JSON. Numbers of one machine say little;
-//! each benchmark also gives a ratio, of two halves or of two programs, measured in the same run.
+//! A benchmark gives back rows, which are printed for people and kept as JSON, and can be compared with an earlier run's.
+//! Numbers of one machine say little; so a benchmark also gives ratios, of two halves or of two programs, measured in the
+//! same run.
 
 mod build;
 mod changelog;
@@ -10,13 +11,15 @@ mod hostile;
 mod log;
 mod machine;
 mod numbers;
+mod rows;
 mod throughput;
 
 use crate::cargo::cargo;
 use clap::ValueEnum;
-use numbers::{Numbers, root};
-use serde_json::Value;
-use std::path::PathBuf;
+use numbers::{Rows, root};
+use rows::Row;
+use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What `cargo xtask bench` takes.
@@ -36,9 +39,12 @@ pub(crate) struct Args {
     /// For `crash`: the first seed; a history is the same for the same seed, but for the machine's own speed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
-    /// Write the numbers into this file too
+    /// Write the rows into this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Compare with the rows that an earlier run wrote into this file, and fail when something became worse by more than noise
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 }
 
 /// The benchmarks.
@@ -70,16 +76,22 @@ impl Name {
 
 /// Runs the benchmark that `args` names, or all that are not slow.
 pub(crate) fn run(args: &Args) -> ExitCode {
+    let earlier = match args.against.as_deref().map(read).transpose() {
+        Ok(earlier) => earlier,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
     let quick = || Name::value_variants().iter().copied().filter(|name| !name.is_slow()).collect();
     let names: Vec<Name> = args.name.map_or_else(quick, |name| vec![name]);
-    let mut numbers = serde_json::Map::new();
-    numbers.insert("machine".to_owned(), machine::describe());
-    let mut ok = true;
+    let (mut rows, mut ok) = (Vec::new(), true);
     for name in names {
         println!("== {}", name.word());
         match measure(name, args) {
             Ok(measured) => {
-                numbers.insert(name.word(), measured);
+                measured.iter().for_each(|row| println!("{}", row.line()));
+                rows.extend(measured);
             }
             Err(reason) => {
                 eprintln!("{} could not be measured: {reason}", name.word());
@@ -87,18 +99,35 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             }
         }
     }
-    let text = format!("{:#}", Value::Object(numbers));
-    println!("{text}");
+    // What is wanted of the harnesses must hold; how fast something is on this machine is for people to judge.
+    ok &= rows.iter().all(|row| row.holds() || !row.is_promise());
     if let Some(file) = &args.json
-        && let Err(error) = std::fs::write(file, text + "\n")
+        && let Err(error) = write(file, &rows)
     {
         eprintln!("{}: {error}", file.display());
+        ok = false;
+    }
+    for line in earlier.iter().flat_map(|earlier| rows::worse(earlier, &rows)) {
+        println!("WORSE  {line}");
         ok = false;
     }
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn measure(name: Name, args: &Args) -> Numbers {
+fn write(file: &Path, rows: &[Row]) -> std::io::Result<()> {
+    let all = json!({ "machine": machine::describe(), "rows": rows });
+    std::fs::write(file, format!("{all:#}\n"))
+}
+
+/// The rows that an earlier run wrote.
+fn read(file: &Path) -> Result<Vec<Row>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let all: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let rows = serde_json::from_value(all["rows"].clone());
+    rows.map_err(|error| format!("{}: these are no rows of a benchmark: {error}", file.display()))
+}
+
+fn measure(name: Name, args: &Args) -> Rows {
     match name {
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args)?),

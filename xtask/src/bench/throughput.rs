@@ -1,6 +1,7 @@
 //! 100 branches published at once, one builder that does nothing, two slots: is the end as fast as the beginning?
 
-use super::numbers::{Numbers, in_seconds, seconds, table};
+use super::numbers::{Rows, seconds};
+use super::rows::{Row, Wanted};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ const RECIPE: &str = "[[builder]]\nname = \"nothing\"\n[[builder.step]]\nname = 
 const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// Publishes, builds, accepts and lands them all.
-pub(super) fn measure(bb: &Path) -> Numbers {
+pub(super) fn measure(bb: &Path) -> Rows {
     let world = World::start_as(bb, &Plan { recipe: Some(RECIPE.to_owned()), ..Plan::default() });
     world.slave_with("oak", "slots = 2\n");
     let author = world.author("ann");
@@ -35,7 +36,8 @@ pub(super) fn measure(bb: &Path) -> Numbers {
 
     let ready = until_all(&client, &names, |branch| branch["builders"][0]["builds"][0]["finished_ms"].as_i64())?;
     let built = Halves::of(&ready);
-    println!("   published after {}, built after {}", seconds(published), seconds(start.elapsed()));
+    let all_built = start.elapsed();
+    println!("   published after {}, built after {}", seconds(published), seconds(all_built));
     let listed = Instant::now();
     let listing = client.get(&format!("/p/{PROJECT}/branches"));
     let listed = listed.elapsed();
@@ -57,23 +59,19 @@ pub(super) fn measure(bb: &Path) -> Numbers {
     if log != BRANCHES {
         return Err(format!("{log} of {BRANCHES} branches landed"));
     }
-    table(&[
-        ("all published after", seconds(published)),
-        ("builds, first half", seconds(built.first)),
-        ("builds, second half", seconds(built.second)),
-        ("builds, second to first", format!("{:.2}", built.ratio())),
-        ("page that lists them all", seconds(listed)),
-        ("landings, first half", seconds(landed.first)),
-        ("landings, second half", seconds(landed.second)),
-        ("landings, second to first", format!("{:.2}", landed.ratio())),
-    ]);
-    Ok(json!({
-        "branches": BRANCHES,
-        "published_s": in_seconds(published),
-        "listed_s": in_seconds(listed),
-        "builds": built.json(),
-        "landings": landed.json(),
-    }))
+    let row = |what: &str, measured: f64, unit: &str| Row::number("throughput", what, measured, unit);
+    let halves = |what: &str, it: &Halves| {
+        row(&format!("{what}, second half beside the first"), it.second.as_secs_f64(), "s")
+            .beside(it.first.as_secs_f64())
+            .wanting(Wanted::Times(0.8))
+    };
+    Ok(vec![
+        row("100 branches published", published.as_secs_f64(), "s"),
+        row("100 branches built", BRANCHES as f64 / all_built.as_secs_f64(), "builds/s"),
+        halves("builds", &built),
+        row("the page that lists them all", listed.as_secs_f64() * 1e3, "ms").wanting(Wanted::AtMost(20.0)),
+        halves("landings", &landed),
+    ])
 }
 
 /// Calls `act` for each name, four at a time.
@@ -126,14 +124,6 @@ impl Halves {
         // As many gaps in one as in the other.
         Halves { first: between(0, middle - 1), second: between(middle, times_ms.len() - 1) }
     }
-
-    fn ratio(&self) -> f64 {
-        self.second.as_secs_f64() / self.first.as_secs_f64().max(0.001)
-    }
-
-    fn json(&self) -> Value {
-        json!({ "first_half_s": in_seconds(self.first), "second_half_s": in_seconds(self.second), "ratio": self.ratio() })
-    }
 }
 
 #[cfg(test)]
@@ -145,6 +135,6 @@ mod tests {
         let even = Halves::of(&[0, 10, 20, 30, 40, 50]);
         assert_eq!((even.first.as_millis(), even.second.as_millis()), (20, 20));
         let slower = Halves::of(&[0, 10, 20, 30, 60, 90]);
-        assert!((slower.ratio() - 3.0).abs() < 1e-9);
+        assert_eq!((slower.first.as_millis(), slower.second.as_millis()), (20, 60));
     }
 }

@@ -13,9 +13,9 @@ mod history;
 mod made;
 mod people;
 
-use super::numbers::{Numbers, in_seconds};
+use super::numbers::Rows;
+use super::rows::{Row, Wanted};
 use history::{Database, History};
-use serde_json::json;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -27,7 +27,7 @@ use std::time::Instant;
 const AT_ONCE: usize = 2;
 
 /// Plays the histories of these seeds on each database.
-pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Numbers {
+pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Rows {
     let began = Instant::now();
     let cluster = testkit::postgres::Cluster::start().map_err(|error| error.to_string())?;
     let wanted: Vec<(u64, Database)> =
@@ -52,22 +52,24 @@ pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Numbers {
     // In the form that `cargo xtask test` counts.
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!("test result: {word}. {} passed; {failed} failed", done.len() - failed);
-    let numbers = json!({
-        "histories": done.len(),
-        "violated": failed,
-        "faults": sum(|found| found.faults),
-        "acknowledged": sum(|found| found.acknowledged),
-        "landed": sum(|found| found.landed),
-        "took_s": in_seconds(began.elapsed()),
-    });
-    if failed == 0 {
-        Ok(numbers)
-    } else {
-        // Said again at the end, where who reads only a log's tail finds it.
-        let broken = done.iter().filter(|found| !found.violations.is_empty());
-        let broken: String = broken.map(|found| format!("\n  {}", found.in_short())).collect();
-        Err(format!("{failed} of {} histories break a promise: {numbers}{broken}", done.len()))
+    // Said again at the end, where who reads only a log's tail finds it.
+    for found in done.iter().filter(|found| !found.violations.is_empty()) {
+        println!("   {}", found.in_short());
     }
+    let row = |what: &str, measured: usize, unit: &str| Row::number("crash", what, measured as f64, unit);
+    Ok(vec![
+        row("histories that break a promise", failed, "histories").wanting(Wanted::AtMost(0.0)),
+        row("histories", done.len(), "histories"),
+        row("faults", sum(|found| found.faults), "faults"),
+        row("acknowledged answers", sum(|found| found.acknowledged), "answers"),
+        row("landings", sum(|found| found.landed), "landings"),
+        Row::number(
+            "crash",
+            "a history",
+            began.elapsed().as_secs_f64() * AT_ONCE as f64 / done.len().max(1) as f64,
+            "s",
+        ),
+    ])
 }
 
 fn next<T>(todo: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
