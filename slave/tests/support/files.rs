@@ -1,8 +1,7 @@
 //! A source of files for tests.
 
 use protocol::wire::Assignment;
-use slave::{Boxed, NoSource, Source, Token};
-use std::path::Path;
+use slave::{Boxed, NoSource, Place, Source, Token};
 
 /// Writes one file, in the place of git.
 pub struct Files;
@@ -13,13 +12,13 @@ impl Source for Files {
         _url: &'a str,
         _token: &'a Token,
         assignment: &'a Assignment,
-        folder: &'a Path,
+        place: &'a Place,
     ) -> Boxed<'a, Result<String, NoSource>> {
         Box::pin(async move {
             if assignment.git_ref == "refs/nothing" {
                 return Err(NoSource("there is no such ref".to_owned()));
             }
-            std::fs::write(folder.join("README"), "a candidate\n").map_err(|error| NoSource(error.to_string()))?;
+            std::fs::write(place.files.join("README"), "a candidate\n").map_err(|error| NoSource(error.to_string()))?;
             Ok(format!("got {}\n", assignment.commit))
         })
     }

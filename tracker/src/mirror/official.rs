@@ -159,6 +159,23 @@ pub(crate) fn official_limits() -> RunLimits {
     }
 }
 
+/// What is fetched of the official repository.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fetch {
+    /// What is new of mainline, and all tags as they are there.
+    WithTags,
+    /// What is new of mainline.
+    Mainline,
+    /// All of mainline, whatever is here: that can't be relied on.
+    Anew,
+}
+
+/// The official repository's tags. Nobody else's are ever fetched: they decide what `git describe` says in builds.
+const TAGS: &str = "+refs/tags/*:refs/tags/*";
+
+/// In the folder of all tags without a `/` in their names.
+const TAG_OF_ANY_NAME: &str = "refs/tags/v1";
+
 /// There while what the mirror has of mainline is not to be relied on: all of it is fetched at the next look.
 const DISTRUSTED: &str = "mainline.distrusted";
 
@@ -181,7 +198,8 @@ impl Mirror {
         .await
     }
 
-    /// Fetches mainline and says where it is.
+    /// Fetches mainline, and the official repository's tags as they are there now, and says where mainline is. Trouble with
+    /// the tags is no trouble of mainline's: then those that are here stay.
     ///
     /// # Errors
     /// See [`OfficialError`].
@@ -196,7 +214,15 @@ impl Mirror {
             Err(_) => false,
         };
         if relied_on {
-            match self.fetch_mainline(url, branch, false).await {
+            let fetched = match self.fetch_mainline(url, branch, Fetch::WithTags).await {
+                Err(OfficialError::Reach(error @ PollError::Git { .. })) => {
+                    tracing::warn!("the official repository's tags are left out: {error}");
+                    self.remove_stale_locks(TAG_OF_ANY_NAME).await;
+                    self.fetch_mainline(url, branch, Fetch::Mainline).await
+                }
+                fetched => fetched,
+            };
+            match fetched {
                 Ok(tip) if self.lacks(&tip).await?.is_none() => return Ok(tip),
                 Err(error) if !says_damage(&error) => return Err(error),
                 _ => {}
@@ -215,18 +241,17 @@ impl Mirror {
         branch: &BranchRef,
     ) -> Result<CommitId, OfficialError> {
         self.forget_dead_refs().await?;
-        let tip = self.fetch_mainline(url, branch, true).await?;
+        let tip = self.fetch_mainline(url, branch, Fetch::Anew).await?;
         // Fetched anew at each look it would not get more.
         let _ = std::fs::remove_file(self.path().join(DISTRUSTED));
         Ok(tip)
     }
 
-    /// Fetches mainline; all of it, whatever is here, if that can't be relied on.
     async fn fetch_mainline(
         &self,
         url: &OfficialUrl,
         branch: &BranchRef,
-        all: bool,
+        what: Fetch,
     ) -> Result<CommitId, OfficialError> {
         let name = branch.full();
         let before = self.ref_at(&name).await.ok().flatten();
@@ -235,9 +260,14 @@ impl Mirror {
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         // Whether mainline was rewritten is found out afterwards: git would fall into a hole in what mainline was before.
         let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance", "--no-show-forced-updates"]);
-        let run = if all { run.arg("--refetch") } else { run };
+        let run = match what {
+            Fetch::WithTags => run.arg("--prune"),
+            Fetch::Mainline => run,
+            Fetch::Anew => run.arg("--refetch"),
+        };
         let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
+        let run = if what == Fetch::WithTags { run.arg(TAGS) } else { run };
         run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
         if tip != before {
