@@ -20,6 +20,7 @@ mod objects;
 mod official;
 mod refusal;
 mod scratch;
+mod tags;
 mod upkeep;
 mod walk;
 
@@ -99,6 +100,7 @@ impl Mirror {
             let mirror = Self { git, path };
             mirror.create_if_missing()?;
             mirror.open()?;
+            tags::forget_that_they_are_many(&mirror.path);
             scratch::remove_leftovers(&mirror.path);
             locks::remove_stale(&mirror.path, &mirror.path.join("refs"));
             locks::remove_stale_objects(&mirror.path);

@@ -1,7 +1,7 @@
 //! The official repository: whose URL the admin gave, so that it may be of any scheme and use the admin's credentials.
 
 use super::durable::sync_folder;
-use super::{Mirror, MirrorError};
+use super::{Mirror, MirrorError, tags};
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Run, RunError, RunLimits, quoted};
@@ -170,12 +170,6 @@ enum Fetch {
     Anew,
 }
 
-/// The official repository's tags. Nobody else's are ever fetched: they decide what `git describe` says in builds.
-const TAGS: &str = "+refs/tags/*:refs/tags/*";
-
-/// In the folder of all tags without a `/` in their names.
-const TAG_OF_ANY_NAME: &str = "refs/tags/v1";
-
 /// There while what the mirror has of mainline is not to be relied on: all of it is fetched at the next look.
 const DISTRUSTED: &str = "mainline.distrusted";
 
@@ -214,14 +208,7 @@ impl Mirror {
             Err(_) => false,
         };
         if relied_on {
-            let fetched = match self.fetch_mainline(url, branch, Fetch::WithTags).await {
-                Err(OfficialError::Reach(error @ PollError::Git { .. })) => {
-                    tracing::warn!("the official repository's tags are left out: {error}");
-                    self.remove_stale_locks(TAG_OF_ANY_NAME).await;
-                    self.fetch_mainline(url, branch, Fetch::Mainline).await
-                }
-                fetched => fetched,
-            };
+            let fetched = self.fetch_with_tags(url, branch).await;
             match fetched {
                 Ok(tip) if self.lacks(&tip).await?.is_none() => return Ok(tip),
                 Err(error) if !says_damage(&error) => return Err(error),
@@ -247,6 +234,26 @@ impl Mirror {
         Ok(tip)
     }
 
+    /// Fetches mainline and the tags; mainline alone when those can't be had.
+    async fn fetch_with_tags(&self, url: &OfficialUrl, branch: &BranchRef) -> Result<CommitId, OfficialError> {
+        if !self.has_too_many_tags().await {
+            match self.fetch_mainline(url, branch, Fetch::WithTags).await {
+                Ok(tip) => {
+                    if let Err(error) = self.bound_tags().await {
+                        tracing::warn!("counting the official repository's tags: {error}");
+                    }
+                    return Ok(tip);
+                }
+                Err(OfficialError::Reach(error @ PollError::Git { .. })) => {
+                    tracing::warn!("the official repository's tags are left out: {error}");
+                    self.remove_stale_locks(tags::ANY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.fetch_mainline(url, branch, Fetch::Mainline).await
+    }
+
     async fn fetch_mainline(
         &self,
         url: &OfficialUrl,
@@ -267,7 +274,7 @@ impl Mirror {
         };
         let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
-        let run = if what == Fetch::WithTags { run.arg(TAGS) } else { run };
+        let run = if what == Fetch::WithTags { run.arg(tags::ALL) } else { run };
         run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
         if tip != before {
