@@ -40,9 +40,6 @@ impl std::fmt::Debug for Shown {
     }
 }
 
-/// Stronger than every `.gitattributes`: bytes stay as they were committed.
-const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding !eol\n";
-
 /// What a build is to work on could not be brought to its folder.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
@@ -151,6 +148,9 @@ impl CheckoutLimits {
     }
 }
 
+/// More tags than these are packed.
+const MOST_LOOSE: usize = 100;
+
 /// Whether a fetch also brings what the master has of the official repository's names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Names {
@@ -179,7 +179,7 @@ impl WorkMirror {
                 init_bare(&path).map_err(|error| io(std::io::Error::other(error)))?;
             }
             std::fs::create_dir_all(path.join("info")).map_err(io)?;
-            std::fs::write(path.join("info/attributes"), ATTRIBUTES).map_err(io)?;
+            std::fs::write(path.join("info/attributes"), repository::ATTRIBUTES).map_err(io)?;
             Ok(Self { git, path, token: None })
         })
         .await
@@ -229,13 +229,24 @@ impl WorkMirror {
                 break;
             }
             match self.run_fetch(url, refspec, names, commit, limits).await {
-                Ok(()) if self.has(commit).await? => return Ok(()),
+                Ok(()) if self.has(commit).await? => return self.pack_tags().await,
                 Err(error @ (CheckoutError::TimedOut { .. } | CheckoutError::DiskFull { .. })) => return Err(error),
                 Err(error) => last = error,
                 Ok(()) => {}
             }
         }
         Err(last)
+    }
+
+    /// Each build reads all tags, which come as one file each.
+    async fn pack_tags(&self) -> Result<(), CheckoutError> {
+        let folder = self.path.join(repository::TAGS);
+        let loose = blocking(move || std::fs::read_dir(folder).map_or(0, |tags| tags.take(MOST_LOOSE + 1).count()));
+        if loose.await > MOST_LOOSE {
+            let run = self.git.bounded().repository(&self.path).args(["pack-refs", "--all"]);
+            run.output().await.map_err(CheckoutError::Git)?;
+        }
+        Ok(())
     }
 
     async fn run_fetch(

@@ -18,6 +18,9 @@ pub(super) const MAINLINE: &str = "refs/remotes/origin/";
 /// Where it has the official repository's tags.
 pub(super) const TAGS: &str = "refs/tags/";
 
+/// Stronger than every `.gitattributes`: bytes stay as they were committed.
+pub(super) const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding !eol\n";
+
 /// Files were written before they were given to the build's user, and that user has another number in a sandbox: only their
 /// length and time of change say whether they are as git wrote them.
 const CONFIG: &str = "\
@@ -43,7 +46,7 @@ pub(super) fn begin(place: &Place) -> io::Result<()> {
         fs::create_dir_all(git_dir.join(folder))?;
     }
     fs::write(git_dir.join("config"), CONFIG)?;
-    fs::write(git_dir.join("info/attributes"), super::ATTRIBUTES)
+    fs::write(git_dir.join("info/attributes"), ATTRIBUTES)
 }
 
 /// Completes it for `commit`, of which the mirror has all.
@@ -85,7 +88,11 @@ fn names(mirror: &Path, commit: &CommitId, history: History) -> Result<Names, gi
     let mut refs = BTreeMap::new();
     for start in [TAGS, MAINLINE] {
         for reference in repository.references_glob(&format!("{start}*"))? {
-            let reference = reference?;
+            let reference = match reference {
+                // A fetch for another build has just deleted it.
+                Err(error) if error.code() == ErrorCode::NotFound => continue,
+                reference => reference?,
+            };
             // What can't be read is left out: git would stumble over it.
             let Some((id, of)) = reference.target().zip(peeled(&reference)) else { continue };
             if is_seen(of) && is_plain(reference.name_bytes()) {
@@ -108,13 +115,8 @@ fn names(mirror: &Path, commit: &CommitId, history: History) -> Result<Names, gi
 /// What a ref is of in the end; none when that can't be read.
 fn peeled(reference: &Reference<'_>) -> Option<Oid> {
     // Known for a ref that is packed, without a look at the tag.
-    if let Some(of) = reference.target_peel() {
-        return Some(of);
-    }
-    match reference.peel(ObjectType::Any) {
-        Ok(object) if object.kind() == Some(ObjectType::Tag) => object.peel(ObjectType::Any).ok().map(|o| o.id()),
-        object => object.ok().map(|object| object.id()),
-    }
+    let known = reference.target_peel();
+    known.or_else(|| reference.peel(ObjectType::Any).ok().map(|object| object.id()))
 }
 
 /// A name in a line of `packed-refs`: git lets no other be.

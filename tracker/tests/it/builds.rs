@@ -312,3 +312,21 @@ async fn tags_that_can_not_be_had_stop_neither_mainline_nor_a_build() {
     let left = "a-file\nlight\nof/the/side\ntag-of-tag\nv1.0";
     assert_eq!(says(world.mirror.path(), &["for-each-ref", "--format=%(refname:strip=2)", "refs/tags"]), left);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_great_many_tags_are_packed_and_say_the_same() {
+    let mut world = tagged().await;
+    let packed: String = (0..150).map(|n| format!("{} refs/tags/n{n:03}\n", world.mainline)).collect();
+    world.official.write(".git/packed-refs", format!("# pack-refs with: sorted \n{packed}"));
+    world.update().await;
+    let slave = Slave::of(&world).await;
+    for _ in 0..2 {
+        slave.builds("refs/heads/main", &world.mainline, History::Full).await;
+        assert_eq!(
+            slave.asks(&["show-ref", "--dereference", "--tags"]),
+            world.official.git(&["show-ref", "-d", "--tags"])
+        );
+    }
+    let loose = std::fs::read_dir(slave.mirror.path().join("refs/tags")).map_or(0, Iterator::count);
+    assert_eq!(loose, 0);
+}
