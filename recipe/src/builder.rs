@@ -2,6 +2,7 @@
 
 use crate::Step;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 
 /// One named way to build a candidate.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -14,8 +15,29 @@ pub struct Builder {
     pub locks: Vec<LockRequest>,
     /// Whether a branch may land only when this builder passed.
     pub required: bool,
+    /// How much of the history its builds see.
+    #[serde(default, skip_serializing_if = "History::is_full")]
+    pub history: History,
     /// The steps, run in order.
     pub steps: Vec<Step>,
+}
+
+/// How much of a candidate's history a build sees.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum History {
+    /// All of it, with the official repository's tags, as in a clone.
+    #[default]
+    Full,
+    /// So many commits deep, counted from the candidate, which is the first: as in a clone by `--depth`.
+    Commits(NonZeroU32),
+}
+
+impl History {
+    /// Whether it is all of it.
+    pub fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
 }
 
 /// A share of a lock that a builder wants.

@@ -4,7 +4,7 @@ mod kinds;
 mod makefile;
 
 use crate::error::plain;
-use crate::{Builder, OnFailure, Project, Recipe, Run, Step, When};
+use crate::{Builder, History, OnFailure, Project, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 
 /// A guessed recipe.
@@ -34,7 +34,14 @@ pub fn guess(files: &[&str], read: &dyn Fn(&str) -> Option<String>) -> Option<Gu
     let root = Root { files, read };
     let plan = kinds::KINDS.iter().find_map(|kind| kind(&root))?;
     let steps = plan.steps.into_iter().map(PlannedStep::into_step).collect();
-    let builder = Builder { name: "check".to_owned(), slaves: vec![], locks: vec![], required: true, steps };
+    let builder = Builder {
+        name: "check".to_owned(),
+        slaves: vec![],
+        locks: vec![],
+        required: true,
+        history: History::Full,
+        steps,
+    };
     let recipe = Recipe { project: Project::default(), builders: vec![builder] };
     let why: String = plan.why.chars().map(plain).collect();
     let toml = format!("# Guessed from {why}.\n{}", recipe.to_toml());

@@ -44,7 +44,7 @@ mod step;
 mod towncrier;
 mod words;
 
-pub use builder::{Builder, LockAmount, LockRequest};
+pub use builder::{Builder, History, LockAmount, LockRequest};
 pub use error::{Place, Problem, RecipeError};
 pub use fields::{FILE_NAME, MAX_BYTES};
 pub use guess::{Guess, guess};

@@ -4,8 +4,9 @@
 use crate::error::{Problem, RecipeError, quoted};
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, is_path, kind, read_table};
 use crate::project::project;
-use crate::{Builder, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
+use crate::{Builder, History, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -19,7 +20,7 @@ pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
 const MAX_NAME: usize = 64;
 
 const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog", "order"];
-const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "step"];
+const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "history", "step"];
 const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
 
 /// Something in a recipe that is allowed, but probably not meant.
@@ -90,6 +91,7 @@ fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) ->
     let slaves = fields.get("slaves").map_or_else(Vec::new, |v| labels(reader, v));
     let locks = fields.get("locks").map_or_else(Vec::new, |v| locks(reader, v));
     let required = fields.get("required").and_then(|v| reader.truth("`required`", v));
+    let history = fields.get("history").and_then(|v| history(reader, v)).unwrap_or_default();
     let steps = match fields.get("step") {
         Some(value) => steps(reader, value),
         None => {
@@ -99,7 +101,7 @@ fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) ->
             vec![]
         }
     };
-    let builder = Builder { name: name?, slaves, locks, required: required.unwrap_or(true), steps };
+    let builder = Builder { name: name?, slaves, locks, required: required.unwrap_or(true), history, steps };
     let harmless = |s: &Step| s.on_failure != OnFailure::Fail;
     if builder.required && !builder.steps.is_empty() && builder.steps.iter().all(harmless) {
         let found = format!("no step of builder `{}` can fail it, so that it proves nothing", builder.name);
@@ -165,6 +167,21 @@ fn amount(reader: &mut Reader<'_>, lock: &str, value: &Value<'_>) -> Option<Lock
     }
     let expected = format!("a number of shares from 1 to {}, or \"exclusive\"", u32::MAX);
     reader.wrong(&value.span(), format!("lock `{lock}` is asked for by {}", kind(value)), expected);
+    None
+}
+
+fn history(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<History> {
+    let number = match value.get_ref() {
+        DeValue::String(text) if text == "full" => return Some(History::Full),
+        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    };
+    if let Some(commits) = number.and_then(NonZeroU32::new) {
+        return Some(History::Commits(commits));
+    }
+    let hint = (number == Some(0)).then(|| "a build sees its own commit at least: write 1 for that alone".to_owned());
+    let expected = format!("\"full\", or a number of commits from 1 to {}", u32::MAX);
+    reader.wrong_with_hint(&value.span(), format!("`history` is {}", kind(value)), expected, hint);
     None
 }
 

@@ -1,6 +1,6 @@
 //! From a [`Recipe`] to TOML, as a person would write it: what has its default is left out.
 
-use crate::{Builder, LockAmount, OnFailure, Project, Recipe, Run, Step, When};
+use crate::{Builder, History, LockAmount, OnFailure, Project, Recipe, Run, Step, When};
 use changelog::{DatePolicy, FoldAt, IndentPolicy, Order, Place};
 use std::fmt::Write;
 
@@ -115,6 +115,9 @@ fn builder(out: &mut String, builder: &Builder) {
     }
     if !builder.required {
         line(out, "required", "false");
+    }
+    if let History::Commits(commits) = builder.history {
+        line(out, "history", &commits.to_string());
     }
     for item in &builder.steps {
         out.push('\n');

@@ -16,6 +16,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("optional", "required"),
     ("allow_failure", "on_failure"),
     ("if", "when"),
+    ("depth", "history"),
+    ("fetch-depth", "history"),
     ("tests", "junit"),
 ];
 

@@ -5,10 +5,12 @@ use changelog::{DatePolicy, Format, IndentPolicy, Order, Place};
 use proptest::collection::{btree_map, hash_map, vec};
 use proptest::prelude::*;
 use recipe::{
-    Builder, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Recipe, RecipeError, Run, Step, When, guess,
+    Builder, History, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Recipe, RecipeError, Run, Step, When,
+    guess,
 };
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 const GOOD: &str = r#"
 [project]
@@ -165,11 +167,13 @@ fn builder() -> impl Strategy<Value = Builder> {
     let labels = prop::collection::btree_set(name(), 0..3).prop_map(|set| set.into_iter().collect());
     let steps = hash_map(name(), step(), 1..4)
         .prop_map(|steps| steps.into_iter().map(|(name, step)| Step { name, ..step }).collect());
-    (labels, locks, any::<bool>(), steps).prop_map(|(slaves, locks, required, steps)| Builder {
+    let history = prop_oneof![Just(History::Full), any::<NonZeroU32>().prop_map(History::Commits)];
+    (labels, locks, any::<bool>(), history, steps).prop_map(|(slaves, locks, required, history, steps)| Builder {
         name: String::new(),
         slaves,
         locks,
         required,
+        history,
         steps,
     })
 }

@@ -168,6 +168,7 @@ impl<'a> Build<'a> {
         };
         let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
         let url = shop.config.master.join(&assignment.git_path);
+        let place = shop.sandbox.place(slot);
         let get = async {
             if !Sandbox::sweep_slot(slot).await {
                 return Err("processes of an earlier build in this slot can't be ended".to_owned());
@@ -175,7 +176,7 @@ impl<'a> Build<'a> {
             slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
             let got = shop
                 .source
-                .checkout(url.as_str(), &shop.token, assignment, &slot.work())
+                .checkout(url.as_str(), &shop.token, assignment, &place)
                 .await
                 .map_err(|error| error.to_string())?;
             slot.hand_over().await.map_err(|error| format!("the work folder can't be handed over: {error}"))?;

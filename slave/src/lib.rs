@@ -38,4 +38,5 @@ pub use descriptors::close_on_exec;
 pub use sandbox::{Launcher, NoUsers, NotIsolated};
 pub use slave::{RunError, Slave};
 pub use source::{Boxed, GitSource, NoSource, Source};
+pub use tracker::checkout::Place;
 pub use user::{BadBuildUser, BuildUser};

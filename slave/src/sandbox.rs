@@ -27,6 +27,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
+use tracker::checkout::{Place, Reach};
 pub use users::NoUsers;
 pub(crate) use users::Users;
 
@@ -165,6 +166,16 @@ impl Sandbox {
             Isolation::Bubblewrap => View { work: "/build".into(), notes: "/bb".into(), tmp: "/tmp".into() },
             Isolation::None => View { work: slot.work(), notes: slot.notes(), tmp: slot.tmp() },
         }
+    }
+
+    /// Where the source is to put a build's files and history.
+    pub(crate) fn place(&self, slot: &Slot) -> Place {
+        let objects_seen = match self.isolation {
+            Isolation::Bubblewrap => bubblewrap::OBJECTS.into(),
+            Isolation::None => slot.objects(),
+        };
+        let reach = if slot.user().is_some() { Reach::Files } else { Reach::Link };
+        Place { files: slot.work(), objects: slot.objects(), objects_seen, reach }
     }
 
     /// Starts a command. It is ended, with all that it started, when the result is dropped.

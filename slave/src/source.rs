@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tracker::checkout::{CheckoutError, CheckoutLimits, WorkMirror};
+use tracker::checkout::{CheckoutError, CheckoutLimits, Place, WorkMirror};
 use tracker::git::Git;
 
 /// A future that owns or borrows what it needs.
@@ -19,19 +19,19 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Puts a candidate's files into a work folder: git in earnest, files in a test.
 pub trait Source: Send + Sync + 'static {
-    /// Fills `folder`, which is there and empty, with the files of the assignment's commit, which the master has at
-    /// `url`. The token is for there. When the future is dropped, everything that it started ends.
+    /// Fills the place, whose folders are there and empty, with the files of the assignment's commit, which the master has
+    /// at `url`. The token is for there. When the future is dropped, everything that it started ends.
     ///
     /// The text is for the log of step 0.
     ///
     /// # Errors
-    /// When the files can't be had; nothing in the folder is used then.
+    /// When the files can't be had; nothing in the place is used then.
     fn checkout<'a>(
         &'a self,
         url: &'a str,
         token: &'a Token,
         assignment: &'a Assignment,
-        folder: &'a Path,
+        place: &'a Place,
     ) -> Boxed<'a, Result<String, NoSource>>;
 }
 
@@ -61,8 +61,8 @@ impl GitSource {
         Self { git, folder: basedir.join("mirrors"), fetching: std::sync::Mutex::default() }
     }
 
-    async fn get(&self, url: &str, token: &Token, assignment: &Assignment, folder: &Path) -> Result<(), CheckoutError> {
-        let Assignment { project, git_ref, commit, .. } = assignment;
+    async fn get(&self, url: &str, token: &Token, assignment: &Assignment, place: &Place) -> Result<(), CheckoutError> {
+        let Assignment { project, git_ref, commit, builder, .. } = assignment;
         let limits = CheckoutLimits::default();
         let turn = {
             let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl GitSource {
             }
         }
         drop(turn);
-        mirror.checkout(commit, folder, limits).await
+        mirror.checkout(commit, place, builder.history, limits).await
     }
 }
 
@@ -95,10 +95,10 @@ impl Source for GitSource {
         url: &'a str,
         token: &'a Token,
         assignment: &'a Assignment,
-        folder: &'a Path,
+        place: &'a Place,
     ) -> Boxed<'a, Result<String, NoSource>> {
         Box::pin(async move {
-            self.get(url, token, assignment, folder).await.map_err(|error| {
+            self.get(url, token, assignment, place).await.map_err(|error| {
                 let hint = tracker::Explain::hint(&error);
                 NoSource(format!("{error}\n{hint}"))
             })?;

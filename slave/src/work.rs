@@ -1,6 +1,7 @@
 //! Work folders: one for each slot, clean for each build, reachable by the slot's user and by no other build.
 //!
-//! A slot's folder holds `build` (the candidate's files), `notes` (where `$BB_LINKS` and `$BB_SUMMARY` are), `tmp`, and
+//! A slot's folder holds `build` (the candidate's files), `objects` (those of git that its history is read from; a build can
+//! write nothing there), `notes` (where `$BB_LINKS` and `$BB_SUMMARY` are), `tmp`, and
 //! `etc` (the few files of `/etc` that bb writes itself for bubblewrap).
 
 mod remove;
@@ -9,7 +10,7 @@ use crate::user::BuildUser;
 pub(crate) use remove::remove_all;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,6 +108,11 @@ impl Slot {
         self.folder.join("tmp")
     }
 
+    /// The way to the objects of the candidate's history: never the build's own.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.folder.join("objects")
+    }
+
     /// A file of bb's own `/etc`.
     pub(crate) fn etc(&self, file: &str) -> PathBuf {
         self.folder.join("etc").join(file)
@@ -119,7 +125,7 @@ impl Slot {
             for entry in fs::read_dir(&folder)? {
                 remove_all(&entry?.path())?;
             }
-            for name in ["build", "notes", "tmp", "etc"] {
+            for name in ["build", "objects", "notes", "tmp", "etc"] {
                 make_folder(&folder.join(name), 0o700)?;
             }
             fs::set_permissions(folder.join("etc"), Permissions::from_mode(0o755))?;
@@ -135,11 +141,17 @@ impl Slot {
         .await
     }
 
-    /// Gives the folders, with all that is in them, to the slot's user.
+    /// Gives the folders, with all that is in them, to the slot's user, and lets it into that of the objects.
     pub(crate) async fn hand_over(&self) -> io::Result<()> {
         let Some(user) = self.user else { return Ok(()) };
         let folders = [self.work(), self.notes(), self.tmp()];
-        self.change(move || folders.iter().try_for_each(|folder| give(folder, user))).await
+        let objects = self.objects();
+        self.change(move || {
+            folders.iter().try_for_each(|folder| give(folder, user))?;
+            chown(&objects, None, Some(user.id()))?;
+            fs::set_permissions(&objects, Permissions::from_mode(0o750))
+        })
+        .await
     }
 }
 

@@ -90,3 +90,36 @@ fn an_acceptance_that_accepts_the_recipe_says_so_before() {
     let json = world.run(["accept", "faster", "--json"]).json();
     assert_eq!(json["branch"], "faster", "and JSON stays JSON");
 }
+
+#[test]
+fn builds_make_their_version_from_official_tags_and_as_much_history_as_the_recipe_says() {
+    let asks = "git describe --long --always; git rev-list --count HEAD; git status --porcelain -uno";
+    let builder = |name: &str, history: &str| {
+        format!("[[builder]]\nname = \"{name}\"\n{history}\n[[builder.step]]\nname = \"ask\"\nrun = \"{asks}\"\n")
+    };
+    let recipe = format!("{}{}", builder("all", ""), builder("tip", "history = 1\n"));
+    let world = world_as(&Plan { recipe: Some(recipe), ..Plan::default() });
+    let mainline = world.mainline();
+    mainline.git(&["tag", "-a", "-m", "The first", "v1.0", "main"]);
+    let mirrors = world.basedir().join("mirrors");
+    let name = std::fs::read_dir(&mirrors).unwrap().next().unwrap().unwrap().path();
+    let mirror = testkit::git::Repo::at(name);
+    world.wait("the official tag", || mirror.try_git(&["rev-parse", "--verify", "v1.0"]).ok());
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[("hello.txt", "hello\n")]);
+    ann.repo().git(&["tag", "-a", "-m", "Mine", "v9.9"]);
+    ann.publishes("feature").ok();
+    world.until_verdict("feature", "ready");
+    let candidate = mirror.resolve("refs/branches/feature/candidate");
+    let count = mirror.git(&["rev-list", "--count", &candidate]);
+    let said = |builder: &str| {
+        let builds = world.builds("feature");
+        let build = builds.iter().find(|build| build.builder == builder).unwrap();
+        world.run(["log", &build.id.to_string(), "--step", "ask"]).ok()
+    };
+    assert_eq!(said("all"), format!("{}\n{count}\n", mirror.git(&["describe", "--long", &candidate])));
+    assert!(said("all").starts_with("v1.0-2-g"), "{}", said("all"));
+    let tip = said("tip");
+    assert!(tip.strip_suffix("\n1\n").is_some_and(|id| candidate.starts_with(id)), "{tip}");
+}

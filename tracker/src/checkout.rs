@@ -1,7 +1,15 @@
 //! The slave's side: what it builds is fetched from the master into a mirror of its own, and written into a work folder.
 //!
 //! The work folder belongs to the build, which is a stranger's program: no git ever runs by what stands in it. Files are
-//! written byte for byte as they were committed: no filters, no line ends changed, no submodules, no hooks.
+//! written byte for byte as they were committed: no filters, no line ends changed, no submodules, no hooks. Beside them
+//! stands a repository for the build's own git, with history and tags; its objects are the mirror's, which a build in a
+//! sandbox can't write.
+
+mod place;
+mod reach;
+mod repository;
+
+pub use place::{Place, Reach};
 
 use crate::Explain;
 use crate::blocking::blocking;
@@ -9,6 +17,7 @@ use crate::git::{Git, RunError, RunLimits};
 use crate::mirror::{Upkeep, init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::{CommitId, Hint};
+use recipe::History;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,9 +39,6 @@ impl std::fmt::Debug for Shown {
         f.write_str("Shown(…)")
     }
 }
-
-/// Stronger than every `.gitattributes`: bytes stay as they were committed.
-const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding !eol\n";
 
 /// What a build is to work on could not be brought to its folder.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +148,22 @@ impl CheckoutLimits {
     }
 }
 
+/// More tags than these are packed.
+const MOST_LOOSE: usize = 100;
+
+/// Whether a fetch also brings what the master has of the official repository's names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Names {
+    Too,
+    Not,
+}
+
+/// The official repository's tags, as they are at the master; no others are there.
+const OFFICIAL_TAGS: &str = "+refs/tags/*:refs/tags/*";
+
+/// Mainline, which is the only head there.
+const MAINLINE: &str = "+refs/heads/*:refs/remotes/origin/*";
+
 impl WorkMirror {
     /// Opens the mirror at `path`, or makes an empty one. One that can't be opened is made anew: it is only a cache.
     ///
@@ -157,7 +179,7 @@ impl WorkMirror {
                 init_bare(&path).map_err(|error| io(std::io::Error::other(error)))?;
             }
             std::fs::create_dir_all(path.join("info")).map_err(io)?;
-            std::fs::write(path.join("info/attributes"), ATTRIBUTES).map_err(io)?;
+            std::fs::write(path.join("info/attributes"), repository::ATTRIBUTES).map_err(io)?;
             Ok(Self { git, path, token: None })
         })
         .await
@@ -175,8 +197,8 @@ impl WorkMirror {
         &self.path
     }
 
-    /// Fetches `commit`, which the master has at `git_ref`, from the git URL of a project there. What is here already
-    /// does not travel again.
+    /// Fetches `commit`, which the master has at `git_ref`, from the git URL of a project there, and with it mainline and
+    /// the official repository's tags as the master has them now. When the commit is here already nothing is asked for.
     ///
     /// # Errors
     /// See [`CheckoutError`].
@@ -199,24 +221,39 @@ impl WorkMirror {
         }
         // By its id: the candidate's ref may have moved on since the build was given out. A server that speaks only
         // the older protocol gives nothing but what refs point to.
-        let by_id = self.run_fetch(url, &format!("+{commit}:{git_ref}"), commit, limits).await;
-        if by_id.is_ok() && self.has(commit).await? {
-            return Ok(());
+        let (by_id, named) = (format!("+{commit}:{git_ref}"), format!("+{git_ref}:{git_ref}"));
+        let mut last = CheckoutError::Gone { commit: commit.clone(), git_ref: git_ref.to_owned() };
+        for (refspec, names) in [(&by_id, Names::Too), (&named, Names::Too), (&by_id, Names::Not)] {
+            // Tags that can't be had are no reason not to build.
+            if names == Names::Not && !matches!(last, CheckoutError::Git(_)) {
+                break;
+            }
+            match self.run_fetch(url, refspec, names, commit, limits).await {
+                Ok(()) if self.has(commit).await? => return self.pack_tags().await,
+                Err(error @ (CheckoutError::TimedOut { .. } | CheckoutError::DiskFull { .. })) => return Err(error),
+                Err(error) => last = error,
+                Ok(()) => {}
+            }
         }
-        if let Err(error @ (CheckoutError::TimedOut { .. } | CheckoutError::DiskFull { .. })) = by_id {
-            return Err(error);
+        Err(last)
+    }
+
+    /// Each build reads all tags, which come as one file each.
+    async fn pack_tags(&self) -> Result<(), CheckoutError> {
+        let folder = self.path.join(repository::TAGS);
+        let loose = blocking(move || std::fs::read_dir(folder).map_or(0, |tags| tags.take(MOST_LOOSE + 1).count()));
+        if loose.await > MOST_LOOSE {
+            let run = self.git.bounded().repository(&self.path).args(["pack-refs", "--all"]);
+            run.output().await.map_err(CheckoutError::Git)?;
         }
-        self.run_fetch(url, &format!("+{git_ref}:{git_ref}"), commit, limits).await?;
-        if self.has(commit).await? {
-            return Ok(());
-        }
-        Err(CheckoutError::Gone { commit: commit.clone(), git_ref: git_ref.to_owned() })
+        Ok(())
     }
 
     async fn run_fetch(
         &self,
         url: &str,
         refspec: &str,
+        names: Names,
         commit: &CommitId,
         limits: CheckoutLimits,
     ) -> Result<(), CheckoutError> {
@@ -229,8 +266,12 @@ impl WorkMirror {
             None => run,
         };
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]);
-        let run = run.args(["--no-auto-maintenance", "--", url, refspec]).limits(limits.run());
-        match run.output().await {
+        let run = run.arg("--no-auto-maintenance");
+        let run = match names {
+            Names::Too => run.args(["--prune", "--", url, refspec, OFFICIAL_TAGS, MAINLINE]),
+            Names::Not => run.args(["--", url, refspec]),
+        };
+        match run.limits(limits.run()).output().await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(commit, refspec, error)),
         }
@@ -250,7 +291,8 @@ impl WorkMirror {
         .await
     }
 
-    /// Packs what was fetched since the last time, and forgets all refs but the `keep` newest; not beside a fetch.
+    /// Packs what was fetched since the last time, and forgets all refs but those of the official repository and the `keep`
+    /// newest; not beside a fetch, nor beside builds, which read the mirror's objects.
     ///
     /// # Errors
     /// When git fails.
@@ -258,67 +300,52 @@ impl WorkMirror {
         let list = self.git.bounded().repository(&self.path);
         let list = list.args(["for-each-ref", "--sort=-committerdate", "--format=%(refname)"]);
         let said = list.output().await.map_err(CheckoutError::Git)?;
-        for name in String::from_utf8_lossy(&said.stdout).lines().skip(keep) {
+        let said = String::from_utf8_lossy(&said.stdout);
+        let is_official = |name: &&str| name.starts_with(repository::TAGS) || name.starts_with(repository::MAINLINE);
+        for name in said.lines().filter(|name| !is_official(name)).skip(keep) {
             let run = self.git.bounded().repository(&self.path).args(["update-ref", "-d", name]);
             run.output().await.map_err(CheckoutError::Git)?;
         }
         pack(&self.git, &self.path, Upkeep::Whole).await.map_err(CheckoutError::Git)
     }
 
-    /// Writes the files of a fetched commit into the folder `into`, which is emptied first (or made), and a `.git` that
-    /// knows no more than this commit.
+    /// Writes the files of a fetched commit into a work folder, which is emptied first (or made), and a `.git` that knows its
+    /// history, or the part of it that is wanted.
     ///
     /// # Errors
     /// See [`CheckoutError`].
-    pub async fn checkout(&self, commit: &CommitId, into: &Path, limits: CheckoutLimits) -> Result<(), CheckoutError> {
-        let folder = into.to_owned();
+    pub async fn checkout(
+        &self,
+        commit: &CommitId,
+        place: &Place,
+        history: History,
+        limits: CheckoutLimits,
+    ) -> Result<(), CheckoutError> {
+        let (place, into) = (place.clone(), place.files.clone());
         let io = |source| CheckoutError::Io { what: format!("emptying {}", into.display()), source };
-        blocking(move || empty(&folder)).await.map_err(io)?;
-        let index = tempfile::Builder::new().prefix("index-").tempdir_in(&self.path).map_err(io)?;
-        let index_file = index.path().join("index");
+        let begun = blocking({
+            let place = place.clone();
+            move || empty(&place.files).and_then(|()| repository::begin(&place))
+        });
+        begun.await.map_err(io)?;
         let mut work_tree = std::ffi::OsString::from("--work-tree=");
-        work_tree.push(into);
+        work_tree.push(&into);
+        // The repository is the mirror, which no build can write; of the build's own this is the first index.
         let run = self.git.bounded().repository(&self.path).config("core.bare=false").config("core.symlinks=true");
         let run = run.config("core.autocrlf=false").config("core.fileMode=true").arg(work_tree);
         // Into an empty folder by an index that is not there yet: nothing is compared, all is written.
-        let run = run.env("GIT_INDEX_FILE", &index_file).args(["read-tree", "--reset", "-u", commit.as_str()]);
+        let run =
+            run.env("GIT_INDEX_FILE", into.join(".git/index")).args(["read-tree", "--reset", "-u", commit.as_str()]);
         run.limits(limits.run()).output().await.map_err(|error| failed(commit, "", error))?;
-        let (mirror, commit, folder) = (self.path.clone(), commit.clone(), into.to_owned());
-        let made = blocking(move || small_repository(&mirror, &commit, &folder, &index_file)).await;
+        let (mirror, commit) = (self.path.clone(), commit.clone());
+        let made = blocking(move || {
+            remove_all(&place.objects)?;
+            reach::reach(&mirror.join("objects"), &place.objects, place.reach)?;
+            repository::complete(&mirror, &commit, &place, history)
+        })
+        .await;
         made.map_err(|source| CheckoutError::Io { what: format!("writing {}/.git", into.display()), source })
     }
-}
-
-/// A `.git` for builds that ask which commit they are of: `git rev-parse`, `describe`, `ls-files` and `status` answer.
-/// It holds the commit without its history, and the folders without the files' contents; it is the build's own, and
-/// this crate never reads it.
-fn small_repository(mirror: &Path, commit: &CommitId, folder: &Path, index: &Path) -> std::io::Result<()> {
-    let git_dir = folder.join(".git");
-    let packs = git_dir.join("objects/pack");
-    std::fs::create_dir_all(&packs)?;
-    std::fs::create_dir_all(git_dir.join("refs/heads"))?;
-    std::fs::write(git_dir.join("config"), "[core]\n\trepositoryformatversion = 0\n\tbare = false\n")?;
-    std::fs::write(git_dir.join("shallow"), format!("{commit}\n"))?;
-    std::fs::copy(index, git_dir.join("index"))?;
-    pack_folders(mirror, commit, &packs).map_err(std::io::Error::other)?;
-    std::fs::write(git_dir.join("HEAD"), format!("{commit}\n"))
-}
-
-fn pack_folders(mirror: &Path, commit: &CommitId, packs: &Path) -> Result<(), git2::Error> {
-    let repository = git2::Repository::open_bare(mirror)?;
-    let commit = repository.find_commit(git2::Oid::from_str(commit.as_str())?)?;
-    let mut pack = repository.packbuilder()?;
-    pack.insert_object(commit.id(), None)?;
-    let mut folders = vec![commit.tree_id()];
-    let mut seen = std::collections::HashSet::new();
-    while let Some(id) = folders.pop() {
-        if seen.insert(id) {
-            pack.insert_object(id, None)?;
-            let tree = repository.find_tree(id)?;
-            folders.extend(tree.iter().filter(|entry| entry.filemode() == 0o040_000).map(|entry| entry.id()));
-        }
-    }
-    pack.write(packs, 0o644)
 }
 
 fn failed(commit: &CommitId, git_ref: &str, error: RunError) -> CheckoutError {

@@ -1,7 +1,7 @@
 //! The mirror over HTTP, read only, for slaves and for anybody's plain git.
 //!
 //! `GET …/info/refs?service=git-upload-pack` is answered by [`Mirror::advertise`], `POST …/git-upload-pack` by
-//! [`Mirror::upload_pack`]. Only mainline, revisions and candidates can be seen. Nothing can be pushed.
+//! [`Mirror::upload_pack`]. Only mainline, the tags of the official repository, revisions and candidates can be seen. Nothing can be pushed.
 
 use crate::Explain;
 use crate::git::{RunError, RunLimits, Running};

@@ -109,7 +109,14 @@ fn builder(name: &str) -> Builder {
         junit: Vec::new(),
         artifacts: Vec::new(),
     };
-    Builder { name: name.to_owned(), slaves: Vec::new(), locks: Vec::new(), required: true, steps: vec![step] }
+    Builder {
+        name: name.to_owned(),
+        slaves: Vec::new(),
+        locks: Vec::new(),
+        required: true,
+        history: recipe::History::Full,
+        steps: vec![step],
+    }
 }
 
 fn conflict<'a>(mainline: &'a CommitId) -> NewCandidate<'a> {

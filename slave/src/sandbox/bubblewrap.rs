@@ -21,6 +21,9 @@ const ETC: [&str; 11] = [
 /// Folders at the root that are links into `/usr` on most systems and real folders on the others.
 const ROOT: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
+/// Where builds find the objects of their history.
+pub(super) const OBJECTS: &str = "/objects";
+
 /// Bytes of shared memory, which is not limited unless it is said.
 const SHM_BYTES: u64 = 256 << 20;
 
@@ -56,6 +59,7 @@ pub(super) fn command(
     for file in Slot::ETC {
         line.add([Path::new("--ro-bind"), &slot.etc(file), &Path::new("/etc").join(file)]);
     }
+    line.add([Path::new("--ro-bind"), &slot.objects(), Path::new(OBJECTS)]);
     line.add([Path::new("--bind"), &slot.notes(), Path::new("/bb")]);
     line.add([Path::new("--bind"), &slot.work(), Path::new("/build")]);
     // What bubblewrap itself mounts there is memory without a limit.

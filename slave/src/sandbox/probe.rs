@@ -24,7 +24,7 @@ echo "no-new-privs=$(status NoNewPrivs)"
 echo "seccomp=$(status Seccomp)"
 echo "filters=$(status Seccomp_filters)"
 if (: >/usr/.bb-probe) 2>/dev/null; then echo usr=written; else echo usr=refused; fi
-for f in /.bb-probe /etc/.bb-probe /dev/.bb-probe; do (: >$f) 2>/dev/null && echo "root=written"; done; echo root=tried
+for f in /.bb-probe /etc/.bb-probe /dev/.bb-probe /objects/.bb-probe; do (: >$f) 2>/dev/null && echo "root=written"; done; echo root=tried
 if (: >/build/.bb-probe) 2>/dev/null; then echo work=written; else echo work=refused; fi
 rm -f /build/.bb-probe
 if cat "$1" >/dev/null 2>&1; then echo secret=read; else echo secret=refused; fi
@@ -120,7 +120,7 @@ fn judge(said: &str, here: &Here, filtered: bool) -> Result<Vec<String>, Vec<Str
         (none("caps") && none("bounding"), "capabilities are dropped", "a build has capabilities"),
         (is("no-new-privs", "1"), "setuid programs give nothing", "setuid programs give new rights"),
         (is("usr", "refused"), "/usr can't be written", "/usr can be written"),
-        (is("root", "tried"), "nothing beside it can be written", "/, /etc or /dev can be written"),
+        (is("root", "tried"), "nothing beside it can be written", "/, /etc, /dev or /objects can be written"),
         (is("work", "written"), "the work folder can be written", "the work folder can't be written"),
         (is("secret", "refused"), "the slave's token can't be read", "the slave's token can be read"),
         (

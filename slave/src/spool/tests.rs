@@ -17,6 +17,7 @@ fn assignment(n: i64) -> Assignment {
             slaves: Vec::new(),
             locks: Vec::new(),
             required: true,
+            history: recipe::History::Full,
             steps: Vec::new(),
         },
         isolation: Isolation::None,

@@ -9,7 +9,7 @@ use files::Files;
 pub use master::{Master, Seen};
 use protocol::wire::{Assignment, BuildRef, Isolation, Limits};
 use protocol::{BuildId, BuildResult, Fence};
-use recipe::{Builder, OnFailure, Run, Step, When};
+use recipe::{Builder, History, OnFailure, Run, Step, When};
 use slave::config::{SlotCount, WantedIsolation};
 use slave::{Config, Launcher, RunError, Slave};
 use std::os::unix::fs::PermissionsExt;
@@ -124,7 +124,14 @@ pub fn assignment(n: i64, steps: Vec<Step>) -> Assignment {
         git_ref: "refs/heads/candidate".to_owned(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         what: "feature".to_owned(),
-        builder: Builder { name: "linux".to_owned(), slaves: Vec::new(), locks: Vec::new(), required: true, steps },
+        builder: Builder {
+            name: "linux".to_owned(),
+            slaves: Vec::new(),
+            locks: Vec::new(),
+            required: true,
+            history: History::Full,
+            steps,
+        },
         isolation: Isolation::None,
         limits: Limits::default(),
         env: Vec::new(),

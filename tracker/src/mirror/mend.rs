@@ -90,7 +90,8 @@ impl Mirror {
             remove_nonsense(repository);
             let mut dead = Vec::new();
             for reference in repository.references().map_err(failed)?.flatten() {
-                if reference.target().is_some_and(|id| repository.find_commit(id).is_err()) {
+                // A tag may be of anything.
+                if reference.target().is_some() && reference.peel(git2::ObjectType::Any).is_err() {
                     dead.push(reference);
                 }
             }

@@ -1,7 +1,7 @@
 //! A project's mirror: one bare repository that holds mainline, every revision that was admitted, and the candidates.
 //!
 //! It follows from what the store says, and it is no cache: of a revision whose source is gone it holds the only copy. What
-//! it lacks is found and fetched again ([`Mirror::missing`], [`Mirror::readmit`]). Its refs: `refs/heads/MAINLINE`, and for each branch `refs/branches/NAME/rN`
+//! it lacks is found and fetched again ([`Mirror::missing`], [`Mirror::readmit`]). Its refs: `refs/heads/MAINLINE`, the official repository's `refs/tags`, and for each branch `refs/branches/NAME/rN`
 //! for each revision, `…/head` for the newest, `…/candidate`. What a stranger publishes gets in only by
 //! [`Mirror::admit`]; no hook, no configuration of anybody else's and no replacement object counts here.
 
@@ -20,6 +20,7 @@ mod objects;
 mod official;
 mod refusal;
 mod scratch;
+mod tags;
 mod upkeep;
 mod walk;
 
@@ -75,6 +76,7 @@ const CONFIG: &str = "\
 \thideRefs = refs
 \thideRefs = !refs/heads
 \thideRefs = !refs/branches
+\thideRefs = !refs/tags
 [http]
 \treceivepack = false
 [submodule]
@@ -98,6 +100,7 @@ impl Mirror {
             let mirror = Self { git, path };
             mirror.create_if_missing()?;
             mirror.open()?;
+            tags::forget_that_they_are_many(&mirror.path);
             scratch::remove_leftovers(&mirror.path);
             locks::remove_stale(&mirror.path, &mirror.path.join("refs"));
             locks::remove_stale_objects(&mirror.path);

@@ -1,7 +1,7 @@
 //! The official repository: whose URL the admin gave, so that it may be of any scheme and use the admin's credentials.
 
 use super::durable::sync_folder;
-use super::{Mirror, MirrorError};
+use super::{Mirror, MirrorError, tags};
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Run, RunError, RunLimits, quoted};
@@ -159,6 +159,17 @@ pub(crate) fn official_limits() -> RunLimits {
     }
 }
 
+/// What is fetched of the official repository.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fetch {
+    /// What is new of mainline, and all tags as they are there.
+    WithTags,
+    /// What is new of mainline.
+    Mainline,
+    /// All of mainline, whatever is here: that can't be relied on.
+    Anew,
+}
+
 /// There while what the mirror has of mainline is not to be relied on: all of it is fetched at the next look.
 const DISTRUSTED: &str = "mainline.distrusted";
 
@@ -181,7 +192,8 @@ impl Mirror {
         .await
     }
 
-    /// Fetches mainline and says where it is.
+    /// Fetches mainline, and the official repository's tags as they are there now, and says where mainline is. Trouble with
+    /// the tags is no trouble of mainline's: then those that are here stay.
     ///
     /// # Errors
     /// See [`OfficialError`].
@@ -196,7 +208,8 @@ impl Mirror {
             Err(_) => false,
         };
         if relied_on {
-            match self.fetch_mainline(url, branch, false).await {
+            let fetched = self.fetch_with_tags(url, branch).await;
+            match fetched {
                 Ok(tip) if self.lacks(&tip).await?.is_none() => return Ok(tip),
                 Err(error) if !says_damage(&error) => return Err(error),
                 _ => {}
@@ -215,18 +228,37 @@ impl Mirror {
         branch: &BranchRef,
     ) -> Result<CommitId, OfficialError> {
         self.forget_dead_refs().await?;
-        let tip = self.fetch_mainline(url, branch, true).await?;
+        let tip = self.fetch_mainline(url, branch, Fetch::Anew).await?;
         // Fetched anew at each look it would not get more.
         let _ = std::fs::remove_file(self.path().join(DISTRUSTED));
         Ok(tip)
     }
 
-    /// Fetches mainline; all of it, whatever is here, if that can't be relied on.
+    /// Fetches mainline and the tags; mainline alone when those can't be had.
+    async fn fetch_with_tags(&self, url: &OfficialUrl, branch: &BranchRef) -> Result<CommitId, OfficialError> {
+        if !self.has_too_many_tags().await {
+            match self.fetch_mainline(url, branch, Fetch::WithTags).await {
+                Ok(tip) => {
+                    if let Err(error) = self.bound_tags().await {
+                        tracing::warn!("counting the official repository's tags: {error}");
+                    }
+                    return Ok(tip);
+                }
+                Err(OfficialError::Reach(error @ PollError::Git { .. })) => {
+                    tracing::warn!("the official repository's tags are left out: {error}");
+                    self.remove_stale_locks(tags::ANY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.fetch_mainline(url, branch, Fetch::Mainline).await
+    }
+
     async fn fetch_mainline(
         &self,
         url: &OfficialUrl,
         branch: &BranchRef,
-        all: bool,
+        what: Fetch,
     ) -> Result<CommitId, OfficialError> {
         let name = branch.full();
         let before = self.ref_at(&name).await.ok().flatten();
@@ -235,9 +267,14 @@ impl Mirror {
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         // Whether mainline was rewritten is found out afterwards: git would fall into a hole in what mainline was before.
         let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance", "--no-show-forced-updates"]);
-        let run = if all { run.arg("--refetch") } else { run };
+        let run = match what {
+            Fetch::WithTags => run.arg("--prune"),
+            Fetch::Mainline => run,
+            Fetch::Anew => run.arg("--refetch"),
+        };
         let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
+        let run = if what == Fetch::WithTags { run.arg(tags::ALL) } else { run };
         run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
         if tip != before {

@@ -2,7 +2,8 @@
 
 use crate::serving::{master, serve};
 use crate::support::http::{Answer, Server, http_backend, publish, status};
-use crate::support::{World, files_below, git, plain_git};
+use crate::support::{World, files_below, git, place, plain_git};
+use recipe::History;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -40,7 +41,7 @@ async fn a_candidate_is_fetched_and_written_as_it_was_committed() {
     let slave = slave(&world).await;
     slave.fetch(&server.url("git/p.git"), "refs/branches/ann/r1", &head, CheckoutLimits::default()).await.unwrap();
     let into = world.temp.path().join("work");
-    slave.checkout(&head, &into, CheckoutLimits::default()).await.unwrap();
+    slave.checkout(&head, &place(&into), History::Full, CheckoutLimits::default()).await.unwrap();
     assert_eq!(std::fs::read(into.join("a.txt")).unwrap(), b"$Id$\none\n");
     assert_eq!(std::fs::read_link(into.join("link")).unwrap(), Path::new("dir/x"));
     assert_eq!(std::fs::metadata(into.join("run.sh")).unwrap().permissions().mode() & 0o111, 0o111);
@@ -53,7 +54,7 @@ async fn a_candidate_is_fetched_and_written_as_it_was_committed() {
     };
     assert_eq!(ask(&["rev-parse", "HEAD"]), head.as_str());
     assert!(head.as_str().starts_with(&ask(&["describe", "--always"])));
-    assert_eq!(ask(&["log", "--format=%s"]), "All kinds");
+    assert_eq!(ask(&["log", "--format=%s"]), "All kinds\nStart");
     assert!(ask(&["ls-files"]).contains("dir/x"));
     assert_eq!(ask(&["-c", "core.attributesFile=/dev/null", "status", "--porcelain", "-uno", "dir", "run.sh"]), "");
     // The second time nothing travels.
@@ -81,7 +82,7 @@ async fn what_an_earlier_build_left_is_gone_and_nothing_of_it_runs() {
     for locked in ["locked/inner", "locked"] {
         std::fs::set_permissions(into.join(locked), std::fs::Permissions::from_mode(0o0)).unwrap();
     }
-    slave.checkout(&world.mainline, &into, limits).await.unwrap();
+    slave.checkout(&world.mainline, &place(&into), History::Full, limits).await.unwrap();
     let mut names: Vec<String> =
         files_below(&into).iter().map(|p| p.strip_prefix(&into).unwrap().display().to_string()).collect();
     assert!(!names.iter().any(|name| name.contains("hooks")), "{names:?}");
@@ -104,7 +105,7 @@ async fn a_candidate_that_was_replaced_can_still_be_fetched_by_its_id() {
     let slave = slave(&world).await;
     let limits = CheckoutLimits::default();
     slave.fetch(&server.url("git/p.git"), "refs/branches/ann/candidate", &old, limits).await.unwrap();
-    slave.checkout(&old, &world.temp.path().join("work"), limits).await.unwrap();
+    slave.checkout(&old, &place(&world.temp.path().join("work")), History::Full, limits).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,9 +171,11 @@ async fn upkeep_forgets_old_candidates_and_keeps_new_ones() {
     slave.fetch(&url, "refs/heads/main", &world.mainline, limits).await.unwrap();
     slave.fetch(&url, "refs/branches/ann/r1", &head, limits).await.unwrap();
     slave.upkeep(1).await.unwrap();
-    let said = plain_git().arg("-C").arg(slave.path()).arg("for-each-ref").output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&said.stdout).lines().count(), 1);
-    slave.checkout(&world.mainline, &world.temp.path().join("work"), limits).await.unwrap();
+    let said = plain_git().arg("-C").arg(slave.path()).args(["for-each-ref", "--format=%(refname)"]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let (official, others): (Vec<_>, Vec<_>) = said.lines().partition(|name| name.starts_with("refs/remotes/"));
+    assert_eq!((official, others.len()), (vec!["refs/remotes/origin/main"], 1));
+    slave.checkout(&world.mainline, &place(&world.temp.path().join("work")), History::Full, limits).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Whoever runs a master or slave may have a home that can't be read, or settings that no git understands.
 
-use crate::support::{Repo, git, plain_git};
+use crate::support::{Repo, git, place, plain_git};
+use recipe::History;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -59,6 +60,6 @@ async fn what_happens_in_that_home() {
         "Start"
     );
     let slave = WorkMirror::open_or_create(git(), mirror.path()).await.unwrap();
-    slave.checkout(&tip, &temp.path().join("build"), CheckoutLimits::default()).await.unwrap();
+    slave.checkout(&tip, &place(&temp.path().join("build")), History::Full, CheckoutLimits::default()).await.unwrap();
     assert_eq!(std::fs::read_to_string(temp.path().join("build/a")).unwrap(), "1\n");
 }

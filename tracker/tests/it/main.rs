@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admission;
+mod builds;
 mod candidates;
 mod changelogs;
 mod checkouts;

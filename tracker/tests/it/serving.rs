@@ -68,6 +68,7 @@ async fn plain_git_fetches_mainline_revisions_and_candidates_and_sees_nothing_el
     let made = world.made("ann", &head).await;
     world.mirror.set_candidate(&"ann".parse().unwrap(), &made.commit).await.unwrap();
     assert!(run(&["-C", world.mirror.path().to_str().unwrap(), "update-ref", "refs/hidden/x", head.as_str()]).0);
+    assert!(run(&["-C", world.mirror.path().to_str().unwrap(), "update-ref", "refs/tags/v1", head.as_str()]).0);
     let server = master(&world.mirror);
     let url = server.url("git/p.git");
     for version in ["0", "1", "2"] {
@@ -79,6 +80,7 @@ async fn plain_git_fetches_mainline_revisions_and_candidates_and_sees_nothing_el
             "refs/branches/ann/head",
             "refs/branches/ann/r1",
             "refs/heads/main",
+            "refs/tags/v1",
         ];
         assert!(good && refs == all, "version {version}: {said}");
         let into = world.temp.path().join(format!("clone-{version}"));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tracker::candidate::{CandidateOutcome, CandidateRequest, Identity, Made, Message};
+use tracker::checkout::{Place, Reach};
 use tracker::git::Git;
 use tracker::mirror::{Admission, AdmissionLimits, Mirror, OfficialUrl};
 use tracker::source::{BranchRef, SourcePolicy, SourceUrl, UncheckedUrl};
@@ -37,6 +38,12 @@ pub(crate) fn plain_git() -> Command {
     }
     command.stdin(Stdio::null());
     command
+}
+
+/// A build's folders: its files, and beside them the way to the objects.
+pub(crate) fn place(files: &Path) -> Place {
+    let objects = files.with_extension("objects");
+    Place { files: files.to_owned(), objects: objects.clone(), objects_seen: objects, reach: Reach::Link }
 }
 
 /// A repository with a work tree.
