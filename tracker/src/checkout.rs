@@ -151,6 +151,9 @@ impl CheckoutLimits {
 /// More tags than these are packed.
 const MOST_LOOSE: usize = 100;
 
+/// So many packs are left as they came.
+const MOST_PACKS: usize = 64;
+
 /// Whether a fetch also brings what the master has of the official repository's names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Names {
@@ -229,13 +232,28 @@ impl WorkMirror {
                 break;
             }
             match self.run_fetch(url, refspec, names, commit, limits).await {
-                Ok(()) if self.has(commit).await? => return self.pack_tags().await,
+                Ok(()) if self.has(commit).await? => {
+                    self.pack_tags().await?;
+                    return self.join_packs().await;
+                }
                 Err(error @ (CheckoutError::TimedOut { .. } | CheckoutError::DiskFull { .. })) => return Err(error),
                 Err(error) => last = error,
                 Ok(()) => {}
             }
         }
         Err(last)
+    }
+
+    /// Each fetch brings a pack, and whatever is looked for is looked for in all of them. Nothing is deleted that a running build
+    /// may read.
+    async fn join_packs(&self) -> Result<(), CheckoutError> {
+        let folder = self.path.join("objects/pack");
+        let is_pack = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "pack");
+        let packs = blocking(move || std::fs::read_dir(folder).map_or(0, |all| all.flatten().filter(is_pack).count()));
+        if packs.await > MOST_PACKS {
+            pack(&self.git, &self.path, Upkeep::Recent).await.map_err(CheckoutError::Git)?;
+        }
+        Ok(())
     }
 
     /// Each build reads all tags, which come as one file each.

@@ -179,6 +179,30 @@ async fn upkeep_forgets_old_candidates_and_keeps_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_often_a_slave_fetches_its_packs_stay_few_and_nothing_is_lost() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    let server = master(&world.mirror);
+    let slave = slave(&world).await;
+    let (url, limits) = (server.url("git/p.git"), CheckoutLimits::default());
+    let packs = || {
+        let files = files_below(&slave.path().join("objects/pack"));
+        files.iter().filter(|file| file.extension().is_some_and(|it| it == "pack")).count()
+    };
+    let (mut first, mut most) = (None, 0);
+    for n in 1..=80 {
+        let head = ann.write("b.c", format!("{n}\n")).commit("Work");
+        world.admit(&ann, "ann", n).await;
+        // One ref for all of them: what was fetched before is held by nothing.
+        slave.fetch(&url, "refs/branches/ann/head", &head, limits).await.unwrap();
+        first.get_or_insert(head);
+        most = most.max(packs());
+    }
+    assert!((60..=66).contains(&most) && packs() < 30, "at most {most}, now {}", packs());
+    slave.checkout(&first.unwrap(), &place(&world.temp.path().join("work")), History::Full, limits).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_master_is_shown_the_token_that_the_slave_has() {
     let world = World::new().await;
     let (mirror, runtime) = (world.mirror.clone(), Handle::current());
