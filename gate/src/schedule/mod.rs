@@ -24,7 +24,7 @@ use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, ProjectId, SlaveId, SlaveName, UnixMs};
 use recipe::LockRequest;
 use std::collections::BTreeMap;
-pub use wait::Wait;
+pub use wait::{Wait, needed};
 
 /// Everything that the choice depends on.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -3,10 +3,12 @@
 
 mod judge;
 mod needs;
+mod shape;
 mod turn;
 
 pub use crate::trouble::Trouble;
 pub use judge::judge;
+pub use shape::{Brief, Shape, Surroundings, Whose};
 use protocol::BuildResult;
 use protocol::api::{Look, Next};
 pub use turn::{ended_at, turn};
