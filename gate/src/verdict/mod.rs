@@ -8,9 +8,9 @@ mod turn;
 
 pub use crate::trouble::Trouble;
 pub use judge::judge;
-pub use shape::{Brief, Shape, Surroundings, Whose};
 use protocol::BuildResult;
 use protocol::api::{Look, Next};
+pub use shape::{Brief, Shape, Surroundings, Whose};
 pub use turn::{ended_at, turn};
 
 /// Everything that a verdict depends on, as the store has it.

@@ -8,7 +8,7 @@
 //! [`Surroundings`] of now, by the functions that judge branches one by one.
 
 use super::judge::{Answer, built, early, ended, late, queued, recipe, stopped};
-use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source};
+use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, TakenOut};
 use crate::code::Code;
 use crate::mainline::Mainline;
 use crate::pending::Crowded;
@@ -178,7 +178,7 @@ impl Surroundings {
 }
 
 impl Facts {
-    /// Facts of a live branch of which nothing is known.
+    /// Those of a live branch that could be built, and of which no build is known.
     fn nothing() -> Self {
         Self {
             author: String::new(),
@@ -197,6 +197,13 @@ impl Facts {
 }
 
 impl Shape {
+    /// That of all branches which landed and which a push took out of mainline.
+    pub fn taken_out() -> Self {
+        let out = TakenOut { day: String::new(), tip_by: String::new() };
+        let life = Life::Landed { commit: String::new(), newer: None, taken_out: Some(out) };
+        Self::of(&Facts { life, ..Facts::nothing() }, str::to_owned)
+    }
+
     /// The shape of what is a branch's own, which has of the builders those with a build. `needs` says what a builder's waiting
     /// build needs of a slave.
     pub fn of(own: &Facts, needs: impl Fn(&str) -> String) -> Self {

@@ -30,7 +30,6 @@ pub use loops::Loop;
 pub(crate) use loops::{start, turn};
 pub(crate) use mainline::mainline_of;
 pub(crate) use mend::{mend_candidate, named};
-pub(crate) use queue::IN_MAINLINE;
 pub(crate) use step::StepError;
 pub(crate) use watch::{GONE, bring_branch_back};
 

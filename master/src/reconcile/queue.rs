@@ -5,7 +5,9 @@ use super::{Again, StepError, landing, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
-use crate::store::{self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, Revision, Standing, now};
+use crate::store::{
+    self, Begun, Branch, BranchState, BuildRowState, Candidate, Claim, Entry, IN_MAINLINE, Revision, Standing, now,
+};
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::queue::{
@@ -22,8 +24,6 @@ use std::time::Duration;
 /// Entries of which candidates are looked at, beside those that mainline's own trouble holds: the serial queue wants the
 /// first, and the next soon after.
 const LOOKAHEAD: usize = 4;
-/// A refusal's code for a revision of which mainline has all already.
-pub(crate) const IN_MAINLINE: [&str; 4] = ["already-landed", "equal-to-mainline", "no-changes", "same-patches"];
 
 /// What one turn knows beside the queue's state.
 struct Turn {

@@ -312,8 +312,15 @@ async fn admit(
     }
     shared.points().at("watch.fetch").await;
     let Some(commit) = admission.expected.clone() else { return Ok(Ok(())) };
-    let mut new =
-        NewRevision { number, commit, subject: String::new(), author: String::new(), commits: 0, refusal: None };
+    let mut new = NewRevision {
+        number,
+        commit,
+        subject: String::new(),
+        title: String::new(),
+        author: String::new(),
+        commits: 0,
+        refusal: None,
+    };
     match project.mirror.admit(&shared.poller, &Admission { revision: number, ..admission }).await {
         Ok(admitted) => {
             new.commit = admitted;
@@ -421,10 +428,11 @@ async fn describe(shared: &Shared, project: &Guarded, new: &mut NewRevision) -> 
     let head = project.mirror.commit(&new.commit).await?;
     new.subject = head.subject;
     new.author = head.author;
-    if let Some(tip) = shared.store.project_by_id(project.id).await?.tip
-        && let Relation::Ahead { commits, .. } = project.mirror.relation(&tip, &new.commit).await?
-    {
-        new.commits = commits;
+    if let Some(tip) = shared.store.project_by_id(project.id).await?.tip {
+        new.title = project.mirror.title(&tip, &new.commit).await?;
+        if let Relation::Ahead { commits, .. } = project.mirror.relation(&tip, &new.commit).await? {
+            new.commits = commits;
+        }
     }
     Ok(())
 }

@@ -8,23 +8,27 @@ use master::store::{
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
-use protocol::{BuildResult, CommitId, EventId, Fence, UnixMs};
+use protocol::{BuildResult, CommitId, EventId, Fence, TokenId, UnixMs};
 use recipe::{Builder, OnFailure, Run, Step, When};
 
-/// Tells each story on both databases.
+/// Tells each story on both databases; after each, what is kept for lists is what the rows give.
 macro_rules! stories {
     ($($name:ident)*) => {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$name(crate::Place { url: crate::Store::sqlite_url(folder.path()) }).await;
+                let url = crate::Store::sqlite_url(folder.path());
+                super::$name(crate::Place { url: url.clone() }).await;
+                crate::nothing_is_behind(&url).await;
             })*
         }
         mod postgresql {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(crate::Place { url: testkit::postgres::fresh_database() }).await;
+                let url = testkit::postgres::fresh_database();
+                super::$name(crate::Place { url: url.clone() }).await;
+                crate::nothing_is_behind(&url).await;
             })*
         }
     };
@@ -36,6 +40,7 @@ mod kept;
 mod landing;
 mod lists;
 mod races;
+mod shapes;
 mod shares;
 mod snapshots;
 
@@ -57,6 +62,17 @@ stories! {
     an_acceptance_is_one_place_and_binds_to_its_revision
     tokens_and_sessions_end_when_revoked
     a_slave_is_the_same_when_it_comes_back
+}
+
+async fn nothing_is_behind(url: &str) {
+    match Store::open(url).await {
+        Ok(store) => {
+            assert_eq!(store.behind_their_rows().await.unwrap(), []);
+            store.close().await;
+        }
+        Err(StoreError::Newer { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Where a story's store is.
@@ -119,6 +135,7 @@ fn conflict<'a>(mainline: &'a CommitId) -> NewCandidate<'a> {
         request: "{}".to_owned(),
         changes_recipe: false,
         recipe_trouble: None,
+        title: None,
         touched: Vec::new(),
     }
 }
@@ -164,7 +181,8 @@ impl World {
 
     async fn revision(&self, branch: &Branch, number: u32) -> Revision {
         let (subject, author) = ("Do it".to_owned(), "Ann".to_owned());
-        let new = NewRevision { number, commit: commit(number), subject, author, commits: 1, refusal: None };
+        let title = subject.clone();
+        let new = NewRevision { number, commit: commit(number), subject, title, author, commits: 1, refusal: None };
         self.store.add_revision(self.claim, branch, &new).await.unwrap().unwrap()
     }
 
