@@ -197,6 +197,11 @@ impl Facts {
 }
 
 impl Shape {
+    /// That of a branch of which nothing can be known.
+    pub fn unknown() -> Self {
+        Self::of(&Facts::nothing(), str::to_owned)
+    }
+
     /// That of all branches which landed and which a push took out of mainline.
     pub fn taken_out() -> Self {
         let out = TakenOut { day: String::new(), tip_by: String::new() };

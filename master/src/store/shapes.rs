@@ -32,13 +32,7 @@ pub(super) fn before_commit<'c>(
 ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'c>> {
     Box::pin(async move {
         for branch in concerned(connection, changes).await? {
-            match keep(connection, BranchId(branch)).await {
-                // One that can't be read stops nobody who writes anything else.
-                Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::error!(branch, %error, "what lists say of a branch can't be kept");
-                }
-                done => done?,
-            }
+            keep(connection, BranchId(branch)).await?;
         }
         Ok(())
     })
@@ -77,14 +71,26 @@ async fn concerned(connection: &mut AnyConnection, changes: &[Change]) -> Result
 
 /// Keeps anew what is kept of a branch, if that is other than before.
 async fn keep(connection: &mut AnyConnection, id: BranchId) -> Result<()> {
-    let Some(read) = read(connection, id).await? else { return Ok(()) };
+    let read = match read(connection, id).await {
+        Ok(Some(read)) => read,
+        Ok(None) => return Ok(()),
+        // One that can't be read stops nobody who writes anything else, and is counted all the same.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(branch = id.0, %error, "what lists say of a branch can't be kept");
+            let shape = Kept::of(&Shape::unknown())?;
+            add(connection, &shape).await?;
+            let sql = "UPDATE branch SET shape = $2 WHERE id = $1 AND shape IS NULL";
+            sqlx::query(sql).bind(id.0).bind(shape.number).execute(connection).await?;
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let (shape, found_by, owners) = (read.shape()?, read.found_by(), read.owners());
     if read.before == (Some(shape.number), found_by.clone(), owners.clone()) {
         return Ok(());
     }
     if read.before.0 != Some(shape.number) {
-        let query = sqlx::query("INSERT INTO shape (id, facts) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING");
-        query.bind(shape.number).bind(&shape.text).execute(&mut *connection).await?;
+        add(connection, &shape).await?;
     }
     sqlx::query("UPDATE branch SET shape = $2, found_by = $3, owners = $4 WHERE id = $1")
         .bind(id.0)
@@ -93,6 +99,12 @@ async fn keep(connection: &mut AnyConnection, id: BranchId) -> Result<()> {
         .bind(owners)
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+async fn add(connection: &mut AnyConnection, shape: &Kept) -> Result<()> {
+    let query = sqlx::query("INSERT INTO shape (id, facts) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING");
+    query.bind(shape.number).bind(&shape.text).execute(connection).await?;
     Ok(())
 }
 
@@ -257,7 +269,12 @@ impl Reader {
         let mut behind = Vec::new();
         for row in sqlx::query("SELECT id FROM branch ORDER BY id + 0").fetch_all(&mut *connection).await? {
             let id = row.num("id")?;
-            let Some(read) = read(&mut connection, id).await? else { continue };
+            let read = match read(&mut connection, id).await {
+                Ok(Some(read)) => read,
+                // What can't be read gives nothing to compare with.
+                Ok(None) | Err(StoreError::Corrupt { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             if read.before != (Some(read.shape()?.number), read.found_by(), read.owners()) {
                 behind.push(id);
             }

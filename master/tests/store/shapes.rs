@@ -155,7 +155,8 @@ impl World {
                         let id = candidate.as_ref().map(|it| it.id);
                         store.set_standing(self.claim, entry, id, &standing("testing", "bb")).await.unwrap();
                         if let Some(made) = made {
-                            let begun = store.begin_landing(self.claim, entry.id, &tip, &made, |_, _| true).await.unwrap();
+                            let begun =
+                                store.begin_landing(self.claim, entry.id, &tip, &made, |_, _| true).await.unwrap();
                             if let master::store::Begun::Yes(landing) = begun {
                                 if chance.below(3) == 0 {
                                     let by = FailedBy::Refused;
@@ -192,20 +193,18 @@ impl World {
                 let lost = (chance.below(2) == 0).then_some(&trouble);
                 store.set_lost(self.claim, &branch, revision, lost).await.unwrap();
             }
-            (22, _, candidate) => {
-                match (chance.below(3), candidate) {
-                    (0, Some(candidate)) => store.discard_candidate(self.claim, candidate.id).await.unwrap(),
-                    (1, _) => {
-                        store.revoke_token(*ann).await.unwrap();
-                        let hash = format!("ann {}", chance.below(1_000_000));
-                        *ann = store.add_token(TokenKind::Publisher, "Ann", true, &hash).await.unwrap().id;
-                    }
-                    _ => {
-                        let bugs = ["7".to_owned()];
-                        store.describe_branch(&branch, "Say it otherwise", &bugs, "mia").await.unwrap();
-                    }
+            (22, _, candidate) => match (chance.below(3), candidate) {
+                (0, Some(candidate)) => store.discard_candidate(self.claim, candidate.id).await.unwrap(),
+                (1, _) => {
+                    store.revoke_token(*ann).await.unwrap();
+                    let hash = format!("ann {}", chance.below(1_000_000));
+                    *ann = store.add_token(TokenKind::Publisher, "Ann", true, &hash).await.unwrap().id;
                 }
-            }
+                _ => {
+                    let bugs = ["7".to_owned()];
+                    store.describe_branch(&branch, "Say it otherwise", &bugs, "mia").await.unwrap();
+                }
+            },
             _ => {
                 for entry in store.landed_entries(self.project.id, false).await.unwrap() {
                     let out = (chance.below(2) == 0).then_some("eve");
