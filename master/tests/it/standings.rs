@@ -165,11 +165,7 @@ impl Life {
         self.done.push(format!("{what} {}", name.as_deref().unwrap_or_default()));
         let heron = "/api/v1/projects/heron";
         match (what, name) {
-            (0..=2, _) => {
-                if self.names.len() < 14 {
-                    self.publish().await;
-                }
-            }
+            (0..=2, _) if self.names.len() < 14 => self.publish().await,
             (3..=4, Some(name)) => {
                 if self.world.author.try_git(&["checkout", "--quiet", "--force", &name]).is_err() {
                     self.world.author.branch(&name, "origin/main");

@@ -228,14 +228,14 @@ async fn what_lists_know_is_never_behind(place: Place) {
     for _ in 0..400 {
         done.push(world.anything(&mut chance, &mut ann).await);
         assert_eq!(world.store.behind_their_rows().await.unwrap(), [], "after {done:#?}");
+        for kind in [Kind::Live, Kind::Ended] {
+            let counted = world.store.shapes(world.project.id, kind, &Narrow::default()).await.unwrap();
+            let all: u64 = counted.iter().map(|it| it.branches).sum();
+            assert_eq!(all, world.store.count_listed(world.project.id, kind, &Narrow::default()).await.unwrap());
+            shapes.extend(counted.iter().map(|it| format!("{:?}", it.shape)));
+        }
     }
-    for kind in [Kind::Live, Kind::Ended] {
-        let counted = world.store.shapes(world.project.id, kind, &Narrow::default()).await.unwrap();
-        let all: u64 = counted.iter().map(|it| it.branches).sum();
-        assert_eq!(all, world.store.count_listed(world.project.id, kind, &Narrow::default()).await.unwrap());
-        shapes.extend(counted.iter().map(|it| format!("{:?}", it.shape)));
-    }
-    assert!(shapes.len() > 8, "much comes about: {shapes:#?}");
+    assert!(shapes.len() > 20, "much comes about: {shapes:#?}");
 }
 
 async fn a_resumed_queue_waits_for_nobody(place: Place) {
