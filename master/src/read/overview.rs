@@ -14,13 +14,13 @@ use gate::verdict::Whose;
 use protocol::api::{BranchSummary, Landing, Look, Overview, Waiting};
 
 /// How many of those that wait for a person are shown, with how much they change.
-const WAITING: usize = 30;
+const WAITING: usize = 20;
 /// How many builds that run are shown.
-const RUNNING: u32 = 20;
+const RUNNING: u32 = 10;
 /// How many slaves are shown.
-const SLAVES: usize = 20;
+const SLAVES: usize = 8;
 /// How many of the queue are shown.
-const QUEUED: u32 = 20;
+const QUEUED: u32 = 12;
 /// How many that left the queue are looked through for those that landed, and how many of these are shown.
 const LEFT: u32 = 50;
 const LANDED: usize = 8;

@@ -176,5 +176,8 @@ async fn a_page_reads_no_more_of_thousands_than_it_shows() {
         assert_eq!(page["live"].as_i64(), Some(1 + (0..to).filter(|n| n % 5 != 4).count() as i64));
         assert_eq!(page["ended"].as_i64(), Some((0..to).filter(|n| n % 5 == 4).count() as i64));
     }
-    assert_eq!(asked[0], asked[1]);
+    // Of what no shown branch has, nothing is asked.
+    for ((page, few), (_, many)) in asked[0].iter().zip(&asked[1]) {
+        assert!(many <= few && *few <= 32, "{page} asks {few} times of 60 branches, {many} times of {most}");
+    }
 }
