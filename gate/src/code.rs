@@ -32,6 +32,11 @@ macro_rules! codes {
                 match self { $(Self::$name => $word,)* }
             }
 
+            /// The code of a word.
+            pub fn named(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == word)
+            }
+
             /// What it is said of.
             pub const fn of(self) -> Of {
                 match self { $(Self::$name => Of::$of,)* }

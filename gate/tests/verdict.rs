@@ -6,7 +6,8 @@ use gate::mainline::Mainline;
 use gate::pending::{self, Crowded};
 use gate::schedule::Wait;
 use gate::verdict::{
-    Build, Builder, Candidate, Facts, Life, Queue, Recipe, Revision, Source, TakenOut, Trouble, judge,
+    Build, Builder, Candidate, Facts, Life, Queue, Recipe, Revision, Shape, Source, Surroundings, TakenOut, Trouble,
+    Whose, judge,
 };
 use proptest::prelude::*;
 use protocol::api::{Look, Next, Verdict, WouldLand};
@@ -396,6 +397,43 @@ proptest! {
         if facts.mainline != Mainline::Fine && facts.life == Life::Live {
             prop_assert!(verdict.next.who != "bb" && verdict.would_land != WouldLand::Yes, "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn a_shape_stands_as_all_branches_of_it_do(
+        own in mixed(),
+        project in mixed(),
+        required in prop::collection::vec(prop::option::of(any::<bool>()), 4),
+        held in any::<bool>(),
+    ) {
+        let own = Facts {
+            mainline: Mainline::Fine,
+            recipe: if matches!(own.recipe, Recipe::BrokenInBranch(_)) { own.recipe } else { Recipe::Fine },
+            builders: own.builders.into_iter().filter(|b| !matches!(b.build, Build::NotAsked | Build::Held(_))).collect(),
+            ..own
+        };
+        let stuck = own.builders.iter().filter_map(|b| match &b.build {
+            Build::Waiting(Some(wait)) if !wait.passes_by_itself() => Some((b.name.clone(), wait.clone())),
+            _ => None,
+        });
+        let named = ["linux", "docs", "new", "asan"].iter().zip(required);
+        let around = Surroundings {
+            mainline: project.mainline,
+            recipe: if matches!(project.recipe, Recipe::BrokenInBranch(_)) { Recipe::Fine } else { project.recipe },
+            builders: named.filter_map(|(name, required)| Some(((*name).to_owned(), required?))).collect(),
+            stuck: stuck.collect(),
+        };
+        let shape = Shape::of(&own, str::to_owned);
+        let kept = serde_json::to_string(&shape).unwrap();
+        prop_assert_eq!(&shape, &serde_json::from_str::<Shape>(&kept).unwrap());
+        let held = held.then_some(Crowded { of: pending::Of::Host, most: 3 });
+        let verdict = judge(&around.around(own, held));
+        let brief = shape.within(&around);
+        // Who stands behind a branch, its place and what its builds wait for are no part of its shape.
+        let code = if verdict.code == Code::TooManyPending.as_str() { Code::Waiting.as_str() } else { &verdict.code };
+        let state = if code == Code::Waiting.as_str() { "waiting" } else { &verdict.state };
+        let state = if state.starts_with("queue ") { "queue" } else { state };
+        prop_assert_eq!((brief.code.as_str(), brief.state.as_str(), brief.whose), (code, state, Whose::of(&verdict.next)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::store::{Branch, TokenKind, TokenRow};
 use gate::places::Rank;
+use gate::schedule::isolation_of;
 use protocol::TokenId;
 use protocol::wire::Isolation;
 use sha2::{Digest as _, Sha256};
@@ -118,11 +119,6 @@ pub fn can(actor: &Actor, action: Action<'_>) -> bool {
 /// The isolation that a branch's builds need at least, by what its publisher is trusted with now.
 pub fn isolation_for(branch: &Branch) -> Isolation {
     isolation_of(branch.trusted)
-}
-
-/// The same for a publisher who is trusted, or is not.
-pub const fn isolation_of(trusted: bool) -> Isolation {
-    if trusted { Isolation::None } else { Isolation::Bubblewrap }
 }
 
 /// Whether whoever accepted a branch may do so still, by the token that it was accepted with as that is now.

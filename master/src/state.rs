@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     /// Views of mirrors, for pages.
     pub(crate) reading: Door,
     waits: Mutex<HashMap<BuildId, Wait>>,
+    stuck: Mutex<BTreeMap<String, Wait>>,
     kept: Mutex<HashSet<BuildId>>,
 }
 
@@ -59,7 +60,7 @@ impl Shared {
     ) -> Self {
         let logs = Logs::new(basedir.logs());
         let sessions = Sessions::new();
-        let (waits, kept) = (Mutex::default(), Mutex::default());
+        let (waits, stuck, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             config,
             basedir,
@@ -75,6 +76,7 @@ impl Shared {
             claims: Door::new(CLAIMS, 0),
             reading: room(),
             waits,
+            stuck,
             kept,
         }
     }
@@ -97,8 +99,20 @@ impl Shared {
         lock(&self.waits).get(&build).cloned()
     }
 
-    /// Whoever says why builds wait is woken when that is another reason now.
-    pub(crate) fn set_waits(&self, waits: HashMap<BuildId, Wait>) {
+    /// Why builds can't be given to anybody until a person does something, by what they need of a slave.
+    pub(crate) fn stuck(&self) -> BTreeMap<String, Wait> {
+        lock(&self.stuck).clone()
+    }
+
+    /// The same for those that need this.
+    pub(crate) fn stuck_for(&self, needs: &str) -> Option<Wait> {
+        lock(&self.stuck).get(needs).cloned()
+    }
+
+    /// Whoever says why builds wait is woken when that is another reason now. `needs` says what a build needs of a slave.
+    pub(crate) fn set_waits(&self, waits: HashMap<BuildId, Wait>, needs: impl Fn(BuildId) -> Option<String>) {
+        let stuck = waits.iter().filter(|(_, wait)| !wait.passes_by_itself());
+        *lock(&self.stuck) = stuck.filter_map(|(id, wait)| Some((needs(*id)?, wait.clone()))).collect();
         let kinds = |all: &HashMap<BuildId, Wait>| -> BTreeMap<BuildId, Code> {
             all.iter().map(|(id, wait)| (*id, wait.kind())).collect()
         };

@@ -12,11 +12,24 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb branches
+  bb branches --turn maintainer
   bb branches --query ann --json")]
 pub(crate) struct Args {
     /// Only those that have this text in their name, title, author, bugs or state
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
+    /// Only those that this person published or wrote
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// Only those with this reference to a bug
+    #[arg(long, value_name = "BUG")]
+    bug: Option<String>,
+    /// Only live ones whose turn it is so
+    #[arg(long, value_name = "WHOSE", value_parser = ["bb", "maintainer", "author"], conflicts_with = "all")]
+    turn: Option<String>,
+    /// Only those whose verdict has this code, whether they ended or not: ready, conflict, landed, …
+    #[arg(long, value_name = "CODE", conflicts_with = "all")]
+    state: Option<String>,
     /// Also those that landed, were withdrawn or retired
     #[arg(long)]
     all: bool,
@@ -29,13 +42,25 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     if let Some(text) = &args.query {
         query.append_pair("q", text);
     }
-    if args.all {
-        query.append_pair("state", "all");
+    let state = if args.all { Some("all") } else { args.state.as_deref() };
+    for (name, given) in [
+        ("owner", args.owner.as_deref()),
+        ("bug", args.bug.as_deref()),
+        ("turn", args.turn.as_deref()),
+        ("state", state),
+    ] {
+        given.map(|text| query.append_pair(name, text));
     }
+    let is_narrowed = [&args.owner, &args.bug, &args.turn, &args.state].iter().any(|given| given.is_some());
     query.append_pair("limit", MOST);
     let query = query.finish();
     let branches = all(client, &query).await?;
-    args.format.show(&branches, |all, screen| listing(all, args.query.as_deref(), args.all, screen))?;
+    args.format.show(&branches, |branches, screen| {
+        if branches.is_empty() && is_narrowed {
+            return "No branch is all of that.\n".to_owned();
+        }
+        listing(branches, args.query.as_deref(), args.all, screen)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,7 +24,12 @@ use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, ProjectId, SlaveId, SlaveName, UnixMs};
 use recipe::LockRequest;
 use std::collections::BTreeMap;
-pub use wait::Wait;
+pub use wait::{Wait, needed};
+
+/// The isolation that builds of a publisher's branches need at least, who is trusted or is not.
+pub const fn isolation_of(trusted: bool) -> Isolation {
+    if trusted { Isolation::None } else { Isolation::Bubblewrap }
+}
 
 /// Everything that the choice depends on.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,6 +5,14 @@ use crate::words::{builds, list, quoted, slaves_are};
 use protocol::api::Next;
 use protocol::wire::Isolation;
 use protocol::{BuildId, SlaveName};
+use recipe::LockRequest;
+
+/// What a build needs of a slave, and of locks, as one text: builds that need the same can't be given to anybody for the same
+/// reason, if that does not pass by itself ([`Wait::passes_by_itself`]).
+pub fn needed(labels: &[String], locks: &[LockRequest], isolation: Isolation) -> String {
+    let locks: Vec<String> = locks.iter().map(|lock| format!("{} {:?}", lock.name, lock.amount)).collect();
+    format!("{} / {} / {}", labels.join(" "), locks.join(" "), isolation.as_str())
+}
 
 /// Why a build can't start now.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -11,11 +11,9 @@ use protocol::api::{Look, Next, Verdict, WouldLand};
 pub fn judge(facts: &Facts) -> Verdict {
     let answer = ended(facts)
         .or_else(|| queued(facts))
-        .or_else(|| unfetched(facts))
-        .or_else(|| gone(facts))
+        .or_else(|| early(facts))
         .or_else(|| recipe(facts))
-        .or_else(|| candidate(facts))
-        .or_else(|| ejected(facts))
+        .or_else(|| late(facts))
         .unwrap_or_else(|| built(facts));
     let answer = stopped(facts, answer);
     Verdict {
@@ -30,17 +28,17 @@ pub fn judge(facts: &Facts) -> Verdict {
 }
 
 /// A verdict without its needs.
-struct Answer {
-    code: Code,
-    state: String,
+pub(super) struct Answer {
+    pub(super) code: Code,
+    pub(super) state: String,
     look: Look,
-    would_land: WouldLand,
+    pub(super) would_land: WouldLand,
     because: String,
-    next: Next,
+    pub(super) next: Next,
 }
 
 impl Answer {
-    fn new(code: Code, state: impl Into<String>, look: Look, would_land: WouldLand) -> Self {
+    pub(super) fn new(code: Code, state: impl Into<String>, look: Look, would_land: WouldLand) -> Self {
         let next = Next { who: "bb".to_owned(), what: String::new() };
         Self { code, state: state.into(), look, would_land, because: String::new(), next }
     }
@@ -51,7 +49,7 @@ impl Answer {
         self
     }
 
-    fn next(self, who: &str, what: impl Into<String>) -> Self {
+    pub(super) fn next(self, who: &str, what: impl Into<String>) -> Self {
         self.by(Next { who: who.to_owned(), what: what.into() })
     }
 
@@ -80,7 +78,7 @@ impl Facts {
 }
 
 /// Where mainline stops everybody, nobody's turn is bb's, and nobody would land.
-fn stopped(facts: &Facts, answer: Answer) -> Answer {
+pub(super) fn stopped(facts: &Facts, answer: Answer) -> Answer {
     let goes = answer.next.who == "bb" || answer.would_land == WouldLand::Yes;
     let Some(stop) = facts.mainline.stop().filter(|_| facts.life == Life::Live && goes) else { return answer };
     // Who is in the queue keeps the place, and is told so.
@@ -91,7 +89,7 @@ fn stopped(facts: &Facts, answer: Answer) -> Answer {
     Answer::new(code, state, look, WouldLand::NotYet).because(format!("because {}", stop.says)).by(stop.next)
 }
 
-fn ended(facts: &Facts) -> Option<Answer> {
+pub(super) fn ended(facts: &Facts) -> Option<Answer> {
     let retired = |code, because: &str| Answer::new(code, "retired", Look::Retired, WouldLand::No).because(because);
     let again = "publishes it again to bring it back";
     Some(match &facts.life {
@@ -125,7 +123,7 @@ fn ended(facts: &Facts) -> Option<Answer> {
     })
 }
 
-fn queued(facts: &Facts) -> Option<Answer> {
+pub(super) fn queued(facts: &Facts) -> Option<Answer> {
     let Queue::In { place, code, says, next, .. } = &facts.queue else { return None };
     let state = format!("queue {place}");
     let held = |code, would_land| Answer::new(code, state.clone(), Look::Accepted, would_land);
@@ -142,6 +140,16 @@ fn queued(facts: &Facts) -> Option<Answer> {
         _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passes in the queue; {says}")),
     };
     Some(answer.by(next.clone()))
+}
+
+/// What is told of it before anybody asks how it is built.
+pub(super) fn early(facts: &Facts) -> Option<Answer> {
+    unfetched(facts).or_else(|| gone(facts))
+}
+
+/// What is told of it before its builds are.
+pub(super) fn late(facts: &Facts) -> Option<Answer> {
+    candidate(facts).or_else(|| ejected(facts))
 }
 
 fn unfetched(facts: &Facts) -> Option<Answer> {
@@ -181,7 +189,7 @@ fn gone(facts: &Facts) -> Option<Answer> {
     )
 }
 
-fn recipe(facts: &Facts) -> Option<Answer> {
+pub(super) fn recipe(facts: &Facts) -> Option<Answer> {
     let broken = |code| Answer::new(code, "waiting", Look::Exception, WouldLand::NotYet);
     Some(match &facts.recipe {
         Recipe::Fine => return None,
@@ -237,7 +245,7 @@ fn ejected(facts: &Facts) -> Option<Answer> {
     )
 }
 
-fn built(facts: &Facts) -> Answer {
+pub(super) fn built(facts: &Facts) -> Answer {
     let required: Vec<&Builder> = facts.builders.iter().filter(|b| b.required).collect();
     if required.is_empty() {
         return Answer::new(Code::NoRequiredBuilder, "waiting", Look::Warnings, WouldLand::NotYet)

@@ -3,12 +3,14 @@
 
 mod judge;
 mod needs;
+mod shape;
 mod turn;
 
 pub use crate::trouble::Trouble;
 pub use judge::judge;
 use protocol::BuildResult;
 use protocol::api::{Look, Next};
+pub use shape::{Brief, Shape, Surroundings, Whose};
 pub use turn::{ended_at, turn};
 
 /// Everything that a verdict depends on, as the store has it.

@@ -12,6 +12,8 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use gate::code::{Code, Of};
+use gate::verdict::Whose;
 use protocol::api::Problem;
 use protocol::{BranchName, BuildId, ProjectName, SlaveName};
 use serde::Deserialize;
@@ -148,9 +150,18 @@ pub(super) struct BranchQuery {
     /// A text in them.
     #[serde(default)]
     pub(super) q: String,
-    /// `live` or `all`.
+    /// `live`, `all`, or the code of a verdict.
     #[serde(default)]
     pub(super) state: String,
+    /// `bb`, `maintainer` or `author`: whose turn it is.
+    #[serde(default)]
+    pub(super) turn: String,
+    /// A publisher or author.
+    #[serde(default)]
+    pub(super) owner: String,
+    /// A reference to a bug.
+    #[serde(default)]
+    pub(super) bug: String,
     /// The place that the page before gave as `next`.
     #[serde(default)]
     pub(super) after: String,
@@ -160,13 +171,33 @@ pub(super) struct BranchQuery {
 /// The longest text that is sought, in characters.
 const SOUGHT: usize = 200;
 
+/// The code of a verdict by which branches are told apart in lists. Whose builds are not asked for yet is told of one by one.
+fn told_apart(word: &str) -> Option<Code> {
+    Code::named(word).filter(|code| code.of() == Of::Branch && *code != Code::TooManyPending)
+}
+
 impl BranchQuery {
     pub(super) fn listed(&self) -> Done<Listed> {
         let wrong = |detail: String, hint: &str| Refused::new(400, "query", detail, hint);
-        if !matches!(self.state.as_str(), "" | "live" | "all") {
-            let shown: String = self.state.chars().take(40).collect();
-            let detail = format!("`state` is `live` or `all`, not `{shown}`");
-            return Err(wrong(detail, "leave it out for those that are live"));
+        let shown = |text: &str| text.chars().take(40).collect::<String>();
+        let code = match self.state.as_str() {
+            "" | "live" | "all" => None,
+            state => Some(told_apart(state).ok_or_else(|| {
+                let detail = format!("`state` is `live`, `all` or the code of a verdict, not `{}`", shown(state));
+                wrong(detail, "leave it out for those that are live")
+            })?),
+        };
+        let turn = match self.turn.as_str() {
+            "" => None,
+            turn => Some(Whose::ALL.into_iter().find(|whose| whose.as_str() == turn).ok_or_else(|| {
+                let detail = format!("`turn` is `bb`, `maintainer` or `author`, not `{}`", shown(turn));
+                wrong(detail, "leave it out for all of them")
+            })?),
+        };
+        for (name, text) in [("owner", &self.owner), ("bug", &self.bug)] {
+            if text.chars().count() > SOUGHT {
+                return Err(wrong(format!("`{name}` has more than {SOUGHT} characters"), "nobody's is as long"));
+            }
         }
         if self.limit.is_some_and(|n| n == 0 || n > read::MOST) {
             return Err(wrong(format!("`limit` is 1 to {}", read::MOST), "ask for more by `after`, page by page"));
@@ -178,7 +209,17 @@ impl BranchQuery {
             "" => None,
             text => Some(text.parse().map_err(|detail| wrong(detail, "begin at the first page, without `after`"))?),
         };
-        Ok(Listed { sought: Sought::new(&self.q), ended: self.state == "all", after, limit: self.limit })
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        Ok(Listed {
+            sought: Sought::new(&self.q),
+            owner: given(&self.owner),
+            bug: given(&self.bug),
+            code,
+            turn,
+            ended: self.state == "all",
+            after,
+            limit: self.limit,
+        })
     }
 }
 

@@ -94,15 +94,23 @@ async fn overview(InProject(project): InProject, visit: Visit) -> Done<Html<Stri
     let mut may = HashSet::new();
     if actor.token().is_some() && it.needs_person.iter().any(|line| line.branch.verdict.code == "ready") {
         // Whose a branch is may be another's by now; what the button does is asked again.
-        let live = visit.shared.store.branches(project.id, 0).await?;
-        may.extend(live.into_iter().filter(|row| can(actor, Action::Accept(row))).map(|row| row.name));
+        let names = it.needs_person.iter().map(|line| &line.branch.name);
+        let shown = visit.shared.store.branches_named(project.id, names).await?;
+        may.extend(shown.into_iter().filter(|row| can(actor, Action::Accept(row))).map(|row| row.name));
     }
     Ok(Html(visit.pages.overview(&visit.context(Some(&project.name)), &it, &may)?))
 }
 
 async fn branches(InProject(project): InProject, Asked(query): Asked<BranchQuery>, visit: Visit) -> Done<Html<String>> {
     let listed = query.listed()?;
-    let narrowed = Narrowed { q: query.q.clone(), ended: listed.ended, later: listed.after.is_some() };
+    let narrowed = Narrowed {
+        q: query.q.clone(),
+        state: if query.state == "live" { String::new() } else { query.state.clone() },
+        turn: query.turn.clone(),
+        owner: listed.owner.clone().unwrap_or_default(),
+        bug: listed.bug.clone().unwrap_or_default(),
+        later: listed.after.is_some(),
+    };
     let at = Moment::now(&visit.shared).await?;
     let all = read::branch_page(&at, &project, &listed).await?;
     let context = visit.context_at(&at, &project).await?;

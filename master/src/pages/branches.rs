@@ -4,6 +4,7 @@ use super::frame::At;
 use super::parts::Marks;
 use super::words::{Fact, Link, When, count, look, of_branches, thousands};
 use super::{Context, Pages, PagesError};
+use gate::verdict::Whose;
 use protocol::UnixMs;
 use protocol::api::{BranchPage, BranchSummary, Turns};
 use serde::Serialize;
@@ -13,8 +14,14 @@ use serde::Serialize;
 pub(crate) struct Narrowed {
     /// The text looked for.
     pub(crate) q: String,
-    /// Whether branches that ended are listed, too.
-    pub(crate) ended: bool,
+    /// `all`, the code of a verdict, or empty for those that are live.
+    pub(crate) state: String,
+    /// Whose turn it is, if that is asked for.
+    pub(crate) turn: String,
+    /// Whose they are, if that is asked for.
+    pub(crate) owner: String,
+    /// The bug, if one is asked for.
+    pub(crate) bug: String,
     /// Whether it is a later page than the first.
     pub(crate) later: bool,
 }
@@ -32,11 +39,29 @@ struct View {
     all: bool,
     live_query: String,
     all_query: String,
+    narrowed: Vec<Given>,
+    whose: Vec<Tab>,
     builders: String,
     branches: Vec<Line>,
     none: String,
     first: Option<String>,
     next: Option<String>,
+}
+
+/// What the form sends along.
+#[derive(Serialize)]
+struct Given {
+    name: &'static str,
+    value: String,
+}
+
+/// Those whose turn it is so.
+#[derive(Serialize)]
+struct Tab {
+    label: &'static str,
+    count: String,
+    query: String,
+    is_shown: bool,
 }
 
 #[derive(Serialize)]
@@ -99,13 +124,27 @@ impl Pages {
         };
         let builders: Vec<&str> =
             listed.branches.first().map(|b| b.marks.iter().map(|m| m.builder.as_str()).collect()).unwrap_or_default();
-        let query = |state: &str, after: Option<&str>| {
-            let given = [("q", narrowed.q.as_str()), ("state", state), ("after", after.unwrap_or_default())];
+        let query = |state: &str, turn: &str, after: Option<&str>| {
+            let given = [
+                ("q", narrowed.q.as_str()),
+                ("state", state),
+                ("turn", turn),
+                ("owner", narrowed.owner.as_str()),
+                ("bug", narrowed.bug.as_str()),
+                ("after", after.unwrap_or_default()),
+            ];
             let given = given.into_iter().filter(|(_, value)| !value.is_empty());
             let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
             if query.is_empty() { query } else { format!("?{query}") }
         };
-        let state = if narrowed.ended { "all" } else { "" };
+        let (state, turn) = (narrowed.state.as_str(), narrowed.turn.as_str());
+        let tab = |label, whose: Whose, n: u32| Tab {
+            label,
+            count: thousands(u64::from(n)),
+            query: query(if state == "all" { "" } else { state }, whose.as_str(), None),
+            is_shown: turn == whose.as_str(),
+        };
+        let is_all = turn.is_empty() && state == "all";
         let view = View {
             page: format!("{}/branches", context.base()),
             look,
@@ -117,10 +156,20 @@ impl Pages {
                 Fact::new("Need their author", of_branches(author as usize)),
             ],
             count_note: format!("{} live, {} ended", thousands(listed.live), thousands(listed.ended)),
-            live: !narrowed.ended,
-            all: narrowed.ended,
-            live_query: query("", None),
-            all_query: query("all", None),
+            live: turn.is_empty() && state.is_empty(),
+            all: is_all,
+            live_query: query("", "", None),
+            all_query: query("all", "", None),
+            narrowed: [("state", state), ("turn", turn), ("owner", &narrowed.owner), ("bug", &narrowed.bug)]
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| Given { name, value: value.to_owned() })
+                .collect(),
+            whose: vec![
+                tab("A maintainer’s turn", Whose::Maintainer, maintainer),
+                tab("Their author’s", Whose::Author, author),
+                tab("bb’s", Whose::Bb, bb),
+            ],
             builders: builders.join(", "),
             branches: listed.branches.iter().map(|b| line(b, context.now)).collect(),
             none: match (narrowed.q.as_str(), narrowed.later) {
@@ -133,8 +182,8 @@ impl Pages {
                 }
                 (q, false) => format!("None with `{q}` in its name, title, bugs, author or state."),
             },
-            first: narrowed.later.then(|| query(state, None)),
-            next: listed.next.as_deref().map(|next| query(state, Some(next))),
+            first: narrowed.later.then(|| query(state, turn, None)),
+            next: listed.next.as_deref().map(|next| query(state, turn, Some(next))),
             q: narrowed.q.clone(),
         };
         let frame = context.frame(self, At::Branches, "Branches");

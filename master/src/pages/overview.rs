@@ -28,14 +28,18 @@ struct View {
     queue_page: String,
     here: String,
     needs: Vec<NeedsLine>,
-    needs_count: usize,
+    needs_count: String,
+    needs_more: Option<String>,
     running: Vec<BuildLine>,
     running_count: String,
+    running_more: Option<String>,
     queue: Vec<EntryLine>,
     queue_count: String,
+    queue_more: Option<String>,
     landed: Vec<LandedLine>,
     slaves: Vec<SlaveLine>,
     slaves_note: String,
+    slaves_more: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -154,6 +158,12 @@ fn landing(landing: &Landing, now: UnixMs) -> LandedLine {
     }
 }
 
+/// How many there are beside those that are shown.
+fn more(shown: usize, all: u32) -> Option<String> {
+    let more = (all as usize).checked_sub(shown).filter(|more| *more > 0)?;
+    Some(format!("and {} more", thousands(more as u64)))
+}
+
 /// The answer: its look, its first sentence, and what follows.
 fn answer(shown: &Overview) -> (&'static str, String, String) {
     let project = &shown.project;
@@ -202,8 +212,6 @@ impl Pages {
     ) -> Result<String, PagesError> {
         let (project, now, base) = (&shown.project, context.now, context.base());
         let (look, headline, then) = answer(shown);
-        let able =
-            shown.slaves.iter().filter(|s| s.connected && matches!(s.word.as_str(), "eager" | "reluctant")).count();
         let branches = |n: u32| of_branches(n as usize);
         let view = View {
             name: project.name.to_string(),
@@ -227,14 +235,18 @@ impl Pages {
             queue_page: format!("{base}/queue"),
             here: context.path.clone(),
             needs: shown.needs_person.iter().map(|shown| needs(shown, may.contains(&shown.branch.name), now)).collect(),
-            needs_count: shown.needs_person.len(),
+            needs_count: thousands(u64::from(shown.needs_count)),
+            needs_more: more(shown.needs_person.len(), shown.needs_count),
             running: shown.running.iter().map(|b| BuildLine::of(b, now)).collect(),
-            running_count: count(shown.running.len(), "build", "builds"),
+            running_count: count(shown.running_count as usize, "build", "builds"),
+            running_more: more(shown.running.len(), shown.running_count),
             queue: shown.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
-            queue_count: count(shown.queue.len(), "branch", "branches"),
+            queue_count: count(project.queued as usize, "branch", "branches"),
+            queue_more: more(shown.queue.len(), project.queued),
             landed: shown.landed.iter().map(|l| landing(l, now)).collect(),
             slaves: shown.slaves.iter().map(slave).collect(),
-            slaves_note: format!("{able} of {} take builds", shown.slaves.len()),
+            slaves_note: format!("{} of {} take builds", shown.slaves_able, shown.slaves_count),
+            slaves_more: more(shown.slaves.len(), shown.slaves_count),
         };
         let frame = context.frame(self, At::Overview, project.name.as_str());
         let frame = frame.renewed_by(&[("project", project.name.as_str())]).publish_first(view.empty);

@@ -2,7 +2,7 @@
 
 use super::frame::At;
 use super::parts::{EntryLine, sentence};
-use super::words::{Commit, Fact, When, count, look};
+use super::words::{Commit, Fact, When, count, look, thousands};
 use super::{Context, Pages, PagesError};
 use protocol::api::{Look, Queue};
 use serde::Serialize;
@@ -62,8 +62,12 @@ impl Pages {
         let landed = shown.left.iter().filter(|e| e.landed.is_some()).count();
         let view = View {
             page: format!("{}/queue", context.base()),
-            count_note: match shown.entries.len() {
+            count_note: match shown.project.queued as usize {
                 0 => "Nothing is accepted that has not landed".to_owned(),
+                n if n > shown.entries.len() => {
+                    let first = thousands(shown.entries.len() as u64);
+                    format!("{} accepted; these are the first {first}", count(n, "branch is", "branches are"))
+                }
                 n => format!("{} accepted", count(n, "branch is", "branches are")),
             },
             steer: may.then_some(if shown.project.paused {
@@ -76,7 +80,7 @@ impl Pages {
             who,
             what,
             facts: vec![
-                Fact::new("In the queue", shown.entries.len().to_string()),
+                Fact::new("In the queue", thousands(u64::from(shown.project.queued))),
                 Fact::new("Landed lately", landed.to_string()),
                 Fact::new("Left unlanded", (shown.left.len() - landed).to_string()),
             ],

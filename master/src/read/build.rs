@@ -1,9 +1,9 @@
 //! Builds: the line of a listing, and the whole page.
 
-use super::facts::{self, Deciding, author};
+use super::facts::{self, Deciding};
 use super::{Moment, ReadError};
 use crate::names;
-use crate::store::{Branch, BranchState, Build, BuildRowState, Reader, Revision, Step};
+use crate::store::{Branch, BranchState, Build, BuildRowState, Reader, Revision, Step, author};
 use gate::verdict;
 use protocol::api::{self, BuildDetail, BuildState, BuildSummary, Look, StepDetail};
 use protocol::{BranchId, BuildId, RevisionId, SlaveId, SlaveName};
@@ -27,11 +27,10 @@ struct Others {
 
 impl Others {
     async fn of(store: &Reader, builds: &[&Build]) -> Result<Self, ReadError> {
-        let slaves = if builds.iter().any(|build| build.slave.is_some()) { store.slaves().await? } else { Vec::new() };
         Ok(Self {
             branches: store.branches_by_id(builds.iter().map(|build| build.branch)).await?,
             revisions: store.revisions_by_id(builds.iter().map(|build| build.revision)).await?,
-            slaves: slaves.into_iter().map(|slave| (slave.id, slave.name)).collect(),
+            slaves: store.slave_names(builds.iter().filter_map(|build| build.slave)).await?,
             deciding: Deciding::of(store, builds.iter().copied()).await?,
         })
     }
@@ -40,7 +39,7 @@ impl Others {
 fn summary(at: &Moment<'_>, build: &Build, others: &Others) -> Option<BuildSummary> {
     let project = at.guarded(build.project)?;
     let (branch, revision) = (others.branches.get(&build.branch)?, others.revisions.get(&build.revision)?);
-    let state = facts::state(at, build, &others.deciding);
+    let state = facts::state(at, build, branch.trusted, &others.deciding);
     let (look, word) = state.mark();
     let slave = build.slave.and_then(|id| others.slaves.get(&id)).cloned();
     let says = match &state {
@@ -114,7 +113,7 @@ async fn turn(at: &Moment<'_>, build: &Build) -> Result<Option<api::Next>, ReadE
     let author = author(&branch, newest.as_ref());
     let author = if author.is_empty() { "the author" } else { &author };
     let deciding = Deciding::of(&at.store, std::iter::once(build)).await?;
-    Ok(verdict::turn(&build.builder.name, &facts::state(at, build, &deciding), author))
+    Ok(verdict::turn(&build.builder.name, &facts::state(at, build, branch.trusted, &deciding), author))
 }
 
 async fn steps(at: &Moment<'_>, build: &Build) -> Result<Vec<StepDetail>, ReadError> {

@@ -1,25 +1,33 @@
 //! Listings of branches: live ones first, then those that ended, by pages.
 
 use super::branch::summary;
-use super::facts::{Known, know_all};
-use super::sizes::Change;
+use super::facts::{know_all, surroundings};
 use super::{Moment, ReadError};
 use crate::project::Guarded;
-use crate::store::{After, Sought};
-use protocol::api::{BranchPage, BranchSummary, Turns};
+use crate::store::{After, Branch, Counted, Kind, Narrow, Sought};
+use gate::verdict::{Brief, Surroundings, Whose};
+use protocol::api::{BranchPage, Turns};
 use protocol::{BranchId, UnixMs};
 use std::fmt;
 use std::str::FromStr;
 
 /// The most branches of a page, and how many it has when nobody says.
 pub(crate) const MOST: usize = 200;
-const USUAL: usize = 100;
+const USUAL: usize = 40;
 
 /// Which branches a page of a listing has.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listed {
-    /// Only those with this text in name, title, author, publisher, bugs or state.
+    /// Only those with this text in name, title, author, publisher, source, bugs or state.
     pub(crate) sought: Option<Sought>,
+    /// Only those with this publisher or author.
+    pub(crate) owner: Option<String>,
+    /// Only those with this reference to a bug.
+    pub(crate) bug: Option<String>,
+    /// Only those whose verdict has this code, whether they ended or not.
+    pub(crate) code: Option<gate::code::Code>,
+    /// Only live ones whose turn it is so.
+    pub(crate) turn: Option<Whose>,
     /// Those that ended, too.
     pub(crate) ended: bool,
     /// After this place.
@@ -72,105 +80,133 @@ impl FromStr for Place {
     }
 }
 
-/// A branch's line, its place among those of its kind, and what would land.
-pub(super) struct Line {
-    at: After,
-    pub(super) summary: BranchSummary,
-    pub(super) change: Option<Change>,
+/// How the branches of a project stand, by shapes: each is looked at once, however many branches have it.
+pub(super) struct Standings {
+    around: Surroundings,
+    /// Of live branches.
+    live: Vec<(Counted, Brief)>,
 }
 
-impl Line {
-    fn of(project: &Guarded, known: &Known) -> Self {
-        let at = After { changed: known.branch.changed, id: known.branch.id };
-        Self { at, summary: summary(project, known), change: Change::of(known) }
+impl Standings {
+    pub(super) async fn of(at: &Moment<'_>, project: &Guarded) -> Result<Self, ReadError> {
+        let around = surroundings(at, project).await?;
+        let live = at.store.shapes(project.id, Kind::Live, &Narrow::default()).await?;
+        Ok(Self { live: stand(live, &around), around })
+    }
+
+    /// How many live branches wait for whom.
+    pub(super) fn turns(&self) -> Turns {
+        turns(&self.live)
+    }
+
+    /// The shapes of live branches that stand so.
+    pub(super) fn that(&self, stands: impl Fn(&Brief) -> bool) -> Vec<i64> {
+        numbers(self.live.iter().filter(|(_, brief)| stands(brief)))
     }
 }
 
-/// All live branches of a project, last changed first. Whose turn each is can be told of all of them only.
-pub(super) async fn live(at: &Moment<'_>, project: &Guarded) -> Result<Vec<Line>, ReadError> {
-    let branches = at.store.branches(project.id, 0).await?;
-    Ok(know_all(at, project, branches).await?.iter().map(|known| Line::of(project, known)).collect())
+fn stand(counted: Vec<Counted>, around: &Surroundings) -> Vec<(Counted, Brief)> {
+    let stands = |counted: Counted| {
+        let brief = counted.shape.within(around);
+        (counted, brief)
+    };
+    counted.into_iter().map(stands).collect()
 }
 
-/// The branches of which mainline does not hold any more what had landed, the latest first.
-pub(super) async fn taken_out(at: &Moment<'_>, project: &Guarded) -> Result<Vec<Line>, ReadError> {
-    let branches = at.store.taken_out(project.id).await?;
-    Ok(know_all(at, project, branches).await?.iter().map(|known| Line::of(project, known)).collect())
+fn numbers<'c>(counted: impl Iterator<Item = &'c (Counted, Brief)>) -> Vec<i64> {
+    counted.map(|(counted, _)| counted.number).collect()
 }
 
-/// How many wait for whom.
-pub(super) fn turns<'a>(branches: impl Iterator<Item = &'a BranchSummary>) -> Turns {
+fn sum(counted: &[(Counted, Brief)]) -> u64 {
+    counted.iter().map(|(counted, _)| counted.branches).sum()
+}
+
+fn turns(counted: &[(Counted, Brief)]) -> Turns {
     let mut turns = Turns::default();
-    for branch in branches {
-        match branch.verdict.next.who.as_str() {
-            "bb" | "nobody" => turns.bb += 1,
-            who if is_maintainer(who) => turns.maintainer += 1,
-            _ => turns.author += 1,
-        }
+    for (counted, brief) in counted {
+        let count = match brief.whose {
+            Whose::Bb => &mut turns.bb,
+            Whose::Maintainer => &mut turns.maintainer,
+            Whose::Author => &mut turns.author,
+        };
+        *count = count.saturating_add(u32::try_from(counted.branches).unwrap_or(u32::MAX));
     }
     turns
 }
 
-/// Whether it is a maintainer's or an admin's turn.
-pub(super) fn is_maintainer(who: &str) -> bool {
-    matches!(who, "a maintainer" | "an admin")
-}
+impl Listed {
+    /// What the store narrows them by, beside shapes.
+    fn narrow(&self, standings: &Standings) -> Narrow {
+        let said = |sought: &Sought| standings.that(|brief| sought.is_in(&brief.state));
+        Narrow {
+            said: self.sought.as_ref().map(said).unwrap_or_default(),
+            sought: self.sought.clone(),
+            owner: self.owner.clone(),
+            bug: self.bug.clone(),
+            shapes: None,
+        }
+    }
 
-fn mentions(line: &BranchSummary, sought: &Sought) -> bool {
-    let texts = [line.name.as_str(), &line.title, &line.publisher, &line.verdict.state, &line.branch];
-    let more = line.bugs.iter().map(String::as_str).chain(line.author.as_deref());
-    texts.into_iter().chain(more).any(|text| sought.is_in(text))
+    fn is_code(&self, brief: &Brief) -> bool {
+        self.code.is_none_or(|code| code.as_str() == brief.code)
+    }
 }
 
 /// A page of the listing.
 pub(crate) async fn branch_page(at: &Moment<'_>, project: &Guarded, asked: &Listed) -> Result<BranchPage, ReadError> {
-    let sought = asked.sought.as_ref();
     let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
-    let mut live = live(at, project).await?;
-    live.retain(|line| sought.is_none_or(|sought| mentions(&line.summary, sought)));
-    let mut page = BranchPage {
-        branches: Vec::new(),
-        next: None,
-        live: live.len() as u64,
-        ended: at.store.count_ended(project.id, sought).await?,
-        turns: turns(live.iter().map(|line| &line.summary)),
+    let standings = Standings::of(at, project).await?;
+    let narrow = asked.narrow(&standings);
+    let Standings { around, mut live } = standings;
+    if narrow != Narrow::default() {
+        live = stand(at.store.shapes(project.id, Kind::Live, &narrow).await?, &around);
+    }
+    live.retain(|(_, brief)| asked.is_code(brief));
+    let turns = turns(&live);
+    live.retain(|(_, brief)| asked.turn.is_none_or(|whose| whose == brief.whose));
+    let is_some = asked.code.is_some() || asked.turn.is_some();
+    let of_live = Narrow { shapes: is_some.then(|| numbers(live.iter())), ..narrow.clone() };
+    let (of_ended, count_ended) = match asked {
+        Listed { turn: Some(_), .. } => (None, 0),
+        Listed { code: Some(_), .. } => {
+            let mut ended = stand(at.store.shapes(project.id, Kind::Ended, &narrow).await?, &around);
+            ended.retain(|(_, brief)| asked.is_code(brief));
+            (Some(Narrow { shapes: Some(numbers(ended.iter())), ..narrow }), sum(&ended))
+        }
+        _ => {
+            let count = at.store.count_listed(project.id, Kind::Ended, &narrow).await?;
+            (asked.ended.then_some(narrow), count)
+        }
     };
-    let before = |at: After, line: &Line| (line.at.changed.0, line.at.id.0) < (at.changed.0, at.id.0);
-    let mut last = None;
-    match asked.after {
-        Some(Place::Ended(_)) => {}
-        after => {
-            let later = |line: &Line| match after {
-                Some(Place::Live(at)) => before(at, line),
-                _ => true,
-            };
-            let mut lines = live.into_iter().filter(later);
-            for line in lines.by_ref().take(limit) {
-                last = Some(Place::Live(line.at));
-                page.branches.push(line.summary);
-            }
-            if lines.next().is_some() {
-                page.next = last.map(|place| place.to_string());
-                return Ok(page);
-            }
+    let mut page = BranchPage { branches: Vec::new(), next: None, live: sum(&live), ended: count_ended, turns };
+    let mut rows = Vec::new();
+    let place = |branch: &Branch| After { changed: branch.changed, id: branch.id };
+    if !matches!(asked.after, Some(Place::Ended(_))) {
+        let after = match asked.after {
+            Some(Place::Live(after)) => Some(after),
+            _ => None,
+        };
+        rows = at.store.listed(project.id, Kind::Live, &of_live, after, limit + 1).await?;
+        if rows.len() > limit {
+            rows.truncate(limit);
+            page.next = rows.last().map(|branch| Place::Live(place(branch)).to_string());
         }
     }
-    if !asked.ended {
-        return Ok(page);
+    if let (Some(narrow), None) = (of_ended, &page.next) {
+        let room = limit - rows.len();
+        let after = match asked.after {
+            Some(Place::Ended(after)) => after,
+            _ => None,
+        };
+        let mut ended = at.store.listed(project.id, Kind::Ended, &narrow, after, room + 1).await?;
+        if ended.len() > room {
+            ended.truncate(room);
+            page.next = Some(Place::Ended(ended.last().map(place).or(after)).to_string());
+        }
+        rows.append(&mut ended);
     }
-    let room = limit - page.branches.len();
-    let after = match asked.after {
-        Some(Place::Ended(after)) => after,
-        _ => None,
-    };
-    let mut ended = at.store.ended_branches(project.id, sought, after, room + 1).await?;
-    if ended.len() > room {
-        ended.truncate(room);
-        let place = ended.last().map(|b| After { changed: b.changed, id: b.id });
-        page.next = Some(Place::Ended(place.or(after)).to_string());
-    }
-    let ended = know_all(at, project, ended).await?;
-    page.branches.extend(ended.iter().map(|known| summary(project, known)));
+    let known = know_all(at, project, rows).await?;
+    page.branches = known.iter().map(|known| summary(project, known)).collect();
     Ok(page)
 }
 

@@ -3,11 +3,11 @@
 use super::ReadError;
 use crate::project::{Guarded, lock};
 use crate::state::Shared;
-use crate::store::{self, Branch, Entry, Reader};
+use crate::store::{self, Branch, Build, Reader, needs_of};
 use crate::terms::Terms;
 use gate::schedule::{Lock, Wait};
 use protocol::{BuildId, ProjectId, SlaveId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -20,14 +20,13 @@ pub(crate) struct Moment<'s> {
     pub(crate) store: Reader,
     shared: &'s Shared,
     projects: Mutex<HashMap<ProjectId, Arc<store::Project>>>,
-    queues: Mutex<HashMap<ProjectId, Arc<Vec<Entry>>>>,
 }
 
 impl<'s> Moment<'s> {
     /// This moment.
     pub(crate) async fn now(shared: &'s Shared) -> Result<Self, ReadError> {
         let store = shared.store.snapshot().await?;
-        Ok(Self { store, shared, projects: Mutex::default(), queues: Mutex::default() })
+        Ok(Self { store, shared, projects: Mutex::default() })
     }
 
     /// A project's row.
@@ -40,16 +39,6 @@ impl<'s> Moment<'s> {
         Ok(row)
     }
 
-    /// A project's queue, in order.
-    pub(super) async fn queue(&self, id: ProjectId) -> Result<Arc<Vec<Entry>>, ReadError> {
-        if let Some(known) = lock(&self.queues).get(&id) {
-            return Ok(known.clone());
-        }
-        let queue = Arc::new(self.store.queue(id).await?);
-        lock(&self.queues).insert(id, queue.clone());
-        Ok(queue)
-    }
-
     pub(super) fn projects(&self) -> &'s [Arc<Guarded>] {
         &self.shared.projects
     }
@@ -58,8 +47,15 @@ impl<'s> Moment<'s> {
         self.shared.guarded(id)
     }
 
-    pub(super) fn wait_of(&self, build: BuildId) -> Option<Wait> {
-        self.shared.wait_of(build)
+    /// Why a build waits. What does not pass by itself holds for all that need the same of a slave, as they need it now.
+    pub(super) fn wait_of(&self, build: &Build, trusted: bool) -> Option<Wait> {
+        let passes = self.shared.wait_of(build.id).filter(Wait::passes_by_itself);
+        passes.or_else(|| self.shared.stuck_for(&needs_of(&build.builder, build.isolation, trusted)))
+    }
+
+    /// Why builds can't be given to anybody, by what they need of a slave.
+    pub(super) fn stuck(&self) -> BTreeMap<String, Wait> {
+        self.shared.stuck()
     }
 
     pub(super) fn is_kept(&self, build: BuildId) -> bool {

@@ -1,23 +1,36 @@
 //! A project's overview.
 
-use super::lists::{is_maintainer, live, taken_out, turns};
+use super::branch::summary;
+use super::facts::know_all;
+use super::lists::Standings;
+use super::queue::first_of_queue;
 use super::sizes::{Change, Sizes};
-use super::{Moment, ReadError, build, queue, slaves};
+use super::{Moment, ReadError, build, slaves};
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::{Build, BuildRowState};
+use gate::code::Code;
 use gate::places::Rank;
+use gate::verdict::Whose;
 use protocol::api::{BranchSummary, Landing, Look, Overview, Waiting};
 
-/// How many of those that wait for a person are counted how much they change.
-const SIZED: usize = 30;
+/// How many of those that wait for a person are shown, with how much they change.
+const WAITING: usize = 20;
+/// How many builds that run are shown.
+const RUNNING: u32 = 10;
+/// How many slaves are shown.
+const SLAVES: usize = 8;
+/// How many of the queue are shown.
+const QUEUED: u32 = 12;
+/// How many that left the queue are looked through for those that landed, and how many of these are shown.
+const LEFT: u32 = 50;
+const LANDED: usize = 8;
 
 /// A project's overview.
 pub(crate) async fn overview(shared: &Shared, project: &Guarded, rank: Rank) -> Result<Overview, ReadError> {
     let (mut overview, changes) = at_a_moment(&Moment::now(shared).await?, project).await?;
     // What is read for these may take a while, and holds up nobody who reads rows.
     let mut sizes = Sizes::of(shared, project, rank);
-    for (waiting, change) in overview.needs_person.iter_mut().zip(changes).take(SIZED) {
+    for (waiting, change) in overview.needs_person.iter_mut().zip(changes) {
         if let Some(change) = change {
             waiting.size = sizes.of_change(&change).await?;
         }
@@ -27,24 +40,26 @@ pub(crate) async fn overview(shared: &Shared, project: &Guarded, rank: Rank) -> 
 
 /// The overview without what its branches change, and what is to be counted for each that waits for a person.
 async fn at_a_moment(at: &Moment<'_>, project: &Guarded) -> Result<(Overview, Vec<Option<Change>>), ReadError> {
-    let lines = live(at, project).await?;
-    let turns = turns(lines.iter().map(|line| &line.summary));
-    let mut waiting: Vec<(BranchSummary, Option<Change>)> = lines
-        .into_iter()
-        .filter(|line| is_maintainer(&line.summary.verdict.next.who))
-        .map(|line| (line.summary, line.change))
-        .collect();
-    // Its author publishes it again, if it was not meant so; whether it was, a maintainer knows.
-    waiting.extend(taken_out(at, project).await?.into_iter().map(|line| (line.summary, line.change)));
+    let standings = Standings::of(at, project).await?;
+    let turns = standings.turns();
     // Those that a maintainer can accept come first; then who waits longest.
-    waiting.sort_by_key(|(branch, _)| (branch.verdict.code != "ready", branch.changed_ms));
+    let is_ready = |code: &str| code == Code::Ready.as_str();
+    let ready = standings.that(|brief| brief.whose == Whose::Maintainer && is_ready(&brief.code));
+    let others = standings.that(|brief| brief.whose == Whose::Maintainer && !is_ready(&brief.code));
+    let mut rows = at.store.waiting_longest(project.id, &ready, &others, WAITING).await?;
+    // Its author publishes it again, if it was not meant so; whether it was, a maintainer knows.
+    let (out, taken_out) = at.store.taken_out(project.id, WAITING).await?;
+    rows.extend(out);
+    let known = know_all(at, project, rows).await?;
+    let mut waiting: Vec<(BranchSummary, Option<Change>)> =
+        known.iter().map(|known| (summary(project, known), Change::of(known))).collect();
+    waiting.sort_by_key(|(branch, _)| (!is_ready(&branch.verdict.code), branch.changed_ms));
+    waiting.truncate(WAITING);
     let (needs_person, changes) =
         waiting.into_iter().map(|(branch, change)| (Waiting { branch, size: None }, change)).unzip();
-    let open = at.store.open_builds().await?;
-    let running: Vec<&Build> =
-        open.iter().filter(|b| b.project == project.id && b.state == BuildRowState::Running).collect();
-    let running = build::summaries(at, &running).await?.into_iter().flatten().collect();
-    let all = queue(at, project).await?;
+    let (running, running_count) = at.store.running_of(project.id, RUNNING).await?;
+    let running = build::summaries(at, &running.iter().collect::<Vec<_>>()).await?.into_iter().flatten().collect();
+    let all = first_of_queue(at, project, QUEUED, LEFT).await?;
     let landed = all.left.iter().filter(|entry| entry.look == Look::Landed).filter_map(|entry| {
         Some(Landing {
             branch: entry.branch.clone(),
@@ -54,14 +69,19 @@ async fn at_a_moment(at: &Moment<'_>, project: &Guarded) -> Result<(Overview, Ve
             page: entry.page.clone(),
         })
     });
-    let landed = landed.take(8).collect();
+    let landed = landed.take(LANDED).collect();
+    let slaves = slaves::some(at, SLAVES).await?;
     let overview = Overview {
         needs_person,
+        needs_count: turns.maintainer.saturating_add(u32::try_from(taken_out).unwrap_or(u32::MAX)),
         turns,
         running,
+        running_count,
         queue: all.entries,
         landed,
-        slaves: slaves::of_builds(at, &open).await?,
+        slaves: slaves.lines,
+        slaves_count: slaves.count,
+        slaves_able: slaves.able,
         project: all.project,
     };
     Ok((overview, changes))

@@ -11,11 +11,25 @@ use gate::verdict;
 use protocol::api::{Look, Mark, Queue, QueueEntry};
 use protocol::{BranchId, CandidateId, RevisionId};
 use std::collections::HashMap;
-use std::sync::Arc;
+
+/// The most entries in the queue, and of those that left it, that its page shows.
+const QUEUED: u32 = 40;
+const LEFT: u32 = 20;
 
 /// A project's queue.
 pub(crate) async fn queue(at: &Moment<'_>, project: &Guarded) -> Result<Queue, ReadError> {
-    let (queued, left) = (at.queue(project.id).await?, at.store.left_queue(project.id, 50).await?);
+    first_of_queue(at, project, QUEUED, LEFT).await
+}
+
+/// The first so many in it, and the last so many that left it.
+pub(super) async fn first_of_queue(
+    at: &Moment<'_>,
+    project: &Guarded,
+    queued: u32,
+    left: u32,
+) -> Result<Queue, ReadError> {
+    let queued = at.store.first_queued(project.id, queued).await?;
+    let left = at.store.left_queue(project.id, left).await?;
     let mut entries = entries(at, project, queued.iter().chain(&left)).await?;
     let left = entries.split_off(queued.len());
     Ok(Queue { project: project_line(at, project).await?, entries, left })
@@ -41,7 +55,8 @@ pub(super) async fn entries<'e>(
 /// What entries say of other rows, read together.
 struct Others {
     official: Mainline,
-    queue: Arc<Vec<Entry>>,
+    /// The places of those in the queue, from 1.
+    places: HashMap<i64, u32>,
     branches: HashMap<BranchId, Branch>,
     revisions: HashMap<RevisionId, Revision>,
     /// The newest candidate of each revision.
@@ -52,10 +67,10 @@ struct Others {
 impl Others {
     async fn of(at: &Moment<'_>, project: &Guarded, entries: &[&Entry]) -> Result<Self, ReadError> {
         let store = &at.store;
-        let is_queued = entries.iter().any(|entry| entry.state == EntryState::Queued);
+        let queued = entries.iter().filter(|entry| entry.state == EntryState::Queued).map(|entry| entry.id);
         Ok(Self {
             official: mainline_of(&*at.project(project.id).await?),
-            queue: if is_queued { at.queue(project.id).await? } else { Arc::default() },
+            places: store.places_in_queue(project.id, queued).await?,
             branches: store.branches_by_id(entries.iter().map(|entry| entry.branch)).await?,
             revisions: store.revisions_by_id(entries.iter().map(|entry| entry.revision)).await?,
             newest: store.candidates_of(entries.iter().map(|entry| entry.revision)).await?,
@@ -89,7 +104,7 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
     let not_there = |what| ReadError::NotThere { what, of: entry.id };
     let branch = others.branches.get(&entry.branch).ok_or_else(|| not_there("branch"))?;
     let revision = others.revisions.get(&entry.revision).ok_or_else(|| not_there("revision"))?;
-    let place = (1..).zip(others.queue.iter()).find(|(_, queued)| queued.id == entry.id).map(|(place, _)| place);
+    let place = others.places.get(&entry.id).copied();
     let standing = match entry.state {
         EntryState::Queued => stands_now(&others.official, entry),
         EntryState::Landed | EntryState::Ejected => entry.standing.clone(),
@@ -103,7 +118,7 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
     // As it was accepted, whatever its publisher calls it since.
     let bound = Terms::of_entry(entry).ok().flatten().map(|terms| terms.message.title);
     let title = bound.unwrap_or_else(|| branch.title.clone());
-    let title = if title.is_empty() { revision.subject.clone() } else { title };
+    let title = if title.is_empty() { revision.title.clone() } else { title };
     Ok(QueueEntry {
         title,
         revision: revision.number,

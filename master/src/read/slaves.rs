@@ -1,7 +1,7 @@
 //! Slaves and locks.
 
 use super::{Moment, ReadError, build};
-use crate::store::{Build, BuildRowState};
+use crate::store::{Build, BuildRowState, SlaveRow};
 use gate::schedule::Scope;
 use protocol::SlaveId;
 use protocol::api::{BuildSummary, Lock, Look, Slave};
@@ -10,22 +10,50 @@ use std::collections::HashMap;
 
 /// All slaves.
 pub(crate) async fn slaves(at: &Moment<'_>) -> Result<Vec<Slave>, ReadError> {
-    of_builds(at, &at.store.open_builds().await?).await
+    let (rows, running) = (at.store.slaves().await?, at.store.running_on(None).await?);
+    lines(at, rows, &running).await
 }
 
-/// The same with the builds that are waited for or run.
-pub(super) async fn of_builds(at: &Moment<'_>, open: &[Build]) -> Result<Vec<Slave>, ReadError> {
-    let running: Vec<&Build> =
-        open.iter().filter(|build| build.state == BuildRowState::Running && build.slave.is_some()).collect();
+/// Some of the slaves, and how many there are.
+pub(super) struct Shown {
+    pub(super) lines: Vec<Slave>,
+    pub(super) count: u32,
+    /// How many take builds.
+    pub(super) able: u32,
+}
+
+/// At most so many; where there are more, those first that don't take builds.
+pub(super) async fn some(at: &Moment<'_>, most: usize) -> Result<Shown, ReadError> {
+    let mut rows = at.store.slaves().await?;
+    let takes = |row: &SlaveRow| matches!(word(at, row), "eager" | "reluctant");
+    let able = rows.iter().filter(|row| takes(row)).count();
+    let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    if rows.len() > most {
+        // Stable, so that each kind stays by name.
+        rows.sort_by_key(takes);
+        rows.truncate(most);
+    }
+    let ids: Vec<SlaveId> = rows.iter().map(|row| row.id).collect();
+    let running = at.store.running_on(Some(&ids)).await?;
+    let lines = lines(at, rows, &running).await?;
+    Ok(Shown { lines, count, able: u32::try_from(able).unwrap_or(u32::MAX) })
+}
+
+fn word(at: &Moment<'_>, row: &SlaveRow) -> &'static str {
+    gate::availability::word(at.is_connected(row.id), row.said, row.admin)
+}
+
+/// Slaves in their order, with the builds that they run.
+async fn lines(at: &Moment<'_>, rows: Vec<SlaveRow>, running: &[Build]) -> Result<Vec<Slave>, ReadError> {
+    let running: Vec<&Build> = running.iter().filter(|build| build.slave.is_some()).collect();
     let mut builds: HashMap<SlaveId, Vec<BuildSummary>> = HashMap::new();
     for (build, line) in running.iter().zip(build::summaries(at, &running).await?) {
         builds.entry(build.slave.unwrap_or(SlaveId(0))).or_default().extend(line);
     }
     let mut lines = Vec::new();
-    for row in at.store.slaves().await? {
+    for row in rows {
         let builds = builds.remove(&row.id).unwrap_or_default();
-        let connected = at.is_connected(row.id);
-        let word = gate::availability::word(connected, row.said, row.admin);
+        let (connected, word) = (at.is_connected(row.id), word(at, &row));
         lines.push(Slave {
             name: row.name,
             connected,

@@ -106,6 +106,7 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
         request: text,
         changes_recipe: kept.changes_recipe,
         recipe_trouble,
+        title: kept.title,
         touched: touched.numbers().collect(),
     };
     shared.store.add_candidate(on.claim, &wanted.branch, &wanted.revision, &new).await?;
@@ -144,11 +145,13 @@ struct Kept {
     tree: Option<CommitId>,
     changes_recipe: bool,
     folded_by: Option<recipe::Project>,
+    /// What the branch is called by its own commits.
+    title: Option<String>,
 }
 
 /// What the store keeps of a candidate.
 fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
-    let none = |outcome| Kept { outcome, tree: None, changes_recipe: false, folded_by: None };
+    let none = |outcome| Kept { outcome, tree: None, changes_recipe: false, folded_by: None, title: None };
     Ok(match made {
         candidate::CandidateOutcome::Made(made) => {
             let read = |changes: &[ChangelogChange]| {
@@ -168,7 +171,7 @@ fn record(made: candidate::CandidateOutcome) -> Result<Kept, StepError> {
                 notes: made.told.notes,
             };
             let (tree, changes_recipe) = (Some(made.tree.parse()?), made.changes_recipe);
-            Kept { outcome, tree, changes_recipe, folded_by: Some(made.folded_by) }
+            Kept { outcome, tree, changes_recipe, folded_by: Some(made.folded_by), title: Some(made.title) }
         }
         candidate::CandidateOutcome::Conflict { files, .. } => none(CandidateOutcome::Conflict { files }),
         candidate::CandidateOutcome::Refused(refusal) => none(CandidateOutcome::Refused(refusal)),

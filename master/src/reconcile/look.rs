@@ -309,8 +309,15 @@ async fn record(
 ) -> Result<Result<(), Trouble>, StepError> {
     let Some(commit) = admission.expected.clone() else { return Ok(Ok(())) };
     let (number, moved) = (admission.revision, moved(shared, branch));
-    let mut new =
-        NewRevision { number, commit, subject: String::new(), author: String::new(), commits: 0, refusal: None };
+    let mut new = NewRevision {
+        number,
+        commit,
+        subject: String::new(),
+        title: String::new(),
+        author: String::new(),
+        commits: 0,
+        refusal: None,
+    };
     match admitted {
         Ok(admitted) => {
             new.commit = admitted;
@@ -418,10 +425,11 @@ async fn describe(shared: &Shared, project: &Guarded, new: &mut NewRevision) -> 
     let head = project.mirror.commit(&new.commit).await?;
     new.subject = head.subject;
     new.author = head.author;
-    if let Some(tip) = shared.store.project_by_id(project.id).await?.tip
-        && let Relation::Ahead { commits, .. } = project.mirror.relation(&tip, &new.commit).await?
-    {
-        new.commits = commits;
+    if let Some(tip) = shared.store.project_by_id(project.id).await?.tip {
+        new.title = project.mirror.title(&tip, &new.commit).await?;
+        if let Relation::Ahead { commits, .. } = project.mirror.relation(&tip, &new.commit).await? {
+            new.commits = commits;
+        }
     }
     Ok(())
 }

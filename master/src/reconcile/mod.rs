@@ -32,7 +32,6 @@ pub use loops::Loop;
 pub(crate) use loops::{start, turn};
 pub(crate) use mainline::mainline_of;
 pub(crate) use mend::{mend_candidate, named};
-pub(crate) use queue::IN_MAINLINE;
 pub(crate) use step::StepError;
 
 use step::{Again, TICK};

@@ -6,8 +6,8 @@ use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
-    self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, Revision, Standing, Topic,
-    now,
+    self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Revision,
+    Standing, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
@@ -25,8 +25,6 @@ use std::time::Duration;
 /// Entries of which candidates are looked at, beside those that mainline's own trouble holds: the serial queue wants the
 /// first, and the next soon after.
 const LOOKAHEAD: usize = 4;
-/// A refusal's code for a revision of which mainline has all already.
-pub(crate) const IN_MAINLINE: [&str; 4] = ["already-landed", "equal-to-mainline", "no-changes", "same-patches"];
 
 /// What one turn knows beside the queue's state.
 struct Turn {

@@ -4,10 +4,11 @@ use super::board::Board;
 use super::each::{is_everybodys, look_after};
 use super::step::Turn;
 use super::{Again, StepError};
-use crate::auth::isolation_of;
 use crate::state::Shared;
-use crate::store::{Build, BuildRowState, Finished, Heard, OpenBuild, SlaveRow, now};
-use gate::schedule::{Assigned, Class, Fate, Lost, Plan, Running, Situation, Slave, Waiting, fate, schedule};
+use crate::store::{Build, BuildRowState, Finished, Heard, OpenBuild, SlaveRow, needs_of, now};
+use gate::schedule::{
+    Assigned, Class, Fate, Lost, Plan, Running, Situation, Slave, Waiting, fate, isolation_of, schedule,
+};
 use protocol::wire::{Assignment, Isolation};
 use protocol::{BuildId, BuildResult, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashSet};
@@ -42,7 +43,9 @@ pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> R
     shared.set_kept(kept);
     let situation = situation(shared, waiting, running, slaves, board.served.clone());
     let (plan, failed) = give_all(shared, board, situation).await?;
-    shared.set_waits(plan.waits.into_iter().collect());
+    shared.set_waits(plan.waits.into_iter().collect(), |id| {
+        board.open.get(&id).map(|it| needs_of(&it.build.builder, it.build.isolation, it.trusted))
+    });
     let look = plan.look_again.map(|at| Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0)));
     Ok(Turn::Did(match [look, next_loss, rests, failed].into_iter().flatten().min() {
         Some(time) => Again::After(time.max(Duration::from_millis(50))),

@@ -119,25 +119,6 @@ impl Reader {
         .await?;
         readable("queue_entry", &rows, entries::read)
     }
-
-    /// The branches of a project that landed last as what mainline does not hold any more, the latest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn taken_out(&self, project: ProjectId) -> Result<Vec<Branch>> {
-        let mut branches = Vec::new();
-        for entry in self.landed_entries(project, true).await? {
-            let newest = sqlx::query(
-                "SELECT MAX(id) AS id FROM queue_entry WHERE branch_id = $1
-                    AND landed IS NOT NULL",
-            );
-            let newest = newest.bind(entry.branch.0).fetch_one(&mut *self.read().await?).await?;
-            if newest.num::<i64>("id")? == entry.id {
-                branches.push(self.branch_by_id(entry.branch).await?);
-            }
-        }
-        Ok(branches)
-    }
 }
 
 impl Store {

@@ -178,6 +178,12 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
     })
 }
 
+/// What a build that waits needs of a slave, as [`gate::schedule::needed`] says it; `trusted` is whether its publisher is now.
+pub(crate) fn needs_of(builder: &Builder, isolation: Isolation, trusted: bool) -> String {
+    let isolation = isolation.max(gate::schedule::isolation_of(trusted));
+    gate::schedule::needed(&builder.slaves, &builder.locks, isolation)
+}
+
 /// The hash by which two builders are the same: of everything that makes a difference to what is run.
 pub(super) fn spec_hash(builder: &Builder) -> Result<String> {
     use sha2::{Digest as _, Sha256};
@@ -241,7 +247,34 @@ impl Reader {
         readable("build", &rows, read)
     }
 
-    /// The same with who published them, and whether that one is trusted now.
+    /// Builds that slaves have, oldest first: of a project and at most `limit`; and how many it has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn running_of(&self, project: ProjectId, limit: u32) -> Result<(Vec<Build>, u32)> {
+        let running = "FROM build WHERE state <> 'finished' AND state = 'running' AND project_id = $1";
+        let count = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) AS n {running}"))).bind(project.0);
+        let count = count.fetch_one(&mut *self.read().await?).await?.count("n")?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT * {running} ORDER BY id + 0 LIMIT $2")));
+        let rows = rows.bind(project.0).bind(i64::from(limit)).fetch_all(&mut *self.read().await?).await?;
+        Ok((readable("build", &rows, read)?, count))
+    }
+
+    /// Builds that slaves have, oldest first: of all, or of these.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn running_on(&self, slaves: Option<&[SlaveId]>) -> Result<Vec<Build>> {
+        let of = slaves.map_or_else(String::new, |slaves| {
+            let ids: Vec<String> = slaves.iter().map(SlaveId::to_string).collect();
+            format!("AND slave_id IN ({})", if ids.is_empty() { "-1".to_owned() } else { ids.join(",") })
+        });
+        let sql = format!("SELECT * FROM build WHERE state <> 'finished' AND state = 'running' {of} ORDER BY id + 0");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_all(&mut *self.read().await?).await?;
+        readable("build", &rows, read)
+    }
+
+    /// Builds that wait or run, oldest first, with who published them, and whether that one is trusted now.
     ///
     /// # Errors
     /// When the database fails.

@@ -53,6 +53,8 @@ pub struct NewCandidate<'a> {
     pub changes_recipe: bool,
     /// What is wrong with the recipe that it brings, if anything.
     pub recipe_trouble: Option<Refusal>,
+    /// What its revision is called, as the message has it; none where that is not known.
+    pub title: Option<String>,
     /// What it touches, as numbers: when any of it moves on mainline, it is made again.
     pub touched: Vec<i64>,
 }
@@ -224,7 +226,8 @@ impl Store {
                 .await?;
                 let counts = sqlx::query(
                     "UPDATE revision SET candidate_id = c.id,
-                         remake = CASE WHEN p.followed = c.mainline THEN 0 ELSE 1 END
+                         remake = CASE WHEN p.followed = c.mainline THEN 0 ELSE 1 END,
+                         title = COALESCE($6, title)
                      FROM candidate c JOIN project p ON p.id = c.project_id
                      WHERE revision.id = $3 AND c.revision_id = $3 AND c.mainline = $4
                          AND c.terms_hash = $5 AND p.id = $1 AND p.fence = $2 RETURNING remake",
@@ -234,6 +237,7 @@ impl Store {
                 .bind(revision.id.0)
                 .bind(new.mainline.as_str())
                 .bind(new.terms_hash)
+                .bind(new.title.as_deref())
                 .fetch_optional(&mut **turn)
                 .await?;
                 let Some(counts) = counts else { return Ok(()) };

@@ -7,6 +7,7 @@ use protocol::api::Next;
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use std::collections::{BTreeSet, HashMap};
 
 /// A place in the queue, as stored.
 #[derive(Clone, Debug)]
@@ -163,14 +164,48 @@ impl Reader {
     /// # Errors
     /// When the database fails.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<Entry>> {
+        self.first_queued(project, u32::MAX).await
+    }
+
+    /// The first of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn first_queued(&self, project: ProjectId, limit: u32) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
             "SELECT * FROM queue_entry WHERE project_id = $1 AND state = 'queued'
-                ORDER BY priority DESC, accepted_ms, id",
+                ORDER BY priority DESC, accepted_ms, id LIMIT $2",
         )
         .bind(project.0)
+        .bind(i64::from(limit))
         .fetch_all(&mut *self.read().await?)
         .await?;
         readable("queue_entry", &rows, read)
+    }
+
+    /// The places of these entries in a project's queue, from 1; none of one that is not in it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn places_in_queue(
+        &self,
+        project: ProjectId,
+        entries: impl IntoIterator<Item = i64>,
+    ) -> Result<HashMap<i64, u32>> {
+        let ids: BTreeSet<String> = entries.into_iter().map(|id| id.to_string()).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids = ids.into_iter().collect::<Vec<_>>().join(",");
+        let sql = format!(
+            "SELECT id, place FROM (
+                 SELECT id, ROW_NUMBER() OVER (ORDER BY priority DESC, accepted_ms, id) AS place
+                 FROM queue_entry WHERE project_id = $1 AND state = 'queued') AS queue
+             WHERE id IN ({ids})"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(project.0);
+        let rows = query.fetch_all(&mut *self.read().await?).await?;
+        rows.iter().map(|row| Ok((row.num("id")?, row.count("place")?))).collect()
     }
 
     /// Entries that left a project's queue, newest first.

@@ -117,7 +117,7 @@ impl Store {
                 let refusal = new.refusal.as_ref();
                 let done = sqlx::query(
                     "UPDATE revision SET subject = $2, author = $3, commits = $4, refusal_code = $5,
-                refusal_text = $6, refusal_hint = $7
+                refusal_text = $6, refusal_hint = $7, title = $8
              WHERE id = $1 AND refusal_code IS NOT NULL",
                 )
                 .bind(before.id.0)
@@ -127,6 +127,7 @@ impl Store {
                 .bind(refusal.map(|r| r.code.clone()))
                 .bind(refusal.map(|r| r.text.clone()))
                 .bind(refusal.map(|r| r.hint.to_string()))
+                .bind(&new.title)
                 .execute(&mut **turn)
                 .await?;
                 if done.rows_affected() > 0 && refusal.is_none() {

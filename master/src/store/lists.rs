@@ -1,10 +1,15 @@
-//! Listings of branches: pages by keyset, searches over all of them, and how many there are. Only reads.
+//! Listings of branches: pages by keyset, searches over all of them, and how many there are. Only reads, and no more rows than are
+//! shown: what all of them are counted and narrowed by is in an index ([`super::shapes`] keeps it).
 
-use super::branches::{TOKEN_OF_NOW, read};
-use super::row::{Columns as _, or_left_out};
+use super::branches::{read, whole};
+use super::row::{Columns as _, readable};
+use super::shapes::Kept;
 use super::{Branch, Reader, Result};
+use gate::verdict::Shape;
 use protocol::{BranchId, ProjectId, UnixMs};
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe};
 
 /// Where a page of a listing begins: after this branch, in the order of last change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,155 +20,230 @@ pub struct After {
     pub id: BranchId,
 }
 
+/// Which branches of a project.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Those that are live.
+    Live,
+    /// Those that ended.
+    Ended,
+}
+
+impl Kind {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Live => "branch.state = 'live'",
+            Self::Ended => "branch.state <> 'live'",
+        }
+    }
+}
+
 /// A text that branches are searched for, in whatever case.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Sought {
-    /// In small letters.
-    text: String,
-    /// What the database itself looks for: the longest run in it of letters that every database makes small alike.
-    run: String,
-}
+pub struct Sought(String);
 
 impl Sought {
     /// None when there is nothing to be looked for.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase();
-        let run = text
-            .split(|c: char| !(c.is_ascii_alphanumeric() || " -.:/#@_".contains(c)))
-            .max_by_key(|run| run.len())
-            .unwrap_or_default()
-            .to_owned();
-        (!text.is_empty()).then_some(Self { text, run })
+        (!text.is_empty()).then_some(Self(text))
     }
 
     /// Whether a text has it.
     pub fn is_in(&self, text: &str) -> bool {
-        text.to_lowercase().contains(&self.text)
-    }
-
-    /// What the database finds is all that there is, and not only the rows worth a closer look.
-    fn exact(&self) -> bool {
-        self.text == self.run
-    }
-
-    /// As a pattern of LIKE.
-    fn pattern(&self) -> String {
-        format!("%{}%", self.run.replace('_', "\\_"))
-    }
-
-    /// Whether a branch has it: in its name, title, source, publisher, bugs, state, or its newest revision's author.
-    fn is_of(&self, branch: &Branch, author: &str, subject: &str) -> bool {
-        let texts = [branch.name.as_str(), &branch.title, &branch.publisher, branch.state.as_str(), &branch.source_ref];
-        // The newest commit's first line is the title of a branch that has no other.
-        let subject = if branch.title.is_empty() { subject } else { "" };
-        texts.into_iter().chain([author, subject]).any(|t| self.is_in(t)) || branch.bugs.iter().any(|b| self.is_in(b))
+        text.to_lowercase().contains(&self.0)
     }
 }
 
-/// Where in a row what is sought may be; `$P` is the pattern.
-const FOUND: &str = "(LOWER(b.name) LIKE $P ESCAPE '\\' OR LOWER(b.title) LIKE $P ESCAPE '\\'
-    OR LOWER(b.publisher) LIKE $P ESCAPE '\\' OR LOWER(b.source_ref) LIKE $P ESCAPE '\\'
-    OR LOWER(b.bugs) LIKE $P ESCAPE '\\' OR b.state LIKE $P ESCAPE '\\' OR LOWER(r.author) LIKE $P ESCAPE '\\'
-    OR (b.title = '' AND LOWER(r.subject) LIKE $P ESCAPE '\\'))";
+/// What the branches of a listing have in common.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Narrow {
+    /// This text in name, title, source, publisher, author or bugs; in the state of those that ended.
+    pub sought: Option<Sought>,
+    /// Those of these shapes have it in their state.
+    pub said: Vec<i64>,
+    /// This publisher or author, in whatever case.
+    pub owner: Option<String>,
+    /// This reference to a bug, to the letter.
+    pub bug: Option<String>,
+    /// One of these shapes.
+    pub shapes: Option<Vec<i64>>,
+}
 
-/// Branches that ended, each with its newest revision.
-const ENDED: &str = "FROM branch b LEFT JOIN token ON token.id = b.token_id LEFT JOIN revision r ON r.branch_id = b.id
-    AND r.number = (SELECT MAX(number) FROM revision WHERE branch_id = b.id)
-    WHERE b.project_id = $1 AND b.state <> 'live'";
+/// A text as a pattern of LIKE has it.
+fn literal(text: &str) -> String {
+    text.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "\\%_".contains(c)).chain([c])).collect()
+}
 
-/// Rows read in one statement.
-const READ: usize = 500;
+/// Numbers as SQL has them; of none there is a number that nothing has.
+fn list(numbers: &[i64]) -> String {
+    if numbers.is_empty() { "-1".to_owned() } else { numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(",") }
+}
+
+impl Narrow {
+    /// As conditions, and the texts that take the places in them from `$first` on.
+    fn sql(&self, first: usize) -> (String, Vec<String>) {
+        let (mut sql, mut texts) = (String::new(), Vec::new());
+        let mut like = |pattern: String| {
+            texts.push(pattern);
+            format!("LIKE ${} ESCAPE '\\'", first + texts.len() - 1)
+        };
+        if let Some(Sought(text)) = &self.sought {
+            let found = like(format!("%{}%", literal(text)));
+            sql.push_str(&format!(" AND (branch.found_by {found} OR branch.shape IN ({}))", list(&self.said)));
+        }
+        if let Some(owner) = &self.owner {
+            let is_owner = like(format!("%\n{}\n%", literal(&owner.to_lowercase())));
+            sql.push_str(&format!(" AND branch.owners {is_owner}"));
+        }
+        if let Some(bug) = &self.bug {
+            // A list of texts as JSON: nothing in a text looks like the beginning of one.
+            let bug = literal(&serde_json::Value::from(bug.as_str()).to_string());
+            let (first, later) = (like(format!("[{bug}%")), like(format!("%,{bug}%")));
+            sql.push_str(&format!(" AND (branch.bugs {first} OR branch.bugs {later})"));
+        }
+        if let Some(shapes) = &self.shapes {
+            // A sum, which no index is in the order of: the order of a listing is that of the last change.
+            sql.push_str(&format!(" AND branch.shape + 0 IN ({})", list(shapes)));
+        }
+        (sql, texts)
+    }
+}
+
+/// A statement that may be another one each time.
+fn ask(sql: String, texts: Vec<String>, numbers: &[i64]) -> Query<'static, Any, AnyArguments> {
+    let query =
+        numbers.iter().fold(sqlx::query(AssertSqlSafe(sql)).persistent(false), |query, number| query.bind(*number));
+    texts.into_iter().fold(query, Query::bind)
+}
+
+/// How many branches have a shape.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Counted {
+    /// Its number.
+    pub number: i64,
+    /// The shape.
+    pub shape: Shape,
+    /// How many.
+    pub branches: u64,
+}
+
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
 
 impl Reader {
-    /// Branches of a project that ended, last changed first: at most `limit` of those after a place, with a text in them
-    /// if one is given.
+    /// The shapes that branches of a project have, and how many have each.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn ended_branches(
+    pub async fn shapes(&self, project: ProjectId, kind: Kind, narrow: &Narrow) -> Result<Vec<Counted>> {
+        let (with, texts) = narrow.sql(2);
+        let sql = format!(
+            "SELECT shape.id, shape.facts, them.n FROM (
+                 SELECT branch.shape AS of, COUNT(*) AS n FROM branch WHERE branch.project_id = $1 AND {} {with}
+                 GROUP BY branch.shape) AS them JOIN shape ON shape.id = them.of",
+            kind.sql()
+        );
+        let rows = ask(sql, texts, &[project.0]).fetch_all(&mut *self.read().await?).await?;
+        let counted = |row| {
+            let row: &sqlx::any::AnyRow = row;
+            Ok(Counted { number: row.num("id")?, shape: row.json("facts")?, branches: count(row.num("n")?) })
+        };
+        rows.iter().map(counted).collect()
+    }
+
+    /// Branches of a project, last changed first: at most `limit` of those after a place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn listed(
         &self,
         project: ProjectId,
-        sought: Option<&Sought>,
+        kind: Kind,
+        narrow: &Narrow,
         after: Option<After>,
         limit: usize,
     ) -> Result<Vec<Branch>> {
+        let mut after = after.unwrap_or(After { changed: UnixMs(i64::MAX), id: BranchId(i64::MAX) });
+        let (with, texts) = narrow.sql(5);
+        let sql = super::branches::whole_sql(&format!(
+            "WHERE branch.project_id = $1 AND {} AND branch.changed_ms <= $2 AND (branch.changed_ms < $2 OR branch.id < $3) {with}
+             ORDER BY branch.changed_ms DESC, branch.id DESC LIMIT $4",
+            kind.sql()
+        ));
         let mut branches = Vec::new();
-        let mut after = after;
         loop {
-            let (found, last) = self.ended_rows(project, sought, after, limit.clamp(1, READ)).await?;
-            branches.extend(found);
-            branches.truncate(limit);
-            if last.is_none() || branches.len() == limit {
-                return Ok(branches);
+            let wanted = limit.saturating_sub(branches.len());
+            let numbers = [project.0, after.changed.0, after.id.0, i64::try_from(wanted).unwrap_or(i64::MAX)];
+            let rows = ask(sql.clone(), texts.clone(), &numbers).fetch_all(&mut *self.read().await?).await?;
+            branches.extend(readable("branch", &rows, read)?);
+            // One that can't be read has its place taken by the next.
+            match rows.last() {
+                Some(last) if rows.len() == wanted && branches.len() < limit => {
+                    after = After { changed: last.num("changed_ms")?, id: last.num("id")? };
+                }
+                _ => return Ok(branches),
             }
-            after = last;
         }
     }
 
-    /// How many branches of a project ended, with a text in them if one is given.
+    /// How many branches of a project there are.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn count_ended(&self, project: ProjectId, sought: Option<&Sought>) -> Result<u64> {
-        let sql = match sought {
-            None => "SELECT COUNT(*) AS n FROM branch b WHERE b.project_id = $1 AND b.state <> 'live'".to_owned(),
-            Some(sought) if sought.exact() => format!("SELECT COUNT(*) AS n {ENDED} AND {}", FOUND.replace("$P", "$2")),
-            Some(_) => {
-                let (mut count, mut after) = (0, None);
-                loop {
-                    let (found, last) = self.ended_rows(project, sought, after, READ).await?;
-                    count += found.len() as u64;
-                    if last.is_none() {
-                        return Ok(count);
-                    }
-                    after = last;
-                }
-            }
-        };
-        let query = sqlx::query(AssertSqlSafe(sql).into_sql_str()).bind(project.0);
-        let query = match sought {
-            Some(sought) => query.bind(sought.pattern()),
-            None => query,
-        };
-        let n: i64 = query.fetch_one(&mut *self.read().await?).await?.num("n")?;
-        Ok(u64::try_from(n).unwrap_or(0))
+    pub async fn count_listed(&self, project: ProjectId, kind: Kind, narrow: &Narrow) -> Result<u64> {
+        let (with, texts) = narrow.sql(2);
+        let sql = format!("SELECT COUNT(*) AS n FROM branch WHERE branch.project_id = $1 AND {} {with}", kind.sql());
+        let row = ask(sql, texts, &[project.0]).fetch_one(&mut *self.read().await?).await?;
+        Ok(count(row.num("n")?))
     }
 
-    /// Those of the next `rows` rows that have what is sought, and where to go on; nowhere after the last.
-    async fn ended_rows(
+    /// The live branches of a project that have one of these shapes: first those of the `first` ones, then those of the `others`; of
+    /// each those that have not changed for longest first. At most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting_longest(
         &self,
         project: ProjectId,
-        sought: Option<&Sought>,
-        after: Option<After>,
-        rows: usize,
-    ) -> Result<(Vec<Branch>, Option<After>)> {
-        let after = after.unwrap_or(After { changed: UnixMs(i64::MAX), id: BranchId(i64::MAX) });
-        let with = sought.map_or_else(String::new, |_| format!("AND {}", FOUND.replace("$P", "$5")));
-        let sql = format!(
-            "SELECT b.*, {TOKEN_OF_NOW}, COALESCE(r.author, '') AS author, COALESCE(r.subject, '') AS subject {ENDED} {with}
-             AND b.changed_ms <= $2 AND (b.changed_ms < $2 OR b.id < $3) ORDER BY b.changed_ms DESC, b.id DESC LIMIT $4"
-        );
-        let query = sqlx::query(AssertSqlSafe(sql).into_sql_str())
-            .bind(project.0)
-            .bind(after.changed.0)
-            .bind(after.id.0)
-            .bind(i64::try_from(rows).unwrap_or(i64::MAX));
-        let query = match sought {
-            Some(sought) => query.bind(sought.pattern()),
-            None => query,
-        };
-        let read_rows = query.fetch_all(&mut *self.read().await?).await?;
-        let mut branches = Vec::with_capacity(read_rows.len());
-        let mut last = None;
-        for row in &read_rows {
-            last = Some(After { changed: row.num("changed_ms")?, id: row.num("id")? });
-            let Some(branch) = or_left_out("branch", row, read(row))? else { continue };
-            let wanted = match sought {
-                Some(sought) => sought.is_of(&branch, &row.text("author")?, &row.text("subject")?),
-                None => true,
-            };
-            branches.extend(wanted.then_some(branch));
+        first: &[i64],
+        others: &[i64],
+        limit: usize,
+    ) -> Result<Vec<Branch>> {
+        let rank = format!("CASE WHEN branch.shape IN ({}) THEN 0 ELSE 1 END", list(first));
+        // Which they are is found in an index; only those are read.
+        let sql = super::branches::whole_sql(&format!(
+            "WHERE branch.id IN (
+                 SELECT branch.id FROM branch WHERE branch.project_id = $1 AND branch.state = 'live' AND branch.shape + 0 IN ({})
+                 ORDER BY {rank}, branch.changed_ms, branch.id LIMIT $2)
+             ORDER BY {rank}, branch.changed_ms, branch.id",
+            list(&[first, others].concat())
+        ));
+        let numbers = [project.0, i64::try_from(limit).unwrap_or(i64::MAX)];
+        let rows = ask(sql, Vec::new(), &numbers).fetch_all(&mut *self.read().await?).await?;
+        readable("branch", &rows, read)
+    }
+
+    /// Branches of a project of which mainline does not hold any more what had landed, those that have not changed for longest
+    /// first, at most `limit`; and how many there are.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn taken_out(&self, project: ProjectId, limit: usize) -> Result<(Vec<Branch>, u64)> {
+        let shape = Kept::of_taken_out()?.number;
+        let n =
+            sqlx::query("SELECT COUNT(*) AS n FROM branch WHERE project_id = $1 AND state <> 'live' AND shape = $2");
+        let n = n.bind(project.0).bind(shape).fetch_one(&mut *self.read().await?).await?.num("n")?;
+        if n == 0 {
+            return Ok((Vec::new(), 0));
         }
-        Ok((branches, last.filter(|_| read_rows.len() == rows)))
+        let rows = whole(
+            "WHERE branch.project_id = $1 AND branch.state <> 'live' AND branch.shape = $2
+             ORDER BY branch.changed_ms, branch.id LIMIT $3",
+        );
+        let rows = rows.bind(project.0).bind(shape).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = rows.fetch_all(&mut *self.read().await?).await?;
+        Ok((readable("branch", &rows, read)?, count(n)))
     }
 }

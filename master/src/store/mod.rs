@@ -22,6 +22,7 @@ mod copy;
 mod entries;
 mod epochs;
 mod events;
+mod facts;
 mod kept;
 mod landings;
 mod latest;
@@ -40,6 +41,7 @@ mod registrations;
 mod reports;
 mod revisions;
 mod row;
+mod shapes;
 mod slaves;
 mod steps;
 mod together;
@@ -50,16 +52,17 @@ mod writer;
 pub use afterwards::NEVER;
 pub use asks::Within;
 pub use branches::{Branch, BranchState, NewBranch, Trouble};
-pub(crate) use builds::request_of;
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, OpenBuild};
+pub(crate) use builds::{needs_of, request_of};
 pub use candidates::{Candidate, NewCandidate, Wanted};
 pub use changes::{Change, Heard, Interest, Listener, Topic, Topics};
 pub use claim::Claim;
 pub use entries::{Entry, EntryState, Standing, TakenOut, Terms};
 pub use events::{Happening, StoredEvent};
+pub(crate) use facts::{IN_MAINLINE, Rows, author, build_as_told, landed, outcome, own, title};
 pub use landings::{Begun, FailedBy, Failures, Landing};
 pub use latest::Builds;
-pub use lists::{After, Sought};
+pub use lists::{After, Counted, Kind, Narrow, Sought};
 pub use looks::DueLook;
 pub use masters::Master;
 pub use owners::{Claimed, Claimer, Kept, Taken};
@@ -153,11 +156,12 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 4] = [
+const SCHEMA: [(i64, &str, &str); 5] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
     (4, "nothing that is compared has an end", include_str!("schema_4.sql")),
+    (5, "lists look at no more than they show", include_str!("schema_5.sql")),
 ];
 
 impl Store {
@@ -181,15 +185,23 @@ impl Store {
         let (write, read) = if let Some(path) = url.strip_prefix("sqlite:") {
             private(Path::new(path)).map_err(sqlx::Error::Io)?;
             let options = AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc"))?;
-            (Writer::sqlite(options.clone()).await?, Reader::sqlite(writer::sqlite_readers(options)))
+            (
+                Writer::sqlite(options.clone(), shapes::before_commit).await?,
+                Reader::sqlite(writer::sqlite_readers(options)),
+            )
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = AnyConnectOptions::from_str(url)?;
-            (Writer::postgres(options.clone()).await?, Reader::postgres(writer::postgres_readers(options)))
+            (
+                Writer::postgres(options.clone(), shapes::before_commit).await?,
+                Reader::postgres(writer::postgres_readers(options)),
+            )
         } else {
             return Err(StoreError::Url(shown));
         };
         migrate(write.pool(), url.starts_with("sqlite:"), &shown).await?;
-        Ok(Self { write, read })
+        let store = Self { write, read };
+        store.keep_shapes().await?;
+        Ok(store)
     }
 
     /// The same store, as somebody writes to it who showed a token: what was allowed by that is done only while it counts,

@@ -235,14 +235,14 @@ impl Store {
                 }
                 if !paused {
                     // Nobody should read that it is paused until the queue was looked at again.
-                    sqlx::query(
+                    let resumed = sqlx::query(
                         "UPDATE queue_entry SET code = 'accepted', says = 'accepted', next_who = 'bb',
                     next_what = 'tests it as it would land'
-                 WHERE project_id = $1 AND state = 'queued' AND code = 'paused'",
-                    )
-                    .bind(id.0)
-                    .execute(&mut **turn)
-                    .await?;
+                 WHERE project_id = $1 AND state = 'queued' AND code = 'paused' RETURNING branch_id",
+                    );
+                    for row in resumed.bind(id.0).fetch_all(&mut **turn).await? {
+                        turn.changed(id, Topic::Queue, row.num::<i64>("branch_id")?);
+                    }
                 }
                 let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
                 let it = super::Happening {

@@ -21,6 +21,8 @@ pub struct Revision {
     pub commit: CommitId,
     /// The first line of that commit.
     pub subject: String,
+    /// What the branch is called by it, if nothing was said: the first line of its first own commit that is no merge.
+    pub title: String,
     /// Who wrote it.
     pub author: String,
     /// How many commits mainline lacked when it was admitted.
@@ -46,6 +48,8 @@ pub struct NewRevision {
     pub commit: CommitId,
     /// The first line of that commit.
     pub subject: String,
+    /// What the branch is called by it: the first line of its first own commit that is no merge.
+    pub title: String,
     /// Who wrote it.
     pub author: String,
     /// How many commits mainline lacks.
@@ -55,35 +59,55 @@ pub struct NewRevision {
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Revision> {
-    let refusal = match row.text_or_none("refusal_code")? {
+    read_with(row, "")
+}
+
+/// The columns of a revision `r`, by names that no other table's have.
+pub(super) const PREFIXED: &str = "r.id AS r_id, r.branch_id AS r_branch_id, r.number AS r_number, r.commit_id AS r_commit_id,
+    r.subject AS r_subject, r.title AS r_title, r.author AS r_author, r.commits AS r_commits, r.refusal_code AS r_refusal_code,
+    r.refusal_text AS r_refusal_text, r.refusal_hint AS r_refusal_hint, r.lost_code AS r_lost_code, r.lost_text AS r_lost_text,
+    r.lost_hint AS r_lost_hint, r.builds_asked AS r_builds_asked, r.remake AS r_remake, r.seen_ms AS r_seen_ms";
+
+/// A revision by those names.
+pub(super) fn read_prefixed(row: &AnyRow) -> Result<Revision> {
+    read_with(row, "r_")
+}
+
+/// What a revision is called; what was seen before that was kept, by the first line of its commit.
+pub(super) fn title_of(row: &AnyRow, prefix: &str) -> Result<String> {
+    match row.text_or_none(&format!("{prefix}title"))? {
+        Some(title) => Ok(title),
+        None => row.text(&format!("{prefix}subject")),
+    }
+}
+
+fn read_with(row: &AnyRow, prefix: &str) -> Result<Revision> {
+    let name = |column: &str| format!("{prefix}{column}");
+    let text = |column: &str| row.text_or_none(&name(column)).map(Option::unwrap_or_default);
+    let refusal = match row.text_or_none(&name("refusal_code"))? {
         None => None,
-        Some(code) => Some(protocol::api::Refusal {
-            code,
-            text: row.text_or_none("refusal_text")?.unwrap_or_default(),
-            hint: row.text_or_none("refusal_hint")?.unwrap_or_default().into(),
-        }),
+        Some(code) => {
+            Some(protocol::api::Refusal { code, text: text("refusal_text")?, hint: text("refusal_hint")?.into() })
+        }
     };
-    let lost = match row.text_or_none("lost_code")? {
+    let lost = match row.text_or_none(&name("lost_code"))? {
         None => None,
-        Some(code) => Some(Trouble {
-            code,
-            text: row.text_or_none("lost_text")?.unwrap_or_default(),
-            hint: row.text_or_none("lost_hint")?.unwrap_or_default().into(),
-        }),
+        Some(code) => Some(Trouble { code, text: text("lost_text")?, hint: text("lost_hint")?.into() }),
     };
     Ok(Revision {
         lost,
-        id: row.num("id")?,
-        branch: row.num("branch_id")?,
-        number: row.count("number")?,
-        commit: row.parsed("commit_id")?,
-        subject: row.text("subject")?,
-        author: row.text("author")?,
-        commits: row.count("commits")?,
+        id: row.num(&name("id"))?,
+        branch: row.num(&name("branch_id"))?,
+        number: row.count(&name("number"))?,
+        commit: row.parsed(&name("commit_id"))?,
+        subject: row.text(&name("subject"))?,
+        title: title_of(row, prefix)?,
+        author: row.text(&name("author"))?,
+        commits: row.count(&name("commits"))?,
         refusal,
-        builds_asked: row.flag("builds_asked")?,
-        to_be_made: row.num::<i64>("remake")? == 1,
-        seen: row.num("seen_ms")?,
+        builds_asked: row.flag(&name("builds_asked"))?,
+        to_be_made: row.num::<i64>(&name("remake"))? == 1,
+        seen: row.num(&name("seen_ms"))?,
     })
 }
 
@@ -100,8 +124,8 @@ impl Store {
                 let refusal = new.refusal.as_ref();
                 let row = sqlx::query(
                     "INSERT INTO revision (branch_id, number, commit_id, subject, author, commits,
-                refusal_code, refusal_text, refusal_hint, seen_ms)
-             SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM branch
+                refusal_code, refusal_text, refusal_hint, seen_ms, title)
+             SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM branch
              WHERE id = $1 AND state = 'live' AND NOT EXISTS (SELECT 1 FROM revision
                  WHERE branch_id = $1 AND number >= $2)
              RETURNING *",
@@ -116,6 +140,7 @@ impl Store {
                 .bind(refusal.map(|r| r.text.clone()))
                 .bind(refusal.map(|r| r.hint.to_string()))
                 .bind(now().0)
+                .bind(&new.title)
                 .fetch_optional(&mut **turn)
                 .await?;
                 let Some(row) = row else { return Ok(None) };

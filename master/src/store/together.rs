@@ -3,7 +3,7 @@
 use super::row::{Columns as _, or_left_out, readable};
 use super::{Branch, Build, Builds, Candidate, Entry, Reader, Result, Revision, Step};
 use super::{branches, builds, candidates, entries, revisions, steps};
-use protocol::{BranchId, BuildId, CandidateId, CommitId, RevisionId};
+use protocol::{BranchId, BranchName, BuildId, CandidateId, CommitId, ProjectId, RevisionId, SlaveId, SlaveName};
 use sqlx::any::AnyRow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -69,6 +69,36 @@ impl Reader {
         let sql = |ids: &str| branches::whole_sql(&format!("WHERE branch.id IN ({ids})"));
         let rows = self.rows_of(ids, sql, "branch", branches::read).await?;
         Ok(rows.into_iter().map(|branch| (branch.id, branch)).collect())
+    }
+
+    /// Branches of a project by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn branches_named(
+        &self,
+        project: ProjectId,
+        names: impl IntoIterator<Item = &BranchName>,
+    ) -> Result<Vec<Branch>> {
+        let names: BTreeSet<&BranchName> = names.into_iter().collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = (2..names.len() + 2).map(|place| format!("${place}")).collect();
+        let sql = format!("WHERE branch.project_id = $1 AND branch.name IN ({})", places.join(","));
+        let query = sqlx::query(sqlx::AssertSqlSafe(branches::whole_sql(&sql))).persistent(false).bind(project.0);
+        let query = names.into_iter().fold(query, |query, name| query.bind(name.to_string()));
+        query.fetch_all(&mut *self.read().await?).await?.iter().map(branches::read).collect()
+    }
+
+    /// Names of slaves.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slave_names(&self, slaves: impl IntoIterator<Item = SlaveId>) -> Result<HashMap<SlaveId, SlaveName>> {
+        let sql = |ids: &str| format!("SELECT id, name FROM slave WHERE id IN ({ids})");
+        let rows = self.rows_of(slaves, sql, "slave", |row| Ok((row.num("id")?, row.parsed("name")?))).await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Revisions by number.

@@ -28,6 +28,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Executor as _};
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -55,6 +56,10 @@ pub(super) struct Writer {
     master: Option<Arc<str>>,
 }
 
+/// What is done at the end of each transaction, of which these are the changes.
+pub(super) type BeforeCommit =
+    for<'c> fn(&'c mut AnyConnection, &'c [Change]) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'c>>;
+
 /// Those who wait for their turn, and what is handed on to them.
 #[derive(Debug)]
 struct Line {
@@ -62,6 +67,7 @@ struct Line {
     pool: AnyPool,
     /// Begins a transaction when no other one is open, and commits it.
     begin: &'static str,
+    before_commit: BeforeCommit,
     commit: &'static str,
     /// Whoever has this writes.
     place: Arc<Mutex<Place>>,
@@ -97,27 +103,28 @@ struct Group {
 
 impl Writer {
     /// The connection that writes to SQLite, which takes one writer at a time by itself.
-    pub(super) async fn sqlite(options: AnyConnectOptions) -> Result<Self> {
+    pub(super) async fn sqlite(options: AnyConnectOptions, before_commit: BeforeCommit) -> Result<Self> {
         // The turns' one, and another for a copy, which holds up nobody who writes.
         let pool = sqlite_pool(2, "PRAGMA query_only = OFF").connect_with(options).await?;
-        Ok(Self::new(pool, "BEGIN IMMEDIATE", "COMMIT"))
+        Ok(Self::new(pool, "BEGIN IMMEDIATE", before_commit, "COMMIT"))
     }
 
     /// The connection that writes to PostgreSQL. The turn is a lock of the database's, given up with the transaction; its
     /// number is bb's own. Each statement after it sees what was committed before the turn came: at the other levels of
     /// isolation it would see what was so when the wait began. To commit a transaction in which a statement failed is to roll
     /// it back, and no error; to ask it anything is one.
-    pub(super) async fn postgres(options: AnyConnectOptions) -> Result<Self> {
+    pub(super) async fn postgres(options: AnyConnectOptions, before_commit: BeforeCommit) -> Result<Self> {
         let pool = postgres_pool(1, DURABLE).connect_with(options).await?;
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7083001)";
-        Ok(Self::new(pool, begin, "SELECT 1; COMMIT"))
+        Ok(Self::new(pool, begin, before_commit, "SELECT 1; COMMIT"))
     }
 
-    fn new(pool: AnyPool, begin: &'static str, commit: &'static str) -> Self {
+    fn new(pool: AnyPool, begin: &'static str, before_commit: BeforeCommit, commit: &'static str) -> Self {
         let (waiting, commits) = (AtomicUsize::new(0), AtomicU64::new(0));
         let line = Arc::new(Line {
             pool,
             begin,
+            before_commit,
             commit,
             place: Arc::default(),
             waiting,
@@ -308,7 +315,15 @@ impl Line {
             return;
         }
         let Group { mut connection, members, changes } = group;
-        let committed = timeout(PATIENCE, connection.execute(self.commit)).await;
+        let committed = timeout(PATIENCE, async {
+            // What fails of this fails the commit: then nothing of all of them stays.
+            (self.before_commit)(&mut connection, &changes).await.map_err(|error| match error {
+                StoreError::Database(error) => error,
+                error => io::Error::other(error.to_string()).into(),
+            })?;
+            connection.execute(self.commit).await
+        });
+        let committed = committed.await;
         let silent = || Err(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer").into());
         let committed = committed.unwrap_or_else(|_| silent()).map(drop).map_err(Arc::new);
         if committed.is_ok() {

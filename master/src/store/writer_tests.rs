@@ -33,12 +33,12 @@ fn event(project: ProjectId, length: usize) -> Happening {
 }
 
 impl Store {
-    /// Leaves the connection that writes no room for the database's file to grow.
+    /// Leaves the connection that writes no room for the database's file to grow, nor any in what was freed.
     async fn fill_disk(&self) {
         // One that failed is not used again.
         self.prove_writable().await.unwrap();
         let mut place = self.write.line.place.lock().await;
-        place.idle.as_mut().unwrap().execute("PRAGMA max_page_count = 1").await.unwrap();
+        place.idle.as_mut().unwrap().execute("VACUUM; PRAGMA max_page_count = 1").await.unwrap();
     }
 
     /// Room again.

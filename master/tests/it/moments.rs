@@ -40,25 +40,6 @@ async fn interrupted(world: &World, path: &str, after: usize, what: impl AsyncFn
     Some(asked.await)
 }
 
-/// How often a page reads from the store.
-async fn reads(world: &World, path: &str) -> usize {
-    world.stops().stop_at(&["store.read"]);
-    let mut asked = Box::pin(world.get(path));
-    let mut count = 0;
-    let answer = loop {
-        tokio::select! {
-            answer = &mut asked => break answer,
-            held = world.stops().held() => {
-                count += 1;
-                held.go();
-            }
-        }
-    };
-    world.stops().open();
-    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-    count
-}
-
 /// Whether a branch's page says that it landed; each of its parts must say the same.
 fn says_landed(it: &Value) -> bool {
     let landed = it["summary"]["verdict"]["code"] == "landed";
@@ -153,7 +134,7 @@ async fn no_page_reads_more_often_for_many_branches_than_for_few() {
         }
         let mut count = Vec::new();
         for page in pages {
-            count.push((page, reads(&world, page).await));
+            count.push((page, world.reads(page).await));
         }
         counts.push(count);
     }

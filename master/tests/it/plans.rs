@@ -17,11 +17,12 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 const GROWING: [&str; 8] = ["build", "step", "candidate", "revision", "branch", "event", "queue_entry", "landing"];
 
 /// Indexes that hold none but a few of their table's rows.
-const OF_OPEN_ROWS: [&str; 4] = [
+const OF_OPEN_ROWS: [&str; 5] = [
     "USING INDEX queue_entry_branch",
     "USING INDEX landing_open",
     "USING INDEX build_open",
     "USING INDEX revision_remake",
+    "USING INDEX branch_shapeless",
 ];
 
 /// The texts of all statements that were sent.

@@ -45,6 +45,7 @@ async fn a_refused_revision_that_is_looked_at_again_is_admitted_under_its_number
         number: 1,
         commit: commit(1),
         subject: String::new(),
+        title: String::new(),
         author: String::new(),
         commits: 0,
         refusal: Some(refusal),

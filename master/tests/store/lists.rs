@@ -1,7 +1,7 @@
 //! Listings: every branch that ended is on one page, and found by what is said of it.
 
 use super::*;
-use master::store::{After, Sought};
+use master::store::{After, Kind, Narrow, Sought};
 
 stories! {
     branches_that_ended_are_all_on_some_page
@@ -17,6 +17,7 @@ impl World {
             number: 1,
             commit: commit(1),
             subject: "Begin".to_owned(),
+            title: "Begin".to_owned(),
             author: author.to_owned(),
             commits: 1,
             refusal: None,
@@ -27,10 +28,10 @@ impl World {
     }
 
     /// All names that pages of `limit` give, one after the other.
-    async fn pages(&self, sought: Option<&Sought>, limit: usize) -> Vec<String> {
+    async fn pages(&self, narrow: &Narrow, limit: usize) -> Vec<String> {
         let (mut names, mut after) = (Vec::new(), None);
         loop {
-            let page = self.store.ended_branches(self.project.id, sought, after, limit).await.unwrap();
+            let page = self.store.listed(self.project.id, Kind::Ended, narrow, after, limit).await.unwrap();
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { return names };
             after = Some(After { changed: last.changed, id: last.id });
@@ -50,14 +51,14 @@ async fn branches_that_ended_are_all_on_some_page(place: Place) {
     world.branch().await;
     expected.sort();
     for limit in [1, 7, 25, 100] {
-        let mut names = world.pages(None, limit).await;
+        let mut names = world.pages(&Narrow::default(), limit).await;
         names.sort();
         assert_eq!(names, expected, "by {limit}");
     }
-    assert_eq!(world.store.count_ended(world.project.id, None).await.unwrap(), 25);
-    let newest = world.pages(None, 100).await;
+    assert_eq!(world.store.count_listed(world.project.id, Kind::Ended, &Narrow::default()).await.unwrap(), 25);
+    let newest = world.pages(&Narrow::default(), 100).await;
     world.ends("later", "", "Ann").await;
-    assert_eq!(world.pages(None, 100).await[1..], newest, "last changed first");
+    assert_eq!(world.pages(&Narrow::default(), 100).await[1..], newest, "last changed first");
 }
 
 async fn a_search_is_over_all_and_counts_them(place: Place) {
@@ -68,9 +69,9 @@ async fn a_search_is_over_all_and_counts_them(place: Place) {
     world.ends("spool_fix", "Ändere 50 % der Größe", "Bob").await;
     world.ends("spool-fix", "", "Cat").await;
     let count = async |text: &str| {
-        let sought = Sought::new(text);
-        let names = world.pages(sought.as_ref(), 3).await;
-        let counted = world.store.count_ended(world.project.id, sought.as_ref()).await.unwrap();
+        let narrow = Narrow { sought: Sought::new(text), ..Narrow::default() };
+        let names = world.pages(&narrow, 3).await;
+        let counted = world.store.count_listed(world.project.id, Kind::Ended, &narrow).await.unwrap();
         assert_eq!(counted, names.len() as u64, "{text}: {names:?}");
         names.len()
     };

@@ -8,23 +8,27 @@ use master::store::{
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
-use protocol::{BuildResult, CommitId, EventId, Fence, UnixMs};
+use protocol::{BuildResult, CommitId, EventId, Fence, TokenId, UnixMs};
 use recipe::{Builder, OnFailure, Run, Step, When};
 
-/// Tells each story on both databases.
+/// Tells each story on both databases; after each, what is kept for lists is what the rows give.
 macro_rules! stories {
     ($($name:ident)*) => {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$name(crate::Place { url: crate::Store::sqlite_url(folder.path()) }).await;
+                let url = crate::Store::sqlite_url(folder.path());
+                super::$name(crate::Place { url: url.clone() }).await;
+                crate::nothing_is_behind(&url).await;
             })*
         }
         mod postgresql {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(crate::Place { url: testkit::postgres::fresh_database() }).await;
+                let url = testkit::postgres::fresh_database();
+                super::$name(crate::Place { url: url.clone() }).await;
+                crate::nothing_is_behind(&url).await;
             })*
         }
     };
@@ -37,6 +41,7 @@ mod landing;
 mod lists;
 mod races;
 mod reports;
+mod shapes;
 mod shares;
 mod snapshots;
 mod unreadable;
@@ -59,6 +64,17 @@ stories! {
     an_acceptance_is_one_place_and_binds_to_its_revision
     tokens_and_sessions_end_when_revoked
     a_slave_is_the_same_when_it_comes_back
+}
+
+async fn nothing_is_behind(url: &str) {
+    match Store::open(url).await {
+        Ok(store) => {
+            assert_eq!(store.behind_their_rows().await.unwrap(), []);
+            store.close().await;
+        }
+        Err(StoreError::Newer { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Where a story's store is.
@@ -128,6 +144,7 @@ fn conflict<'a>(mainline: &'a CommitId) -> NewCandidate<'a> {
         request: "{}".to_owned(),
         changes_recipe: false,
         recipe_trouble: None,
+        title: None,
         touched: Vec::new(),
     }
 }
@@ -173,7 +190,8 @@ impl World {
 
     async fn revision(&self, branch: &Branch, number: u32) -> Revision {
         let (subject, author) = ("Do it".to_owned(), "Ann".to_owned());
-        let new = NewRevision { number, commit: commit(number), subject, author, commits: 1, refusal: None };
+        let title = subject.clone();
+        let new = NewRevision { number, commit: commit(number), subject, title, author, commits: 1, refusal: None };
         self.store.add_revision(self.claim, branch, &new).await.unwrap().unwrap()
     }
 
@@ -293,9 +311,9 @@ async fn what_was_written_is_there_after_opening_again(place: Place) {
 async fn a_newer_store_is_refused(place: Place) {
     place.open().await.store.close().await;
     let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 4").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 5").execute(&pool).await.unwrap();
     pool.close().await;
-    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 4, .. })));
+    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 5, .. })));
 }
 
 async fn one_master_at_a_time_claims_a_project(place: Place) {

@@ -42,7 +42,7 @@ pub struct BranchSummary {
     pub name: BranchName,
     /// Its project.
     pub project: ProjectName,
-    /// What it is: as published, else the first line of its newest commit.
+    /// What it is called: as published, else by its first own commit that is no merge, as its merge is.
     pub title: String,
     /// Where it is published; no secret is in it.
     pub url: String,

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Queue {
     /// The project.
     pub project: Project,
-    /// Those on their way, in order.
+    /// The first 40 of those on their way, in order; how many there are says the project's line.
     pub entries: Vec<QueueEntry>,
-    /// Those that left, newest first; at most 50.
+    /// Those that left, newest first; at most 20.
     pub left: Vec<QueueEntry>,
 }
 

@@ -34,7 +34,7 @@ impl Message {
         let revision = revision.map_or_else(String::new, |number| format!(" r{number}"));
         let mut text = match title.as_str() {
             "" => format!("Merge {branch}\n"),
-            title => format!("Merge {branch}: {}\n", as_written(title, 200)),
+            title => format!("Merge {branch}: {}\n", as_written(title, TITLE)),
         };
         text.push_str(&format!("\nBranch: {branch}{revision}\n"));
         for bug in &self.bugs {
@@ -107,6 +107,14 @@ impl OwnCommits {
 fn identity(who: &git2::Signature<'_>) -> Identity {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Identity { name: text(who.name_bytes()), email: text(who.email_bytes()) }
+}
+
+/// The most characters of a title.
+const TITLE: usize = 200;
+
+/// A title as a message has it.
+pub(super) fn title(text: &str) -> String {
+    as_written(&one_line(text), TITLE)
 }
 
 /// The most characters of a line.

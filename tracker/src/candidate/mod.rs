@@ -100,6 +100,8 @@ pub struct Made {
     pub tree: String,
     /// What there is to be told of its ChangeLogs.
     pub told: Told,
+    /// What the branch is called by its own commits, as the message has it if nothing was said.
+    pub title: String,
     /// Whether the recipe differs from mainline's.
     pub changes_recipe: bool,
     /// What was read of ChangeLogs, in the tree that it stands on.
@@ -165,6 +167,17 @@ pub(crate) fn message(repository: &git2::Repository, request: &CandidateRequest)
 }
 
 impl Mirror {
+    /// What a branch is called that nothing was said of: the first line of the first commit of its own that is no merge, as the
+    /// message of its merge has it. Empty if it has none.
+    ///
+    /// # Errors
+    /// When a commit is not there.
+    pub async fn title(&self, mainline: &CommitId, revision: &CommitId) -> Result<String, MirrorError> {
+        let (mainline, revision) = (mainline.clone(), revision.clone());
+        let own = self.with_repository(move |repository| OwnCommits::of(repository, &mainline, &revision)).await?;
+        Ok(own.title.as_deref().map(message::title).unwrap_or_default())
+    }
+
     /// Makes a candidate, or says why there is none. No ref is set: see [`Mirror::set_candidate`].
     ///
     /// # Errors
@@ -442,6 +455,7 @@ fn commit(
     };
     let committer = signed(&request.committer).map_err(failed)?;
     let own = OwnCommits::of(repository, &request.mainline, &request.commit)?;
+    let title = own.title.as_deref().map(message::title).unwrap_or_default();
     let message = request.message_with(own.title);
     // A stranger's name may be one that git does not take.
     let author = own.author.as_ref().and_then(|who| signed(who).ok()).unwrap_or_else(|| committer.clone());
@@ -453,6 +467,7 @@ fn commit(
         commit: commit_id(commit)?,
         tree: tree.id().to_string(),
         told: combined.told,
+        title,
         changes_recipe,
         folded_by,
     }))

@@ -455,6 +455,8 @@ pub(super) fn overview() -> Overview {
                 size: None,
             },
         ],
+        needs_count: 2,
+        running_count: 1,
         turns: Turns { bb: 0, maintainer: 1, author: 1 },
         running: vec![build(Look::Running).summary],
         queue: vec![entry()],
@@ -465,6 +467,8 @@ pub(super) fn overview() -> Overview {
             landed_ms: ago(12),
             page: "/p/heron/branches/rename-heron".to_owned(),
         }],
+        slaves_count: u32::try_from(slaves().len()).unwrap(),
+        slaves_able: 1,
         slaves: slaves(),
     }
 }

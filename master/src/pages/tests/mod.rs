@@ -60,7 +60,18 @@ fn overviews() {
 fn listings_of_branches() {
     let mut all = listing(vec![branch_line("greet-more", Look::Passed), branch_line("other-greeting", Look::Conflict)]);
     let page = |it: &api::BranchPage, q: &str, ended, later| {
-        pages().branches(&context(), it, &Narrowed { q: q.to_owned(), ended, later }).unwrap()
+        pages()
+            .branches(
+                &context(),
+                it,
+                &Narrowed {
+                    q: q.to_owned(),
+                    state: if ended { "all".to_owned() } else { String::new() },
+                    later,
+                    ..Narrowed::default()
+                },
+            )
+            .unwrap()
     };
     all.branches[1].changes_recipe = true;
     shown("branches-live", &page(&all, "", false, false));
@@ -310,7 +321,14 @@ fn hostile_text_stays_text() {
         busy.project.trouble = Some(evil.to_owned());
         busy.project.url = evil.to_owned();
         busy.slaves[0].said_reason = evil.to_owned();
-        let narrowed = Narrowed { q: evil.to_owned(), ended: true, later: true };
+        let narrowed = Narrowed {
+            q: evil.to_owned(),
+            state: "all".to_owned(),
+            owner: evil.to_owned(),
+            bug: evil.to_owned(),
+            turn: String::new(),
+            later: true,
+        };
         let mut line = listing(vec![made.summary.clone()]);
         line.next = Some(evil.to_owned());
         let filled = Filled { url: evil.to_owned(), branch: evil.to_owned(), ..Filled::default() };

@@ -51,8 +51,8 @@ impl Answer {
 
 /// A revision that is recorded without a look.
 pub fn revision(number: u32, commit: &str) -> NewRevision {
-    let (subject, author) = ("Work".to_owned(), "Ann".to_owned());
-    NewRevision { number, commit: commit.parse().unwrap(), subject, author, commits: 1, refusal: None }
+    let (subject, title, author) = ("Work".to_owned(), "Work".to_owned(), "Ann".to_owned());
+    NewRevision { number, commit: commit.parse().unwrap(), subject, title, author, commits: 1, refusal: None }
 }
 
 /// What runs.
@@ -311,6 +311,25 @@ impl World {
         let path = format!("/api/v1/projects/heron/branches/{name}/accept");
         let answer = self.post(&path, &self.as_read(name).await).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+
+    /// How often a page reads from the store.
+    pub async fn reads(&self, path: &str) -> usize {
+        self.stops().stop_at(&["store.read"]);
+        let mut asked = Box::pin(self.get(path));
+        let mut count = 0;
+        let answer = loop {
+            tokio::select! {
+                answer = &mut asked => break answer,
+                held = self.stops().held() => {
+                    count += 1;
+                    held.go();
+                }
+            }
+        };
+        self.stops().open();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        count
     }
 
     /// Waits until something is so: asked again at each write to the store, and now and then.
