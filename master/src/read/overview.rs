@@ -46,7 +46,8 @@ async fn at_a_moment(at: &Moment<'_>, project: &Guarded) -> Result<(Overview, Ve
     let is_ready = |code: &str| code == Code::Ready.as_str();
     let ready = standings.that(|brief| brief.whose == Whose::Maintainer && is_ready(&brief.code));
     let others = standings.that(|brief| brief.whose == Whose::Maintainer && !is_ready(&brief.code));
-    let mut rows = at.store.waiting_longest(project.id, &ready, &others, WAITING).await?;
+    let mut rows = at.store.waiting_longest(project.id, &ready, WAITING).await?;
+    rows.extend(at.store.waiting_longest(project.id, &others, WAITING - rows.len()).await?);
     // Its author publishes it again, if it was not meant so; whether it was, a maintainer knows.
     let (out, taken_out) = at.store.taken_out(project.id, WAITING).await?;
     rows.extend(out);

@@ -199,26 +199,19 @@ impl Reader {
         Ok(count(row.num("n")?))
     }
 
-    /// The live branches of a project that have one of these shapes: first those of the `first` ones, then those of the `others`; of
-    /// each those that have not changed for longest first. At most `limit`.
+    /// The live branches of a project that have one of these shapes, those that have not changed for longest first; at most
+    /// `limit`. They are found along an index in that order.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn waiting_longest(
-        &self,
-        project: ProjectId,
-        first: &[i64],
-        others: &[i64],
-        limit: usize,
-    ) -> Result<Vec<Branch>> {
-        let rank = format!("CASE WHEN branch.shape IN ({}) THEN 0 ELSE 1 END", list(first));
-        // Which they are is found in an index; only those are read.
+    pub async fn waiting_longest(&self, project: ProjectId, shapes: &[i64], limit: usize) -> Result<Vec<Branch>> {
+        if shapes.is_empty() || limit == 0 {
+            return Ok(Vec::new());
+        }
         let sql = super::branches::whole_sql(&format!(
-            "WHERE branch.id IN (
-                 SELECT branch.id FROM branch WHERE branch.project_id = $1 AND branch.state = 'live' AND branch.shape + 0 IN ({})
-                 ORDER BY {rank}, branch.changed_ms, branch.id LIMIT $2)
-             ORDER BY {rank}, branch.changed_ms, branch.id",
-            list(&[first, others].concat())
+            "WHERE branch.project_id = $1 AND branch.state = 'live' AND branch.shape + 0 IN ({})
+             ORDER BY branch.changed_ms, branch.id LIMIT $2",
+            list(shapes)
         ));
         let numbers = [project.0, i64::try_from(limit).unwrap_or(i64::MAX)];
         let rows = ask(sql, Vec::new(), &numbers).fetch_all(&mut *self.read().await?).await?;
