@@ -15,7 +15,7 @@ use std::process::ExitCode;
   bb branches --turn maintainer
   bb branches --query ann --json")]
 pub(crate) struct Args {
-    /// Only those that have this text in their name, title, author, bugs or state
+    /// Only those that have this text in their name, title, author or bugs, or that ended so
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
     /// Only those that this person published or wrote
@@ -67,9 +67,11 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 /// The branches that have `query` in what it is looked for in, if something is: live ones, or `all`.
 pub(crate) fn listing(branches: &[BranchSummary], query: Option<&str>, all: bool, screen: Screen) -> String {
     let none = match (query, all) {
-        (Some(query), true) => format!("No branch has `{}` in its name, title, author, bugs or state.", safe(query)),
+        (Some(query), true) => {
+            format!("No branch has `{}` in its name, title, author or bugs, nor ended so.", safe(query))
+        }
         (Some(query), false) => format!(
-            "No live branch has `{}` in its name, title, author, bugs or state. `bb branches --all --query {}` also looks at those that ended.",
+            "No live branch has `{}` in its name, title, author or bugs. `bb branches --all --query {}` also looks at those that ended.",
             safe(query),
             safe(&word(query))
         ),

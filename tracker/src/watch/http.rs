@@ -62,40 +62,32 @@ impl Client {
         Ok(Self { http, limits, known: Arc::default() })
     }
 
-    /// Where these branches of one repository are: in one exchange with a server that speaks the newer protocol.
+    /// Where these branches of one repository are, in one exchange.
     pub(super) async fn heads(
         &self,
         policy: &SourcePolicy,
         url: &SourceUrl,
         branches: &[BranchRef],
     ) -> Result<Vec<Head>, PollError> {
-        let is_new = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            branches.iter().any(|branch| !known.contains_key(&(url.to_string(), branch.clone())))
-        };
         let names: Vec<String> = branches.iter().map(BranchRef::full).collect();
-        if is_new && let Some(heads) = self.by_ls_refs(policy, url, &names).await? {
+        let keys: Vec<_> = branches.iter().map(|branch| (url.to_string(), branch.clone())).collect();
+        let known: Option<Vec<Known>> = {
+            let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.iter().map(|key| all.get(key).cloned()).collect()
+        };
+        if known.is_none()
+            && let Some(heads) = self.by_ls_refs(policy, url, &names).await?
+        {
             return Ok(heads);
         }
-        let mut heads = Vec::with_capacity(branches.len());
-        for branch in branches {
-            heads.push(self.as_known(policy, url, branch).await?);
-        }
-        Ok(heads)
-    }
-
-    /// The same of one branch, of a server that does not speak it.
-    async fn as_known(&self, policy: &SourcePolicy, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
-        let name = branch.full();
-        let key = (url.to_string(), branch.clone());
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let (head, known) = self.by_advertisement(policy, url, &name, known).await?;
+        let found = self.by_advertisement(policy, url, &names, known.unwrap_or_default()).await?;
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_KNOWN {
+        if all.len() + keys.len() > MAX_KNOWN {
             all.clear();
         }
-        all.insert(key, known);
-        Ok(head)
+        let (heads, known): (Vec<Head>, Vec<Known>) = found.into_iter().unzip();
+        all.extend(keys.into_iter().zip(known));
+        Ok(heads)
     }
 
     /// Where redirects lead, asking as git does first.
@@ -133,31 +125,32 @@ impl Client {
         }
     }
 
-    /// The list of all refs, of a smart server or a dumb one.
+    /// The list of all refs, of a smart server or a dumb one. `known` is what is known of each name, or nothing.
     async fn by_advertisement(
         &self,
         policy: &SourcePolicy,
         url: &SourceUrl,
-        name: &str,
-        known: Option<Known>,
-    ) -> Result<(Head, Known), PollError> {
-        let unless = match &known {
-            Some(Known::Dumb { unless, .. }) => unless.clone(),
-            _ => HeaderMap::new(),
-        };
+        names: &[String],
+        known: Vec<Known>,
+    ) -> Result<Vec<(Head, Known)>, PollError> {
+        let unless = unchanged_since(&known);
         let (response, _) =
             self.follow(policy, url, Method::GET, "/info/refs?service=git-upload-pack", &unless, None).await?;
-        if let (StatusCode::NOT_MODIFIED, Some(Known::Dumb { unless, head })) = (response.status(), known) {
-            return Ok((head.clone(), Known::Dumb { unless, head }));
+        if response.status() == StatusCode::NOT_MODIFIED && !unless.is_empty() {
+            let as_before = |known| match known {
+                Known::Dumb { unless, head } => Some((head.clone(), Known::Dumb { unless, head })),
+                Known::Advertises => None,
+            };
+            return Ok(known.into_iter().filter_map(as_before).collect());
         }
         good_status(url, &response)?;
         if content_type(&response) == Some("application/x-git-upload-pack-advertisement") {
-            let heads = self.read_lines(url, response, Lines::of_advertisement(&[name.to_owned()])).await?;
-            return Ok((only(heads), Known::Advertises));
+            let heads = self.read_lines(url, response, Lines::of_advertisement(names)).await?;
+            return Ok(heads.into_iter().map(|head| (head, Known::Advertises)).collect());
         }
         let unless = validators(response.headers());
-        let head = self.read_text(url, response, name).await?;
-        Ok((head.clone(), Known::Dumb { unless, head }))
+        let heads = self.read_text(url, response, names).await?;
+        Ok(heads.into_iter().map(|head| (head.clone(), Known::Dumb { unless: unless.clone(), head })).collect())
     }
 
     async fn read_lines(
@@ -178,15 +171,20 @@ impl Client {
         Err(PollError::NotARepository { url: url.to_string(), why: "the answer ends too early".to_owned() })
     }
 
-    async fn read_text(&self, url: &SourceUrl, mut response: Response, name: &str) -> Result<Head, PollError> {
+    async fn read_text(
+        &self,
+        url: &SourceUrl,
+        mut response: Response,
+        names: &[String],
+    ) -> Result<Vec<Head>, PollError> {
         let mut left = self.limits.answer_bytes;
-        let mut text = Text::looking_for(&[name.to_owned()]);
+        let mut text = Text::looking_for(names);
         let no_repository = |why: &str| PollError::NotARepository { url: url.to_string(), why: why.to_owned() };
         while let Some(piece) = response.chunk().await.map_err(|error| self.failed(url, &error))? {
             left = left.checked_sub(piece.len()).ok_or_else(|| self.too_long(url))?;
             text.take(&piece).map_err(no_repository)?;
         }
-        text.end().map(only).map_err(no_repository)
+        text.end().map_err(no_repository)
     }
 
     /// Asks, following redirects by hand; says also which URL answered.
@@ -238,9 +236,16 @@ impl Client {
     }
 }
 
-/// The one that was asked for.
-pub(super) fn only(heads: Vec<Head>) -> Head {
-    heads.into_iter().next().unwrap_or(Head::Absent)
+/// What to ask by whether a plain file is as it was when all of these were read from it; nothing when they were read at different
+/// times.
+fn unchanged_since(known: &[Known]) -> HeaderMap {
+    let of = |known: &Known| match known {
+        Known::Dumb { unless, .. } => Some(unless.clone()),
+        Known::Advertises => None,
+    };
+    let mut all = known.iter().map(of);
+    let first = all.next().flatten().unwrap_or_default();
+    if all.all(|other| other.as_ref() == Some(&first)) { first } else { HeaderMap::new() }
 }
 
 /// The repository that a redirect leads to, if that is one which could have been published.

@@ -214,7 +214,8 @@ impl Poller {
     /// # Errors
     /// See [`PollError`]; that the branch is not there is none.
     pub async fn head(&self, url: &SourceUrl, branch: &BranchRef) -> Result<Head, PollError> {
-        self.heads(url, std::slice::from_ref(branch)).await.map(http::only)
+        let heads = self.heads(url, std::slice::from_ref(branch)).await?;
+        Ok(heads.into_iter().next().unwrap_or(Head::Absent))
     }
 
     /// Where branches of one repository are now, each named once, in their order: in one exchange where its server takes

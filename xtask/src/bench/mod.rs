@@ -4,6 +4,7 @@
 //! Numbers of one machine say little; so a benchmark also gives ratios, of two halves or of two programs, measured in the
 //! same run.
 
+mod beside;
 mod build;
 mod changelog;
 mod crash;
@@ -50,6 +51,8 @@ pub(crate) struct Args {
 /// The benchmarks.
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
+    /// The same work by bb and by Buildbot, which is installed from PyPI (slow)
+    Beside,
     /// From clone to the built program, in the dev profile (slow)
     Build,
     /// 100 branches published at once: the second half against the first
@@ -66,7 +69,7 @@ enum Name {
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Build | Name::Crash | Name::Hostile)
+        matches!(self, Name::Beside | Name::Build | Name::Crash | Name::Hostile)
     }
 
     fn word(self) -> String {
@@ -129,6 +132,7 @@ fn read(file: &Path) -> Result<Vec<Row>, String> {
 
 fn measure(name: Name, args: &Args) -> Rows {
     match name {
+        Name::Beside => beside::measure(&bb(args)?),
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args)?),
         Name::Log => log::measure(&bb(args)?),
