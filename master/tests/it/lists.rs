@@ -1,6 +1,7 @@
 //! Listings of branches: all of them, by pages, with true counts.
 
 use crate::support::World;
+use master::stepping::Loop;
 use master::store::{BranchState, NewBranch, Published};
 use protocol::ProjectId;
 use serde_json::Value;
@@ -88,4 +89,27 @@ async fn what_can_not_be_listed_is_said() {
         let page = world.get(&format!("/p/heron/branches?{query}")).await;
         assert!(page.status == 400 && page.text.contains("<code>query</code>"), "{query}: {}", page.status);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_is_called_in_lists_what_its_merge_is_called() {
+    let world = World::stepped().await;
+    world.turn(Loop::Mainline).await;
+    world.author.git(&["fetch", "--quiet", "origin"]);
+    world.author.branch("hello", "origin/main");
+    world.author.commit(&[("hello", "1\n")], "Say  hello\n\nTo all.");
+    world.author.commit(&[("hello", "2\n")], "Mend a letter");
+    let branches = "/api/v1/projects/heron/branches";
+    let body = serde_json::json!({"url": world.author.url(), "branch": "hello", "name": "hello"});
+    assert_eq!(world.post(branches, &body).await.status, 201);
+    for which in [Loop::Watch, Loop::Candidates] {
+        world.turn(which).await;
+        let page = world.get(&format!("{branches}?q=SAY+hello")).await.json();
+        assert_eq!(page["branches"][0]["title"], "Say hello", "{page}");
+    }
+    let branch = world.branch("hello").await;
+    let message = branch["candidate"]["message"].as_str().unwrap();
+    assert!(message.starts_with("Merge hello: Say hello\n"), "{message}");
+    assert_eq!(branch["summary"]["title"], "Say hello");
+    assert_eq!(world.get(&format!("{branches}?q=letter")).await.json()["live"], 0);
 }
