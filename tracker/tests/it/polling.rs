@@ -88,6 +88,33 @@ async fn a_plain_folder_behind_a_web_server_is_asked_by_a_conditional_get() {
 }
 
 #[tokio::test]
+async fn all_branches_of_a_plain_folder_are_read_from_one_answer() {
+    let temp = tempfile::tempdir().unwrap();
+    let repo = Repo::init(temp.path().join("r"));
+    let first = repo.commit("1");
+    repo.git(&["branch", "-q", "other"]);
+    publish(&repo, temp.path(), "r.git");
+    let server = Server::dumb(temp.path());
+    let poller = poller();
+    let (url, names) = (at(&server.url("r.git")), ["other", "gone", "main"].map(branch));
+    let found = [Head::At(first.clone()), Head::Absent, Head::At(first.clone())];
+    assert_eq!(poller.heads(&url, &names).await.unwrap(), found);
+    // The question of the newer protocol, which it does not know, and the list.
+    assert_eq!(server.seen().len(), 2);
+    assert_eq!(poller.heads(&url, &names).await.unwrap(), found);
+    assert_eq!(server.seen().len(), 3);
+    assert!(server.requests().last().unwrap().header("if-none-match").is_some());
+    let second = repo.commit("2");
+    std::fs::remove_dir_all(temp.path().join("r.git")).unwrap();
+    publish(&repo, temp.path(), "r.git");
+    // One of them alone learns of the change; what the others were read from is older then, so that all is asked for.
+    assert_eq!(poller.head(&url, &names[2]).await.unwrap(), Head::At(second.clone()));
+    assert_eq!(poller.heads(&url, &names).await.unwrap(), [Head::At(first), Head::Absent, Head::At(second)]);
+    assert!(server.requests().last().unwrap().header("if-none-match").is_none());
+    assert_eq!(server.seen().len(), 5);
+}
+
+#[tokio::test]
 async fn what_a_server_says_of_itself_has_a_length() {
     let id = "a".repeat(40);
     let text = format!("{id}\trefs/heads/main\n");
