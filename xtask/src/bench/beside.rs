@@ -1,6 +1,6 @@
 //! bb beside Buildbot, each doing the same in its turn on the same machine: one builder whose one step does nothing, a worker
-//! with four slots, SQLite. Both are asked over HTTP, four builds being on their way at any time, and are told of a build's end
-//! by asking.
+//! with four slots, SQLite. Both are asked over HTTP, four builds being under way at any time, and are asked for each build's
+//! end.
 
 use super::numbers::{Rows, megabytes, root};
 use super::rows::{Row, Wanted};
@@ -19,8 +19,12 @@ const SLOTS: usize = 4;
 /// Builds of each that are measured; Buildbot is given fewer, because it takes as long for those.
 const BUILDS: usize = 400;
 const THEIRS: usize = 40;
+/// Branches that are built again and again: more than there are slots, so that none waits for whoever asks.
+const BRANCHES: usize = 4 * SLOTS;
 /// How often whoever waits for a build asks.
-const ASK: Duration = Duration::from_millis(5);
+const ASK: Duration = Duration::from_millis(100);
+/// The same for all builds together, which is more to be answered.
+const ASK_ALL: Duration = Duration::from_millis(200);
 const RECIPE: &str = "[[builder]]\nname = \"nothing\"\n[[builder.step]]\nname = \"nothing\"\nrun = \"true\"\n";
 /// The release that is measured.
 const BUILDBOT: &str = "4.3.0";
@@ -53,9 +57,10 @@ pub(super) fn measure(bb: &Path) -> Rows {
 
 fn again(bb: &Path) -> Result<Took, String> {
     let world = World::start_as(bb, &Plan { recipe: Some(RECIPE.to_owned()), ..Plan::default() });
-    world.slave_with("oak", &format!("slots = {SLOTS}\n"));
+    // As Buildbot has none.
+    world.slave_with("oak", &format!("slots = {SLOTS}\nisolation = \"none\"\n"));
     let ann = world.author("ann");
-    let names: Vec<String> = (0..SLOTS).map(|n| format!("branch-{n}")).collect();
+    let names: Vec<String> = (0..BRANCHES).map(|n| format!("branch-{n}")).collect();
     for name in &names {
         ann.writes(name, &[(name, "text\n")]);
         ann.publishes(name).ok();
@@ -70,8 +75,10 @@ fn again(bb: &Path) -> Result<Took, String> {
         let again = format!("/api/v1/projects/{PROJECT}/branches/{name}/rebuild");
         while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             let asked = client.post(&again, &json!({})).json();
-            let id = asked[0]["id"].as_i64().ok_or_else(|| format!("{name} was not built again: {asked}"))?;
-            until(|| client.get(&format!("/api/v1/builds/{id}")).json()["summary"]["state"]["state"] == "finished")?;
+            let id = asked[0].as_i64().ok_or_else(|| format!("{name} was not built again: {asked}"))?;
+            until(ASK, || {
+                client.get(&format!("/api/v1/builds/{id}")).json()["summary"]["state"]["state"] == "finished"
+            })?;
         }
         Ok::<_, String>(())
     };
@@ -91,13 +98,13 @@ fn took_by(builds: usize, took: Duration, cpu_ms: f64, pids: [u32; 2]) -> Result
     Ok(Took { rate: builds / took.as_secs_f64(), cpu_ms: cpu_ms / builds, memory_mb: megabytes(memory) })
 }
 
-fn until(is: impl Fn() -> bool) -> Result<(), String> {
+fn until(every: Duration, is: impl Fn() -> bool) -> Result<(), String> {
     let end = Instant::now() + Duration::from_secs(120);
     while !is() {
         if Instant::now() > end {
             return Err("a build did not end in two minutes".to_owned());
         }
-        thread::sleep(ASK);
+        thread::sleep(every);
     }
     Ok(())
 }
@@ -123,13 +130,12 @@ fn buildbot() -> Result<Took, String> {
         let body = json!({"id": 1, "jsonrpc": "2.0", "method": "force", "params": {"builderNames": ["nothing"]}});
         client.try_send("POST", "/api/v2/forceschedulers/force", &body).is_ok_and(|answer| answer.status == 200)
     };
-    // How many have ended, without a list of them.
     let ended = || {
-        let answer = client.try_get("/api/v2/builds?complete=true&limit=1&field=buildid").ok()?;
-        answer.json()["meta"]["total"].as_u64()
+        let answer = client.try_get("/api/v2/builds?complete=true&field=buildid&field=complete").ok()?;
+        answer.json()["builds"].as_array().map(Vec::len)
     };
-    until(force)?;
-    until(|| ended() == Some(1))?;
+    until(ASK_ALL, force)?;
+    until(ASK_ALL, || ended() == Some(1))?;
     let pids = [pid(&master)?, pid(&worker)?];
     let (before, start) = (cpu_ms(pids[0])?, Instant::now());
     for _ in 0..THEIRS {
@@ -137,7 +143,7 @@ fn buildbot() -> Result<Took, String> {
             return Err("Buildbot did not take a build".to_owned());
         }
     }
-    until(|| ended() == Some(THEIRS as u64 + 1))?;
+    until(ASK_ALL, || ended() == Some(THEIRS + 1))?;
     let took = start.elapsed();
     took_by(THEIRS, took, cpu_ms(pids[0])? - before, pids)
 }
