@@ -14,7 +14,7 @@ pub use place::{Place, Reach};
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Git, RunError, RunLimits};
-use crate::mirror::{Upkeep, init_bare, oid, pack};
+use crate::mirror::{Upkeep, count_packs, init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::{CommitId, Hint};
 use recipe::History;
@@ -248,8 +248,7 @@ impl WorkMirror {
     /// may read.
     async fn join_packs(&self) -> Result<(), CheckoutError> {
         let folder = self.path.join("objects/pack");
-        let is_pack = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "pack");
-        let packs = blocking(move || std::fs::read_dir(folder).map_or(0, |all| all.flatten().filter(is_pack).count()));
+        let packs = blocking(move || count_packs(&folder));
         if packs.await > MOST_PACKS {
             pack(&self.git, &self.path, Upkeep::Recent).await.map_err(CheckoutError::Git)?;
         }

@@ -370,11 +370,16 @@ fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Opt
 }
 
 fn behind(entry: EntryId, place: u32) -> Standing {
-    let says = match place {
+    let says = before(place);
+    let next = bb(if place <= 1 { "tests it next" } else { "tests it when those before it landed or left" });
+    Standing { entry, place, stack: None, code: Code::Behind, says, next }
+}
+
+/// How many are before an entry at this place of the queue, from 1: `2 branches are before it`.
+pub fn before(place: u32) -> String {
+    match place {
         0 | 1 => "its turn is next".to_owned(),
         2 => "one branch is before it".to_owned(),
         _ => format!("{} branches are before it", place - 1),
-    };
-    let next = bb(if place <= 1 { "tests it next" } else { "tests it when those before it landed or left" });
-    Standing { entry, place, stack: None, code: Code::Behind, says, next }
+    }
 }

@@ -21,7 +21,7 @@ mod decide;
 use crate::code::Code;
 use crate::mainline::Mainline;
 use crate::schedule::Wait;
-pub use decide::decide;
+pub use decide::{before, decide};
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 

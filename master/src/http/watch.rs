@@ -44,7 +44,7 @@ impl What {
     const fn interest(self) -> Interest {
         match self {
             Self::Slaves => Interest::all([Topic::Slave, Topic::Build]),
-            Self::Projects => Interest::all([Topic::Branch, Topic::Queue, Topic::Mainline]),
+            Self::Projects => Interest::all([Topic::Branch, Topic::Queue, Topic::Standing, Topic::Mainline]),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::views::Views;
 use crate::config;
 use crate::store::Claim;
 use gate::pending::{Crowded, Pending, Stranger};
+use gate::queue::EntryId;
 use gate::verdict::Trouble;
 use protocol::{BranchId, CommitId, ProjectId, ProjectName, UnixMs};
 use recipe::Recipe;
@@ -39,6 +40,8 @@ pub(crate) struct Guarded {
     held: Mutex<Option<Pending>>,
     /// Whether nobody was in the queue, nor on the way to mainline, when it was last looked at.
     queue_is_empty: AtomicBool,
+    /// The entry that the queue wants a candidate of, by its last decision.
+    queue_wants: Mutex<Option<EntryId>>,
     /// Branches that are looked at by themselves, because something was wrong when they were looked at together with others.
     alone: Mutex<HashSet<BranchId>>,
     pub(crate) planned_looks: PlannedLooks,
@@ -56,6 +59,8 @@ pub(crate) struct Guarded {
     mainline_due: Notify,
     /// Wakes the comparison of rows and mirror before it is due.
     mirror_due: Notify,
+    /// Wakes the upkeep of the mirror before it is due.
+    crowded: Notify,
     /// Whether somebody missed something in the mirror since all of mainline was last looked at, and when that was.
     missed: Mutex<(bool, Option<Instant>)>,
 }
@@ -122,6 +127,7 @@ impl Guarded {
             asked_by: Mutex::default(),
             held: Mutex::default(),
             queue_is_empty: AtomicBool::new(false),
+            queue_wants: Mutex::default(),
             planned_looks: PlannedLooks::default(),
             alone: Mutex::default(),
             fetches: FetchBudgets::default(),
@@ -131,6 +137,7 @@ impl Guarded {
             failed_looks: AtomicU32::new(0),
             mainline_due: Notify::new(),
             mirror_due: Notify::new(),
+            crowded: Notify::new(),
             missed: Mutex::default(),
         }
     }
@@ -190,6 +197,16 @@ impl Guarded {
         self.queue_is_empty.store(is, Ordering::SeqCst);
     }
 
+    /// The entry that the queue wants a candidate of.
+    pub(crate) fn queue_wants(&self) -> Option<EntryId> {
+        *lock(&self.queue_wants)
+    }
+
+    /// Says whether it is another one than before.
+    pub(crate) fn set_queue_wants(&self, entry: Option<EntryId>) -> bool {
+        std::mem::replace(&mut *lock(&self.queue_wants), entry) != entry
+    }
+
     /// Says whether others are held than before, or for other reasons.
     pub(crate) fn set_held(&self, pending: Pending) -> bool {
         let mut held = lock(&self.held);
@@ -240,6 +257,16 @@ impl Guarded {
     /// Waits until somebody missed something in the mirror.
     pub(crate) async fn mirror_wanted(&self) {
         self.mirror_due.notified().await;
+    }
+
+    /// Has the mirror's packs joined.
+    pub(crate) fn join_packs(&self) {
+        self.crowded.notify_one();
+    }
+
+    /// Waits until somebody found the mirror crowded.
+    pub(crate) async fn mirror_crowded(&self) {
+        self.crowded.notified().await;
     }
 
     /// What the tree of a commit says, if it was read before.

@@ -106,7 +106,7 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
     let revision = others.revisions.get(&entry.revision).ok_or_else(|| not_there("revision"))?;
     let place = others.places.get(&entry.id).copied();
     let standing = match entry.state {
-        EntryState::Queued => stands_now(&others.official, entry),
+        EntryState::Queued => stands_now(&others.official, entry, place.unwrap_or_default()),
         EntryState::Landed | EntryState::Ejected => entry.standing.clone(),
     };
     let look = match entry.state {
@@ -143,9 +143,9 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
 }
 
 /// How an entry in the queue stands, by what is known of mainline at this moment.
-fn stands_now(official: &Mainline, entry: &Entry) -> Standing {
+fn stands_now(official: &Mainline, entry: &Entry, place: u32) -> Standing {
     match official.instead(&entry.standing.next) {
         Some(stop) => Standing { code: stop.queue.as_str().to_owned(), says: stop.says, next: stop.next },
-        None => entry.standing.clone(),
+        None => Standing { says: entry.standing.says_at(place), ..entry.standing.clone() },
     }
 }

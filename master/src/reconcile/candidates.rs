@@ -41,8 +41,12 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     follow(shared, project, claim, &row, &tip).await?;
     // Those that failed lately are passed over, and are not to keep others from their turn.
     let limit = TURN + project.troubles.waiting(NAME);
-    let wanted = shared.store.revisions_without_candidate(project.id, &tip, limit).await?;
+    let wanted = shared
+        .store
+        .revisions_without_candidate(project.id, &tip, project.queue_wants().map(|entry| entry.0), limit)
+        .await?;
     let more = wanted.len() == limit as usize;
+    let none = wanted.is_empty();
     let otherwise = match recipes::otherwise(project, &tip).await? {
         Ok(otherwise) => otherwise,
         // It is mended without a change of mainline, so nothing is recorded.
@@ -55,6 +59,9 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
     let make = |it| make(shared, project, &on, it);
     let again = some_at_once(AT_ONCE, project, NAME, wanted, |it| it.revision.id.0, make).await?;
     afterwards::contained(shared, project, claim, &tip).await?;
+    if !none && project.mirror.is_crowded().await {
+        project.join_packs();
+    }
     Ok(if more || on.moved.into_inner() { Again::Now } else { again })
 }
 

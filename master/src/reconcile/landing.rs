@@ -71,9 +71,10 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
         Ok(_) => {
             shared.store.landed(landing).await?;
             tracing::info!(project = %project.name, branch = %of.branch.name, commit = landing.to.short(), "landed");
+            mainline::pushed(shared, project, claim, &landing.from, &landing.to).await
         }
         // Whether it landed is not known: the intent stays, and the remote's ref decides.
-        Err(LandError::Unreachable(error)) => return Err(error.into()),
+        Err(LandError::Unreachable(error)) => Err(error.into()),
         Err(error) => {
             tracing::warn!(project = %project.name, %error, "landing failed");
             let by = match &error {
@@ -86,18 +87,16 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
                 shared.store.discard_candidate(claim, candidate.id).await?;
             }
             // What came between is known before the next try is decided on, also that mainline is not there any more.
-            return match mainline::look(shared, project, claim).await {
+            match mainline::look(shared, project, claim).await {
                 Ok(_) => Ok(()),
                 Err(StepError::Official(error)) => {
                     tracing::warn!(project = %project.name, %error, "mainline can't be read after a push");
                     Ok(())
                 }
                 Err(error) => Err(error),
-            };
+            }
         }
     }
-    project.look_at_mainline();
-    Ok(())
 }
 
 /// Finds out what came of a landing whose outcome is not recorded, or takes it up again: a push that was begun elsewhere may

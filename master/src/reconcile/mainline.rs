@@ -72,18 +72,55 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
         }
     };
     project.failed_looks.store(0, Ordering::Relaxed);
-    afterwards::compare(shared, project, claim, &known, &tip).await?;
-    let recipe = recipes::at(project, &tip).await?;
+    came_to(shared, project, claim, &known, &tip).await?;
+    Ok(tip)
+}
+
+/// Mainline came to the commit that was pushed from here just now: everything follows it, and nothing is fetched.
+pub(super) async fn pushed(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    from: &CommitId,
+    to: &CommitId,
+) -> Result<(), StepError> {
+    let (_, branch) = project.official().map_err(StepError::Settings)?;
+    let moved = {
+        let _turn = project.turn_to_look().await;
+        project.mirror.mainline_came_to(&branch, from, to).await?
+    };
+    let followed = if moved {
+        let known = shared.store.project_by_id(project.id).await?;
+        came_to(shared, project, claim, &known, to).await
+    } else {
+        Ok(())
+    };
+    if !moved || followed.is_err() {
+        project.look_at_mainline();
+    }
+    followed
+}
+
+/// Has the rows follow mainline, which the mirror has at `tip`.
+async fn came_to(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    known: &store::Project,
+    tip: &CommitId,
+) -> Result<(), StepError> {
+    afterwards::compare(shared, project, claim, known, tip).await?;
+    let recipe = recipes::at(project, tip).await?;
     let from = match &recipe {
         RecipeState::Fine(it) => it.from.clone(),
         RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => String::new(),
     };
     let is_news = project.set_recipe(recipe);
-    if known.tip.as_ref() != Some(&tip) || known.trouble.is_some() || known.recipe_from != from {
-        shared.store.set_tip(claim, known.tip.as_ref(), &tip, &from).await?;
+    if known.tip.as_ref() != Some(tip) || known.trouble.is_some() || known.recipe_from != from {
+        shared.store.set_tip(claim, known.tip.as_ref(), tip, &from).await?;
     }
     if is_news {
         shared.store.say(Change::of(project.id, Topic::Mainline, 0));
     }
-    Ok(tip)
+    Ok(())
 }

@@ -7,7 +7,7 @@ use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
     self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Revision,
-    Standing, Topic, now,
+    Standing, TokenRow, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
@@ -16,15 +16,14 @@ use gate::queue::{
 };
 use gate::verdict::Trouble;
 use protocol::api::Next;
-use protocol::{BuildResult, CommitId, api};
+use protocol::{BranchId, BuildResult, CommitId, RevisionId, TokenId, api};
 use recipe::Recipe;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Entries of which candidates are looked at, beside those that mainline's own trouble holds: the serial queue wants the
-/// first, and the next soon after.
-const LOOKAHEAD: usize = 4;
+/// Entries whose candidates are looked at, beside those that are held: the serial queue wants the first.
+const LOOKAHEAD: usize = 1;
 
 /// What one turn knows beside the queue's state.
 struct Turn {
@@ -53,7 +52,8 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
             code: standing.code.as_str().to_owned(),
             says: standing.says.clone(),
             next: standing.next.clone(),
-        };
+        }
+        .kept();
         shared.store.set_standing(claim, entry, candidate, &standing).await?;
     }
     // What fails for one entry keeps nothing from the others; the turn is taken again for it.
@@ -97,11 +97,19 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     };
     // Without the master's own recipe, where it is wanted, no candidate can be made.
     let unmade = recipes::otherwise(project, &tip).await?.err();
+    let mut looks = Looks {
+        shared,
+        project,
+        tip: &tip,
+        unmade: unmade.as_ref(),
+        branches: shared.store.branches_by_id(entries.iter().map(|entry| entry.branch)).await?,
+        revisions: shared.store.revisions_by_id(entries.iter().map(|entry| entry.revision)).await?,
+        tokens: shared.store.tokens_by_id(entries.iter().filter_map(|entry| entry.token)).await?,
+    };
     let mut ahead = 0;
     for entry in entries {
         let id = EntryId(entry.id);
-        let looks = Looks { shared, project, tip: &tip, unmade: unmade.as_ref(), stacked: ahead < LOOKAHEAD };
-        let seen = match looks.at(&entry).await {
+        let seen = match looks.at(&entry, ahead < LOOKAHEAD).await {
             Ok(seen) => seen,
             // One entry's trouble is that entry's trouble.
             Err(error) if is_everybodys(&error) => return Err(error),
@@ -137,21 +145,35 @@ struct Looks<'a> {
     tip: &'a CommitId,
     /// Why no candidate can be made, if none can.
     unmade: Option<&'a Trouble>,
-    /// Whether candidates are wanted at this place of the queue.
-    stacked: bool,
+    /// Of the entries, those that can be read.
+    branches: HashMap<BranchId, Branch>,
+    revisions: HashMap<RevisionId, Revision>,
+    tokens: HashMap<TokenId, TokenRow>,
 }
 
 impl Looks<'_> {
-    async fn at(&self, entry: &Entry) -> Result<Seen, StepError> {
+    /// `stacked` says whether a candidate is wanted at its place of the queue.
+    async fn at(&mut self, entry: &Entry, stacked: bool) -> Result<Seen, StepError> {
         let Self { shared, project, tip, .. } = *self;
-        let branch = shared.store.branch_by_id(entry.branch).await?;
-        let revision = shared.store.revision_by_id(entry.revision).await?;
+        // One that was not read with the others says by itself why it can't be.
+        let branch = match self.branches.remove(&entry.branch) {
+            Some(branch) => branch,
+            None => shared.store.branch_by_id(entry.branch).await?,
+        };
+        let revision = match self.revisions.remove(&entry.revision) {
+            Some(revision) => revision,
+            None => shared.store.revision_by_id(entry.revision).await?,
+        };
         if Terms::of_entry(entry)?.is_none() {
             let terms = Terms::of_now(shared, project, &branch);
             shared.store.bind_terms(entry.id, &terms.kept()?).await?;
         }
-        let hindrance = hindrance(shared, entry, &branch, &revision).await?;
-        let looked = hindrance.is_none() && self.stacked;
+        let token = match (entry.token, entry.token.and_then(|id| self.tokens.get(&id))) {
+            (Some(_), None) => shared.store.acceptor(entry).await?,
+            (_, token) => token.cloned(),
+        };
+        let hindrance = hindrance(token.as_ref(), entry, &branch, &revision);
+        let looked = hindrance.is_none() && stacked;
         let author = if revision.author.is_empty() { branch.publisher } else { revision.author };
         let mut seen = Seen { entry: of_queue(entry, author, hindrance), looked, stack: None, candidate: None };
         if !looked {
@@ -195,22 +217,16 @@ fn unreadable(entry: &Entry, tip: &CommitId, error: &StepError) -> Seen {
     Seen { entry: of_queue(entry, String::new(), None), looked: true, stack: Some(stack), candidate: None }
 }
 
-/// Why an entry can't land whatever its candidate is like.
-async fn hindrance(
-    shared: &Shared,
-    entry: &Entry,
-    branch: &Branch,
-    revision: &Revision,
-) -> Result<Option<Hindrance>, StepError> {
+/// Why an entry can't land whatever its candidate is like. `token` is the one that it was accepted with.
+fn hindrance(token: Option<&TokenRow>, entry: &Entry, branch: &Branch, revision: &Revision) -> Option<Hindrance> {
     if branch.state != BranchState::Live {
-        return Ok(Some(Hindrance::Ended { says: branch.state_text.clone() }));
+        return Some(Hindrance::Ended { says: branch.state_text.clone() });
     }
     if let Some(refusal) = &revision.refusal {
-        return Ok(Some(Hindrance::Unusable { text: refusal.text.clone(), hint: refusal.hint.clone() }));
+        return Some(Hindrance::Unusable { text: refusal.text.clone(), hint: refusal.hint.clone() });
     }
-    let token = shared.store.acceptor(entry).await?;
-    let lost = !may_still_accept(token.as_ref(), branch);
-    Ok(lost.then(|| Hindrance::RightLost { by: entry.accepted_by.clone() }))
+    let lost = !may_still_accept(token, branch);
+    lost.then(|| Hindrance::RightLost { by: entry.accepted_by.clone() })
 }
 
 /// A stack of what is not in the mirror.
@@ -343,8 +359,12 @@ async fn act(
     action: &Action,
 ) -> Result<(), StepError> {
     match action {
-        // The candidates' reconciler makes what the queue wants first, and was woken by the same change.
-        Action::Make { .. } => {}
+        // The candidates' reconciler makes it, and was woken by the same change unless others had been first till now.
+        Action::Make { entries, .. } => {
+            if project.set_queue_wants(entries.first().copied()) {
+                shared.store.say(Change::of(project.id, Topic::Queue, 0));
+            }
+        }
         // Its builds are cancelled where the entry gets another candidate or leaves.
         Action::Drop { .. } => {}
         Action::Build { stack, builder, .. } => {

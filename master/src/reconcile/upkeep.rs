@@ -6,6 +6,7 @@ use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::Round;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracker::mirror::Upkeep;
 
 /// How long after a master's start, and after the last time.
@@ -15,22 +16,35 @@ const ENDED: u32 = 500;
 /// Every so often everything is packed anew.
 const WHOLE_EVERY: u32 = 24;
 
-/// Runs until the master ends, an hour at a time. It is no turn of a loop that the store wakes: nothing waits for it.
+/// Runs until the master ends, an hour at a time, and joins packs whenever there are many. It is no turn of a loop that the
+/// store wakes: nothing waits for it.
 pub(super) async fn run(shared: &Shared, project: &Guarded) {
-    let mut times = 0;
+    let (mut times, mut next) = (0, Instant::now() + PAUSE);
     loop {
-        tokio::select! {
+        let crowded = tokio::select! {
             () = shared.shutdown.cancelled() => return,
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-        times += 1;
-        let how = if times % WHOLE_EVERY == 0 { Upkeep::Whole } else { Upkeep::Recent };
-        if let Err(error) = once(shared, project, how).await {
+            () = tokio::time::sleep_until(next) => false,
+            () = project.mirror_crowded() => true,
+        };
+        let done = if crowded {
+            join(project).await
+        } else {
+            times += 1;
+            next = Instant::now() + PAUSE;
+            once(shared, project, if times % WHOLE_EVERY == 0 { Upkeep::Whole } else { Upkeep::Recent }).await
+        };
+        if let Err(error) = done {
             tracing::warn!(project = %project.name, %error, "the mirror's upkeep failed; it is tried again in an hour");
             // What is packed anew is read to its end: so it may be the first to miss something.
             look_after(project, &error);
         }
     }
+}
+
+/// Joins packs, unless somebody needs the mirror as it is.
+async fn join(project: &Guarded) -> Result<(), StepError> {
+    let Some(_held) = project.mirror.begin_upkeep().await? else { return Ok(()) };
+    Ok(project.mirror.upkeep(Upkeep::Joined).await?)
 }
 
 pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {

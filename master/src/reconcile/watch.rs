@@ -7,7 +7,7 @@ use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Branch, BranchState, DueLook, Interest, Topic, now};
 use gate::looks::{self, Look, Standing};
-use protocol::BranchId;
+use protocol::{BranchId, UnixMs};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,11 +130,17 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
     if project.claim().is_none() || looks.of.len() >= size.all {
         return Ok(Again::AtTick);
     }
-    // Checks leave out what mainline has, which is known only once it is here. Its first look wakes this loop.
-    if shared.store.project_by_id(project.id).await?.tip.is_none() {
-        return Ok(Again::AtTick);
-    }
     let now = now();
+    let in_a_while = |next: Option<UnixMs>| {
+        next.map_or(Again::AtTick, |next| {
+            Again::After(Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0)))
+        })
+    };
+    // Mostly nobody is due, and whoever wakes this loop says so of others.
+    let first = shared.store.next_look(project.id, UnixMs(-1)).await?;
+    if first.is_none_or(|first| first > now) {
+        return Ok(in_a_while(first));
+    }
     // Those under way are still due: beside them, enough of each publisher's to fill every place.
     let each = u32::try_from(size.all + size.each + TOGETHER).unwrap_or(u32::MAX);
     let mut due = shared.store.due_looks(project.id, now, each).await?;
@@ -150,9 +156,7 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
         branches.extend(going_along(project, &branches[0], &mut due));
         looks.begin(shared, project, branches, place);
     }
-    let next = shared.store.next_look(project.id, now).await?;
-    Ok(next
-        .map_or(Again::AtTick, |next| Again::After(Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0)))))
+    Ok(in_a_while(shared.store.next_look(project.id, now).await?))
 }
 
 /// Those that are due and can be looked at by the same question and fetch as a branch: of the same repository and publisher.

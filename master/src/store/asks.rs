@@ -2,7 +2,6 @@
 
 use super::branches::by_id;
 use super::builds::{BuildRequest, cancel_where, insert, read, spec_hash};
-use super::changes::Topic;
 use super::events::{self, Happening};
 use super::pending::pending;
 use super::row::to_json;
@@ -236,7 +235,7 @@ async fn ask(turn: &mut Turn, request: &BuildRequest) -> Result<Asked> {
                 RETURNING *",
             )
             .bind(open.id.0);
-            turn.changed(open.project, Topic::Build, open.id);
+            turn.changed_build(open.project, open.branch, open.id);
             Ok(Asked::Turned(read(&query.fetch_one(&mut **turn).await?)?))
         }
         BuildRowState::Running if !same => {
@@ -268,6 +267,6 @@ pub(super) async fn turn_into(turn: &mut Turn, build: &Build, request: &BuildReq
     .fetch_one(&mut **turn)
     .await?;
     let build = read(&row)?;
-    turn.changed(build.project, Topic::Build, build.id);
+    turn.changed_build(build.project, build.branch, build.id);
     Ok(build)
 }

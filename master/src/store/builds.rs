@@ -1,7 +1,6 @@
 //! Builds: asked for, given out under a fencing number, reported on, ended once.
 
 use super::branches::{TOKEN_OF_NOW, is_trusted};
-use super::changes::Topic;
 use super::events::{self, Happening};
 use super::row::{Columns as _, readable, to_json};
 use super::writer::Turn;
@@ -142,13 +141,17 @@ pub struct Finished {
     pub says: String,
 }
 
+/// Where a build is, by its columns.
+pub(super) fn state(row: &AnyRow) -> Result<BuildRowState> {
+    match (row.text("state")?.as_str(), row.parsed_or_none("result")?) {
+        ("waiting", _) => Ok(BuildRowState::Waiting),
+        ("running", _) => Ok(BuildRowState::Running),
+        ("finished", result) => Ok(BuildRowState::Finished(result.unwrap_or(BuildResult::Exception))),
+        (other, _) => Err(StoreError::Corrupt { column: "state".to_owned(), what: format!("`{other}`") }),
+    }
+}
+
 pub(super) fn read(row: &AnyRow) -> Result<Build> {
-    let state = match (row.text("state")?.as_str(), row.parsed_or_none("result")?) {
-        ("waiting", _) => BuildRowState::Waiting,
-        ("running", _) => BuildRowState::Running,
-        ("finished", result) => BuildRowState::Finished(result.unwrap_or(BuildResult::Exception)),
-        (other, _) => return Err(StoreError::Corrupt { column: "state".to_owned(), what: format!("`{other}`") }),
-    };
     Ok(Build {
         id: row.num("id")?,
         project: row.num("project_id")?,
@@ -166,7 +169,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
         ran_in: row.json_or_none("ran_in")?,
         attempt: row.count("attempt")?,
         retried_as: row.num_or_none("retried_as")?,
-        state,
+        state: state(row)?,
         says: row.text("says")?,
         cancel: row.text_or_none("cancel")?,
         slave: row.num_or_none("slave_id")?,
@@ -217,19 +220,19 @@ pub(super) async fn cancel_queue_of(turn: &mut Turn, candidate: CandidateId, why
 pub(super) async fn cancel_where(turn: &mut Turn, condition: &'static str, id: i64, why: &str) -> Result<u64> {
     let waiting = format!(
         "UPDATE build SET state = 'finished', result = 'cancelled', says = $2, finished_ms = $3
-         WHERE state <> 'finished' AND state = 'waiting' AND {condition} RETURNING id, project_id"
+         WHERE state <> 'finished' AND state = 'waiting' AND {condition} RETURNING id, project_id, branch_id"
     );
     let waiting = sqlx::query(sqlx::AssertSqlSafe(waiting)).bind(id).bind(why).bind(now().0);
     let running = format!(
         "UPDATE build SET cancel = $2 WHERE state <> 'finished' AND state = 'running'
             AND cancel IS NULL AND {condition}
-         RETURNING id, project_id"
+         RETURNING id, project_id, branch_id"
     );
     let running = sqlx::query(sqlx::AssertSqlSafe(running)).bind(id).bind(why);
     let mut changed = waiting.fetch_all(&mut **turn).await?;
     changed.extend(running.fetch_all(&mut **turn).await?);
     for row in &changed {
-        turn.changed(row.num("project_id")?, Topic::Build, row.num::<i64>("id")?);
+        turn.changed_build(row.num("project_id")?, row.num("branch_id")?, row.num("id")?);
     }
     Ok(changed.len() as u64)
 }
@@ -388,7 +391,7 @@ impl Store {
                     .await?;
                 let build = read(&row)?;
                 turn.keep();
-                turn.changed(build.project, Topic::Build, build.id);
+                turn.changed_build(build.project, build.branch, build.id);
                 Ok(Some(build))
             })
             .await
@@ -415,7 +418,7 @@ impl Store {
                     finish(turn, &build, BuildResult::Cancelled, why).await?;
                 }
                 turn.keep();
-                turn.changed(build.project, Topic::Build, build.id);
+                turn.changed_build(build.project, build.branch, build.id);
                 Ok(true)
             })
             .await
@@ -514,7 +517,7 @@ pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32
     .fetch_one(&mut **turn)
     .await?;
     let build = read(&row)?;
-    turn.changed(build.project, Topic::Build, build.id);
+    turn.changed_build(build.project, build.branch, build.id);
     Ok(build)
 }
 
@@ -542,7 +545,7 @@ pub(super) async fn finish(turn: &mut Turn, build: &Build, result: BuildResult, 
     if done.rows_affected() == 0 {
         return Ok(());
     }
-    turn.changed(build.project, Topic::Build, build.id);
+    turn.changed_build(build.project, build.branch, build.id);
     if result == BuildResult::Retry {
         let again = insert(turn, &request_of(build), build.attempt + 1).await?;
         let query = sqlx::query(

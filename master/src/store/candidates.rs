@@ -116,8 +116,10 @@ pub(super) fn read(row: &AnyRow) -> Result<Candidate> {
 }
 
 impl Reader {
-    /// Revisions of a project that want a candidate on this mainline commit: those in the queue, which come first, by the
-    /// terms that they were accepted by; and the heads of live branches that have none, or of whose candidate something moved.
+    /// Revisions of a project that want a candidate on this mainline commit: the first in the queue that does not wait for
+    /// mainline to be mended or for what it lacks, and the one that the queue says it wants, by the terms that they were
+    /// accepted by; then the heads of live branches that have none, or of whose candidate something moved. Whoever is behind
+    /// in the queue gets one when its turn comes: on another mainline, if the first lands.
     ///
     /// # Errors
     /// When the database fails.
@@ -125,18 +127,28 @@ impl Reader {
         &self,
         project: ProjectId,
         mainline: &CommitId,
+        by_queue: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Wanted>> {
         let queued = sqlx::query(
-            "SELECT r.*, q.id AS entry_id FROM queue_entry q JOIN revision r ON r.id = q.revision_id JOIN branch b ON b.id = q.branch_id
-             WHERE q.project_id = $1 AND q.state = 'queued' AND q.terms <> '' AND b.state = 'live' AND r.refusal_code IS NULL
-             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2 AND c.terms_hash = q.terms_hash)
-             ORDER BY q.priority DESC, q.accepted_ms, q.id LIMIT $3",
+            "SELECT r.*, q.id AS entry_id FROM queue_entry q JOIN revision r ON r.id = q.revision_id
+                 JOIN branch b ON b.id = q.branch_id
+             WHERE (q.id = $3 OR q.id = (
+                 SELECT q.id FROM queue_entry q JOIN revision r ON r.id = q.revision_id JOIN branch b ON b.id = q.branch_id
+                 WHERE q.project_id = $1 AND q.state = 'queued' AND q.terms <> '' AND b.state = 'live'
+                     AND r.refusal_code IS NULL AND r.lost_code IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
+                         AND c.terms_hash = q.terms_hash AND c.outcome = 'mainline-trouble')
+                 ORDER BY q.priority DESC, q.accepted_ms, q.id LIMIT 1))
+             AND q.state = 'queued' AND q.terms <> '' AND b.state = 'live' AND r.refusal_code IS NULL
+             AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
+                 AND c.terms_hash = q.terms_hash)
+             ORDER BY q.priority DESC, q.accepted_ms, q.id",
         );
         let rows = queued
             .bind(project.0)
             .bind(mainline.as_str())
-            .bind(i64::from(limit))
+            .bind(by_queue.unwrap_or(0))
             .fetch_all(&mut *self.read().await?)
             .await?;
         let mut wanted = Vec::with_capacity(rows.len());

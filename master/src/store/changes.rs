@@ -23,7 +23,7 @@ pub enum Topic {
     Build = 1 << 3,
     /// How far a running build is, by its number.
     Step = 1 << 4,
-    /// The queue, by the branch's number: places, how they stand, landings, the pause.
+    /// The queue, by the branch's number: places, landings, the pause.
     Queue = 1 << 5,
     /// Where mainline is, its recipe, what is wrong with it.
     Mainline = 1 << 6,
@@ -33,6 +33,10 @@ pub enum Topic {
     Token = 1 << 8,
     /// An event was recorded.
     Event = 1 << 9,
+    /// How an entry in the queue stands, by the branch's number; the queue's own word, which it need not be told.
+    Standing = 1 << 10,
+    /// What is kept of a branch for lists, by its number: said beside the change of a build. Nobody waits for it.
+    Kept = 1 << 11,
 }
 
 /// A set of topics.

@@ -3,6 +3,8 @@
 use super::changes::Topic;
 use super::row::{Columns as _, readable};
 use super::{Reader, Result, Store, TokenRow, now, tokens};
+use gate::code::Code;
+use gate::queue::before;
 use protocol::api::Next;
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
 use sqlx::AnyConnection;
@@ -97,6 +99,19 @@ pub struct Standing {
     pub says: String,
     /// Whose turn it is.
     pub next: Next,
+}
+
+impl Standing {
+    /// As it is kept: of one that waits for others to go first, without how many, which changes with each of them.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        if self.code == Code::Behind.as_str() { Self { says: String::new(), ..self } } else { self }
+    }
+
+    /// What it says of an entry at this place of the queue, from 1.
+    pub fn says_at(&self, place: u32) -> String {
+        if self.code == Code::Behind.as_str() { before(place) } else { self.says.clone() }
+    }
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Entry> {

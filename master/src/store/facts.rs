@@ -156,7 +156,7 @@ fn place(branch: &Branch, entries: &[Entry], revision: u32, place: u32) -> verdi
     // What left before the branch was published again says nothing of it now.
     let counts = |entry: &&Entry| entry.left.is_none_or(|left| left > branch.published);
     let Some(entry) = entries.first().filter(counts) else { return verdict::Queue::None };
-    let says = entry.standing.says.clone();
+    let says = entry.standing.says_at(place);
     let next = entry.standing.next.clone();
     match entry.state {
         EntryState::Landed => verdict::Queue::None,

@@ -110,16 +110,18 @@ impl Reader {
         })
     }
 
-    /// When the next branch is due after `now`; none when none will be.
+    /// When the next branch is due, later than `after`; none when none will be, or while mainline was never seen: checks leave
+    /// out what that has.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn next_look(&self, project: ProjectId, now: UnixMs) -> Result<Option<UnixMs>> {
+    pub async fn next_look(&self, project: ProjectId, after: UnixMs) -> Result<Option<UnixMs>> {
         let row = sqlx::query(
-            "SELECT MIN(next_look_ms) AS next FROM branch WHERE project_id = $1 AND state IN ('live', 'landed') AND next_look_ms > $2 AND next_look_ms < $3",
+            "SELECT MIN(next_look_ms) AS next FROM branch WHERE project_id = $1 AND state IN ('live', 'landed') AND next_look_ms > $2 AND next_look_ms < $3
+                 AND EXISTS (SELECT 1 FROM project WHERE id = $1 AND tip IS NOT NULL)",
         )
         .bind(project.0)
-        .bind(now.0)
+        .bind(after.0)
         .bind(super::NEVER.0)
         .fetch_one(&mut *self.read().await?)
         .await?;

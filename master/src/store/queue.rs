@@ -159,7 +159,7 @@ impl Store {
                 let Next { who, what } = &standing.next;
                 stands(turn, entry.id, &standing.code, &standing.says, who, what).await?;
                 turn.keep();
-                turn.changed(entry.project, Topic::Queue, entry.branch);
+                turn.changed(entry.project, Topic::Standing, entry.branch);
                 Ok(())
             })
             .await

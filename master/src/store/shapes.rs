@@ -40,14 +40,13 @@ pub(super) fn before_commit<'c>(
 
 /// Of which branches these changes are.
 async fn concerned(connection: &mut AnyConnection, changes: &[Change]) -> Result<BTreeSet<i64>> {
-    let (mut branches, mut builds) = (BTreeSet::new(), BTreeSet::new());
+    let mut branches = BTreeSet::new();
     for change in changes {
         match change.topic {
-            Topic::Branch | Topic::Revision | Topic::Candidate | Topic::Queue if change.id != 0 => {
+            Topic::Branch | Topic::Revision | Topic::Candidate | Topic::Queue | Topic::Standing | Topic::Kept
+                if change.id != 0 =>
+            {
                 branches.insert(change.id);
-            }
-            Topic::Build if change.id != 0 => {
-                builds.insert(change.id);
             }
             // Whoever is not trusted any more needs other slaves.
             Topic::Token => {
@@ -58,12 +57,6 @@ async fn concerned(connection: &mut AnyConnection, changes: &[Change]) -> Result
                 }
             }
             _ => {}
-        }
-    }
-    for build in builds {
-        let query = sqlx::query("SELECT branch_id FROM build WHERE id = $1").bind(build);
-        if let Some(row) = query.fetch_optional(&mut *connection).await? {
-            branches.insert(row.num("branch_id")?);
         }
     }
     Ok(branches)
@@ -89,16 +82,17 @@ async fn keep(connection: &mut AnyConnection, id: BranchId) -> Result<()> {
     if read.before == (Some(shape.number), found_by.clone(), owners.clone()) {
         return Ok(());
     }
-    if read.before.0 != Some(shape.number) {
+    let set = async |connection: &mut AnyConnection| -> Result<bool> {
+        let sql = "UPDATE branch SET shape = $2, found_by = $3, owners = $4
+            WHERE id = $1 AND EXISTS (SELECT 1 FROM shape WHERE id = $2)";
+        let query = sqlx::query(sql).bind(id.0).bind(shape.number).bind(&found_by).bind(&owners);
+        Ok(query.execute(connection).await?.rows_affected() > 0)
+    };
+    // There are few shapes, and nearly always it is there.
+    if !set(connection).await? {
         add(connection, &shape).await?;
+        set(connection).await?;
     }
-    sqlx::query("UPDATE branch SET shape = $2, found_by = $3, owners = $4 WHERE id = $1")
-        .bind(id.0)
-        .bind(shape.number)
-        .bind(found_by)
-        .bind(owners)
-        .execute(connection)
-        .await?;
     Ok(())
 }
 
@@ -143,7 +137,8 @@ async fn read(connection: &mut AnyConnection, id: BranchId) -> Result<Option<Rea
     let sql = format!(
         "SELECT branch.*, {TOKEN_OF_NOW}, {}, c.outcome AS outcome,
              CASE WHEN c.outcome IN ('refused', 'mainline-trouble') THEN c.detail END AS detail,
-             COALESCE(c.changes_recipe, 0) AS changes_recipe, c.recipe_trouble AS recipe_trouble
+             COALESCE(c.changes_recipe, 0) AS changes_recipe, c.recipe_trouble AS recipe_trouble,
+             (SELECT MAX(q.id) FROM queue_entry q WHERE q.branch_id = branch.id) AS last_entry
          FROM branch LEFT JOIN token ON token.id = branch.token_id
          LEFT JOIN revision r ON r.branch_id = branch.id AND r.number = branch.head
          LEFT JOIN candidate c ON c.id = r.candidate_id WHERE branch.id = $1",
@@ -156,8 +151,13 @@ async fn read(connection: &mut AnyConnection, id: BranchId) -> Result<Option<Rea
     let live = branch.state == super::BranchState::Live;
     let places = "SELECT q.*, r.number AS accepted, r.subject AS of_subject, r.title AS of_title
          FROM queue_entry q JOIN revision r ON r.id = q.revision_id WHERE q.branch_id = $1 ORDER BY q.id DESC LIMIT $2";
-    let query = sqlx::query(places).bind(id.0).bind(if live { 1 } else { PLACES });
-    let rows = query.fetch_all(&mut *connection).await?;
+    let rows = match row.num_or_none::<i64>("last_entry")? {
+        Some(_) => {
+            let query = sqlx::query(places).bind(id.0).bind(if live { 1 } else { PLACES });
+            query.fetch_all(&mut *connection).await?
+        }
+        None => Vec::new(),
+    };
     let entries: Vec<Entry> = rows.iter().map(entries::read).collect::<Result<_>>()?;
     let (mut builders, mut needs) = (Vec::new(), HashMap::new());
     if let Some(revision) = newest.as_ref().filter(|_| live) {

@@ -1,9 +1,11 @@
 //! What listings need of many rows: read together, so that a page asks as often for a thousand branches as for one.
 
 use super::row::{Columns as _, or_left_out, readable};
-use super::{Branch, Build, Builds, Candidate, Entry, Reader, Result, Revision, Step};
-use super::{branches, builds, candidates, entries, revisions, steps};
-use protocol::{BranchId, BranchName, BuildId, CandidateId, CommitId, ProjectId, RevisionId, SlaveId, SlaveName};
+use super::{Branch, Build, Builds, Candidate, Entry, Reader, Result, Revision, Step, TokenRow};
+use super::{branches, builds, candidates, entries, revisions, steps, tokens};
+use protocol::{
+    BranchId, BranchName, BuildId, CandidateId, CommitId, ProjectId, RevisionId, SlaveId, SlaveName, TokenId,
+};
 use sqlx::any::AnyRow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -43,7 +45,7 @@ fn by<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Vec<V>
 
 impl Reader {
     /// Rows that belong to these ids. `sql` is given the list of them.
-    async fn rows_of<T>(
+    pub(super) async fn rows_of<T>(
         &self,
         ids: impl IntoIterator<Item = impl Into<i64>>,
         sql: impl Fn(&str) -> String,
@@ -101,6 +103,15 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
+    /// The number of the slave of this name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn slave_id(&self, name: &SlaveName) -> Result<Option<SlaveId>> {
+        let query = sqlx::query("SELECT id FROM slave WHERE name = $1").bind(name.to_string());
+        query.fetch_optional(&mut *self.read().await?).await?.map(|row| row.num("id")).transpose()
+    }
+
     /// Revisions by number.
     ///
     /// # Errors
@@ -112,6 +123,16 @@ impl Reader {
         let sql = |ids: &str| format!("SELECT * FROM revision WHERE id IN ({ids})");
         let rows = self.rows_of(ids, sql, "revision", revisions::read).await?;
         Ok(rows.into_iter().map(|revision| (revision.id, revision)).collect())
+    }
+
+    /// Tokens by number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tokens_by_id(&self, ids: impl IntoIterator<Item = TokenId>) -> Result<HashMap<TokenId, TokenRow>> {
+        let sql = |ids: &str| format!("SELECT * FROM token WHERE id IN ({ids})");
+        let rows = self.rows_of(ids, sql, "token", tokens::read).await?;
+        Ok(rows.into_iter().map(|token| (token.id, token)).collect())
     }
 
     /// The revisions that the heads of these branches are at.

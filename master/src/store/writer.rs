@@ -21,7 +21,7 @@ use super::changes::{Change, Changes, Topic};
 use super::row::Columns as _;
 use super::{Claim, Result, Store, StoreError, now};
 use crate::points::Points;
-use protocol::{ProjectId, TokenId};
+use protocol::{BranchId, BuildId, ProjectId, TokenId};
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
@@ -183,7 +183,7 @@ impl Writer {
     /// revoked.
     pub(super) async fn turn<T>(&self, work: impl AsyncFnOnce(&mut Turn) -> Result<T>) -> Result<T> {
         self.turn_for_anybody(async |turn| {
-            self.may_write(turn).await?;
+            self.may_write(turn, None).await?;
             work(turn).await
         })
         .await
@@ -199,12 +199,8 @@ impl Writer {
         claim: Claim,
         work: impl AsyncFnOnce(&mut Turn) -> Result<T>,
     ) -> Result<T> {
-        self.turn(async |turn| {
-            let fence = sqlx::query("SELECT fence FROM project WHERE id = $1").bind(claim.project.0);
-            let fence = fence.fetch_optional(&mut **turn).await?.map(|row| row.num("fence")).transpose()?;
-            if fence != Some(claim.fence) {
-                return Err(StoreError::ClaimLost);
-            }
+        self.turn_for_anybody(async |turn| {
+            self.may_write(turn, Some(claim)).await?;
             work(turn).await
         })
         .await
@@ -232,25 +228,30 @@ impl Writer {
         .await
     }
 
-    /// Whether this master has the store and the token counts, in one statement: each write begins by it.
-    async fn may_write(&self, turn: &mut Turn) -> Result<()> {
-        if self.master.is_none() && self.by.is_none() {
+    /// Whether this master has the store, the token counts and the claim is held, in one statement: each write begins by it.
+    async fn may_write(&self, turn: &mut Turn, claim: Option<Claim>) -> Result<()> {
+        if self.master.is_none() && self.by.is_none() && claim.is_none() {
             return Ok(());
         }
         let asked = sqlx::query(
-            "SELECT owner, CASE WHEN EXISTS (SELECT 1 FROM token WHERE id = $1 AND revoked_ms IS NULL)
-                THEN 1 ELSE 0 END AS counts
-             FROM master",
+            "SELECT (SELECT owner FROM master) AS owner,
+                 CASE WHEN EXISTS (SELECT 1 FROM token WHERE id = $1 AND revoked_ms IS NULL) THEN 1 ELSE 0 END AS counts,
+                 (SELECT fence FROM project WHERE id = $2) AS fence",
         );
-        let found = asked.bind(self.by.map_or(0, |token| token.0)).fetch_one(&mut **turn).await?;
-        let owner = found.text("owner")?;
-        if self.master.as_deref().is_some_and(|me| *me != *owner) {
+        let asked = asked.bind(self.by.map_or(0, |token| token.0)).bind(claim.map_or(0, |claim| claim.project.0));
+        let found = asked.fetch_one(&mut **turn).await?;
+        if let Some(me) = self.master.as_deref()
+            && found.text_or_none("owner")?.as_deref() != Some(me)
+        {
             return Err(StoreError::Followed);
         }
         if self.by.is_some() && !found.flag("counts")? {
             return Err(StoreError::Revoked);
         }
-        Ok(())
+        match claim {
+            Some(claim) if found.num_or_none("fence")? != Some(claim.fence) => Err(StoreError::ClaimLost),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for a turn.
@@ -426,6 +427,12 @@ impl Turn {
     pub(super) fn changed(&mut self, project: ProjectId, topic: Topic, id: impl Into<i64>) {
         self.kept = true;
         self.changes.push(Change::of(project, topic, id.into()));
+    }
+
+    /// The same of a build; what is kept of its branch changes with it.
+    pub(super) fn changed_build(&mut self, project: ProjectId, branch: BranchId, build: BuildId) {
+        self.changed(project, Topic::Build, build);
+        self.changed(project, Topic::Kept, branch);
     }
 
     /// The same for what concerns all projects.

@@ -10,6 +10,7 @@ mod crowds;
 mod histories;
 mod http;
 mod http_raw;
+mod in_line;
 mod keeping;
 mod landing;
 mod lists;

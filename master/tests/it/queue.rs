@@ -513,6 +513,10 @@ async fn another_day_cancels_nothing() {
     // Accepted today, the other is dated today.
     world.accept("other").await;
     turns(&world, &[Loop::Candidates]).await;
+    assert_eq!(count().await, before, "it is made when its turn comes");
+    oak.ends(running.of, 0, BuildResult::Success).await;
+    turns(&world, &[Loop::Queue, Loop::Candidates]).await;
+    assert_eq!(code(&world, "queued").await, "landed");
     assert_eq!(count().await, before + 1);
 }
 

@@ -2,17 +2,12 @@
 //! long as one that people read.
 
 use crate::support::World;
+use crate::support::counts::Counts;
 use crate::support::slave::FakeSlave;
 use master::stepping::Loop;
 use master::store::Store;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
-use std::fmt::Debug;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// The most bytes of a page, before it is compressed.
 const BYTES: usize = 60_000;
@@ -20,31 +15,6 @@ const BYTES: usize = 60_000;
 const ROWS: u64 = 800;
 /// How many slaves there are.
 const SLAVES: i64 = 200;
-
-/// Counts statements and the rows that they gave.
-#[derive(Clone, Default)]
-struct Counts(Arc<[AtomicU64; 2]>);
-
-struct Returned<'c>(&'c AtomicU64);
-
-impl Visit for Returned<'_> {
-    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "rows_returned" {
-            self.0.fetch_add(value, Ordering::SeqCst);
-        }
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Counts {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            self.0[0].fetch_add(1, Ordering::SeqCst);
-            event.record(&mut Returned(&self.0[1]));
-        }
-    }
-}
 
 /// Makes `from..to` rows of a table that are as its row `of`, but for these columns, in which `n` is the number.
 async fn copy(pool: &AnyPool, table: &str, of: i64, from: i64, to: i64, other: &[(&str, &str)]) {
@@ -120,9 +90,7 @@ async fn branches(pool: &AnyPool, from: i64, to: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_reads_no_more_of_thousands_than_it_shows() {
-    let counts = Counts::default();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(counts.clone()))
-        .expect("each test is a process of its own");
+    let counts = Counts::begin();
     let mut world = World::stepped().await;
     world.turn(Loop::Mainline).await;
     let (mut oak, _) = FakeSlave::new(&world, "oak").await;
@@ -142,6 +110,11 @@ async fn a_page_reads_no_more_of_thousands_than_it_shows() {
         "/p/heron/branches?q=number+1".to_owned(),
         "/p/heron/branches?state=all&q=number+1".to_owned(),
         "/p/heron/queue".to_owned(),
+        "/p/heron/builds".to_owned(),
+        "/p/heron/builds?state=running".to_owned(),
+        "/p/heron/builds?state=exception&builder=linux".to_owned(),
+        "/api/v1/projects/heron/builds".to_owned(),
+        "/api/v1/projects/heron/builds?slave=slave-7&state=failure&before=1000000".to_owned(),
         "/api/v1/projects/heron".to_owned(),
         "/api/v1/projects/heron/queue".to_owned(),
         "/api/v1/projects".to_owned(),
@@ -160,11 +133,11 @@ async fn a_page_reads_no_more_of_thousands_than_it_shows() {
         let mut statements = Vec::new();
         for page in &pages {
             let _ = world.get(page).await;
-            counts.0.iter().for_each(|count| count.store(0, Ordering::SeqCst));
+            counts.clear();
             let begun = Instant::now();
             let answer = world.get(page).await;
             let ms = begun.elapsed().as_millis();
-            let [all, rows] = [0, 1].map(|n: usize| counts.0[n].load(Ordering::SeqCst));
+            let (all, rows) = (counts.statements(), counts.rows());
             println!("{to} branches, {page}: {all} statements, {rows} rows, {} bytes, {ms} ms", answer.text.len());
             assert_eq!(answer.status, 200, "{page}: {}", answer.text);
             assert!(rows <= ROWS, "{page} of {to} branches reads {rows} rows");

@@ -121,7 +121,7 @@ async fn a_discarded_candidate_counts_nowhere(place: Place) {
     store.set_standing(claim, &store.entry(entry.id).await.unwrap(), Some(candidate.id), &standing).await.unwrap();
     let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
     assert!(matches!(begun, Begun::Not));
-    let next = store.revisions_without_candidate(project, &candidate.mainline, 9).await.unwrap();
+    let next = store.revisions_without_candidate(project, &candidate.mainline, None, 9).await.unwrap();
     assert_eq!(next.iter().map(|it| it.revision.id).collect::<Vec<_>>(), [revision.id], "another is made");
     // And that is built, whatever was asked for before.
     let anew = world.candidate(&branch, &revision).await;
@@ -140,7 +140,7 @@ async fn a_move_of_mainline_meets_whom_it_concerns_and_once(place: Place) {
     let branch = world.branch().await;
     let (first, second) = (world.revision(&branch, 1).await, world.revision(&other, 2).await);
     let wanted = async |tip: u32| {
-        let wanted = store.revisions_without_candidate(project, &commit(tip), 10).await.unwrap();
+        let wanted = store.revisions_without_candidate(project, &commit(tip), None, 10).await.unwrap();
         wanted.iter().map(|it| it.revision.id).collect::<Vec<_>>()
     };
     assert_eq!(wanted(500).await, [first.id, second.id]);

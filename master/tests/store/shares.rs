@@ -76,6 +76,9 @@ async fn what_is_due_is_shared_among_publishers_and_hosts(place: Place) {
     world.store.looked(world.claim, &first, None, UnixMs(first.next_look.0 + 1)).await.unwrap();
     assert!(!world.store.branch_by_id(first.id).await.unwrap().look_asked);
 
+    // Nobody is looked at before mainline was.
+    assert_eq!(world.store.next_look(world.project.id, UnixMs(0)).await.unwrap(), None);
+    world.store.set_tip(world.claim, None, &commit(500), "").await.unwrap();
     let next = world.store.next_look(world.project.id, UnixMs(0)).await.unwrap();
     assert_eq!(next, world.due(100).await.iter().map(|b| b.next_look).min());
     assert_eq!(world.store.next_look(world.project.id, UnixMs(i64::MAX)).await.unwrap(), None);

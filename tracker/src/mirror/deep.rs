@@ -59,6 +59,7 @@ impl Mirror {
         }
         let (mirror, files) = (self.path().to_owned(), damage.files.clone());
         let packs = blocking(move || move_away(&mirror, &files)).await?;
+        self.opened.close();
         for pack in packs {
             let run = self.git().bounded().repository(self.path()).args(["unpack-objects", "-r", "-q"]);
             let mut running = run.limits(limits()).start(true)?;
@@ -78,7 +79,7 @@ impl Mirror {
         let whole = self.connected(named.iter().map(|named| &named.commit), None).await?;
         let each = named.to_vec();
         let mut found = self
-            .with_repository(move |repository| {
+            .with_fresh_repository(move |repository| {
                 let of = |named: &Named| -> Result<Standing, MirrorError> {
                     let id = oid(&named.commit)?;
                     Ok(match mend::lacking(repository, id) {

@@ -48,22 +48,6 @@ impl Mirror {
         .await
     }
 
-    /// As [`Mirror::with_repository`], but each pack and ref that is written is on the disk when it is there.
-    pub(super) async fn with_durable_repository<T, F>(&self, work: F) -> Result<T, MirrorError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Repository) -> Result<T, MirrorError> + Send + 'static,
-    {
-        let mirror = self.clone();
-        blocking(move || {
-            let repository = mirror.open()?;
-            durable(&repository)
-                .map_err(|source| MirrorError::Objects { what: format!("reading {FILE} of the mirror"), source })?;
-            work(&repository)
-        })
-        .await
-    }
-
     /// Makes commits durable that were just made here: all that they bring goes into one pack.
     ///
     /// # Errors
@@ -89,10 +73,14 @@ impl Mirror {
     }
 }
 
-fn durable(repository: &Repository) -> Result<(), git2::Error> {
-    // The configuration is the repository's own, not a copy; it is looked at when the first object or ref is written.
-    let mut config: Config = repository.config()?;
-    config.add_file(&repository.path().join(FILE), ConfigLevel::App, true)
+/// Has a repository that was just opened wait for the disk whenever it writes a pack or a ref.
+pub(super) fn wait_for_disk(repository: &Repository) -> Result<(), MirrorError> {
+    let add = || {
+        // The configuration is the repository's own, not a copy; it is looked at when the first object or ref is written.
+        let mut config: Config = repository.config()?;
+        config.add_file(&repository.path().join(FILE), ConfigLevel::App, true)
+    };
+    add().map_err(|source| MirrorError::Objects { what: format!("reading {FILE} of the mirror"), source })
 }
 
 fn pack(repository: &Repository, ids: &[Oid]) -> Result<(), git2::Error> {

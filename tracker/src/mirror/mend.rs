@@ -36,7 +36,8 @@ impl Mirror {
     /// When the mirror can't be opened.
     pub async fn lacks(&self, commit: &CommitId) -> Result<Option<String>, MirrorError> {
         let commit = commit.clone();
-        self.with_repository(move |repository| Ok(lacking(repository, oid(&commit)?).map(|id| id.to_string()))).await
+        self.with_fresh_repository(move |repository| Ok(lacking(repository, oid(&commit)?).map(|id| id.to_string())))
+            .await
     }
 
     /// Those of the commits that are not whole here, in themselves and in what mainline does not have of their history. A
@@ -55,28 +56,33 @@ impl Mirror {
                 }
             }
         }
-        self.with_durable_repository(move |repository| {
-            let mut missing = Vec::new();
-            for named in named {
-                let id = oid(&named.commit)?;
-                if clear(repository, id).is_some() || torn.contains(&named.commit) {
-                    missing.push(named);
-                    continue;
+        let missing = self
+            .with_fresh_repository(move |repository| {
+                let mut missing = Vec::new();
+                for named in named {
+                    let id = oid(&named.commit)?;
+                    if clear(repository, id).is_some() || torn.contains(&named.commit) {
+                        missing.push(named);
+                        continue;
+                    }
+                    if repository.refname_to_id(&named.reference).ok() != Some(id) {
+                        let what = || format!("setting {}", named.reference);
+                        let set = repository.reference(&named.reference, id, true, "");
+                        set.map_err(|source| MirrorError::Objects { what: what(), source })?;
+                        tracing::warn!(
+                            reference = named.reference,
+                            commit = named.commit.short(),
+                            "a lost ref is set again"
+                        );
+                    }
                 }
-                if repository.refname_to_id(&named.reference).ok() != Some(id) {
-                    let what = || format!("setting {}", named.reference);
-                    let set = repository.reference(&named.reference, id, true, "");
-                    set.map_err(|source| MirrorError::Objects { what: what(), source })?;
-                    tracing::warn!(
-                        reference = named.reference,
-                        commit = named.commit.short(),
-                        "a lost ref is set again"
-                    );
-                }
-            }
-            Ok(missing)
-        })
-        .await
+                Ok(missing)
+            })
+            .await?;
+        if !missing.is_empty() {
+            self.opened.close();
+        }
+        Ok(missing)
     }
 
     /// Lets go of refs to commits that can't be read: git takes such a ref for a promise, and does nothing any more that
@@ -85,7 +91,7 @@ impl Mirror {
     /// # Errors
     /// When the mirror can't be opened, or a ref can't be deleted.
     pub async fn forget_dead_refs(&self) -> Result<(), MirrorError> {
-        self.with_repository(|repository| {
+        self.with_fresh_repository(|repository| {
             let failed = |source| MirrorError::Objects { what: "deleting refs to nothing".to_owned(), source };
             remove_nonsense(repository);
             let mut dead = Vec::new();

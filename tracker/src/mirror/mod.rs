@@ -18,6 +18,7 @@ mod locks;
 mod mend;
 mod objects;
 mod official;
+mod opened;
 mod refusal;
 mod scratch;
 mod tags;
@@ -38,18 +39,20 @@ pub use upkeep::{Still, Upkeep};
 
 pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, kept_at_bytes, oid, relation, tree_of};
 pub(crate) use official::{official_error, official_limits, with_other_side};
-pub(crate) use upkeep::pack;
+pub(crate) use upkeep::{count_packs, pack};
 
 use crate::blocking::blocking;
 use crate::git::Git;
 use protocol::{BranchName, CommitId};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The mirror of a project. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     git: Git,
     path: PathBuf,
+    opened: Arc<opened::Opened>,
 }
 
 /// Written at each opening, so that a newer bb's wishes hold in an older mirror.
@@ -97,7 +100,7 @@ impl Mirror {
     pub(crate) async fn open_beside_a_user(git: Git, path: &Path) -> Result<Self, MirrorError> {
         let path = path.to_owned();
         blocking(move || {
-            let mirror = Self { git, path };
+            let mirror = Self { git, path, opened: Arc::default() };
             mirror.create_if_missing()?;
             mirror.open()?;
             tags::forget_that_they_are_many(&mirror.path);
@@ -255,17 +258,6 @@ impl Mirror {
 
     pub(crate) fn git(&self) -> &Git {
         &self.git
-    }
-
-    /// Does something with the repository on a thread where it may block.
-    pub(crate) async fn with_repository<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<MirrorError> + Send + 'static,
-        F: FnOnce(&git2::Repository) -> Result<T, E> + Send + 'static,
-    {
-        let mirror = self.clone();
-        blocking(move || work(&mirror.open()?)).await
     }
 
     fn open(&self) -> Result<git2::Repository, MirrorError> {

@@ -1,7 +1,7 @@
 //! The official repository: whose URL the admin gave, so that it may be of any scheme and use the admin's credentials.
 
 use super::durable::sync_folder;
-use super::{Mirror, MirrorError, tags};
+use super::{Mirror, MirrorError, oid, tags};
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Run, RunError, RunLimits, quoted};
@@ -216,6 +216,28 @@ impl Mirror {
             }
         }
         self.fetch_all_of_mainline(url, branch).await
+    }
+
+    /// Mainline is at `to` now, where it was pushed from here when it was at `from`: the mirror follows, without a fetch. Says
+    /// whether it did; not where the mirror has mainline elsewhere, of which a look tells more.
+    ///
+    /// # Errors
+    /// When the mirror can't be read or written.
+    pub async fn mainline_came_to(
+        &self,
+        branch: &BranchRef,
+        from: &CommitId,
+        to: &CommitId,
+    ) -> Result<bool, MirrorError> {
+        let name = branch.full();
+        self.remove_stale_locks(&name).await;
+        let (from, to) = (oid(from)?, oid(to)?);
+        self.with_durable_repository(move |repository| match repository.reference_matching(&name, to, true, from, "") {
+            Ok(_) => Ok(true),
+            Err(error) if [git2::ErrorCode::Modified, git2::ErrorCode::NotFound].contains(&error.code()) => Ok(false),
+            Err(source) => Err(MirrorError::Objects { what: format!("setting {name}"), source }),
+        })
+        .await
     }
 
     /// Fetches all of mainline, whatever is here, and says where it is.

@@ -12,6 +12,8 @@ use std::time::Duration;
 /// How much upkeep is done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Upkeep {
+    /// Small packs are joined and refs are put into one file: what looks at all of them is quick again. When there are many.
+    Joined,
     /// What came in since the last time is packed; takes about as long as that took to come in. Often.
     Recent,
     /// Everything is packed anew, and what no ref has held for two weeks is deleted. Once in a while.
@@ -23,6 +25,9 @@ const CRUFT: Version = Version { major: 2, minor: 37 };
 
 /// From this version on packs are joined when there are many of one size.
 const GEOMETRIC: Version = Version { major: 2, minor: 32 };
+
+/// Packs from which on they are joined: each candidate and each fetch brings one, and whatever opens the mirror looks at all.
+const MANY_PACKS: usize = 48;
 
 /// Held while nothing of a mirror may be deleted, or while upkeep deletes; the system lets it go with its process.
 #[derive(Debug)]
@@ -66,6 +71,12 @@ impl Mirror {
         .await
     }
 
+    /// Whether there are so many small packs that [`Upkeep::Joined`] is worth its while.
+    pub async fn is_crowded(&self) -> bool {
+        let folder = self.path().join("objects/pack");
+        blocking(move || count_packs(&folder) >= MANY_PACKS).await
+    }
+
     /// Packs refs and objects. It may run beside everything else, and be killed at any point. Candidates that were
     /// replaced are deleted in the end; they can be made again.
     ///
@@ -78,8 +89,16 @@ impl Mirror {
             locks::remove_stale_objects(&path);
         })
         .await;
-        Ok(pack(self.git(), self.path(), upkeep).await?)
+        let packed = pack(self.git(), self.path(), upkeep).await;
+        self.opened.close();
+        Ok(packed?)
     }
+}
+
+/// The packs in a folder of them; none where it can't be read.
+pub(crate) fn count_packs(folder: &Path) -> usize {
+    let is_pack = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "pack");
+    std::fs::read_dir(folder).map_or(0, |all| all.flatten().filter(is_pack).count())
 }
 
 pub(crate) async fn pack(git: &Git, path: &Path, upkeep: Upkeep) -> Result<(), RunError> {
@@ -88,21 +107,23 @@ pub(crate) async fn pack(git: &Git, path: &Path, upkeep: Upkeep) -> Result<(), R
         RunLimits { wall: hours, cpu: hours, file_bytes: 64 << 30, memory_bytes: 16 << 30, ..RunLimits::default() };
     let objects = match upkeep {
         // Also joins packs of which there are many of about one size: each candidate comes in one of its own.
-        Upkeep::Recent if git.version() >= GEOMETRIC => &["repack", "-d", "-q", "--geometric=2"][..],
-        Upkeep::Recent => &["repack", "-d", "-q"],
+        Upkeep::Joined | Upkeep::Recent if git.version() >= GEOMETRIC => &["repack", "-d", "-q", "--geometric=2"][..],
+        Upkeep::Joined | Upkeep::Recent => &["repack", "-d", "-q"],
         Upkeep::Whole if git.version() >= CRUFT => {
             &["repack", "-a", "-d", "-q", "--cruft", "--cruft-expiration=2.weeks.ago"]
         }
         Upkeep::Whole => &["repack", "-A", "-d", "-q", "--unpack-unreachable=2.weeks.ago"],
     };
-    for args in [
+    let steps = [
         &["pack-refs", "--all"][..],
         objects,
         &["prune", "--expire=2.weeks.ago"],
         &["multi-pack-index", "write", "--no-progress"],
         &["commit-graph", "write", "--reachable", "--split", "--no-progress"],
-    ] {
-        git.bounded().repository(path).args(args).limits(limits).output().await?;
+    ];
+    let steps = if upkeep == Upkeep::Joined { &steps[..2] } else { &steps[..] };
+    for args in steps {
+        git.bounded().repository(path).args(*args).limits(limits).output().await?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! What mainline's history holds, and that nothing is said of it where an object is missing.
 
-use crate::support::{Repo, World, plain_git};
+use crate::support::{Repo, World, git, plain_git};
 use protocol::CommitId;
 use std::collections::HashSet;
 use std::path::Path;
-use tracker::mirror::{MirrorError, Moved, Relation};
+use tracker::mirror::{Mirror, MirrorError, Moved, Relation};
 
 /// Takes an object away from a mirror, as a disk does.
 fn lose(mirror: &Path, id: &str) {
@@ -42,6 +42,8 @@ async fn a_missing_object_says_nothing_of_history() {
     let tip = world.mainline.clone();
     assert!(matches!(world.mirror.relation(&tip, &head).await, Ok(Relation::Ahead { commits: 1, .. })));
 
+    // By a process that has not read it yet.
+    world.mirror = Mirror::open_or_create(git(), world.mirror.path()).await.unwrap();
     lose(world.mirror.path(), line[1].as_str());
     let said = world.mirror.relation(&tip, &head).await;
     assert!(matches!(said, Err(MirrorError::Missing { .. })), "{said:?}");
@@ -53,6 +55,7 @@ async fn a_missing_object_says_nothing_of_history() {
     let file = world.mirror.path().join("objects").join(&line[0].as_str()[..2]).join(&line[0].as_str()[2..]);
     std::fs::remove_file(&file).unwrap();
     std::fs::write(&file, "nonsense").unwrap();
+    world.mirror = Mirror::open_or_create(git(), world.mirror.path()).await.unwrap();
     let said = world.mirror.holds(&tip, &line[0]).await;
     assert!(matches!(said, Err(MirrorError::Objects { .. })), "{said:?}");
 }

@@ -1,5 +1,6 @@
 //! A master in this process, with an official repository and an author's.
 
+pub mod counts;
 pub mod slave;
 
 use master::stepping::{Loop, Stops};
