@@ -2,6 +2,7 @@
 
 mod accept;
 mod branches;
+mod builds;
 mod cancel;
 mod changelog;
 mod claim;
@@ -54,6 +55,7 @@ enum Command {
     Up(up::Args),
     Publish(publish::Args),
     Branches(branches::Args),
+    Builds(builds::Args),
     Show(show::Args),
     Log(log::Args),
     Accept(accept::Args),
@@ -106,6 +108,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Launch { args } => Ok(::slave::launch::main(&args)),
         Command::Publish(args) => wait(publish::run(args, &asking()?)),
         Command::Branches(args) => wait(branches::run(args, &asking()?)),
+        Command::Builds(args) => wait(builds::run(args, &asking()?)),
         Command::Show(args) => wait(show::run(args, &asking()?)),
         Command::Log(args) => wait(log::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
@@ -149,6 +152,7 @@ fn today() -> jiff::civil::Date {
 #[cfg(test)]
 pub(crate) mod listings {
     pub(crate) use super::branches::listing as branches;
+    pub(crate) use super::builds::listing as builds;
     pub(crate) use super::queue::listing as queue;
     pub(crate) use super::slaves::listing as slaves;
     pub(crate) use super::token::listing as tokens;

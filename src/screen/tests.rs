@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::commands::listings::{branches, queue, slaves, tokens};
+use crate::commands::listings::{branches, builds, queue, slaves, tokens};
 use crate::terminal::Harmless;
 use serde_json::{Value, json};
 
@@ -94,6 +94,24 @@ fn listings(screen: Screen) -> Vec<(&'static str, String)> {
         "labels": ["linux", "x86_64", "kvm"], "slots": 4, "isolation": "bubblewrap", "isolation_notes": [], "machine": "m", "bb": "0.1.0",
         "builds": [], "look": "passed", "word": "eager",
     });
+    let a_build = |id: u32, look: &str, word: &str, says: &str, slave: Option<&str>| {
+        let state = if word == "running" {
+            json!({"state": "running"})
+        } else {
+            json!({"state": "finished", "result": "failure"})
+        };
+        json!({
+            "id": id, "builder": "linux", "project": "heron", "branch": "load-balancing", "revision": 2, "for_queue": id == 8,
+            "commit": "3".repeat(40), "state": state, "look": look, "word": word, "says": says, "slave": slave,
+            "requested_ms": then(), "started_ms": then(), "finished_ms": null, "page": "/x",
+        })
+    };
+    let built: Vec<protocol::api::BuildSummary> = serde_json::from_value(json!([
+        a_build(8, "running", "running", "step test", Some("oak")),
+        a_build(7, "failed", "failed", "step test: exit code 2", Some("oak")),
+        a_build(6, "waiting", "waiting", "to be given to a slave", None),
+    ]))
+    .unwrap();
     let token = json!({ "id": 7, "kind": "publisher", "name": "ines", "trusted": true, "made_ms": then(), "used_ms": null, "revoked_ms": null });
     vec![
         ("queue", queue(&many, screen)),
@@ -102,6 +120,9 @@ fn listings(screen: Screen) -> Vec<(&'static str, String)> {
         ("branches, none", branches(&[], None, false, screen)),
         ("branches, none that match", branches(&[], Some("ann's x"), false, screen)),
         ("branches, none that match, ended or not", branches(&[], Some("ann's x"), true, screen)),
+        ("builds", builds(&built, false, screen)),
+        ("builds, none", builds(&[], false, screen)),
+        ("builds, none that match", builds(&[], true, screen)),
         ("slaves", slaves(&[serde_json::from_value(slave).unwrap()], screen)),
         ("slaves, none", slaves(&[], screen)),
         ("tokens", tokens(&[serde_json::from_value(token).unwrap()], screen)),

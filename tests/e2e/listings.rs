@@ -20,6 +20,11 @@ fn every_listing_is_valid_json() {
     assert!(none.starts_with("No live branch has `nobody's` in its name"), "{none}");
     assert_eq!(world.run(["show", "feature", "--json"]).json()["summary"]["verdict"]["code"], "ready");
     assert_eq!(world.run(["log", &build, "--json"]).json()["summary"]["word"], "passed");
+    let builds = world.run(["builds", "--branch", "feature", "--state", "success", "--json"]).json();
+    assert_eq!((builds[0]["id"].to_string(), builds[0]["slave"].as_str()), (build.clone(), Some("oak")));
+    assert_eq!(world.run(["builds", "--slave", "nobody"]).ok(), "No build is all of that.\n");
+    let refused = world.run(["builds", "--state", "green"]).fails();
+    assert!(refused.contains("`state` is `waiting`, `running` or a result, not `green`"), "{refused}");
     assert_eq!(world.run(["slaves", "--json"]).json()[0]["name"], "oak");
     assert_eq!(world.run(["accept", "feature", "--json"]).json()["branch"], "feature");
     assert!(world.run(["queue", "--json"]).json()["entries"].is_array());

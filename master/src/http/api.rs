@@ -1,13 +1,15 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
 use super::extract::{
-    Asked, Body, BranchQuery, BuildPart, InProject, NamePart, Part, RevisionsQuery, SlavePart, nothing, wrong_method,
+    Asked, Body, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, RevisionsQuery, SlavePart, nothing,
+    wrong_method,
 };
 use super::face::Face;
 use super::who::Who;
 use super::{events, logs, slave, watch};
 use crate::actions;
 use crate::auth::{Actor, Caller};
+use crate::project::Guarded;
 use crate::read::{self, Moment};
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
@@ -16,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, Overview, QueueEntry};
+use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, BuildPage, Overview, QueueEntry};
 use protocol::wire::Availability;
 use protocol::{BuildId, TokenId};
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,7 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/branches/{name}/rebuild", post(rebuild))
         .route("/projects/{project}/branches/{name}/claim", post(claim))
         .route("/projects/{project}/branches/{name}/revisions", get(revisions))
+        .route("/projects/{project}/builds", get(builds))
         .route("/projects/{project}/queue", get(queue))
         .route("/projects/{project}/queue/pause", post(pause))
         .route("/projects/{project}/queue/resume", post(resume))
@@ -85,6 +88,22 @@ async fn branches(
     Asked(query): Asked<BranchQuery>,
 ) -> Done<Json<BranchPage>> {
     Ok(Json(read::branch_page(&Moment::now(&shared).await?, &project, &query.listed()?).await?))
+}
+
+async fn builds(
+    State(shared): App,
+    InProject(project): InProject,
+    Asked(query): Asked<BuildQuery>,
+) -> Done<Json<BuildPage>> {
+    Ok(Json(listed_builds(&Moment::now(&shared).await?, &project, &query).await?))
+}
+
+/// The builds that a query asks for.
+pub(super) async fn listed_builds(at: &Moment<'_>, project: &Guarded, query: &BuildQuery) -> Done<BuildPage> {
+    match query.which(&at.store, project).await? {
+        Some(which) => Ok(read::build_page(at, project, &which, query.limit).await?),
+        None => Ok(BuildPage { builds: Vec::new(), next: None }),
+    }
 }
 
 async fn publish(

@@ -4,7 +4,7 @@ use super::face::Face;
 use crate::project::Guarded;
 use crate::read::{self, Listed};
 use crate::refused::{Done, Refused};
-use crate::store::Sought;
+use crate::store::{BuildRowState, Reader, Sought, Which};
 use axum::Json;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
@@ -220,6 +220,65 @@ impl BranchQuery {
             after,
             limit: self.limit,
         })
+    }
+}
+
+/// Which builds are wanted.
+#[derive(Deserialize)]
+pub(super) struct BuildQuery {
+    /// Of this branch, by its name.
+    #[serde(default)]
+    pub(super) branch: String,
+    /// By this builder.
+    #[serde(default)]
+    pub(super) builder: String,
+    /// Last given to this slave, by its name.
+    #[serde(default)]
+    pub(super) slave: String,
+    /// `waiting`, `running` or a result.
+    #[serde(default)]
+    pub(super) state: String,
+    /// The number that the page before gave as `next`.
+    pub(super) before: Option<BuildId>,
+    pub(super) limit: Option<usize>,
+}
+
+impl BuildQuery {
+    /// What it asks for in a project; none when no build can be all of it.
+    pub(super) async fn which(&self, store: &Reader, project: &Guarded) -> Done<Option<Which>> {
+        let wrong = |detail: String, hint: &str| Refused::new(400, "query", detail, hint);
+        let shown = |text: &str| text.chars().take(40).collect::<String>();
+        let is = match self.state.as_str() {
+            "" => None,
+            "waiting" => Some(BuildRowState::Waiting),
+            "running" => Some(BuildRowState::Running),
+            word => Some(BuildRowState::Finished(word.parse().map_err(|_| {
+                let detail = format!("`state` is `waiting`, `running` or a result, not `{}`", shown(word));
+                wrong(detail, "a result is success, warnings, failure, skipped, exception, retry or cancelled")
+            })?)),
+        };
+        if self.limit.is_some_and(|n| n == 0 || n > read::MOST_BUILDS) {
+            return Err(wrong(
+                format!("`limit` is 1 to {}", read::MOST_BUILDS),
+                "ask for more by `before`, page by page",
+            ));
+        }
+        if self.builder.chars().count() > SOUGHT {
+            return Err(wrong(format!("`builder` has more than {SOUGHT} characters"), "no builder's name is as long"));
+        }
+        let mut which = Which { is, before: self.before, ..Which::default() };
+        if !self.branch.is_empty() {
+            let Ok(name) = self.branch.parse::<BranchName>() else { return Ok(None) };
+            let Some(branch) = store.branch(project.id, &name).await? else { return Ok(None) };
+            which.branch = Some(branch.id);
+        }
+        if !self.slave.is_empty() {
+            let Ok(name) = self.slave.parse::<SlaveName>() else { return Ok(None) };
+            let Some(slave) = store.slave_id(&name).await? else { return Ok(None) };
+            which.slave = Some(slave);
+        }
+        which.builder = Some(self.builder.clone()).filter(|name| !name.is_empty());
+        Ok(Some(which))
     }
 }
 

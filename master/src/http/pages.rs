@@ -2,8 +2,8 @@
 
 mod forms;
 
-use super::api::detail;
-use super::extract::{self, Asked, BranchQuery, BuildPart, InProject, NamePart, Part, RevisionsQuery};
+use super::api::{detail, listed_builds};
+use super::extract::{self, Asked, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, RevisionsQuery};
 use super::face::Face;
 use super::logs;
 use super::raw;
@@ -11,7 +11,7 @@ use super::visit::{self, Visit, build_in, may_publish};
 use super::watch::{self, What};
 use crate::actions;
 use crate::auth::{Action, can};
-use crate::pages::{self, Filled, MayBranch, MayBuild, Narrowed};
+use crate::pages::{self, AskedBuilds, Filled, MayBranch, MayBuild, Narrowed};
 use crate::read::{self, LineOf, Moment, Wanted};
 use crate::refused::{Done, Refused};
 use axum::Router;
@@ -30,6 +30,7 @@ pub(super) fn router(face: &Face) -> Router<Face> {
         .route("/", get(projects))
         .route("/p/{project}", get(overview))
         .route("/p/{project}/branches", get(branches))
+        .route("/p/{project}/builds", get(builds))
         .route("/p/{project}/branches/{name}", get(branch))
         .route("/p/{project}/branches/{name}/accept", post(forms::accept))
         .route("/p/{project}/branches/{name}/withdraw", post(forms::withdraw))
@@ -115,6 +116,20 @@ async fn branches(InProject(project): InProject, Asked(query): Asked<BranchQuery
     let all = read::branch_page(&at, &project, &listed).await?;
     let context = visit.context_at(&at, &project).await?;
     Ok(Html(visit.pages.branches(&context, &all, &narrowed)?))
+}
+
+async fn builds(InProject(project): InProject, Asked(query): Asked<BuildQuery>, visit: Visit) -> Done<Html<String>> {
+    let at = Moment::now(&visit.shared).await?;
+    let page = listed_builds(&at, &project, &query).await?;
+    let context = visit.context_at(&at, &project).await?;
+    let asked = AskedBuilds {
+        branch: query.branch.clone(),
+        builder: query.builder.clone(),
+        slave: query.slave.clone(),
+        state: query.state.clone(),
+        later: query.before.is_some(),
+    };
+    Ok(Html(visit.pages.builds(&context, &page, &asked)?))
 }
 
 async fn branch(InProject(project): InProject, Part(part): Part<NamePart>, visit: Visit) -> Done<Html<String>> {

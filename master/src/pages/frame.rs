@@ -91,6 +91,7 @@ struct Nav {
 pub(super) enum At {
     Overview,
     Branches,
+    Builds,
     Queue,
     Slaves,
     /// None of them.
@@ -117,6 +118,7 @@ impl Context {
             let mut add = |label, tail: &str, current| nav.push(Nav { label, href: format!("{base}{tail}"), current });
             add("Overview", "", at == At::Overview);
             add("Branches", "/branches", at == At::Branches);
+            add("Builds", "/builds", at == At::Builds);
             add("Queue", "/queue", at == At::Queue);
         } else {
             nav.push(Nav { label: "Projects", href: "/".to_owned(), current: at == At::Overview });

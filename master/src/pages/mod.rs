@@ -7,6 +7,7 @@
 mod branch;
 mod branches;
 mod build;
+mod builds;
 mod error;
 mod frame;
 mod helpers;
@@ -27,6 +28,7 @@ mod tests;
 pub(crate) use branch::May as MayBranch;
 pub(crate) use branches::Narrowed;
 pub(crate) use build::{May as MayBuild, log_parts};
+pub(crate) use builds::AskedBuilds;
 pub(crate) use frame::{Context, Notice, Reader};
 pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;

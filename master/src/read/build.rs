@@ -3,10 +3,11 @@
 use super::facts::{self, Deciding};
 use super::{Moment, ReadError};
 use crate::names;
-use crate::store::{Branch, BranchState, Build, BuildRowState, Reader, Revision, Step, author};
+use crate::project::Guarded;
+use crate::store::{Branch, BranchState, Build, BuildRowState, ListedBuild, Reader, Revision, Step, Which, author};
 use gate::verdict;
-use protocol::api::{self, BuildDetail, BuildState, BuildSummary, Look, StepDetail};
-use protocol::{BranchId, BuildId, RevisionId, SlaveId, SlaveName};
+use protocol::api::{self, BuildDetail, BuildPage, BuildState, BuildSummary, Look, StepDetail};
+use protocol::{BranchId, BuildId, BuildResult, RevisionId, SlaveId, SlaveName};
 use recipe::Run;
 use std::collections::HashMap;
 use tracker::mirror::Mirror;
@@ -73,6 +74,54 @@ fn summary(at: &Moment<'_>, build: &Build, others: &Others) -> Option<BuildSumma
         finished_ms: build.finished,
         page: names::build_page(&project.name, build.id),
     })
+}
+
+/// The most builds of a page, and how many it has when nobody says.
+pub(crate) const MOST_BUILDS: usize = 200;
+const USUAL: usize = 50;
+
+/// A page of a project's builds, newest first.
+pub(crate) async fn build_page(
+    at: &Moment<'_>,
+    project: &Guarded,
+    which: &Which,
+    limit: Option<usize>,
+) -> Result<BuildPage, ReadError> {
+    let limit = limit.unwrap_or(USUAL).clamp(1, MOST_BUILDS);
+    let listed = at.store.listed_builds(project.id, which, limit).await?;
+    // Of those that are open there is more to say, and they are few.
+    let open = listed.builds.iter().filter(|it| !matches!(it.state, BuildRowState::Finished(_))).map(|it| it.id);
+    let open = at.store.builds_by_id(open).await?;
+    let open = summaries(at, &open.iter().collect::<Vec<_>>()).await?;
+    let mut open: HashMap<BuildId, BuildSummary> = open.into_iter().flatten().map(|it| (it.id, it)).collect();
+    let line = |it: ListedBuild| match it.state {
+        BuildRowState::Finished(result) => Some(ended(project, it, result)),
+        BuildRowState::Waiting | BuildRowState::Running => open.remove(&it.id),
+    };
+    Ok(BuildPage { builds: listed.builds.into_iter().filter_map(line).collect(), next: listed.next })
+}
+
+/// The line of a build that has ended.
+fn ended(project: &Guarded, it: ListedBuild, result: BuildResult) -> BuildSummary {
+    let (look, word) = verdict::result_mark(result);
+    BuildSummary {
+        id: it.id,
+        builder: it.builder,
+        project: project.name.clone(),
+        branch: it.branch,
+        revision: it.revision,
+        for_queue: it.for_queue,
+        commit: it.commit,
+        state: BuildState::Finished(result),
+        look,
+        word: word.to_owned(),
+        says: it.says,
+        slave: it.slave,
+        requested_ms: it.requested,
+        started_ms: it.started,
+        finished_ms: it.finished,
+        page: names::build_page(&project.name, it.id),
+    }
 }
 
 /// A build's whole page; none when there is no such build, or its project is not guarded here any more.

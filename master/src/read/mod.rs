@@ -16,7 +16,7 @@ mod sizes;
 mod slaves;
 
 pub(crate) use branch::{branch_rows, branch_summary, revisions};
-pub(crate) use build::build_detail;
+pub(crate) use build::{MOST_BUILDS, build_detail, build_page};
 pub(crate) use lists::{Listed, MOST, branch_page};
 pub(crate) use log::{LINE, LINES, LineOf, LogPart, StepIs, Wanted, log_part};
 pub(crate) use moment::Moment;

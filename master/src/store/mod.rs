@@ -14,6 +14,7 @@
 mod afterwards;
 mod asks;
 mod branches;
+mod build_lists;
 mod builds;
 mod candidates;
 mod changes;
@@ -52,6 +53,7 @@ mod writer;
 pub use afterwards::NEVER;
 pub use asks::Within;
 pub use branches::{Branch, BranchState, NewBranch, Trouble};
+pub use build_lists::{ListedBuild, ListedBuilds, Which};
 pub use builds::{Build, BuildRequest, BuildRowState, Finished, OpenBuild};
 pub(crate) use builds::{needs_of, request_of};
 pub use candidates::{Candidate, NewCandidate, Wanted};
@@ -156,12 +158,13 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 5] = [
+const SCHEMA: [(i64, &str, &str); 6] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
     (4, "nothing that is compared has an end", include_str!("schema_4.sql")),
     (5, "lists look at no more than they show", include_str!("schema_5.sql")),
+    (6, "builds are listed in their order", include_str!("schema_6.sql")),
 ];
 
 impl Store {

@@ -42,6 +42,15 @@ pub struct BuildSummary {
     pub page: String,
 }
 
+/// A page of a listing of builds: `GET /projects/NAME/builds`. Newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildPage {
+    /// The builds of this page; there may be none of what is rare though older ones are.
+    pub builds: Vec<BuildSummary>,
+    /// What to send as `before` for the next page; none on the last.
+    pub next: Option<BuildId>,
+}
+
 /// Where a build is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", content = "result", rename_all = "kebab-case")]

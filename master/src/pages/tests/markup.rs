@@ -23,6 +23,7 @@ const ROUTES: &[&str] = &[
     "/p/*/builds/*/rebuild",
     "/p/*/builds/*/cancel",
     "/p/*/builds/*/steps/*/log",
+    "/p/*/builds",
     "/p/*/queue",
     "/p/*/queue/pause",
     "/p/*/queue/resume",

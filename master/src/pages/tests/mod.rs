@@ -263,6 +263,23 @@ fn the_queue() {
 }
 
 #[test]
+fn the_builds() {
+    let numbered = |(id, look)| api::BuildSummary { id: protocol::BuildId(id), ..build(look).summary };
+    let all = [(5133, Look::Running), (5132, Look::Failed), (5131, Look::Passed)];
+    let listed = |next| api::BuildPage { builds: all.map(numbered).into(), next };
+    let page = |listed: &api::BuildPage, asked: &AskedBuilds| pages().builds(&context(), listed, asked).unwrap();
+    shown("builds", &page(&listed(Some(protocol::BuildId(5100))), &AskedBuilds::default()));
+    let asked =
+        AskedBuilds { builder: "a&b".to_owned(), state: "failure".to_owned(), later: true, ..AskedBuilds::default() };
+    let html = page(&listed(Some(protocol::BuildId(5100))), &asked);
+    assert!(html.contains("/p/heron/builds?builder=a%26b&amp;state=failure&amp;before=5100"), "{html}");
+    assert!(html.contains("<option value=\"failure\" selected>"));
+    let none = api::BuildPage { builds: Vec::new(), next: None };
+    assert!(page(&none, &asked).contains("No build is all of that."));
+    assert!(page(&none, &AskedBuilds::default()).contains("Nothing was built yet."));
+}
+
+#[test]
 fn slaves_and_locks() {
     let builds = HashMap::from([(protocol::BuildId(5133), "heron".parse().unwrap())]);
     let page = |may| pages().slaves(&context(), (&slaves(), &locks()), &builds, may, WATCH).unwrap();
