@@ -28,6 +28,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option<Again>, StepError> {
     let Some(claim) = project.claim() else { return Ok(None) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
+    project.mirror.make_again_if_gone().await?;
     if project.takes_whole_look() && !is_mainline_whole(project, &tip).await? {
         tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");
         project.mirror.distrust_mainline().await?;
