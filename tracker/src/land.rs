@@ -62,7 +62,7 @@ pub enum LandError {
     /// The official repository can't be reached; whether the push got there must be asked: [`Mirror::where_is`].
     #[error(transparent)]
     Unreachable(#[from] OfficialError),
-    /// The mirror is at fault.
+    /// The mirror is at fault: the candidate could not be checked, and nothing was pushed.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
 }
@@ -184,7 +184,7 @@ impl Mirror {
         };
         // Its own refs say more surely than its words whether somebody else was there first, or it landed after all.
         match self.where_is(url, branch).await {
-            Ok(Some(now)) if now == *expected => Err(failed),
+            Ok(Some(now)) if now == *expected => Err(self.or_own_fault(expected, new, failed).await?),
             Ok(Some(now)) if now == *new || self.landed_before(url, branch, new).await? => {
                 Ok(Landed { commit: new.clone() })
             }
@@ -193,10 +193,29 @@ impl Mirror {
         }
     }
 
+    /// Why nothing came of a push: where something of the commit is not in the mirror, git here ends in the middle of it, and the
+    /// other side calls that a refusal as well.
+    async fn or_own_fault(
+        &self,
+        expected: &CommitId,
+        new: &CommitId,
+        failed: LandError,
+    ) -> Result<LandError, LandError> {
+        let is_refused = matches!(failed, LandError::Refused { .. });
+        if !is_refused || self.connected([new], Some(expected)).await? {
+            return Ok(failed);
+        }
+        let text = "something of it is not there";
+        let source = git2::Error::new(git2::ErrorCode::NotFound, git2::ErrorClass::Odb, text);
+        Ok(MirrorError::Missing { what: format!("pushing {}", new.short()), source }.into())
+    }
+
     /// Whether mainline has gone on from a commit that landed without our hearing of it.
     async fn landed_before(&self, url: &OfficialUrl, branch: &BranchRef, new: &CommitId) -> Result<bool, LandError> {
         let now = self.update_mainline(url, branch).await?;
-        Ok(matches!(self.relation(&now, new).await?, Relation::Same | Relation::Behind))
+        // It was pushed: what the mirror does not tell of it is not known.
+        let relation = self.relation(&now, new).await.map_err(OfficialError::Mirror)?;
+        Ok(matches!(relation, Relation::Same | Relation::Behind))
     }
 
     fn push_error(&self, url: &OfficialUrl, branch: &BranchRef, error: RunError) -> LandError {

@@ -49,6 +49,8 @@ pub(crate) struct Guarded {
     pub(crate) fetches: FetchBudgets,
     /// What failed lately, so that it is not tried at every turn.
     pub(crate) troubles: Troubles,
+    /// Entries of the queue that could not be pushed though they passed, by bb's own fault, as the queue's decision takes it.
+    pub(crate) unready: Troubles<gate::queue::Candidate>,
     /// What trees of commits say; no other commit's.
     recipes: Mutex<HashMap<CommitId, RecipeState>>,
     /// Held by whoever looks at mainline, so that two fetches don't get in each other's way.
@@ -132,6 +134,7 @@ impl Guarded {
             alone: Mutex::default(),
             fetches: FetchBudgets::default(),
             troubles: Troubles::default(),
+            unready: Troubles::default(),
             recipes: Mutex::default(),
             looks: AsyncMutex::default(),
             failed_looks: AtomicU32::new(0),

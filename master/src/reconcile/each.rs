@@ -92,7 +92,7 @@ where
                 Err(error)
             }
             Err(error) => {
-                let pause = project.troubles.failed(key);
+                let pause = project.troubles.failed(key, ());
                 let item = key.1;
                 tracing::warn!(reconciler, project = %project.name, item, %error, "it is tried again in {} s", pause.as_secs());
                 look_after(project, &error);

@@ -1,19 +1,21 @@
 //! A landing from its intent to its end: the push, what came of it, and what a master does that finds an intent which another
 //! one has left.
 
+use super::each::{is_everybodys, look_after};
 use super::{Again, StepError, candidates, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, recipes};
 use crate::state::Shared;
-use crate::store::{Candidate, Claim, Entry, FailedBy, Landing, Wanted, now};
+use crate::store::{Branch, Candidate, Claim, Entry, FailedBy, Landing, Trouble, Wanted, now};
 use crate::terms::Terms;
-use candidates::KeptRequest;
-use gate::queue::PushRefused;
-use protocol::UnixMs;
+use gate::queue::{self, PushRefused};
+use protocol::{CandidateId, UnixMs};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::land::{LandError, Step};
 
+/// What entries that could not be pushed are remembered under.
+pub(super) const NAME: &str = "landing";
 /// How long after its begin an intent that can't be taken up again is waited for, though no process of its push lives here:
 /// a hook of the official repository may run on when nobody listens any more.
 const QUIET_MS: i64 = 60_000;
@@ -46,56 +48,110 @@ fn push_pause_ms(poll_s: u64, times: u32) -> i64 {
 
 /// Pushes what an open landing says, if it is what its parts give.
 pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landing: &Landing) -> Result<(), StepError> {
-    let (url, branch_ref) = project.official().map_err(StepError::Settings)?;
+    match ready(shared, project, landing).await {
+        Ok(ready) => send(shared, project, claim, landing, ready).await,
+        Err(error) => not_ready(shared, project, claim, landing, error).await,
+    }
+}
+
+/// What is pushed of an open landing.
+struct Ready {
+    branch: Branch,
+    candidate: CandidateId,
+    step: Step,
+}
+
+/// Reads what is pushed; none when its entry has no candidate any more. What it is checked by comes from what was accepted, from
+/// the tree below and from the commit itself, not from what is kept of how it was made.
+async fn ready(shared: &Shared, project: &Guarded, landing: &Landing) -> Result<Option<Ready>, StepError> {
     let entry = shared.store.entry(landing.entry).await?;
-    let (Some(id), Some(terms)) = (entry.candidate, Terms::of_entry(&entry)?) else {
-        let says = "the entry has no candidate any more";
-        return Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, says).await?);
-    };
+    let (Some(id), Some(terms)) = (entry.candidate, Terms::of_entry(&entry)?) else { return Ok(None) };
     let candidate = shared.store.candidate_by_id(id).await?;
-    // What it is checked by comes from what was accepted and from the tree below, not from how it was made: but for the
-    // second of its making, which nothing else tells.
-    let when = serde_json::from_str::<KeptRequest>(&candidate.request)?.request.when;
     let of = Wanted {
         branch: shared.store.branch_by_id(entry.branch).await?,
         revision: shared.store.revision_by_id(entry.revision).await?,
         entry: None,
     };
     let otherwise = recipes::otherwise(project, &landing.from).await?.unwrap_or_default();
+    // The second of its making, which nothing else tells.
+    let when = project.mirror.made_at(&landing.to).await?;
     let request = candidates::request(shared, &of, &landing.from, &terms, otherwise, when);
     let step = Step { request, commit: landing.to.clone() };
+    Ok(Some(Ready { branch: of.branch, candidate: candidate.id, step }))
+}
+
+/// Ends an intent of which nothing can be pushed, because rows or mirror can't be read: the entry is left alone for a while,
+/// and others go by.
+async fn not_ready(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    landing: &Landing,
+    error: StepError,
+) -> Result<(), StepError> {
+    if is_everybodys(&error) {
+        return Err(error);
+    }
+    tracing::warn!(project = %project.name, entry = landing.entry, %error, "what passed can't be pushed");
+    look_after(project, &error);
+    let text = error.to_string();
+    let why = match &error {
+        StepError::Mirror(error) => {
+            let Trouble { text, hint, .. } = Trouble::of(error);
+            queue::Candidate::Missing { text, hint }
+        }
+        _ => queue::Candidate::Unreadable { text: text.clone() },
+    };
+    project.unready.failed((NAME, landing.entry), why);
+    Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, &text).await?)
+}
+
+/// Pushes, and records what came of it.
+async fn send(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    landing: &Landing,
+    ready: Option<Ready>,
+) -> Result<(), StepError> {
+    let (url, branch_ref) = project.official().map_err(StepError::Settings)?;
+    let Some(Ready { branch, candidate, step }) = ready else {
+        let says = "the entry has no candidate any more";
+        return Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, says).await?);
+    };
     shared.points().at("queue.push").await;
     let pushed = project.mirror.land(&url, &branch_ref, &landing.from, &[step]).await;
     shared.points().at("queue.pushed").await;
-    match pushed {
+    let error = match pushed {
         Ok(_) => {
             shared.store.landed(landing).await?;
-            tracing::info!(project = %project.name, branch = %of.branch.name, commit = landing.to.short(), "landed");
-            mainline::pushed(shared, project, claim, &landing.from, &landing.to).await
+            tracing::info!(project = %project.name, branch = %branch.name, commit = landing.to.short(), "landed");
+            project.unready.fine((NAME, landing.entry));
+            return mainline::pushed(shared, project, claim, &landing.from, &landing.to).await;
         }
         // Whether it landed is not known: the intent stays, and the remote's ref decides.
-        Err(LandError::Unreachable(error)) => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(project = %project.name, %error, "landing failed");
-            let by = match &error {
-                LandError::Moved { .. } => FailedBy::Overtaken,
-                LandError::Check { .. } => FailedBy::Check,
-                _ => FailedBy::Refused,
-            };
-            shared.store.landing_failed(claim, landing, by, &error.to_string()).await?;
-            if by == FailedBy::Check {
-                shared.store.discard_candidate(claim, candidate.id).await?;
-            }
-            // What came between is known before the next try is decided on, also that mainline is not there any more.
-            match mainline::look(shared, project, claim).await {
-                Ok(_) => Ok(()),
-                Err(StepError::Official(error)) => {
-                    tracing::warn!(project = %project.name, %error, "mainline can't be read after a push");
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            }
+        Err(LandError::Unreachable(error)) => return Err(error.into()),
+        Err(LandError::Mirror(error)) => return not_ready(shared, project, claim, landing, error.into()).await,
+        Err(error) => error,
+    };
+    tracing::warn!(project = %project.name, %error, "landing failed");
+    let by = match &error {
+        LandError::Moved { .. } => FailedBy::Overtaken,
+        LandError::Check { .. } => FailedBy::Check,
+        LandError::Refused { .. } | LandError::Unreachable(_) | LandError::Mirror(_) => FailedBy::Refused,
+    };
+    shared.store.landing_failed(claim, landing, by, &error.to_string()).await?;
+    if by == FailedBy::Check {
+        shared.store.discard_candidate(claim, candidate).await?;
+    }
+    // What came between is known before the next try is decided on, also that mainline is not there any more.
+    match mainline::look(shared, project, claim).await {
+        Ok(_) => Ok(()),
+        Err(StepError::Official(error)) => {
+            tracing::warn!(project = %project.name, %error, "mainline can't be read after a push");
+            Ok(())
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -126,13 +182,24 @@ pub(super) async fn finish(
     if tip != landing.from {
         let says = format!("mainline moved to {}", tip.short());
         shared.store.landing_failed(claim, landing, FailedBy::Overtaken, &says).await?;
-    } else if shared.store.may_land_on(landing, may_still_accept).await? {
-        push(shared, project, claim, landing).await?;
-    } else if age < QUIET_MS {
-        let left = Duration::from_millis(u64::try_from(QUIET_MS - age).unwrap_or(0));
-        return Ok(Again::After(left.min(LOOK)));
-    } else {
-        shared.store.landing_failed(claim, landing, FailedBy::Overtaken, "interrupted before the push").await?;
+        return Ok(Again::Now);
+    }
+    let again = match shared.store.may_land_on(landing, may_still_accept).await {
+        Ok(true) => ready(shared, project, landing).await.map(Some),
+        Ok(false) => Ok(None),
+        Err(error) => Err(error.into()),
+    };
+    match again {
+        Ok(Some(ready)) => send(shared, project, claim, landing, ready).await?,
+        Err(error) if is_everybodys(&error) => return Err(error),
+        Ok(None) | Err(_) if age < QUIET_MS => {
+            let left = Duration::from_millis(u64::try_from(QUIET_MS - age).unwrap_or(0));
+            return Ok(Again::After(left.min(LOOK)));
+        }
+        Ok(None) => {
+            shared.store.landing_failed(claim, landing, FailedBy::Overtaken, "interrupted before the push").await?;
+        }
+        Err(error) => not_ready(shared, project, claim, landing, error).await?,
     }
     Ok(Again::Now)
 }

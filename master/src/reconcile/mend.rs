@@ -28,6 +28,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option<Again>, StepError> {
     let Some(claim) = project.claim() else { return Ok(None) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
+    project.mirror.make_again_if_gone().await?;
     if project.takes_whole_look() && !is_mainline_whole(project, &tip).await? {
         tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");
         project.mirror.distrust_mainline().await?;
@@ -112,13 +113,17 @@ pub(crate) async fn mend_candidate(
         // Its turn comes when the revision is back.
         return Ok(());
     }
-    let KeptRequest { request, project: folded_by } = serde_json::from_str(&candidate.request)?;
-    match project.mirror.candidate_again(&request, folded_by).await? {
-        CandidateOutcome::Made(made) if made.commit == *commit => {
+    let again = match serde_json::from_str::<KeptRequest>(&candidate.request) {
+        Ok(kept) => Some(project.mirror.candidate_again(&kept.request, kept.project).await?),
+        Err(_) => None,
+    };
+    match again {
+        Some(CandidateOutcome::Made(made)) if made.commit == *commit => {
             tracing::info!(branch = %branch.name, commit = commit.short(), "a lost candidate was made again");
             Ok(project.mirror.keep_candidate(&branch.name, revision.number, commit).await?)
         }
-        // Another git, or another bb, makes another one of it: so what was made before is no use any more.
+        // Another git, or another bb, makes another one of it, or its row does not say of what it is made: so what was made
+        // before is no use any more.
         _ => {
             tracing::warn!(branch = %branch.name, commit = commit.short(), "a lost candidate can't be made again: another is made");
             match project.claim() {

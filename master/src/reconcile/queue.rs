@@ -68,10 +68,12 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     if let Some(error) = failed {
         return Err(error);
     }
-    Ok(match decision.look_again {
+    let rest = turn.entries.keys().filter_map(|id| project.unready.rest((landing::NAME, id.0))).min();
+    let again = rest.map_or(Again::AtTick, Again::After);
+    Ok(again.or(match decision.look_again {
         Some(at) => Again::After(Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0).max(20))),
         None => Again::AtTick,
-    })
+    }))
 }
 
 /// Reads what the decision depends on; none when there is nothing to decide.
@@ -181,6 +183,10 @@ impl Looks<'_> {
         }
         if let Some(lost) = &revision.lost {
             seen.stack = Some(missing(entry, tip, lost));
+            return Ok(seen);
+        }
+        if let Some(why) = project.unready.why((landing::NAME, entry.id)) {
+            seen.stack = Some(alone(entry, tip, why));
             return Ok(seen);
         }
         match shared.store.candidate(entry.revision, tip, &entry.terms.hash).await? {

@@ -99,7 +99,7 @@ async fn give_all(
 fn failed(shared: &Shared, build: &Build, error: &StepError) -> Duration {
     let Some(project) = shared.guarded(build.project) else { return super::TICK };
     look_after(project, error);
-    let pause = project.troubles.failed((NAME, build.id.0));
+    let pause = project.troubles.failed((NAME, build.id.0), ());
     tracing::warn!(build = %build.id, %error, "a build can't be given out; it is tried again in {} s", pause.as_secs());
     pause
 }

@@ -247,11 +247,13 @@ impl Store {
         self.write
             .turn(async |turn| {
                 let at = now().0;
-                let row = sqlx::query("SELECT * FROM queue_entry WHERE id = $1")
+                // No more of its row than is needed: what else can't be read does not unmake what mainline has.
+                let row = sqlx::query("SELECT project_id, branch_id FROM queue_entry WHERE id = $1")
                     .bind(landing.entry)
                     .fetch_one(&mut **turn)
                     .await?;
-                let Entry { id, project, branch, .. } = entries::read(&row)?;
+                let (id, project) = (landing.entry, row.num::<ProjectId>("project_id")?);
+                let branch: BranchId = row.num("branch_id")?;
                 let says = format!("landed as {}", landing.to.short());
                 let done = sqlx::query(
                     "UPDATE queue_entry SET state = 'landed', code = 'landed', says = $2,

@@ -1,6 +1,6 @@
 //! What the mirror lost of mainline's past comes back, also where no candidate and no build would miss it.
 
-use crate::queue::{by_hand, publish, stepped, turns};
+use crate::queue::{by_hand, passed, publish, stepped, turns, verdict};
 use master::stepping::Loop;
 use serde_json::json;
 use std::path::Path;
@@ -42,4 +42,28 @@ async fn a_hole_in_mainline_s_past_is_noticed_by_who_falls_into_it_and_filled() 
     // What both sides began with is gone, and the mirror is looked after.
     turns(&world, &[Loop::Candidates, Loop::Mend, Loop::Mainline]).await;
     assert!(is_there());
+}
+
+/// Whatever of the mirror's folder is gone while the master runs: it is a repository again, and what was accepted lands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_is_no_repository_any_more_is_made_again_while_the_master_runs() {
+    for gone in ["objects", "refs", "HEAD", ""] {
+        let (world, mut oak) = stepped().await;
+        passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+        let mirror = world.basedir().join("mirrors/heron.git");
+        let path = mirror.join(gone);
+        if path.is_file() { std::fs::remove_file(&path) } else { std::fs::remove_dir_all(&path) }.unwrap();
+        let said = world.branch("feature").await.to_string();
+        assert!(!said.contains(world.basedir().to_str().unwrap()), "{gone}: {said}");
+        world.accept("feature").await;
+        let landed = async {
+            while verdict(&world, "feature").await != "landed" {
+                for which in [Loop::Mainline, Loop::Mend, Loop::Watch, Loop::Candidates, Loop::Queue] {
+                    // What fails is tried again.
+                    drop(world.master().turn(which).await);
+                }
+            }
+        };
+        tokio::time::timeout(crate::support::PATIENCE, landed).await.expect(gone);
+    }
 }

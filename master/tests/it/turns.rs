@@ -1,15 +1,17 @@
 //! Turns of loops in which something of one item fails: it is left alone, and the others go on in the same turn.
 
 use crate::keeping::lose;
-use crate::queue::{by_hand, publish, stepped, turns};
+use crate::queue::{by_hand, passed, publish, stepped, turns, verdict};
 use crate::support::{PATIENCE, World};
 use master::stepping::Loop;
-use master::store::{BuildRowState, Interest, Store, Topic};
+use master::store::{Begun, BranchState, BuildRowState, Interest, Store, Topic};
 use protocol::ProjectId;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use testkit::git::Repo;
 use tokio::time::timeout;
+
+const HERON: ProjectId = ProjectId(1);
 
 fn mirror(world: &World) -> Repo {
     Repo::at(world.basedir().join("mirrors/heron.git"))
@@ -110,4 +112,83 @@ async fn a_slave_that_goes_while_the_store_fails_wakes_the_scheduler_and_is_reco
     run("DROP TRIGGER full").await;
     turns(&world, &[Loop::Schedule]).await;
     assert!(!connected().await);
+}
+
+/// What is done to the rows of a project with an intent to push, and what the queue says of that entry then.
+const SPOILT: [(&str, &str); 8] = [
+    ("UPDATE candidate SET request = '{' WHERE id = 1", "landed"),
+    ("UPDATE candidate SET detail = '{' WHERE id = 1", "unreadable"),
+    ("UPDATE queue_entry SET terms = '{' WHERE id = 1", "unreadable"),
+    ("UPDATE queue_entry SET commit_id = 'HEAD' WHERE id = 1", ""),
+    ("UPDATE revision SET commit_id = 'HEAD' WHERE id = 1", "unreadable"),
+    ("UPDATE branch SET bugs = 'no JSON' WHERE id = 1", "unreadable"),
+    ("a blob", "missing"),
+    ("the candidate", "missing"),
+];
+
+/// An intent of another master's, or of this one's: what can't be read of it ends it, and the others land.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_landing_that_can_t_be_read_is_its_entry_s_trouble() {
+    for (spoil, code_then) in SPOILT {
+        let (world, mut oak) = stepped().await;
+        passed(&world, &mut oak, "torn", &[("torn", "text of torn\n")]).await;
+        passed(&world, &mut oak, "fine", &[("fine", "x\n")]).await;
+        let store = world.store();
+        store.set_paused(HERON, true, "mia").await.unwrap();
+        world.accept("torn").await;
+        turns(&world, &[Loop::Queue]).await;
+        let entry = store.queue(HERON).await.unwrap().remove(0);
+        let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
+        store.set_paused(HERON, false, "mia").await.unwrap();
+        let (claim, to) = (world.claim().await, candidate.made_commit().unwrap());
+        let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+        assert!(matches!(begun, Begun::Yes(_)), "{begun:?}");
+        // By a master that is long gone.
+        let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
+        let run = async |sql: &'static str| sqlx::query(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        run("UPDATE landing SET begun_ms = 1").await;
+        match spoil {
+            "a blob" => lose(mirror(&world).path(), &mirror(&world).git(&["rev-parse", "refs/branches/torn/r1:torn"])),
+            "the candidate" => lose(mirror(&world).path(), to.as_str()),
+            sql => {
+                run(sql).await;
+            }
+        }
+        world.accept("fine").await;
+        // It is tried again now and then, ever more seldom.
+        let landed = async {
+            while verdict(&world, if code_then == "landed" { "torn" } else { "fine" }).await != "landed" {
+                turns(&world, &[Loop::Candidates, Loop::Queue]).await;
+            }
+        };
+        timeout(PATIENCE, landed).await.expect(spoil);
+        let entry = sqlx::query("SELECT code FROM queue_entry WHERE id = 1").fetch_one(&pool).await.unwrap();
+        let code: String = sqlx::Row::get(&entry, "code");
+        assert_eq!(if code_then.is_empty() { "" } else { &code }, code_then, "{spoil}");
+        if code_then != "landed" {
+            assert!(!world.official.files("main").contains(&"torn".to_owned()));
+        }
+        assert!(store.open_landing(HERON).await.unwrap().is_none(), "{spoil}");
+    }
+}
+
+/// What was pushed and came, of which the entry's row can't be read: mainline goes on for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn mainline_goes_on_where_what_landed_can_t_be_read() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "torn", &[("torn", "x\n")]).await;
+    world.accept("torn").await;
+    world.stops().stop_at(&["queue.pushed"]);
+    let turn = tokio::spawn(world.master().turn(Loop::Queue));
+    let held = world.stops().held().await;
+    let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
+    let run = async |sql: &'static str| sqlx::query(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    run("UPDATE queue_entry SET commit_id = 'HEAD'").await;
+    turns(&world, &[Loop::Mainline]).await;
+    let row = world.store().project_by_id(HERON).await.unwrap();
+    assert_eq!(row.tip.map(|tip| tip.to_string()), Some(world.official.head()));
+    assert!(world.official.files("main").contains(&"torn".to_owned()));
+    held.go();
+    turn.await.unwrap().unwrap();
+    assert_eq!(world.branch_row("torn").await.state, BranchState::Landed);
 }

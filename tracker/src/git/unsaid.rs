@@ -31,19 +31,16 @@ impl Unsaid {
     }
 }
 
-/// What libgit2 or the system says, without the places that it names: of each only the name is left.
+/// What libgit2 or the system says, without the places that it names, within quotes or as words: of each only the name is left.
 pub(crate) fn without_places(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (i, part) in text.split('\'').enumerate() {
-        if i > 0 {
-            out.push('\'');
-        }
-        match part.rsplit_once('/').filter(|_| part.starts_with('/')) {
-            Some((_, name)) => out.push_str(&format!("…/{name}")),
-            None => out.push_str(part),
-        }
-    }
-    out
+    let named = |part: &str| match part.rsplit_once('/').filter(|_| part.starts_with('/')) {
+        Some((_, name)) => format!("…/{name}"),
+        None => part.to_owned(),
+    };
+    let words = |part: &str| part.split(' ').map(named).collect::<Vec<_>>().join(" ");
+    // A quoted place may have blanks in it.
+    let parts = text.split('\'').map(|part| if part.starts_with('/') { named(part) } else { words(part) });
+    parts.collect::<Vec<_>>().join("'")
 }
 
 #[cfg(test)]
@@ -76,6 +73,8 @@ mod tests {
     fn libgit2_names_files_and_not_where_they_are() {
         let told = without_places("could not open '/srv/bb/mirrors/heron.git/HEAD': can't");
         assert_eq!(told, "could not open '…/HEAD': can't");
+        let told = without_places("path is not a repository: /srv/bb/mirrors/heron.git");
+        assert_eq!(told, "path is not a repository: …/heron.git");
         assert_eq!(without_places("the tree of 'a/b' has no 'c'"), "the tree of 'a/b' has no 'c'");
     }
 }

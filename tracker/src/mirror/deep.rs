@@ -111,7 +111,7 @@ impl Mirror {
     }
 
     /// Whether all that these commits need is there, but for what `but` has.
-    pub(super) async fn connected<'c>(
+    pub(crate) async fn connected<'c>(
         &self,
         commits: impl IntoIterator<Item = &'c CommitId>,
         but: Option<&CommitId>,

@@ -14,7 +14,7 @@ pub enum MirrorError {
         commit: CommitId,
     },
     /// An object is not there that others need: nothing is known of what it would have said.
-    #[error("{what} failed, because an object is missing in the mirror: {source}")]
+    #[error("{what} failed, because an object is missing in the mirror: {}", without_places(source.message()))]
     Missing {
         /// What was tried.
         what: String,

@@ -112,6 +112,16 @@ impl Mirror {
         .await
     }
 
+    /// Makes an empty repository of what is none any more, around what is left of it: what it held is then missing, and comes
+    /// back as anything else that is.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn make_again_if_gone(&self) -> Result<(), MirrorError> {
+        let mirror = self.clone();
+        blocking(move || if mirror.open().is_err() { mirror.create_if_missing() } else { Ok(()) }).await
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -267,7 +277,7 @@ impl Mirror {
 
     fn create_if_missing(&self) -> Result<(), MirrorError> {
         let io = |source| MirrorError::Io { what: format!("making {}", named(&self.path)), source };
-        if !self.path.join("HEAD").exists() {
+        if !self.path.join("HEAD").exists() || self.open().is_err() {
             if let Some(parent) = self.path.parent() {
                 std::fs::create_dir_all(parent).map_err(io)?;
             }

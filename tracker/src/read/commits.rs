@@ -70,6 +70,15 @@ impl Mirror {
         })
         .await
     }
+
+    /// When a commit was made, in seconds, as it says itself.
+    ///
+    /// # Errors
+    /// When it is not in the mirror.
+    pub async fn made_at(&self, commit: &CommitId) -> Result<i64, MirrorError> {
+        let commit = commit.clone();
+        self.with_repository(move |repository| Ok(find_commit(repository, &commit)?.time().seconds())).await
+    }
 }
 
 /// See [`Mirror::commits_between`].

@@ -31,6 +31,10 @@ pub enum Actor {
     Rebuild,
     /// Somebody pushes to mainline past bb, and it is seen.
     Outside,
+    /// Somebody merges the branch into mainline by hand, and it is seen.
+    ByHand,
+    /// Somebody takes everything out of mainline again that came since the history began, and it is seen.
+    Rewind,
     /// The slave comes back and reports that its build passed.
     Report,
     /// The master is killed and started again.
@@ -120,6 +124,21 @@ impl Actor {
                     author.commit(&[("outside", "x\n")], "Push past bb");
                     // Somebody else may have been faster: then nothing came of it.
                     let _ = author.try_git(&["push", "--quiet", "origin", "outside:main"]);
+                    done(turn.await)
+                })
+            }
+            Self::ByHand => {
+                let (author, turn) = (stage.author(), stage.world.master().turn(Loop::Mainline));
+                Box::pin(async move {
+                    let _ = author.try_git(&["push", "--quiet", "origin", "feature:main"]);
+                    done(turn.await)
+                })
+            }
+            Self::Rewind => {
+                let (author, turn) = (stage.author(), stage.world.master().turn(Loop::Mainline));
+                let to = format!("+{}:main", stage.begin);
+                Box::pin(async move {
+                    author.git(&["push", "--quiet", "origin", &to]);
                     done(turn.await)
                 })
             }

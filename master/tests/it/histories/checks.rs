@@ -44,7 +44,7 @@ pub async fn check(stage: &mut Stage, it: &mut Played) {
     let landings = landings(stage, it);
     let entries = entries(stage).await;
     let events = stage.world.store().events_after(protocol::EventId(0), 10_000).await.unwrap();
-    mainline(stage, &landings, &entries, &mut bad).await;
+    mainline(stage, it, &landings, &entries, &mut bad).await;
     promises(it, &landings, &entries, (paused, &at_rest), &mut bad);
     queue(stage, it, &entries, &mut bad).await;
     builds(stage, it, &events, &mut bad).await;
@@ -60,16 +60,20 @@ async fn entries(stage: &Stage) -> Vec<Entry> {
     stage.world.store().entries_of(branch.id).await.unwrap()
 }
 
-/// Mainline's moves by bb, oldest first.
+/// Mainline's moves by bb, oldest first: those that it has, and those that somebody took out again. By bb is whatever nobody
+/// pushed by hand.
 fn landings(stage: &Stage, it: &Played) -> Vec<Landing> {
     let official = &stage.world.official;
-    let first = format!("{}..main", it.before);
-    let line = official.git(&["log", "--first-parent", "--reverse", "--format=%H %P %s", &first]);
-    let mut all = Vec::new();
-    for line in line.lines() {
-        let (to, rest) = line.split_once(' ').unwrap();
-        let (from, rest) = rest.split_once(' ').unwrap();
-        if rest.contains("Push past bb") {
+    let moves = official.git(&["reflog", "show", "--format=%H", "main"]);
+    let mut line: Vec<&str> = moves.lines().collect();
+    line.reverse();
+    let mut all: Vec<Landing> = Vec::new();
+    for to in line {
+        let about = official.git(&["log", "-1", "--format=%P %s", to]);
+        let (from, about) = about.split_once(' ').unwrap_or_default();
+        let by_hand = about.contains("Push past bb") || to == stage.first || all.iter().any(|it| it.to == to);
+        let new = official.try_git(&["merge-base", "--is-ancestor", to, &it.before]).is_err();
+        if by_hand || !new {
             continue;
         }
         let seen = it.steps.iter().position(|step| {
@@ -81,11 +85,14 @@ fn landings(stage: &Stage, it: &Played) -> Vec<Landing> {
 }
 
 /// Mainline only moves to commits that were built as those very commits and passed, and each move is an entry's.
-async fn mainline(stage: &Stage, landings: &[Landing], entries: &[Entry], bad: &mut Vec<String>) {
+async fn mainline(stage: &Stage, it: &Played, landings: &[Landing], entries: &[Entry], bad: &mut Vec<String>) {
     let store = stage.world.store();
     let moves = stage.world.official.git(&["reflog", "show", "--format=%H", "main"]);
+    let holds = |commit: &str| stage.world.official.try_git(&["merge-base", "--is-ancestor", commit, "main"]).is_ok();
     for landing in landings {
-        if moves.lines().filter(|to| *to == landing.to).count() > 1 {
+        // What was taken out before its landing was recorded is pushed again: nothing tells that it had been there.
+        let rewound = it.parts.iter().any(|p| p.actor == Actor::Rewind);
+        if !rewound && moves.lines().filter(|to| *to == landing.to).count() > 1 {
             bad.push(format!("{} was pushed twice", landing.to));
         }
         let mut passed = false;
@@ -109,6 +116,10 @@ async fn mainline(stage: &Stage, landings: &[Landing], entries: &[Entry], bad: &
         }
     }
     for entry in entries.iter().filter(|e| e.state == EntryState::Landed) {
+        let is_there = entry.landed.as_ref().is_some_and(|commit| holds(commit.as_str()));
+        if is_there == entry.taken_out.is_some() {
+            bad.push(format!("mainline holds {:?}: {is_there}, and it is said: {:?}", entry.landed, entry.taken_out));
+        }
         if !landings.iter().any(|l| entry.landed.as_ref().is_some_and(|c| c.as_str() == l.to)) {
             bad.push(format!(
                 "entry {} says that it landed as {:?}: mainline has no such move",
@@ -124,8 +135,10 @@ fn promises(it: &Played, landings: &[Landing], entries: &[Entry], paused: (bool,
         |step: usize| it.parts.iter().any(|p| is_accept(p.actor) && p.began > step && !matches!(p.said, Said::Unknown));
     for landing in landings {
         // What had landed and was published again can be withdrawn again.
+        // So can what somebody took out of mainline.
         let again = |before: usize| {
-            let published = |p: &&Part| matches!(p.actor, Actor::PublishAgain | Actor::ForcePush | Actor::Describe);
+            let published =
+                |p: &&Part| matches!(p.actor, Actor::PublishAgain | Actor::ForcePush | Actor::Describe | Actor::Rewind);
             it.parts.iter().filter(published).any(|p| landing.step < p.ended && p.began < before)
         };
         if let Some(part) = answered(it, Actor::Withdraw, 200)
@@ -170,9 +183,12 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
         }
         if entry.state == EntryState::Ejected {
             let official = &stage.world.official;
-            if official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), "main"]).is_ok() {
+            let by_hand = it.parts.iter().any(|p| p.actor == Actor::ByHand);
+            let is_so = by_hand && ["in-mainline", "withdrawn"].contains(&standing.code.as_str());
+            let holds = official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), "main"]).is_ok();
+            if holds && !is_so {
                 bad.push(format!("entry {} is in mainline, and it is said that it left: {standing:?}", entry.id));
-            } else if standing.code == "ejected-refused" {
+            } else if !holds && standing.code == "ejected-refused" {
                 bad.push(format!("entry {} left by no fault of its own: {standing:?}", entry.id));
             }
             if standing.next.who != "nobody" && standing.next.what.is_empty() && standing.code != "superseded" {
@@ -188,7 +204,8 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
     let accepted = stage.from == From::Accepted
         || it.parts.iter().any(|p| is_accept(p.actor) && answered(it, p.actor, 200).is_some());
     let state = stage.world.branch_row("feature").await.state;
-    if accepted && !it.parts.iter().any(|p| against(&p.actor)) && state != BranchState::Landed {
+    let by_hand = it.parts.iter().any(|p| p.actor == Actor::ByHand) && state == BranchState::Retired;
+    if accepted && !it.parts.iter().any(|p| against(&p.actor)) && state != BranchState::Landed && !by_hand {
         bad.push(format!("nothing stood against it, and it is {state:?}"));
     }
     if accepted && entries.is_empty() {

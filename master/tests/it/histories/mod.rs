@@ -60,6 +60,25 @@ async fn landing_while_the_world_moves() {
     .await;
 }
 
+/// Who may push to mainline is not only bb: what came there by hand, and what was taken out of it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn landing_while_people_push_to_mainline() {
+    all(
+        From::Accepted,
+        &[
+            &[Land, ByHand],
+            &[Land, Rewind],
+            &[Land, Rewind, Restart],
+            &[Land, ByHand, Restart],
+            &[Land, ByHand, Rewind],
+            &[Land, Rewind, Withdraw],
+            &[Land, ByHand, Withdraw],
+            &[Land, Outside, Rewind],
+        ],
+    )
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn accepting_while_something_else_happens() {
     all(
@@ -71,6 +90,7 @@ async fn accepting_while_something_else_happens() {
             &[Accept, Pause],
             &[Accept, Describe],
             &[Accept, Outside],
+            &[Accept, ByHand],
             &[Accept, Restart],
             &[Accept, AcceptAgain],
             &[Accept, Candidates],
@@ -124,6 +144,7 @@ async fn making_candidates_while_something_else_happens() {
         &[
             &[Candidates, ForcePush],
             &[Candidates, Outside],
+            &[Candidates, ByHand],
             &[Candidates, Upkeep],
             &[Candidates, Withdraw],
             &[Candidates, Accept],

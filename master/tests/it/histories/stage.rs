@@ -32,6 +32,8 @@ pub struct Stage {
     pub from: From,
     /// The first revision.
     pub first: String,
+    /// Where mainline is at first.
+    pub begin: String,
     /// The words that the branch would land in, as they are read before a history begins.
     pub words: Value,
     /// The token of Max, a maintainer beside Mia.
@@ -55,10 +57,10 @@ impl Stage {
         let slave = Arc::new(Mutex::new(None));
         let max_id = world.store().tokens().await.unwrap().into_iter().find(|t| t.name == "max").unwrap().id;
         world.publish("feature").await;
-        let first = world.author.resolve("feature");
+        let (first, begin) = (world.author.resolve("feature"), world.official.head());
         let saved = testkit::quick_folder();
         let mut stage =
-            Self { world, from, first, words: Value::Null, max: max_id, oak, elm, slave, other: None, saved };
+            Self { world, from, first, begin, words: Value::Null, max: max_id, oak, elm, slave, other: None, saved };
         stage.world.turn(Loop::Mainline).await;
         stage.world.turn(Loop::Watch).await;
         if from != From::Published {
