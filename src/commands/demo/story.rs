@@ -155,7 +155,7 @@ impl Teller {
             return Err(CliError::new("the landed commit has no ChangeLog entry"));
         }
         for line in added {
-            say(&format!("    {}", line.text))?;
+            say(format!("    {}", line.text).trim_end())?;
         }
         Ok(())
     }
