@@ -434,7 +434,7 @@ pub(crate) async fn set_availability(
     allow(actor, Action::ManageSlaves, "steering slaves")?;
     match shared.store.by(actor.token()).slave_admin(name, admin).await? {
         Some(slave) => {
-            shared.sessions.tell(slave.id, ToSlave::Availability { admin });
+            shared.sessions.tell(slave.id, ToSlave::Availability { admin, word: None });
             Ok(())
         }
         None => Err(Refused::new(

@@ -197,7 +197,7 @@ impl Connector {
                         build.told(next);
                     }
                 }
-                Some(ToSlave::Availability { admin }) => {
+                Some(ToSlave::Availability { admin, .. }) => {
                     tracing::info!(admin = admin.as_str(), "the master's admin set this slave's availability");
                 }
                 Some(ToSlave::Refused { reason }) => return Err(Lost::Refused(reason)),

@@ -157,7 +157,7 @@ impl Life {
             slots: config.slots.get(),
             isolation: sandbox.isolation(),
             isolation_notes: sandbox.notes().to_vec(),
-            availability: Availability::Eager,
+            availability: Availability::Eager, word: None,
             machine: machine(),
             builds: Vec::new(),
         };

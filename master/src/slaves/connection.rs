@@ -216,7 +216,7 @@ async fn talk(
     tracing::info!(slave = %slave.name, builds = have.len(), isolation = slave.isolation.as_str(), "slave connected");
     let welcome = ToSlave::Welcome { version: VERSION, bb: env!("CARGO_PKG_VERSION").to_owned(), builds: have };
     send(socket, &welcome, parts.silence).await?;
-    send(socket, &ToSlave::Availability { admin: slave.admin }, parts.silence).await?;
+    send(socket, &ToSlave::Availability { admin: slave.admin, word: None }, parts.silence).await?;
     parts.store.say(Change::of_all(Topic::Slave, slave.id.0));
     let writer = parts.logs.writer();
     let mut connection =
@@ -373,7 +373,7 @@ impl Connection<'_> {
     async fn text(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), Ended> {
         match serde_json::from_str(text).map_err(|e| Ended::Nonsense(e.to_string()))? {
             ToMaster::Hello(_) => Err(Ended::Nonsense("a second hello".to_owned())),
-            ToMaster::Availability { said, reason } => {
+            ToMaster::Availability { said, reason, .. } => {
                 let reason: String = clean_text(&reason).chars().take(200).collect();
                 Ok(self.parts.store.slave_said(self.slave, said, &reason).await?)
             }

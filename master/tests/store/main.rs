@@ -252,6 +252,7 @@ fn hello() -> Hello {
         isolation: Isolation::Bubblewrap,
         isolation_notes: Vec::new(),
         availability: Availability::Eager,
+        word: None,
         machine: "a machine".to_owned(),
         builds: Vec::new(),
     }
