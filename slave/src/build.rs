@@ -40,6 +40,8 @@ pub(crate) enum Stop {
     Forget,
     /// The slave itself stops.
     Shutdown,
+    /// It is to go to another slave, and why.
+    Move(String),
 }
 
 impl Stop {
@@ -48,6 +50,7 @@ impl Stop {
             Self::Cancel(reason) => (BuildResult::Cancelled, format!("cancelled: {reason}")),
             Self::Forget => (BuildResult::Cancelled, "the master has forgotten it".to_owned()),
             Self::Shutdown => (BuildResult::Retry, "the slave was stopped".to_owned()),
+            Self::Move(why) => (BuildResult::Retry, format!("handed back, as the slave was made unavailable ({why})")),
         }
     }
 }
@@ -66,8 +69,10 @@ pub(crate) async fn stopped(stop: &mut Stopped) -> Stop {
 /// Runs a build to its last report.
 pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<Spooled>, mut stop: Stopped) {
     let slot = tokio::select! {
-        slot = shop.slots.take() => slot.map_err(|error| (BuildResult::Exception, format!("no slot: {error}"))),
+        // In this order: what is to stop takes no slot.
+        biased;
         why = stopped(&mut stop) => Err(why.result()),
+        slot = shop.slots.take() => slot.map_err(|error| (BuildResult::Exception, format!("no slot: {error}"))),
     };
     let (slot, (result, reason)) = match slot {
         Ok(slot) => {

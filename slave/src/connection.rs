@@ -11,13 +11,14 @@ use crate::spool::Spool;
 use delivery::Delivery;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use pause::Pause;
-use protocol::wire::{Assignment, BuildRef, Hello, MAX_TEXT, ToMaster, ToSlave, VERSION, Version};
+use protocol::UnixMs;
+use protocol::wire::{Assignment, BuildRef, Hello, MAX_TEXT, ToMaster, ToSlave, VERSION, Version, Voice, Word};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
@@ -49,6 +50,10 @@ pub(crate) struct Connector {
     pub(crate) token: Token,
     /// Who the slave is; `builds` is filled in for each connection.
     pub(crate) hello: Hello,
+    /// Its own word on its availability, as it changes.
+    pub(crate) word: watch::Receiver<Word>,
+    /// The admin's.
+    pub(crate) admin: watch::Sender<Option<Word>>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) orders: mpsc::Sender<Order>,
     /// Whether there is a connection now.
@@ -136,7 +141,10 @@ impl Connector {
     async fn try_session(&self) -> Result<Infallible, Lost> {
         let mut socket = timeout(GREETING, self.dial()).await.map_err(|_| Lost::Silent(GREETING))??;
         let builds = self.spool.builds().iter().map(|build| build.of).collect();
-        let hello = ToMaster::Hello(Hello { builds, ..self.hello.clone() });
+        let mut said = self.word.clone();
+        let word = said.borrow_and_update().clone();
+        let hello = Hello { builds, availability: word.says, word: Some(word), ..self.hello.clone() };
+        let hello = ToMaster::Hello(hello);
         timeout(GREETING, socket.send(text(&hello)?)).await.map_err(|_| Lost::Silent(GREETING))??;
         let have = match timeout(GREETING, next(&mut socket)).await.map_err(|_| Lost::Silent(GREETING))?? {
             ToSlave::Welcome { version, bb, .. } if version.major != VERSION.major => {
@@ -161,7 +169,7 @@ impl Connector {
         // Both at once, so that neither side's waiting to write can keep it from reading.
         tokio::select! {
             lost = self.listen(stream, &delivery) => lost,
-            lost = delivery.run(sink, PING) => lost,
+            lost = delivery.run(sink, PING, said) => lost,
         }
     }
 
@@ -197,8 +205,9 @@ impl Connector {
                         build.told(next);
                     }
                 }
-                Some(ToSlave::Availability { admin, .. }) => {
-                    tracing::info!(admin = admin.as_str(), "the master's admin set this slave's availability");
+                Some(ToSlave::Availability { admin, word }) => {
+                    let of_old = || Word { says: admin, voice: Voice::Admin, ..Word::nobody(UnixMs(0)) };
+                    self.admin.send_replace(Some(word.unwrap_or_else(of_old)));
                 }
                 Some(ToSlave::Refused { reason }) => return Err(Lost::Refused(reason)),
                 Some(ToSlave::Welcome { .. }) => return Err(Lost::Nonsense("a second welcome".to_owned())),

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod availability;
 mod basedir;
 mod build;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The slave as a whole: one life from start to stop.
 
+use crate::availability::{Keeper, Trouble, Troubles};
 use crate::build::{self, Shop, Stop};
 use crate::config::{Config, ConfigError, Token};
 use crate::connection::{Connector, Lost, Order};
@@ -7,7 +8,7 @@ use crate::sandbox::{Launcher, NoUsers, NotIsolated, Sandbox, Users};
 use crate::source::Source;
 use crate::spool::{Spool, SpoolError, Spooled};
 use crate::work::{self, Slots};
-use protocol::wire::{Assignment, Availability, BuildRef, Happened, Hello, VERSION};
+use protocol::wire::{Assignment, Availability, BuildRef, Happened, Hello, VERSION, Word};
 use protocol::{BuildResult, UnixMs};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
@@ -113,6 +114,8 @@ struct Life {
     connector: Connector,
     orders: mpsc::Receiver<Order>,
     running: Arc<AtomicUsize>,
+    keeper: Arc<Keeper>,
+    troubles: Arc<Troubles>,
     _users: Option<Users>,
 }
 
@@ -149,6 +152,9 @@ impl Life {
         let sandbox = Sandbox::prove(&config, launcher, &probed, &basedir.join(&config.token_file)).await?;
         drop(probed);
         tracing::info!(isolation = sandbox.isolation().as_str(), "{}", sandbox.notes().join("; "));
+        let troubles = Arc::new(Troubles::default());
+        let keeper = Keeper::begin(basedir, &folder, &config.availability, Arc::clone(&troubles));
+        let word = keeper.word().borrow().clone();
         let hello = Hello {
             version: VERSION,
             bb: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,7 +163,8 @@ impl Life {
             slots: config.slots.get(),
             isolation: sandbox.isolation(),
             isolation_notes: sandbox.notes().to_vec(),
-            availability: Availability::Eager, word: None,
+            availability: word.says,
+            word: Some(word),
             machine: machine(),
             builds: Vec::new(),
         };
@@ -167,25 +174,48 @@ impl Life {
             master,
             token: token.clone(),
             hello,
+            word: keeper.word(),
+            admin: keeper.admin(),
             spool: Arc::clone(&spool),
             orders: order,
             connected: Arc::default(),
         };
         let shop = Arc::new(Shop { config, sandbox, slots, source, token });
-        Ok(Self { shop, spool, connector, orders, running: Arc::default(), _users: users })
+        Ok(Self { shop, spool, connector, orders, running: Arc::default(), keeper, troubles, _users: users })
     }
 
     async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { shop, spool, connector, mut orders, running, _users } = self;
+        let Self { shop, spool, connector, mut orders, running, keeper, troubles, _users } = self;
+        let drain = shop.config.availability.drain();
         let connected = Arc::clone(&connector.connected);
-        let mut builds = Builds { shop, spool: Arc::clone(&spool), tasks: JoinSet::new(), known: HashMap::new() };
+        let (tasks, known) = (JoinSet::new(), HashMap::new());
+        let mut builds = Builds { shop, spool: Arc::clone(&spool), tasks, known, word: keeper.word() };
         let idle = || running.load(Ordering::Acquire) == 0;
         let connection = connector.run(idle);
         tokio::pin!(connection);
+        let (say_move, mut moves) = mpsc::channel(4);
+        // Ended with this life.
+        let mut own = JoinSet::new();
+        own.spawn(Arc::clone(&keeper).run(say_move));
+        let _gone = OnDrop(|| keeper.end());
+        let mut drained = None;
         loop {
             running.store(builds.tasks.len(), Ordering::Release);
+            keeper.runs(builds.numbers());
+            if drained.is_some() && builds.tasks.is_empty() {
+                break;
+            }
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled(), if drained.is_none() => {
+                    if drain.is_zero() {
+                        break;
+                    }
+                    let why = "it was told to end, and finishes what it runs".to_owned();
+                    troubles.set(Trouble::Stopping, Some(why), UnixMs(jiff::Timestamp::now().as_millisecond()));
+                    drained = Some(Instant::now() + drain);
+                }
+                () = at(drained) => break,
+                Some(why) = moves.recv() => builds.move_all(&why),
                 Some(order) = orders.recv() => builds.order(order).await,
                 Some(ended) = builds.tasks.join_next_with_id() => builds.ended(ended),
                 lost = &mut connection => return match lost {
@@ -215,12 +245,31 @@ impl Life {
     }
 }
 
+/// Waits until then, or for ever.
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// The builds that run.
 struct Builds {
     shop: Arc<Shop>,
     spool: Arc<Spool>,
     tasks: JoinSet<()>,
     known: HashMap<task::Id, (BuildRef, watch::Sender<Option<Stop>>)>,
+    /// The slave's own word: a build that was on its way when it became unavailable is handed back.
+    word: watch::Receiver<Word>,
 }
 
 impl Builds {
@@ -246,8 +295,13 @@ impl Builds {
             tracing::info!(build = %of.build, "this build was given to the slave before");
             return;
         }
-        tracing::info!(build = %of.build, builder = assignment.builder.name, "a build starts");
         let (stop, stopped) = watch::channel(None);
+        let word = self.word.borrow().clone();
+        if word.says == Availability::Unavailable {
+            stop.send_replace(Some(Stop::Move(word.because())));
+        } else {
+            tracing::info!(build = %of.build, builder = assignment.builder.name, "a build starts");
+        }
         let (shop, spool) = (Arc::clone(&self.shop), Arc::clone(&self.spool));
         let task = self.tasks.spawn(async move {
             let keep = Arc::clone(&spool);
@@ -279,13 +333,30 @@ impl Builds {
     }
 
     fn stop_all(&self) {
+        self.end_all(&Stop::Shutdown);
+    }
+
+    /// Hands all builds back, for other slaves.
+    fn move_all(&self, why: &str) {
+        tracing::info!(builds = self.known.len(), "running builds go to other slaves: {why}");
+        self.end_all(&Stop::Move(why.to_owned()));
+    }
+
+    fn end_all(&self, why: &Stop) {
         for (_, stop) in self.known.values() {
             stop.send_if_modified(|said| {
                 let first = said.is_none();
-                said.get_or_insert(Stop::Shutdown);
+                said.get_or_insert_with(|| why.clone());
                 first
             });
         }
+    }
+
+    /// The numbers of the builds that run, sorted.
+    fn numbers(&self) -> Vec<i64> {
+        let mut numbers: Vec<i64> = self.known.values().map(|(of, _)| of.build.0).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     fn ended(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {
