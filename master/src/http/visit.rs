@@ -88,6 +88,9 @@ impl Visit {
             let text = "The queue is paused: nothing lands until a maintainer resumes it.".to_owned();
             context.notices.push(Notice { look: "waiting", text });
         }
+        for stranded in self.shared.stranded(project.id) {
+            context.notices.push(Notice { look: "warnings", text: format!("{}.", stranded.text()) });
+        }
         Ok(context)
     }
 }

@@ -7,7 +7,7 @@ use master::store::{
     Standing, Store, StoreError, Terms, TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
-use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
+use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION, Voice, Word};
 use protocol::{BuildResult, CommitId, EventId, Fence, TokenId, UnixMs};
 use recipe::{Builder, OnFailure, Run, Step, When};
 
@@ -242,6 +242,11 @@ impl World {
     }
 }
 
+/// An admin's word.
+fn admins(says: Availability) -> Word {
+    Word { says, voice: Voice::Admin, who: "mia".to_owned(), ..Word::nobody(UnixMs(1)) }
+}
+
 fn hello() -> Hello {
     Hello {
         version: VERSION,
@@ -312,9 +317,9 @@ async fn what_was_written_is_there_after_opening_again(place: Place) {
 async fn a_newer_store_is_refused(place: Place) {
     place.open().await.store.close().await;
     let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 5").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 6").execute(&pool).await.unwrap();
     pool.close().await;
-    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 5, .. })));
+    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 6, .. })));
 }
 
 async fn one_master_at_a_time_claims_a_project(place: Place) {
@@ -545,7 +550,7 @@ async fn tokens_and_sessions_end_when_revoked(place: Place) {
 async fn a_slave_is_the_same_when_it_comes_back(place: Place) {
     let world = place.open().await;
     let slave = world.slave().await;
-    world.store.slave_admin(&slave.name, Availability::Unavailable).await.unwrap().unwrap();
+    world.store.slave_admin(&slave.name, &admins(Availability::Unavailable)).await.unwrap().unwrap();
     world.store.slave_gone(&slave).await.unwrap();
     assert!(!world.store.slaves().await.unwrap()[0].connected);
     let token = world.store.add_token(TokenKind::Slave, "oak", false, "another").await.unwrap();
