@@ -48,8 +48,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Connector {
     pub(crate) master: MasterUrl,
     pub(crate) token: Token,
-    /// Who the slave is; `builds` is filled in for each connection.
-    pub(crate) hello: Hello,
+    /// Who the slave is; `builds` and its word are filled in for each connection. When it changes, a new one is made.
+    pub(crate) hello: watch::Receiver<Hello>,
     /// Its own word on its availability, as it changes.
     pub(crate) word: watch::Receiver<Word>,
     /// The admin's.
@@ -81,6 +81,8 @@ pub(crate) enum Lost {
     Closed,
     #[error("nothing was heard of the master for {} s", .0.as_secs())]
     Silent(Duration),
+    #[error("the slave says anew what it is")]
+    Renewed,
     #[error("the slave stops")]
     Stopping,
 }
@@ -122,6 +124,7 @@ impl Connector {
             }
             match &lost {
                 Lost::Stopping => return lost,
+                Lost::Renewed => continue,
                 Lost::Unauthorized(_) | Lost::Incompatible { .. } if idle() => return lost,
                 _ => {}
             }
@@ -141,9 +144,11 @@ impl Connector {
     async fn try_session(&self) -> Result<Infallible, Lost> {
         let mut socket = timeout(GREETING, self.dial()).await.map_err(|_| Lost::Silent(GREETING))??;
         let builds = self.spool.builds().iter().map(|build| build.of).collect();
+        let mut own = self.hello.clone();
+        let of_now = own.borrow_and_update().clone();
         let mut said = self.word.clone();
         let word = said.borrow_and_update().clone();
-        let hello = Hello { builds, availability: word.says, word: Some(word), ..self.hello.clone() };
+        let hello = Hello { builds, availability: word.says, word: Some(word), ..of_now };
         let hello = ToMaster::Hello(hello);
         timeout(GREETING, socket.send(text(&hello)?)).await.map_err(|_| Lost::Silent(GREETING))??;
         let have = match timeout(GREETING, next(&mut socket)).await.map_err(|_| Lost::Silent(GREETING))?? {
@@ -169,6 +174,7 @@ impl Connector {
         // Both at once, so that neither side's waiting to write can keep it from reading.
         tokio::select! {
             lost = self.listen(stream, &delivery) => lost,
+            Ok(()) = own.changed() => Err(Lost::Renewed),
             lost = delivery.run(sink, PING, said) => lost,
         }
     }

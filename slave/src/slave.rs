@@ -4,10 +4,11 @@ use crate::availability::{Keeper, Trouble, Troubles};
 use crate::build::{self, Shop, Stop};
 use crate::config::{Config, ConfigError, Token};
 use crate::connection::{Connector, Lost, Order};
-use crate::sandbox::{Launcher, NoUsers, NotIsolated, Sandbox, Users};
+use crate::page::{Page, PageAddress};
+use crate::sandbox::{Launcher, NoUsers, Sandbox, Users};
 use crate::source::Source;
 use crate::spool::{Spool, SpoolError, Spooled};
-use crate::work::{self, Slots};
+use crate::work::{self, Room, Slots};
 use protocol::wire::{Assignment, Availability, BuildRef, Happened, Hello, VERSION, Word};
 use protocol::{BuildResult, UnixMs};
 use rustix::fs::{FlockOperation, flock};
@@ -15,8 +16,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinSet};
@@ -35,6 +36,8 @@ pub struct Slave {
     pub launcher: Launcher,
     /// Where candidates come from.
     pub source: Arc<dyn Source>,
+    /// Where its own page is; none for no page.
+    pub page: Option<PageAddress>,
 }
 
 /// A slave can't run, or can't run on.
@@ -57,12 +60,12 @@ pub enum RunError {
     /// The spool can't be read.
     #[error("the builds on disk can't be read: {0}")]
     Spool(Box<dyn std::error::Error + Send + Sync>),
+    /// Its page can't be served.
+    #[error("the slave's page can't be served ({0}); give another address with --page")]
+    Page(io::Error),
     /// A slave that runs as root finds no users for its builds.
     #[error(transparent)]
     Users(#[from] NoUsers),
-    /// bubblewrap is demanded and does not keep builds in.
-    #[error(transparent)]
-    NotIsolated(#[from] NotIsolated),
     /// The master does not know the token.
     #[error("{0}")]
     Unauthorized(String),
@@ -88,7 +91,7 @@ impl Slave {
     pub fn load(basedir: &Path, launcher: Launcher, source: Arc<dyn Source>) -> Result<Self, ConfigError> {
         let config = Config::load(basedir)?;
         let token = config.load_token(basedir)?;
-        Ok(Self { config, basedir: basedir.to_owned(), token, launcher, source })
+        Ok(Self { config, basedir: basedir.to_owned(), token, launcher, source, page: None })
     }
 
     /// Runs until `shutdown`, whatever becomes of the master. Running builds are then ended and run again elsewhere.
@@ -102,7 +105,14 @@ impl Slave {
         hide();
         // Fails only when there is one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let (at, name) = (self.page, self.config.name.to_string());
         let life = Life::begin(self, &basedir).await?;
+        let mut pages = JoinSet::new();
+        if let Some(at) = at {
+            let keeper = Arc::clone(&life.keeper);
+            let page = Page::open(at, &name, &basedir, keeper).await.map_err(RunError::Page)?;
+            pages.spawn(page.serve());
+        }
         life.run(shutdown).await
     }
 }
@@ -116,6 +126,7 @@ struct Life {
     running: Arc<AtomicUsize>,
     keeper: Arc<Keeper>,
     troubles: Arc<Troubles>,
+    proof: Proof,
     _users: Option<Users>,
 }
 
@@ -148,12 +159,20 @@ impl Life {
                 close(&build, BuildResult::Retry, "the slave was restarted");
             }
         }
-        let probed = slots.take().await.map_err(io)?;
-        let sandbox = Sandbox::prove(&config, launcher, &probed, &basedir.join(&config.token_file)).await?;
-        drop(probed);
-        tracing::info!(isolation = sandbox.isolation().as_str(), "{}", sandbox.notes().join("; "));
+        let secret = basedir.join(&config.token_file);
         let troubles = Arc::new(Troubles::default());
-        let keeper = Keeper::begin(basedir, &folder, &config.availability, Arc::clone(&troubles));
+        let probed = slots.take().await.map_err(io)?;
+        let proven = Sandbox::prove(&config, launcher.clone(), &probed, &secret).await;
+        drop(probed);
+        let sandbox = proven.unwrap_or_else(|failed| {
+            // It says so to its master, takes nothing, and tries again.
+            tracing::error!("{failed}");
+            troubles.set(Trouble::SelfTest, Some(failed.to_string()), now());
+            Sandbox::unproven(&config, launcher.clone(), failed.notes)
+        });
+        tracing::info!(isolation = sandbox.isolation().as_str(), "{}", sandbox.notes().join("; "));
+        let room = Arc::new(Room::new(basedir, &folder, config.slots.get()));
+        let keeper = Keeper::begin(basedir, &folder, &config.availability, Arc::clone(&troubles), Arc::clone(&room));
         let word = keeper.word().borrow().clone();
         let hello = Hello {
             version: VERSION,
@@ -168,24 +187,28 @@ impl Life {
             machine: machine(),
             builds: Vec::new(),
         };
+        let said = watch::Sender::new(hello);
         let (order, orders) = mpsc::channel(64);
         let master = config.master.clone();
         let connector = Connector {
             master,
             token: token.clone(),
-            hello,
+            hello: said.subscribe(),
             word: keeper.word(),
             admin: keeper.admin(),
             spool: Arc::clone(&spool),
             orders: order,
             connected: Arc::default(),
         };
-        let shop = Arc::new(Shop { config, sandbox, slots, source, token });
-        Ok(Self { shop, spool, connector, orders, running: Arc::default(), keeper, troubles, _users: users })
+        let sandbox = RwLock::new(Arc::new(sandbox));
+        let (its, of_builds) = (Arc::clone(&keeper), Arc::clone(&troubles));
+        let shop = Arc::new(Shop { config, sandbox, keeper: its, troubles: of_builds, room, slots, source, token });
+        let proof = Proof { shop: Arc::clone(&shop), launcher, secret, said };
+        Ok(Self { shop, spool, connector, orders, running: Arc::default(), keeper, troubles, proof, _users: users })
     }
 
     async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { shop, spool, connector, mut orders, running, keeper, troubles, _users } = self;
+        let Self { shop, spool, connector, mut orders, running, keeper, troubles, proof, _users } = self;
         let drain = shop.config.availability.drain();
         let connected = Arc::clone(&connector.connected);
         let (tasks, known) = (JoinSet::new(), HashMap::new());
@@ -197,6 +220,7 @@ impl Life {
         // Ended with this life.
         let mut own = JoinSet::new();
         own.spawn(Arc::clone(&keeper).run(say_move));
+        own.spawn(proof.again_and_again());
         let _gone = OnDrop(|| keeper.end());
         let mut drained = None;
         loop {
@@ -211,7 +235,7 @@ impl Life {
                         break;
                     }
                     let why = "it was told to end, and finishes what it runs".to_owned();
-                    troubles.set(Trouble::Stopping, Some(why), UnixMs(jiff::Timestamp::now().as_millisecond()));
+                    troubles.set(Trouble::Stopping, Some(why), now());
                     drained = Some(Instant::now() + drain);
                 }
                 () = at(drained) => break,
@@ -242,6 +266,48 @@ impl Life {
             () = async { while orders.recv().await.is_some() {} } => {}
         }
         Ok(())
+    }
+}
+
+/// The time now.
+fn now() -> UnixMs {
+    UnixMs(jiff::Timestamp::now().as_millisecond())
+}
+
+/// How long a self-test that failed rests before it is tried again.
+const PROVE_AGAIN: Duration = Duration::from_secs(10);
+
+/// The self-test of isolation that is demanded, for as long as it fails.
+struct Proof {
+    shop: Arc<Shop>,
+    launcher: Launcher,
+    secret: PathBuf,
+    /// What the master is told of this slave.
+    said: watch::Sender<Hello>,
+}
+
+impl Proof {
+    /// Tries again until it passes; then the master hears of it and the machine takes its word back.
+    async fn again_and_again(self) {
+        let Self { shop, launcher, secret, said } = self;
+        while shop.troubles.has(Trouble::SelfTest) {
+            tokio::time::sleep(PROVE_AGAIN).await;
+            let Ok(slot) = shop.slots.take().await else { continue };
+            match Sandbox::prove(&shop.config, launcher.clone(), &slot, &secret).await {
+                Ok(sandbox) => {
+                    tracing::info!(isolation = sandbox.isolation().as_str(), "the self-test passes now");
+                    said.send_modify(|hello| {
+                        hello.isolation = sandbox.isolation();
+                        hello.isolation_notes = sandbox.notes().to_vec();
+                    });
+                    *shop.sandbox.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sandbox);
+                    shop.troubles.set(Trouble::SelfTest, None, now());
+                }
+                Err(failed) => shop.troubles.set(Trouble::SelfTest, Some(failed.to_string()), now()),
+            }
+        }
+        // What is said stays said.
+        std::future::pending::<()>().await;
     }
 }
 

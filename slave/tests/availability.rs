@@ -181,3 +181,78 @@ async fn what_holds_can_be_read_beside_a_running_slave_with_the_admin_s_word() {
     let it = status(basedir.path(), now()).unwrap();
     assert!(!it.running && it.word.says == Reluctant && it.admin.is_none(), "{it:?}");
 }
+
+#[tokio::test]
+async fn a_machine_that_is_out_of_disk_says_so_and_takes_nothing() {
+    let master = Master::start().await;
+    // More than any disk has.
+    let slave = Running::start(rules(&master, "min_free_disk = \"8000000TiB\""));
+    let word = master.until_word(Unavailable).await;
+    assert!(word.voice == Voice::Machine && word.reason.starts_with("out of disk: "), "{word:?}");
+    // A person's word makes it no milder.
+    ann(slave.basedir.path(), Eager, NEVER, false);
+    master.give(assignment(1, vec![sh("test", "true")]));
+    let (result, why) = result(&master.finished(build(1)).await);
+    assert_eq!(result, Retry);
+    assert!(why.contains("out of disk"), "{why}");
+    slave.stop().await;
+}
+
+/// One request to the slave's page, and the answer as it came.
+async fn ask(at: &str, request: String) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut socket = tokio::net::TcpStream::connect(at).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn its_own_page_shows_and_takes_words_and_nothing_from_other_sites() {
+    let master = Master::start().await;
+    let slave = Running::start_with(basedir(), config(&master, WantedIsolation::None), |slave| {
+        slave.page = Some("127.0.0.1:0".parse().unwrap());
+    });
+    master.until_word(Eager).await;
+    let folder = slave.basedir.path().to_owned();
+    std::fs::write(folder.join("slave.toml"), "master = \"http://127.0.0.1:1\"\nname = \"testling\"\n").unwrap();
+    let find = tokio::task::spawn_blocking(move || {
+        let mut page = None;
+        testkit::watch::until(&folder, "where the page is", || {
+            page = status(&folder, now()).unwrap().page;
+            page.is_some()
+        });
+        page.unwrap().strip_prefix("http://").unwrap().to_owned()
+    });
+    let at = find.await.unwrap();
+    let get = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let shown = ask(&at, get(&at)).await;
+    assert!(shown.starts_with("HTTP/1.1 200") && shown.contains("It takes builds"), "{shown}");
+    assert!(shown.contains("content-security-policy: default-src 'none'"), "{shown}");
+    let csrf = shown.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert!(ask(&at, get("evil.example:8020")).await.starts_with("HTTP/1.1 403"));
+    let post = |csrf: &str, more: &str| {
+        let body = format!("csrf={csrf}&word=reluctant&length=2h&reason=a+talk");
+        format!(
+            "POST /word HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{more}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for (csrf, more) in [
+        (csrf.as_str(), "Origin: http://evil.example\r\n"),
+        (csrf.as_str(), "Origin: null\r\n"),
+        (csrf.as_str(), "Sec-Fetch-Site: cross-site\r\n"),
+        ("", ""),
+        ("0123", ""),
+    ] {
+        assert!(ask(&at, post(csrf, more)).await.starts_with("HTTP/1.1 403"), "{more}");
+    }
+    assert!(!slave.basedir.path().join("availability.json").exists(), "nothing was said");
+    let own = format!("Origin: http://{at}\r\nSec-Fetch-Site: same-origin\r\n");
+    assert!(ask(&at, post(&csrf, &own)).await.starts_with("HTTP/1.1 303"));
+    let word = master.until_word(Reluctant).await;
+    assert_eq!((word.who.as_str(), word.reason.as_str(), word.until.is_some()), ("the slave's page", "a talk", true));
+    assert!(ask(&at, get(&at)).await.contains("a talk"));
+    slave.stop().await;
+}

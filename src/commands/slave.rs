@@ -47,6 +47,9 @@ enum What {
     Run {
         /// Its basedir
         basedir: PathBuf,
+        /// Serve the slave's own page here, for this machine alone: 127.0.0.1:8020
+        #[arg(long, value_name = "ADDRESS")]
+        page: Option<slave::PageAddress>,
     },
     /// Say when this slave takes builds: made for crontab, silent, and whether the slave runs or not
     #[command(
@@ -143,11 +146,12 @@ pub(crate) async fn run(args: Args, master: &crate::client::MasterArgs) -> Resul
                 crate::print::word(&basedir.to_string_lossy())
             );
         }
-        What::Run { basedir } => {
+        What::Run { basedir, page } => {
             process::log("info");
             let config = slave::Config::load(&basedir)?;
             let git = tracker::git::Git::find_to_fetch(config.git.as_deref()).map_err(CliError::explained)?;
-            let slave = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
+            let loaded = slave::Slave::load(&basedir, local::launcher(), local::source(git, &basedir))?;
+            let slave = slave::Slave { page, ..loaded };
             slave.run(process::shutdown_on_signal()).await?;
         }
         What::SetAvailability { basedir, word, length, until, reason, now: at_once } => {
@@ -238,6 +242,9 @@ fn told(status: &Status, at: UnixMs, zone: &jiff::tz::TimeZone) -> String {
     }
     for warning in &status.warnings {
         let _ = writeln!(text, "warning: {}", safe(warning));
+    }
+    if let Some(page) = &status.page {
+        let _ = writeln!(text, "Its page: {}", safe(page));
     }
     if !status.running {
         text.push_str("The slave does not run.\n");

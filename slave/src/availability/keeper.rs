@@ -1,12 +1,14 @@
 //! Keeps what a running slave says of itself: looks again whenever somebody says something, the clock changes it, or a few seconds
 //! went by.
 
+use super::history::History;
 use super::machine::{Trouble, Troubles};
-use super::measure::measure;
+use super::measure::{free_disk, measure};
 use super::said::{self, Said};
 use super::settings::Settings;
 use super::status::{self, Status};
-use gate::availability::{Memory, Rules, own};
+use crate::work::Room;
+use gate::availability::{Measured, Memory, Rules, own};
 use protocol::UnixMs;
 use protocol::wire::{Availability, Word};
 use rustix::fs::inotify;
@@ -31,10 +33,13 @@ pub(crate) struct Keeper {
     settings: Settings,
     rules: Rules,
     troubles: Arc<Troubles>,
+    room: Arc<Room>,
     word: watch::Sender<Word>,
     admin: watch::Sender<Option<Word>>,
     builds: watch::Sender<Vec<i64>>,
     state: Mutex<State>,
+    /// Held by whoever looks, so that what was read first is not said last.
+    looking: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +48,10 @@ struct State {
     said: Option<Said>,
     status: Option<Status>,
     look_again: Option<UnixMs>,
+    history: History,
+    page: Option<String>,
+    /// Why running builds are to go elsewhere, if a person said so.
+    moves: Option<String>,
 }
 
 /// The time now.
@@ -52,17 +61,25 @@ pub(super) fn now() -> UnixMs {
 
 impl Keeper {
     /// Looks for the first time.
-    pub(crate) fn begin(basedir: &Path, work: &Path, settings: &Settings, troubles: Arc<Troubles>) -> Arc<Self> {
+    pub(crate) fn begin(
+        basedir: &Path,
+        work: &Path,
+        settings: &Settings,
+        troubles: Arc<Troubles>,
+        room: Arc<Room>,
+    ) -> Arc<Self> {
         let keeper = Self {
             basedir: basedir.to_owned(),
             work: work.to_owned(),
             rules: settings.rules().unwrap_or_default(),
             settings: settings.clone(),
             troubles,
+            room,
             word: watch::Sender::new(Word::nobody(now())),
             admin: watch::Sender::new(None),
             builds: watch::Sender::new(Vec::new()),
-            state: Mutex::default(),
+            state: Mutex::new(State { history: History::read(basedir, now()), ..State::default() }),
+            looking: Mutex::default(),
         };
         for fight in settings.fights() {
             tracing::warn!("slave.toml: {fight}");
@@ -91,18 +108,36 @@ impl Keeper {
     }
 
     /// What holds now.
-    #[allow(dead_code)] // The slave's own page shows it.
     pub(crate) fn status(&self) -> Option<Status> {
         self.locked().status.clone()
+    }
+
+    /// Where its own page is.
+    pub(crate) fn has_page(&self, at: String) {
+        self.locked().page = Some(at);
+        self.troubles.wake();
+    }
+
+    /// The machine's load over the last day.
+    pub(crate) fn history(&self) -> History {
+        self.locked().history.clone()
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at everything again. Gives why running builds are to go elsewhere, if a person said so since the last look.
-    pub(crate) fn look(&self) -> Option<String> {
-        let measured = measure(&self.work);
+    /// Looks at everything again: somebody waits for it, or a build is about to begin.
+    pub(crate) fn look_again(&self) {
+        self.look();
+        // What a person said by now is for the loop.
+        self.troubles.wake();
+    }
+
+    /// Looks at everything again.
+    fn look(&self) {
+        let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut measured = measure(&self.work, &self.basedir);
         let at = now();
         let said = match said::read(&self.basedir) {
             Ok(said) => {
@@ -114,20 +149,37 @@ impl Keeper {
                 None
             }
         };
-        let before = self.troubles.has(Trouble::Disk);
-        self.troubles.set(Trouble::Disk, status::short_of_disk(&measured, self.settings.min_free_disk(), before), at);
+        let (before, min) = (self.troubles.has(Trouble::Disk), self.settings.min_free_disk());
+        if status::short_of_disk(&measured, min, before).is_some() {
+            // Clearly enough, so that it is not short again at once.
+            let enough = || {
+                let measured = Measured { free_disk: free_disk(&self.work, &self.basedir), ..Measured::default() };
+                status::short_of_disk(&measured, min, true).is_none()
+            };
+            self.room.make(enough);
+            measured.free_disk = free_disk(&self.work, &self.basedir);
+        }
+        self.troubles.set(Trouble::Disk, status::short_of_disk(&measured, min, before), at);
         let machine = self.troubles.words();
         let mut state = self.locked();
+        if let Some(load) = measured.load
+            && state.history.add(at, load)
+        {
+            state.history.write(&self.basedir);
+        }
         let person = said.as_ref().map(|said| &said.word).filter(|word| word.holds(at));
         let it = own(at, (&self.rules, &measured, &state.memory), person, &machine);
         let mut status = status::put_together(&self.settings, &self.rules, &it, &measured, (person, &machine));
         status.admin.clone_from(&self.admin.borrow());
         status.builds.clone_from(&self.builds.borrow());
+        status.page.clone_from(&state.page);
         let first = state.status.is_none();
         let moves = said.as_ref().filter(|said| {
             said.now && !first && state.said.as_ref() != Some(said) && said.word.says == Availability::Unavailable
         });
-        let moves = moves.map(|said| said.word.because());
+        if let Some(said) = moves {
+            state.moves = Some(said.word.because());
+        }
         state.memory = it.ruling.memory;
         state.look_again = it.look_again;
         state.said = said;
@@ -146,7 +198,6 @@ impl Keeper {
             *word = it.word;
             changed
         });
-        moves
     }
 
     /// Looks again and again; says on `moves` when running builds are to go elsewhere, and why.
@@ -170,8 +221,9 @@ impl Keeper {
             }
             let keeper = Arc::clone(&self);
             // A disk may be slow to answer.
-            let looked = tokio::task::spawn_blocking(move || keeper.look()).await;
-            if let Ok(Some(why)) = looked
+            let _ = tokio::task::spawn_blocking(move || keeper.look()).await;
+            let why = self.locked().moves.take();
+            if let Some(why) = why
                 && moves.send(why).await.is_err()
             {
                 return;
@@ -181,6 +233,7 @@ impl Keeper {
 
     /// The slave ends.
     pub(crate) fn end(&self) {
+        self.locked().history.write(&self.basedir);
         status::gone(&self.basedir);
     }
 }

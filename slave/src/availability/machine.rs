@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 pub(crate) enum Trouble {
     /// Too little is free where builds work.
     Disk,
+    /// The self-test of the isolation that is demanded failed.
+    SelfTest,
     /// The file with a person's word can't be read: it may say that nothing is to be built here.
     Said,
     /// The slave was told to end, and its builds go on to their ends.
@@ -51,6 +53,17 @@ impl Troubles {
     /// The words of all of it.
     pub(crate) fn words(&self) -> Vec<Word> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Has it looked at again.
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Why nothing is to be built here, if the machine says so.
+    pub(crate) fn why(&self) -> Option<String> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().next().map(Word::because)
     }
 
     /// Waits until there is more or less of it.

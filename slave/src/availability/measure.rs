@@ -6,25 +6,29 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Measures the machine; `work` is where builds work.
-pub fn measure(work: &Path) -> Measured {
-    measure_at(Path::new("/"), work)
+/// Measures the machine; `work` is where builds work, and `basedir` where their logs and mirrors are: the fuller counts.
+pub fn measure(work: &Path, basedir: &Path) -> Measured {
+    Measured { free_disk: free_disk(work, basedir), ..measure_at(Path::new("/")) }
 }
 
 /// The same with the system's files below another folder.
-fn measure_at(root: &Path, work: &Path) -> Measured {
+fn measure_at(root: &Path) -> Measured {
     Measured {
         load: load(root),
         logged_in: logged_in(root),
         idle_s: idle_s(root),
         on_battery: on_battery(root),
-        free_disk: free_disk(work),
+        free_disk: None,
         free_memory: free_memory(root),
     }
 }
 
-/// Bytes free for this user in a folder's file system.
-pub(super) fn free_disk(folder: &Path) -> Option<u64> {
+/// Bytes free for this user where builds work or where their logs are, whichever is fewer.
+pub(super) fn free_disk(work: &Path, basedir: &Path) -> Option<u64> {
+    [work, basedir].into_iter().filter_map(free_in).min()
+}
+
+fn free_in(folder: &Path) -> Option<u64> {
     // The nearest that is there: a work folder may not have been made yet.
     let there = folder.ancestors().find(|folder| folder.exists())?;
     let all = rustix::fs::statvfs(there).ok()?;
@@ -144,21 +148,21 @@ mod tests {
             ("dev/pts/4", ""),
             ("dev/pts/ptmx", ""),
         ]);
-        let it = measure_at(root.path(), root.path());
+        let it = measure_at(root.path());
         assert_eq!(
             (it.load, it.logged_in, it.on_battery, it.free_memory),
             (Some(1.25), Some(1), Some(true), Some(1 << 30))
         );
-        assert!(it.free_disk.is_some() && it.idle_s.is_some());
+        assert!(it.idle_s.is_some());
         fs::write(root.path().join("sys/class/power_supply/AC/online"), "1\n").unwrap();
-        assert_eq!(measure_at(root.path(), root.path()).on_battery, Some(false));
+        assert_eq!(measure_at(root.path()).on_battery, Some(false));
     }
 
     #[test]
     fn what_is_not_there_or_is_nonsense_is_not_known() {
         let root =
             machine(&[("proc/loadavg", "NaN"), ("proc/meminfo", "MemAvailable: many kB\n"), ("run/utmp", "short")]);
-        let nothing = Measured { free_disk: None, ..measure_at(root.path(), root.path()) };
-        assert_eq!(nothing, Measured::default());
+        assert_eq!(measure_at(root.path()), Measured::default());
+        assert!(free_disk(root.path(), &root.path().join("not/there/yet")).is_some());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What they come to is decided by [`gate::availability`]; here is what it is decided upon, and when it is looked at again.
 
+mod history;
 mod keeper;
 mod machine;
 mod measure;
@@ -10,6 +11,7 @@ mod settings;
 mod status;
 mod time;
 
+pub(crate) use history::History;
 pub(crate) use keeper::Keeper;
 pub(crate) use machine::{Trouble, Troubles};
 pub use measure::measure;

@@ -37,6 +37,9 @@ pub struct Status {
     /// Numbers of the builds that run.
     #[serde(default)]
     pub builds: Vec<i64>,
+    /// Where its own page is.
+    #[serde(default)]
+    pub page: Option<String>,
 }
 
 /// A rule, and whether it holds.
@@ -109,6 +112,7 @@ pub(super) fn put_together(
         rules: states(rules, &it.ruling.held, measured),
         warnings: settings.fights().iter().map(ToString::to_string).collect(),
         builds: Vec::new(),
+        page: None,
     }
 }
 
@@ -121,7 +125,7 @@ pub fn foretell(basedir: &Path, now: UnixMs, at: UnixMs) -> Result<Status, Confi
     let settings = &config.availability;
     let rules = settings.rules().unwrap_or_default();
     let root = rustix::process::geteuid().is_root();
-    let measured = measure(&crate::work::work_folder(basedir, config.work_folder.as_deref(), root));
+    let measured = measure(&crate::work::work_folder(basedir, config.work_folder.as_deref(), root), basedir);
     let mut machine = Vec::new();
     let mut of_machine = |reason: String| {
         let (says, voice, who) = (Availability::Unavailable, Voice::Machine, "the machine".to_owned());
@@ -162,8 +166,8 @@ pub fn status(basedir: &Path, now: UnixMs) -> Result<Status, ConfigError> {
             if written.status.person == fresh.person {
                 return Ok(written.status);
             }
-            let Status { admin, builds, .. } = written.status;
-            Ok(Status { running: true, admin, builds, ..fresh })
+            let Status { admin, builds, page, .. } = written.status;
+            Ok(Status { running: true, admin, builds, page, ..fresh })
         }
         _ => Ok(fresh),
     }
