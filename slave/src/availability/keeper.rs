@@ -170,7 +170,7 @@ impl Keeper {
         let person = said.as_ref().map(|said| &said.word).filter(|word| word.holds(at));
         let it = own(at, (&self.rules, &measured, &state.memory), person, &machine);
         let mut status = status::put_together(&self.settings, &self.rules, &it, &measured, (person, &machine));
-        status.admin.clone_from(&self.admin.borrow());
+        status.admin = self.admin.borrow().clone().filter(|word| word.holds(at));
         status.builds.clone_from(&self.builds.borrow());
         status.page.clone_from(&state.page);
         let first = state.status.is_none();

@@ -23,7 +23,7 @@ fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                out.push('\u{fffd}')
+                out.push('\u{fffd}');
             }
             c => out.push(c),
         }
@@ -77,20 +77,20 @@ pub(super) fn page(name: &str, status: &Status, history: &History, csrf: &str, n
     let mut out = String::from(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
     );
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<title>{} · slave {name}</title>\n<link rel=\"stylesheet\" href=\"/bb.css\">\n</head>\n<body>\n",
+        "<title>{} · slave {name}</title>\n<link rel=\"stylesheet\" href=\"/bb.css\">\n</head>\n<body>",
         effective.as_str()
     );
     out.push_str(include_str!("../../../templates/sprite.hbs"));
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<main id=\"main\">\n<div class=\"head\"><div><h1>Slave {name}</h1><p class=\"dim\">On this machine; the stricter of its word and the master's counts</p></div></div>\n"
+        "<main id=\"main\">\n<div class=\"head\"><div><h1>Slave {name}</h1><p class=\"dim\">On this machine; the stricter of its word and the master's counts</p></div></div>"
     );
     let by = stricter.map_or_else(|| whose(&status.word), |admin| format!("the master's word: {}", whose(admin)));
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<section class=\"verdict {}\" id=\"answer\"><div><h2 id=\"verdict\">{}{headline}</h2><p><b>{}</b>: {by}</p></div>{}</section>\n",
+        "<section class=\"verdict {}\" id=\"answer\"><div><h2 id=\"verdict\">{}{headline}</h2><p><b>{}</b>: {by}</p></div>{}</section>",
         look(effective),
         glyph(effective),
         effective.as_str(),
@@ -100,9 +100,9 @@ pub(super) fn page(name: &str, status: &Status, history: &History, csrf: &str, n
     out.push_str(&words(status));
     out.push_str(&rules(status));
     out.push_str(&load(history, now));
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "</main>\n<footer class=\"foot\"><span>bb {} on this machine</span><span>Times are this machine's; load the page again for what holds now</span></footer>\n</body>\n</html>\n",
+        "</main>\n<footer class=\"foot\"><span>bb {} on this machine</span><span>Times are this machine's; load the page again for what holds now</span></footer>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION")
     );
     out
