@@ -8,7 +8,7 @@
 //! - [`schedule::schedule`]: which waiting build goes to which slave now, and why the others wait; locks are part of it;
 //! - [`queue::decide`]: which candidates to make and to build, what lands, who is ejected and why;
 //! - [`verdict::judge`]: would this branch land, if not why, and whose turn is it;
-//! - [`availability::effective`]: the stricter of a slave's word and an admin's;
+//! - [`availability`]: what a slave's rules say at a moment, whose word counts, and rules that fight;
 //! - [`looks::begin`]: which branches are looked at now; [`places`]: who may hold how many of what there is only so much of;
 //! - [`pending::Pending`]: how many builds of strangers may wait at once;
 //! - [`builders::builders_for`]: which builders judge a branch, alone or in a stack;

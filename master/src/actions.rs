@@ -2,9 +2,11 @@
 //!
 //! Pages and API call the same functions, so that neither can do what the other may not.
 
+mod availability;
 mod claim;
 mod registrations;
 
+pub(crate) use availability::set_availability;
 pub(crate) use claim::claim;
 
 use crate::auth::{self, Action, Actor, Caller, can};
@@ -20,7 +22,6 @@ use crate::store::{
 };
 use crate::terms::Terms;
 use protocol::api;
-use protocol::wire::{Availability, ToSlave};
 use protocol::{BranchName, BuildId, CommitId, RevisionId, SlaveName, TokenId};
 use std::path::Path;
 use std::time::Duration;
@@ -422,28 +423,6 @@ pub(crate) async fn set_paused(shared: &Shared, project: &Guarded, actor: &Actor
     allow(actor, Action::SteerQueue, "steering the queue")?;
     shared.store.by(actor.token()).set_paused(project.id, paused, actor.name()).await?;
     Ok(())
-}
-
-/// Says whether a slave may take builds.
-pub(crate) async fn set_availability(
-    shared: &Shared,
-    actor: &Actor,
-    name: &SlaveName,
-    admin: Availability,
-) -> Done<()> {
-    allow(actor, Action::ManageSlaves, "steering slaves")?;
-    match shared.store.by(actor.token()).slave_admin(name, admin).await? {
-        Some(slave) => {
-            shared.sessions.tell(slave.id, ToSlave::Availability { admin });
-            Ok(())
-        }
-        None => Err(Refused::new(
-            404,
-            "no-such-slave",
-            format!("no slave {name} has ever connected"),
-            "`bb slaves` lists them",
-        )),
-    }
 }
 
 /// Makes a token.

@@ -9,9 +9,9 @@ use crate::project::{Guarded, lock, room};
 use crate::slaves::{Parts, Sessions};
 use crate::store::{Change, Master, Store, Topic};
 use gate::code::Code;
-use gate::schedule::Wait;
+use gate::schedule::{Stranded, Wait};
 use protocol::{BuildId, ProjectId, ProjectName};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 use tracker::source::SourcePolicy;
@@ -43,6 +43,9 @@ pub(crate) struct Shared {
     waits: Mutex<HashMap<BuildId, Wait>>,
     stuck: Mutex<BTreeMap<String, Wait>>,
     kept: Mutex<HashSet<BuildId>>,
+    stranded: Mutex<Vec<Stranded>>,
+    /// Of which projects and labels it was told that every slave is away; a master that starts tells it again.
+    told: Mutex<BTreeSet<(ProjectId, Vec<String>)>>,
 }
 
 impl Shared {
@@ -78,6 +81,8 @@ impl Shared {
             waits,
             stuck,
             kept,
+            stranded: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -123,6 +128,30 @@ impl Shared {
         if is_news {
             self.store.say(Change::of_all(Topic::Build, 0));
         }
+    }
+
+    /// Builds of a project whose every slave has left, by the last plan.
+    pub(crate) fn stranded(&self, project: ProjectId) -> Vec<Stranded> {
+        lock(&self.stranded).iter().filter(|it| it.project == project).cloned().collect()
+    }
+
+    /// Whether it was told of these.
+    pub(crate) fn was_told(&self, it: &Stranded) -> bool {
+        lock(&self.told).contains(&(it.project, it.labels.clone()))
+    }
+
+    pub(crate) fn tell(&self, it: &Stranded) {
+        lock(&self.told).insert((it.project, it.labels.clone()));
+    }
+
+    /// Of those that are stranded no more it is told again when they are the next time.
+    pub(crate) fn keep_told(&self, all: &[Stranded]) {
+        lock(&self.told)
+            .retain(|(project, labels)| all.iter().any(|it| it.project == *project && it.labels == *labels));
+    }
+
+    pub(crate) fn set_stranded(&self, stranded: Vec<Stranded>) {
+        *lock(&self.stranded) = stranded;
     }
 
     /// Whether a build is left to a slave that is away, by the last plan.

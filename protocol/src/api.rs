@@ -24,7 +24,7 @@ pub use build::{BuildDetail, BuildPage, BuildState, BuildSummary, StepDetail};
 pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::{Event, EventMark, NoEventMark};
-pub use machine::{Lock, Slave};
+pub use machine::{Lock, SetAvailability, Slave};
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};

@@ -9,6 +9,7 @@ pub mod id;
 pub mod name;
 pub mod result;
 pub mod wire;
+pub mod word;
 
 pub use hint::{Acts, Hint};
 pub use id::{

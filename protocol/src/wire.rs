@@ -8,12 +8,13 @@
 //! logs by their offset. The master acknowledges what is durable, so after any crash of either side the slave goes on
 //! from what [`ToSlave::Welcome`] says the master has.
 
+pub use crate::word::{Availability, MAX_WORD, Voice, Word};
 use crate::{BuildId, BuildResult, CommitId, Fence, ProjectName, SlaveName, UnixMs};
 use recipe::Builder;
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages. Another major version can't be spoken with; a greater minor one only adds.
-pub const VERSION: Version = Version { major: 1, minor: 0 };
+pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// The greatest length of a text frame, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -87,30 +88,6 @@ impl Isolation {
     }
 }
 
-/// A slave's readiness to take builds.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Availability {
-    /// It takes builds at once.
-    #[default]
-    Eager,
-    /// It takes a build only when no eager one could start it in time.
-    Reluctant,
-    /// It takes none.
-    Unavailable,
-}
-
-impl Availability {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Eager => "eager",
-            Self::Reluctant => "reluctant",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
 /// What a slave says to its master.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -123,6 +100,9 @@ pub enum ToMaster {
         said: Availability,
         /// Why, for people.
         reason: String,
+        /// The same in full; none from a slave of version 1.0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<Word>,
     },
     /// Something happened to a build.
     Report(Report),
@@ -147,6 +127,9 @@ pub struct Hello {
     pub isolation_notes: Vec<String>,
     /// Its own word on its availability.
     pub availability: Availability,
+    /// The same in full; none from a slave of version 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<Word>,
     /// The machine, for people: system, cores, memory.
     pub machine: String,
     /// Builds on its disk, running or ended, of which it has not heard that the master has everything.
@@ -312,6 +295,9 @@ pub enum ToSlave {
     Availability {
         /// The admin's word.
         admin: Availability,
+        /// The same in full; none from a master of version 1.0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<Word>,
     },
 }
 

@@ -7,16 +7,17 @@ mod notes;
 mod rules;
 mod step;
 
+use crate::availability::{Keeper, Troubles};
 use crate::config::{Config, Token};
 use crate::sandbox::{Sandbox, Task, View};
 use crate::source::Source;
 use crate::spool::{LogWriter, Spooled};
-use crate::work::{Slot, Slots};
+use crate::work::{Room, Slot, Slots};
 use protocol::wire::{Assignment, Happened, Isolation, Limits};
 use protocol::{BuildResult, UnixMs};
 use recipe::{Run, Step};
 use rules::Progress;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use step::{Bounds, Ended};
 use tokio::sync::watch;
@@ -25,10 +26,21 @@ use tokio::time::Instant;
 /// What builds share.
 pub(crate) struct Shop {
     pub(crate) config: Config,
-    pub(crate) sandbox: Sandbox,
+    /// As it was proven last.
+    pub(crate) sandbox: RwLock<Arc<Sandbox>>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) troubles: Arc<Troubles>,
+    pub(crate) room: Arc<Room>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) token: Token,
+}
+
+impl Shop {
+    /// The sandbox as it was proven last.
+    pub(crate) fn sandbox(&self) -> Arc<Sandbox> {
+        Arc::clone(&self.sandbox.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Why a build is to stop.
@@ -40,6 +52,8 @@ pub(crate) enum Stop {
     Forget,
     /// The slave itself stops.
     Shutdown,
+    /// It is to go to another slave, and why.
+    Move(String),
 }
 
 impl Stop {
@@ -48,6 +62,7 @@ impl Stop {
             Self::Cancel(reason) => (BuildResult::Cancelled, format!("cancelled: {reason}")),
             Self::Forget => (BuildResult::Cancelled, "the master has forgotten it".to_owned()),
             Self::Shutdown => (BuildResult::Retry, "the slave was stopped".to_owned()),
+            Self::Move(why) => (BuildResult::Retry, format!("handed back, as the slave was made unavailable ({why})")),
         }
     }
 }
@@ -66,12 +81,18 @@ pub(crate) async fn stopped(stop: &mut Stopped) -> Stop {
 /// Runs a build to its last report.
 pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<Spooled>, mut stop: Stopped) {
     let slot = tokio::select! {
-        slot = shop.slots.take() => slot.map_err(|error| (BuildResult::Exception, format!("no slot: {error}"))),
+        // In this order: what is to stop takes no slot.
+        biased;
         why = stopped(&mut stop) => Err(why.result()),
+        slot = shop.slots.take() => slot.map_err(|error| (BuildResult::Exception, format!("no slot: {error}"))),
     };
     let (slot, (result, reason)) = match slot {
         Ok(slot) => {
-            let end = Build::run(&shop, assignment, &spooled, &slot, stop).await;
+            let _in_use = shop.room.uses(&assignment.project);
+            let end = match trouble(&shop).await {
+                Some(why) => Stop::Move(why).result(),
+                None => Build::run(&shop, assignment, &spooled, &slot, stop).await,
+            };
             (Some(slot), end)
         }
         Err(end) => (None, end),
@@ -84,6 +105,13 @@ pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<S
     {
         tracing::warn!("a work folder can't be cleaned: {error}");
     }
+}
+
+/// What keeps the machine from building now, looked at anew: also whether there is room on disk.
+async fn trouble(shop: &Shop) -> Option<String> {
+    let keeper = Arc::clone(&shop.keeper);
+    let _ = tokio::task::spawn_blocking(move || keeper.look_again()).await;
+    shop.troubles.why()
 }
 
 /// Reports; a report that can't be written down is sent all the same.
@@ -106,6 +134,7 @@ async fn report(spooled: &Arc<Spooled>, what: Happened) -> bool {
 
 struct Build<'a> {
     shop: &'a Shop,
+    sandbox: Arc<Sandbox>,
     assignment: &'a Assignment,
     spooled: &'a Arc<Spooled>,
     slot: &'a Slot,
@@ -139,14 +168,15 @@ impl<'a> Build<'a> {
         slot: &'a Slot,
         stop: Stopped,
     ) -> (BuildResult, String) {
-        let has = shop.sandbox.isolation();
+        let sandbox = shop.sandbox();
+        let has = sandbox.isolation();
         if has < assignment.isolation {
-            return (BuildResult::Exception, too_open(has, assignment.isolation, shop.sandbox.notes()));
+            return (BuildResult::Exception, too_open(has, assignment.isolation, sandbox.notes()));
         }
         let limits = shop.config.limits.stricter(assignment.limits);
         let ends = Instant::now() + Duration::from_secs(limits.build_s);
         let progress = Progress::default();
-        let mut build = Self { shop, assignment, spooled, slot, stop, limits, ends, progress };
+        let mut build = Self { shop, sandbox, assignment, spooled, slot, stop, limits, ends, progress };
         build.fetch().await;
         for (n, step) in (1..).zip(&assignment.builder.steps) {
             build.step(n, step).await;
@@ -168,7 +198,7 @@ impl<'a> Build<'a> {
         };
         let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
         let url = shop.config.master.join(&assignment.git_path);
-        let place = shop.sandbox.place(slot);
+        let place = self.sandbox.place(slot);
         let get = async {
             if !Sandbox::sweep_slot(slot).await {
                 return Err("processes of an earlier build in this slot can't be ended".to_owned());
@@ -229,13 +259,13 @@ impl<'a> Build<'a> {
     }
 
     async fn run_step(&mut self, step: &Step, log: &mut LogWriter) -> Finished {
-        let view = self.shop.sandbox.view(self.slot);
+        let view = self.sandbox.view(self.slot);
         if let Err(error) = notes::begin(self.slot).await {
             return Finished::bare(BuildResult::Exception, format!("the slave's disk: {error}"));
         }
         let grace = Duration::from_secs(self.limits.grace_s);
         let task = Task { argv: argv(&step.run), env: self.env(step, &view), grace };
-        let running = match self.shop.sandbox.start(self.slot, task).await {
+        let running = match self.sandbox.start(self.slot, task).await {
             Ok(running) => running,
             Err(error) => return Finished::bare(BuildResult::Exception, error.to_string()),
         };

@@ -1,5 +1,6 @@
 //! `slave.toml`: what a slave's admin says of it. Read once, at start.
 
+use crate::availability::Settings;
 use crate::user::BuildUser;
 use protocol::SlaveName;
 use protocol::wire::Limits;
@@ -47,6 +48,9 @@ pub struct Config {
     /// This machine's limits; the stricter of these and the master's hold.
     #[serde(default)]
     pub limits: OwnLimits,
+    /// When it takes builds.
+    #[serde(default)]
+    pub availability: Settings,
 }
 
 fn default_token_file() -> PathBuf {
@@ -328,6 +332,7 @@ impl Config {
             build_user: None,
             git: None,
             limits: OwnLimits::default(),
+            availability: Settings::default(),
         }
     }
 
@@ -360,6 +365,7 @@ impl Config {
             let message = format!("`{}` can't be the name of a variable", printable(name));
             return Err(wrong(text.find("[env]").unwrap_or(0), message));
         }
+        config.availability.rules().map_err(|bad| wrong(bad.at, bad.why))?;
         Ok(config)
     }
 

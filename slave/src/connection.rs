@@ -11,13 +11,14 @@ use crate::spool::Spool;
 use delivery::Delivery;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use pause::Pause;
-use protocol::wire::{Assignment, BuildRef, Hello, MAX_TEXT, ToMaster, ToSlave, VERSION, Version};
+use protocol::UnixMs;
+use protocol::wire::{Assignment, BuildRef, Hello, MAX_TEXT, ToMaster, ToSlave, VERSION, Version, Voice, Word};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
@@ -47,8 +48,12 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Connector {
     pub(crate) master: MasterUrl,
     pub(crate) token: Token,
-    /// Who the slave is; `builds` is filled in for each connection.
-    pub(crate) hello: Hello,
+    /// Who the slave is; `builds` and its word are filled in for each connection. When it changes, a new one is made.
+    pub(crate) hello: watch::Receiver<Hello>,
+    /// Its own word on its availability, as it changes.
+    pub(crate) word: watch::Receiver<Word>,
+    /// The admin's.
+    pub(crate) admin: watch::Sender<Option<Word>>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) orders: mpsc::Sender<Order>,
     /// Whether there is a connection now.
@@ -76,6 +81,8 @@ pub(crate) enum Lost {
     Closed,
     #[error("nothing was heard of the master for {} s", .0.as_secs())]
     Silent(Duration),
+    #[error("the slave says anew what it is")]
+    Renewed,
     #[error("the slave stops")]
     Stopping,
 }
@@ -117,6 +124,7 @@ impl Connector {
             }
             match &lost {
                 Lost::Stopping => return lost,
+                Lost::Renewed => continue,
                 Lost::Unauthorized(_) | Lost::Incompatible { .. } if idle() => return lost,
                 _ => {}
             }
@@ -136,7 +144,12 @@ impl Connector {
     async fn try_session(&self) -> Result<Infallible, Lost> {
         let mut socket = timeout(GREETING, self.dial()).await.map_err(|_| Lost::Silent(GREETING))??;
         let builds = self.spool.builds().iter().map(|build| build.of).collect();
-        let hello = ToMaster::Hello(Hello { builds, ..self.hello.clone() });
+        let mut own = self.hello.clone();
+        let of_now = own.borrow_and_update().clone();
+        let mut said = self.word.clone();
+        let word = said.borrow_and_update().clone();
+        let hello = Hello { builds, availability: word.says, word: Some(word), ..of_now };
+        let hello = ToMaster::Hello(hello);
         timeout(GREETING, socket.send(text(&hello)?)).await.map_err(|_| Lost::Silent(GREETING))??;
         let have = match timeout(GREETING, next(&mut socket)).await.map_err(|_| Lost::Silent(GREETING))?? {
             ToSlave::Welcome { version, bb, .. } if version.major != VERSION.major => {
@@ -161,7 +174,8 @@ impl Connector {
         // Both at once, so that neither side's waiting to write can keep it from reading.
         tokio::select! {
             lost = self.listen(stream, &delivery) => lost,
-            lost = delivery.run(sink, PING) => lost,
+            Ok(()) = own.changed() => Err(Lost::Renewed),
+            lost = delivery.run(sink, PING, said) => lost,
         }
     }
 
@@ -197,8 +211,9 @@ impl Connector {
                         build.told(next);
                     }
                 }
-                Some(ToSlave::Availability { admin }) => {
-                    tracing::info!(admin = admin.as_str(), "the master's admin set this slave's availability");
+                Some(ToSlave::Availability { admin, word }) => {
+                    let of_old = || Word { says: admin, voice: Voice::Admin, ..Word::nobody(UnixMs(0)) };
+                    self.admin.send_replace(Some(word.unwrap_or_else(of_old)));
                 }
                 Some(ToSlave::Refused { reason }) => return Err(Lost::Refused(reason)),
                 Some(ToSlave::Welcome { .. }) => return Err(Lost::Nonsense("a second welcome".to_owned())),

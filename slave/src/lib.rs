@@ -18,12 +18,14 @@
 //! # }
 //! ```
 
+pub mod availability;
 mod basedir;
 mod build;
 pub mod config;
 mod connection;
 mod descriptors;
 pub mod launch;
+mod page;
 mod sandbox;
 mod seccomp;
 mod slave;
@@ -35,7 +37,8 @@ mod work;
 pub use basedir::{CreateError, create};
 pub use config::{Config, Token};
 pub use descriptors::close_on_exec;
-pub use sandbox::{Launcher, NoUsers, NotIsolated};
+pub use page::{BadPageAddress, PageAddress};
+pub use sandbox::{Launcher, NoUsers};
 pub use slave::{RunError, Slave};
 pub use source::{Boxed, GitSource, NoSource, Source};
 pub use tracker::checkout::Place;

@@ -95,12 +95,19 @@ pub(crate) struct View {
 /// bubblewrap was asked for and does not keep builds in.
 #[derive(Debug, thiserror::Error)]
 #[error("`isolation = \"bubblewrap\"`, but its self-test failed: {}; {hint}", .notes.join("; "), hint = probe::HINT)]
-pub struct NotIsolated {
+pub(crate) struct NotIsolated {
     /// What the self-test found.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Sandbox {
+    /// None that was proven: it starts nothing that needs any.
+    pub(crate) fn unproven(config: &Config, launcher: Launcher, notes: Vec<String>) -> Self {
+        let (isolation, filtered) = (Isolation::None, false);
+        let (read_only, limits) = (config.read_only.clone(), config.limits);
+        Self { launcher, isolation, filtered, notes, read_only, limits }
+    }
+
     /// Finds out what isolation this machine has, by running a probe in `slot`.
     ///
     /// # Errors

@@ -1,21 +1,23 @@
 //! The slave as a whole: one life from start to stop.
 
+use crate::availability::{Keeper, Trouble, Troubles};
 use crate::build::{self, Shop, Stop};
 use crate::config::{Config, ConfigError, Token};
 use crate::connection::{Connector, Lost, Order};
-use crate::sandbox::{Launcher, NoUsers, NotIsolated, Sandbox, Users};
+use crate::page::{Page, PageAddress};
+use crate::sandbox::{Launcher, NoUsers, Sandbox, Users};
 use crate::source::Source;
 use crate::spool::{Spool, SpoolError, Spooled};
-use crate::work::{self, Slots};
-use protocol::wire::{Assignment, Availability, BuildRef, Happened, Hello, VERSION};
+use crate::work::{self, Room, Slots};
+use protocol::wire::{Assignment, Availability, BuildRef, Happened, Hello, VERSION, Word};
 use protocol::{BuildResult, UnixMs};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinSet};
@@ -34,6 +36,8 @@ pub struct Slave {
     pub launcher: Launcher,
     /// Where candidates come from.
     pub source: Arc<dyn Source>,
+    /// Where its own page is; none for no page.
+    pub page: Option<PageAddress>,
 }
 
 /// A slave can't run, or can't run on.
@@ -56,12 +60,12 @@ pub enum RunError {
     /// The spool can't be read.
     #[error("the builds on disk can't be read: {0}")]
     Spool(Box<dyn std::error::Error + Send + Sync>),
+    /// Its page can't be served.
+    #[error("the slave's page can't be served ({0}); give another address with --page")]
+    Page(io::Error),
     /// A slave that runs as root finds no users for its builds.
     #[error(transparent)]
     Users(#[from] NoUsers),
-    /// bubblewrap is demanded and does not keep builds in.
-    #[error(transparent)]
-    NotIsolated(#[from] NotIsolated),
     /// The master does not know the token.
     #[error("{0}")]
     Unauthorized(String),
@@ -87,7 +91,7 @@ impl Slave {
     pub fn load(basedir: &Path, launcher: Launcher, source: Arc<dyn Source>) -> Result<Self, ConfigError> {
         let config = Config::load(basedir)?;
         let token = config.load_token(basedir)?;
-        Ok(Self { config, basedir: basedir.to_owned(), token, launcher, source })
+        Ok(Self { config, basedir: basedir.to_owned(), token, launcher, source, page: None })
     }
 
     /// Runs until `shutdown`, whatever becomes of the master. Running builds are then ended and run again elsewhere.
@@ -101,7 +105,14 @@ impl Slave {
         hide();
         // Fails only when there is one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let (at, name) = (self.page, self.config.name.to_string());
         let life = Life::begin(self, &basedir).await?;
+        let mut pages = JoinSet::new();
+        if let Some(at) = at {
+            let keeper = Arc::clone(&life.keeper);
+            let page = Page::open(at, &name, &basedir, keeper).await.map_err(RunError::Page)?;
+            pages.spawn(page.serve());
+        }
         life.run(shutdown).await
     }
 }
@@ -113,6 +124,9 @@ struct Life {
     connector: Connector,
     orders: mpsc::Receiver<Order>,
     running: Arc<AtomicUsize>,
+    keeper: Arc<Keeper>,
+    troubles: Arc<Troubles>,
+    proof: Proof,
     _users: Option<Users>,
 }
 
@@ -145,10 +159,21 @@ impl Life {
                 close(&build, BuildResult::Retry, "the slave was restarted");
             }
         }
+        let secret = basedir.join(&config.token_file);
+        let troubles = Arc::new(Troubles::default());
         let probed = slots.take().await.map_err(io)?;
-        let sandbox = Sandbox::prove(&config, launcher, &probed, &basedir.join(&config.token_file)).await?;
+        let proven = Sandbox::prove(&config, launcher.clone(), &probed, &secret).await;
         drop(probed);
+        let sandbox = proven.unwrap_or_else(|failed| {
+            // It says so to its master, takes nothing, and tries again.
+            tracing::error!("{failed}");
+            troubles.set(Trouble::SelfTest, Some(failed.to_string()), now());
+            Sandbox::unproven(&config, launcher.clone(), failed.notes)
+        });
         tracing::info!(isolation = sandbox.isolation().as_str(), "{}", sandbox.notes().join("; "));
+        let room = Arc::new(Room::new(basedir, &folder, config.slots.get()));
+        let keeper = Keeper::begin(basedir, &folder, &config.availability, Arc::clone(&troubles), Arc::clone(&room));
+        let word = keeper.word().borrow().clone();
         let hello = Hello {
             version: VERSION,
             bb: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,35 +182,64 @@ impl Life {
             slots: config.slots.get(),
             isolation: sandbox.isolation(),
             isolation_notes: sandbox.notes().to_vec(),
-            availability: Availability::Eager,
+            availability: word.says,
+            word: Some(word),
             machine: machine(),
             builds: Vec::new(),
         };
+        let said = watch::Sender::new(hello);
         let (order, orders) = mpsc::channel(64);
         let master = config.master.clone();
         let connector = Connector {
             master,
             token: token.clone(),
-            hello,
+            hello: said.subscribe(),
+            word: keeper.word(),
+            admin: keeper.admin(),
             spool: Arc::clone(&spool),
             orders: order,
             connected: Arc::default(),
         };
-        let shop = Arc::new(Shop { config, sandbox, slots, source, token });
-        Ok(Self { shop, spool, connector, orders, running: Arc::default(), _users: users })
+        let sandbox = RwLock::new(Arc::new(sandbox));
+        let (its, of_builds) = (Arc::clone(&keeper), Arc::clone(&troubles));
+        let shop = Arc::new(Shop { config, sandbox, keeper: its, troubles: of_builds, room, slots, source, token });
+        let proof = Proof { shop: Arc::clone(&shop), launcher, secret, said };
+        Ok(Self { shop, spool, connector, orders, running: Arc::default(), keeper, troubles, proof, _users: users })
     }
 
     async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { shop, spool, connector, mut orders, running, _users } = self;
+        let Self { shop, spool, connector, mut orders, running, keeper, troubles, proof, _users } = self;
+        let drain = shop.config.availability.drain();
         let connected = Arc::clone(&connector.connected);
-        let mut builds = Builds { shop, spool: Arc::clone(&spool), tasks: JoinSet::new(), known: HashMap::new() };
+        let (tasks, known) = (JoinSet::new(), HashMap::new());
+        let mut builds = Builds { shop, spool: Arc::clone(&spool), tasks, known, word: keeper.word() };
         let idle = || running.load(Ordering::Acquire) == 0;
         let connection = connector.run(idle);
         tokio::pin!(connection);
+        let (say_move, mut moves) = mpsc::channel(4);
+        // Ended with this life.
+        let mut own = JoinSet::new();
+        own.spawn(Arc::clone(&keeper).run(say_move));
+        own.spawn(proof.again_and_again());
+        let _gone = OnDrop(|| keeper.end());
+        let mut drained = None;
         loop {
             running.store(builds.tasks.len(), Ordering::Release);
+            keeper.runs(builds.numbers());
+            if drained.is_some() && builds.tasks.is_empty() {
+                break;
+            }
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled(), if drained.is_none() => {
+                    if drain.is_zero() {
+                        break;
+                    }
+                    let why = "it was told to end, and finishes what it runs".to_owned();
+                    troubles.set(Trouble::Stopping, Some(why), now());
+                    drained = Some(Instant::now() + drain);
+                }
+                () = at(drained) => break,
+                Some(why) = moves.recv() => builds.move_all(&why),
                 Some(order) = orders.recv() => builds.order(order).await,
                 Some(ended) = builds.tasks.join_next_with_id() => builds.ended(ended),
                 lost = &mut connection => return match lost {
@@ -215,12 +269,73 @@ impl Life {
     }
 }
 
+/// The time now.
+fn now() -> UnixMs {
+    UnixMs(jiff::Timestamp::now().as_millisecond())
+}
+
+/// How long a self-test that failed rests before it is tried again.
+const PROVE_AGAIN: Duration = Duration::from_secs(10);
+
+/// The self-test of isolation that is demanded, for as long as it fails.
+struct Proof {
+    shop: Arc<Shop>,
+    launcher: Launcher,
+    secret: PathBuf,
+    /// What the master is told of this slave.
+    said: watch::Sender<Hello>,
+}
+
+impl Proof {
+    /// Tries again until it passes; then the master hears of it and the machine takes its word back.
+    async fn again_and_again(self) {
+        let Self { shop, launcher, secret, said } = self;
+        while shop.troubles.has(Trouble::SelfTest) {
+            tokio::time::sleep(PROVE_AGAIN).await;
+            let Ok(slot) = shop.slots.take().await else { continue };
+            match Sandbox::prove(&shop.config, launcher.clone(), &slot, &secret).await {
+                Ok(sandbox) => {
+                    tracing::info!(isolation = sandbox.isolation().as_str(), "the self-test passes now");
+                    said.send_modify(|hello| {
+                        hello.isolation = sandbox.isolation();
+                        hello.isolation_notes = sandbox.notes().to_vec();
+                    });
+                    *shop.sandbox.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sandbox);
+                    shop.troubles.set(Trouble::SelfTest, None, now());
+                }
+                Err(failed) => shop.troubles.set(Trouble::SelfTest, Some(failed.to_string()), now()),
+            }
+        }
+        // What is said stays said.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// The builds that run.
 struct Builds {
     shop: Arc<Shop>,
     spool: Arc<Spool>,
     tasks: JoinSet<()>,
     known: HashMap<task::Id, (BuildRef, watch::Sender<Option<Stop>>)>,
+    /// The slave's own word: a build that was on its way when it became unavailable is handed back.
+    word: watch::Receiver<Word>,
 }
 
 impl Builds {
@@ -246,8 +361,13 @@ impl Builds {
             tracing::info!(build = %of.build, "this build was given to the slave before");
             return;
         }
-        tracing::info!(build = %of.build, builder = assignment.builder.name, "a build starts");
         let (stop, stopped) = watch::channel(None);
+        let word = self.word.borrow().clone();
+        if word.says == Availability::Unavailable {
+            stop.send_replace(Some(Stop::Move(word.because())));
+        } else {
+            tracing::info!(build = %of.build, builder = assignment.builder.name, "a build starts");
+        }
         let (shop, spool) = (Arc::clone(&self.shop), Arc::clone(&self.spool));
         let task = self.tasks.spawn(async move {
             let keep = Arc::clone(&spool);
@@ -279,13 +399,30 @@ impl Builds {
     }
 
     fn stop_all(&self) {
+        self.end_all(&Stop::Shutdown);
+    }
+
+    /// Hands all builds back, for other slaves.
+    fn move_all(&self, why: &str) {
+        tracing::info!(builds = self.known.len(), "running builds go to other slaves: {why}");
+        self.end_all(&Stop::Move(why.to_owned()));
+    }
+
+    fn end_all(&self, why: &Stop) {
         for (_, stop) in self.known.values() {
             stop.send_if_modified(|said| {
                 let first = said.is_none();
-                said.get_or_insert(Stop::Shutdown);
+                said.get_or_insert_with(|| why.clone());
                 first
             });
         }
+    }
+
+    /// The numbers of the builds that run, sorted.
+    fn numbers(&self) -> Vec<i64> {
+        let mut numbers: Vec<i64> = self.known.values().map(|(of, _)| of.build.0).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     fn ended(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {

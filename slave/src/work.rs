@@ -4,9 +4,11 @@
 //! write nothing there), `notes` (where `$BB_LINKS` and `$BB_SUMMARY` are), `tmp`, and
 //! `etc` (the few files of `/etc` that bb writes itself for bubblewrap).
 
+mod evict;
 mod remove;
 
 use crate::user::BuildUser;
+pub(crate) use evict::Room;
 pub(crate) use remove::remove_all;
 use std::fs::{self, Permissions};
 use std::io;

@@ -196,6 +196,7 @@ async fn a_second_slave_on_a_basedir_is_refused() {
         token: TOKEN.parse().unwrap(),
         launcher: launcher(),
         source: Arc::new(files::Files),
+        page: None,
     };
     let error = second.run(CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, RunError::Locked(_)), "{error}");

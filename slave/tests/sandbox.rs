@@ -5,9 +5,8 @@
 
 mod support;
 
-use protocol::BuildResult::{Failure, Success};
-use protocol::wire::Isolation;
-use slave::RunError;
+use protocol::BuildResult::{Failure, Retry, Success};
+use protocol::wire::{Availability, Isolation, Voice};
 use slave::config::WantedIsolation;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use support::*;
@@ -51,11 +50,26 @@ async fn isolation_switched_off_is_said() {
 async fn a_sandbox_that_does_not_come_up_is_never_taken_for_one() {
     let master = Master::start().await;
     let mut demanded = config(&master, WantedIsolation::Bubblewrap);
-    demanded.read_only = vec!["/no/such/toolchain".into()];
-    let error = Running::start(demanded.clone()).end().await.unwrap_err();
-    assert!(matches!(error, RunError::NotIsolated(_)), "{error}");
-    assert!(error.to_string().contains("/no/such/toolchain"), "{error}");
+    let later = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(later.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let toolchain = later.path().join("toolchain");
+    demanded.read_only = vec![toolchain.clone()];
+    let slave = Running::start(demanded.clone());
+    let word = master.until_word(Availability::Unavailable).await;
+    assert!(word.voice == Voice::Machine && word.reason.contains("its self-test failed"), "{word:?}");
+    master.give(assignment(1, vec![sh("test", "true")]));
+    assert_eq!(result(&master.finished(build(1)).await).0, Retry, "nothing runs in less than was demanded");
+    // It tries again, and takes its word back when the cause is gone.
+    std::fs::create_dir(&toolchain).unwrap();
+    master.until_word(Availability::Eager).await;
+    let hello =
+        master.until("it as it is now", |m| m.hellos().pop().filter(|it| it.isolation != Isolation::None)).await;
+    assert_eq!(hello.isolation, Isolation::Bubblewrap);
+    slave.stop().await;
 
+    let master = Master::start().await;
+    let mut demanded = config(&master, WantedIsolation::Bubblewrap);
+    demanded.read_only = vec!["/no/such/toolchain".into()];
     let slave = Running::start(slave::Config { isolation: WantedIsolation::Auto, ..demanded });
     let hello = master.until("a hello", |m| m.hellos().pop()).await;
     assert_eq!(hello.isolation, Isolation::None);

@@ -6,15 +6,15 @@ use crate::print::{Format, ago, safe};
 use crate::screen::{Cell, Screen};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use protocol::SlaveName;
-use protocol::api::Slave;
-use protocol::wire::Availability;
+use protocol::api::{SetAvailability, Slave};
+use protocol::wire::{Availability, Voice, Word};
 use std::process::ExitCode;
 
 /// List slaves: who builds now, who does not, and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb slaves --json
-  bb slaves set-availability oak unavailable")]
+  bb slaves set-availability oak unavailable --for 2h --reason 'new disk' --now")]
 pub(crate) struct Args {
     /// Change something instead
     #[command(subcommand)]
@@ -28,7 +28,7 @@ enum What {
     /// Give the master's word on a slave; the stricter of this and the slave's own holds
     #[command(
         after_help = "eager: it takes builds at once. reluctant: only those that no eager slave could start in time.
-unavailable: none; what runs there goes on to its end."
+unavailable: none; what runs there goes on to its end, or with --now to other slaves."
     )]
     SetAvailability {
         /// The slave's name
@@ -36,6 +36,18 @@ unavailable: none; what runs there goes on to its end."
         /// The word
         #[arg(value_parser = PossibleValuesParser::new(WORDS.map(Availability::as_str)).map(availability))]
         word: Availability,
+        /// For how long, as 90s, 10m, 2h, 1d
+        #[arg(long = "for", value_name = "LENGTH", conflicts_with = "until")]
+        length: Option<String>,
+        /// Until when, as 18:00 (the next, by this machine's clock) or "2026-12-24 18:00"
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Why, for all who see it
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// With unavailable: give what runs there to other slaves at once
+        #[arg(long)]
+        now: bool,
     },
 }
 
@@ -50,8 +62,14 @@ fn availability(word: String) -> Availability {
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
     let slaves: Vec<Slave> = match args.what {
         None => client.get("/slaves").await?,
-        Some(What::SetAvailability { name, word }) => {
-            let body = serde_json::json!({ "availability": word });
+        Some(What::SetAvailability { name, word: availability, length, until, reason, now }) => {
+            let at = protocol::UnixMs(jiff::Timestamp::now().as_millisecond());
+            let until_ms = match (length, until) {
+                (Some(length), _) => Some(slave::availability::deadline(&length, at)?),
+                (None, Some(until)) => Some(slave::availability::moment(&until, at, &jiff::tz::TimeZone::system())?),
+                (None, None) => None,
+            };
+            let body = SetAvailability { availability, reason, until_ms, now };
             client.post(&format!("/slaves/{name}/availability"), &body).await?
         }
     };
@@ -61,7 +79,7 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
 
 /// The slaves.
 pub(crate) fn listing(slaves: &[Slave], screen: Screen) -> String {
-    let head = ["name", "state", "since", "slots", "isolation", "labels", "builds"];
+    let head = ["name", "state", "since", "slots", "isolation", "labels", "builds", "why"];
     let none = "No slave has ever connected. Make one with `bb slave create`.";
     screen.list(&head, &slaves.iter().map(row).collect::<Vec<_>>(), none)
 }
@@ -76,5 +94,22 @@ fn row(slave: &Slave) -> Vec<Cell> {
         slave.isolation.as_str().into(),
         safe(&slave.labels.join(", ")).into(),
         builds.join(" ").into(),
+        safe(&why(slave)).into(),
     ]
+}
+
+/// Whose words it is by, and why: its own and the admin's, as far as anybody said anything.
+fn why(slave: &Slave) -> String {
+    let told = |word: &Word| {
+        let since = if word.since.0 > 0 { format!(", since {}", ago(word.since)) } else { String::new() };
+        let until = word.until.map_or_else(String::new, |until| {
+            let until = jiff::Timestamp::from_millisecond(until.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            format!(", until {}", until.strftime("%Y-%m-%d %H:%M UTC"))
+        });
+        format!("{} ({}{since}{until})", word.says.as_str(), word.because())
+    };
+    let own = slave.said_word.as_ref().filter(|word| word.voice != Voice::Nobody || !word.reason.is_empty());
+    let own = own.map(|word| format!("it says {}", told(word)));
+    let admin = slave.admin_word.as_ref().map(|word| format!("the admin says {}", told(word)));
+    own.into_iter().chain(admin).collect::<Vec<_>>().join("; ")
 }

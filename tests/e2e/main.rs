@@ -4,6 +4,7 @@
 
 mod alone;
 mod asking;
+mod availability;
 mod bad_input;
 mod crashes;
 mod demo;

@@ -16,6 +16,7 @@
 
 mod away;
 mod choose;
+mod stranded;
 mod wait;
 
 pub use away::{Fate, Lost, fate};
@@ -24,6 +25,7 @@ use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, ProjectId, SlaveId, SlaveName, UnixMs};
 use recipe::LockRequest;
 use std::collections::BTreeMap;
+pub use stranded::{Stranded, stranded};
 pub use wait::{Wait, needed};
 
 /// The isolation that builds of a publisher's branches need at least, who is trusted or is not.

@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, BuildPage, Overview, QueueEntry};
-use protocol::wire::Availability;
 use protocol::{BuildId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -228,19 +227,13 @@ async fn slaves(State(shared): App) -> Done<Json<Vec<api::Slave>>> {
     Ok(Json(read::slaves(&Moment::now(&shared).await?).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewAvailability {
-    availability: Availability,
-}
-
 async fn availability(
     State(shared): App,
     Part(part): Part<SlavePart>,
     who: Who,
-    Body(it): Body<NewAvailability>,
+    Body(it): Body<api::SetAvailability>,
 ) -> Done<Json<Vec<api::Slave>>> {
-    actions::set_availability(&shared, &who.actor, &part.name, it.availability).await?;
+    actions::set_availability(&shared, &who.actor, &part.name, &it).await?;
     Ok(Json(read::slaves(&Moment::now(&shared).await?).await?))
 }
 

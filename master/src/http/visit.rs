@@ -68,8 +68,15 @@ impl Visit {
             url: self.shared.url.clone(),
             now: now(),
             since: self.since.clone(),
-            notices: Vec::new(),
+            notices: project.map_or_else(Vec::new, |project| self.stranded(project)),
         }
+    }
+
+    /// Builds that wait for slaves of which the last has left.
+    fn stranded(&self, project: &ProjectName) -> Vec<Notice> {
+        let Some(project) = self.shared.guarded_by_name(project) else { return Vec::new() };
+        let notice = |text: String| Notice { look: "warnings", text: format!("{text}.") };
+        self.shared.stranded(project.id).iter().map(|it| notice(it.text())).collect()
     }
 
     /// The same with what is said on every page of a project.

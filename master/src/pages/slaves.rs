@@ -5,7 +5,7 @@ use super::parts::BuildLine;
 use super::words::{Fact, When, look};
 use super::{Context, Pages, PagesError};
 use protocol::api::{Lock, Slave};
-use protocol::wire::Availability;
+use protocol::wire::{Availability, Voice, Word};
 use protocol::{BuildId, ProjectName, UnixMs};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -30,17 +30,37 @@ struct Line {
     look: &'static str,
     word: String,
     own: String,
+    own_by: Option<Voiced>,
     admin: String,
+    admin_by: Option<Voiced>,
     choices: Vec<Choice>,
     since: Option<When>,
     slots: u32,
     taken: usize,
     isolation: &'static str,
     isolation_notes: Vec<String>,
-    why: String,
     builds: Vec<BuildLine>,
     machine: String,
     bb: String,
+}
+
+/// Whose a word is, why, since when and until when.
+#[derive(Serialize)]
+struct Voiced {
+    because: String,
+    since: Option<When>,
+    until: Option<When>,
+}
+
+/// None where nobody said anything.
+fn voiced(word: Option<&Word>, now: UnixMs) -> Option<Voiced> {
+    let word = word.filter(|word| word.voice != Voice::Nobody || !word.reason.is_empty())?;
+    Some(Voiced {
+        because: word.because(),
+        // Not known of words of before.
+        since: (word.since.0 > 0).then(|| When::new(word.since, now)),
+        until: word.until.map(|until| When::new(until, now)),
+    })
 }
 
 #[derive(Serialize)]
@@ -72,14 +92,15 @@ fn line(slave: &Slave, now: UnixMs) -> Line {
         look: look(slave.look),
         word: slave.word.clone(),
         own: if slave.connected { slave.said.as_str().to_owned() } else { "offline".to_owned() },
+        own_by: voiced(slave.said_word.as_ref(), now),
         admin: slave.admin.as_str().to_owned(),
+        admin_by: voiced(slave.admin_word.as_ref(), now),
         choices: all.iter().map(|a| Choice { word: a.as_str(), chosen: *a == slave.admin }).collect(),
         since: slave.since_ms.map(|at| When::new(at, now)),
         slots: slave.slots,
         taken: slave.builds.len(),
         isolation: slave.isolation.as_str(),
         isolation_notes: slave.isolation_notes.clone(),
-        why: slave.said_reason.clone(),
         builds: slave.builds.iter().map(|b| BuildLine::of(b, now)).collect(),
         machine: slave.machine.clone(),
         bb: slave.bb.clone(),

@@ -1,10 +1,11 @@
 //! Slaves and locks.
 
 use super::{Moment, ReadError, build};
-use crate::store::{Build, BuildRowState, SlaveRow};
+use crate::store::{Build, BuildRowState, SlaveRow, now};
 use gate::schedule::Scope;
 use protocol::SlaveId;
 use protocol::api::{BuildSummary, Lock, Look, Slave};
+use protocol::wire::Voice;
 use recipe::LockAmount;
 use std::collections::HashMap;
 
@@ -40,7 +41,7 @@ pub(super) async fn some(at: &Moment<'_>, most: usize) -> Result<Shown, ReadErro
 }
 
 fn word(at: &Moment<'_>, row: &SlaveRow) -> &'static str {
-    gate::availability::word(at.is_connected(row.id), row.said, row.admin)
+    gate::availability::word(at.is_connected(row.id), row.said, row.admin_at(now()).says)
 }
 
 /// Slaves in their order, with the builds that they run.
@@ -54,13 +55,16 @@ async fn lines(at: &Moment<'_>, rows: Vec<SlaveRow>, running: &[Build]) -> Resul
     for row in rows {
         let builds = builds.remove(&row.id).unwrap_or_default();
         let (connected, word) = (at.is_connected(row.id), word(at, &row));
+        let admin = row.admin_at(now());
         lines.push(Slave {
             name: row.name,
             connected,
             since_ms: Some(row.since),
             said: row.said,
             said_reason: row.said_reason,
-            admin: row.admin,
+            said_word: Some(row.said_word),
+            admin: admin.says,
+            admin_word: Some(admin).filter(|word| word.voice == Voice::Admin),
             labels: row.labels,
             slots: row.slots,
             isolation: row.isolation,

@@ -5,10 +5,12 @@ use super::each::{is_everybodys, look_after};
 use super::step::Turn;
 use super::{Again, StepError};
 use crate::state::Shared;
-use crate::store::{Build, BuildRowState, Finished, Heard, OpenBuild, SlaveRow, needs_of, now};
+use crate::store::{Build, BuildRowState, Finished, Happening, Heard, OpenBuild, SlaveRow, needs_of, now};
 use gate::schedule::{
-    Assigned, Class, Fate, Lost, Plan, Running, Situation, Slave, Waiting, fate, isolation_of, schedule,
+    Assigned, Class, Fate, Lost, Plan, Running, Situation, Slave, Stranded, Waiting, fate, isolation_of, schedule,
+    stranded,
 };
+use protocol::api::Look;
 use protocol::wire::{Assignment, Isolation};
 use protocol::{BuildId, BuildResult, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashSet};
@@ -42,15 +44,43 @@ pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> R
     }
     shared.set_kept(kept);
     let situation = situation(shared, waiting, running, slaves, board.served.clone());
+    let asked = situation.waiting.clone();
     let (plan, failed) = give_all(shared, board, situation).await?;
+    let alone = tell_stranded(shared, board, stranded(&plan.waits, &asked)).await?;
     shared.set_waits(plan.waits.into_iter().collect(), |id| {
         board.open.get(&id).map(|it| needs_of(&it.build.builder, it.build.isolation, it.trusted))
     });
+    // An admin's word that ends.
+    let admins = board.slaves.iter().filter_map(|row| row.admin_word.until).filter(|until| *until > now()).min();
+    let ends = admins.map(|at| Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0)));
     let look = plan.look_again.map(|at| Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0)));
-    Ok(Turn::Did(match [look, next_loss, rests, failed].into_iter().flatten().min() {
+    Ok(Turn::Did(match [look, next_loss, rests, failed, ends, alone].into_iter().flatten().min() {
         Some(time) => Again::After(time.max(Duration::from_millis(50))),
         None => Again::AtTick,
     }))
+}
+
+/// Tells of builds whose every slave has left, once each time: on the pages, in the project's events, and in the master's log. Gives
+/// when that is to be looked at again, where slaves may only be on their way back.
+async fn tell_stranded(shared: &Shared, board: &Board, all: Vec<Stranded>) -> Result<Option<Duration>, StepError> {
+    // After a start, and after a cut line, slaves come back within their lease; one that says it takes none has left at once.
+    let lease = shared.config.times.lease();
+    let away = board.slaves.iter().filter_map(|row| shared.sessions.away(row.id));
+    let soon = away.filter(|away| *away < lease).map(|away| lease - away).min();
+    shared.keep_told(&all);
+    let (maybe, sure): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.offline && soon.is_some());
+    for it in &sure {
+        if !shared.was_told(it) {
+            let text = it.text();
+            tracing::warn!(project = it.project.0, "{text}");
+            let (kind, look, actor) = ("slaves-away", Look::Warnings, "bb".to_owned());
+            let (project, branch, build) = (Some(it.project), None, None);
+            shared.store.record(&Happening { project, branch, build, kind, look, text, actor }).await?;
+            shared.tell(it);
+        }
+    }
+    shared.set_stranded(sure);
+    Ok(soon.filter(|_| !maybe.is_empty()))
 }
 
 /// How long a build that waits is still left alone.
@@ -261,7 +291,7 @@ fn slaves(shared: &Shared, rows: &[SlaveRow]) -> Vec<Slave> {
         id: slave.id,
         name: slave.name.clone(),
         connected: shared.sessions.connected(slave.id),
-        availability: gate::availability::effective(slave.said, slave.admin),
+        availability: slave.availability(now()),
         labels: slave.labels.clone(),
         slots: slave.slots,
         isolation: slave.isolation,

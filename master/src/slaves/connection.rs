@@ -9,7 +9,8 @@ use crate::store::{BuildRowState, Change, Finished, Recorded, SlaveRow, Store, S
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::FutureExt as _;
 use protocol::wire::{
-    BadChunk, BuildRef, Happened, Have, Hello, LogChunk, MAX_HELD, Report, ToMaster, ToSlave, VERSION,
+    BadChunk, BuildRef, Happened, Have, Hello, LogChunk, MAX_HELD, MAX_WORD, Report, ToMaster, ToSlave, VERSION, Voice,
+    Word,
 };
 use protocol::{BuildResult, SlaveName};
 use std::collections::{HashMap, HashSet};
@@ -143,7 +144,19 @@ fn tidy(mut hello: Hello) -> Hello {
     hello.machine = short(&hello.machine);
     hello.isolation_notes.truncate(MAX_NOTES);
     hello.isolation_notes = hello.isolation_notes.iter().map(|note| short(note)).collect();
+    hello.word = hello.word.map(|word| Word { says: hello.availability, ..tidy_word(word) });
     hello
+}
+
+/// A slave's word as it is kept: for people no longer than anybody reads, never an admin's, and not since a time to come.
+fn tidy_word(mut word: Word) -> Word {
+    let short = |text: &str| cut(&clean_text(text), MAX_WORD);
+    (word.who, word.reason) = (short(&word.who), short(&word.reason));
+    if word.voice == Voice::Admin {
+        word.voice = Voice::Nobody;
+    }
+    word.since.0 = word.since.0.clamp(0, now().0);
+    word
 }
 
 async fn send(socket: &mut WebSocket, message: &ToSlave, patience: Duration) -> Result<(), Ended> {
@@ -216,7 +229,7 @@ async fn talk(
     tracing::info!(slave = %slave.name, builds = have.len(), isolation = slave.isolation.as_str(), "slave connected");
     let welcome = ToSlave::Welcome { version: VERSION, bb: env!("CARGO_PKG_VERSION").to_owned(), builds: have };
     send(socket, &welcome, parts.silence).await?;
-    send(socket, &ToSlave::Availability { admin: slave.admin }, parts.silence).await?;
+    send(socket, &admins_word(slave), parts.silence).await?;
     parts.store.say(Change::of_all(Topic::Slave, slave.id.0));
     let writer = parts.logs.writer();
     let mut connection =
@@ -234,6 +247,12 @@ async fn talk(
             }
         }
     }
+}
+
+/// What a slave is told of the admin's word.
+pub(crate) fn admins_word(slave: &SlaveRow) -> ToSlave {
+    let word = slave.admin_at(now());
+    ToSlave::Availability { admin: word.says, word: Some(word) }
 }
 
 /// What master and slave agree on when the slave says hello.
@@ -373,9 +392,10 @@ impl Connection<'_> {
     async fn text(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), Ended> {
         match serde_json::from_str(text).map_err(|e| Ended::Nonsense(e.to_string()))? {
             ToMaster::Hello(_) => Err(Ended::Nonsense("a second hello".to_owned())),
-            ToMaster::Availability { said, reason } => {
-                let reason: String = clean_text(&reason).chars().take(200).collect();
-                Ok(self.parts.store.slave_said(self.slave, said, &reason).await?)
+            ToMaster::Availability { said, reason, word } => {
+                let word = word.unwrap_or_else(|| Word { reason, ..Word::nobody(now()) });
+                let word = Word { says: said, ..tidy_word(word) };
+                Ok(self.parts.store.slave_said(self.slave, &word).await?)
             }
             ToMaster::Report(report) => self.take(socket, report).await,
         }

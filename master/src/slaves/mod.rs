@@ -6,7 +6,7 @@ mod assigned;
 mod connection;
 
 pub(crate) use assigned::Assigned;
-pub(crate) use connection::{Parts, serve};
+pub(crate) use connection::{Parts, admins_word, serve};
 
 use crate::store::{SlaveRow, Store};
 use protocol::wire::{Assignment, BuildRef, ToSlave};

@@ -164,7 +164,11 @@ const SCHEMA: [(i64, &str, &str); 6] = [
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
     (4, "nothing that is compared has an end", include_str!("schema_4.sql")),
     (5, "lists look at no more than they show", include_str!("schema_5.sql")),
-    (6, "builds are listed in their order", include_str!("schema_6.sql")),
+    (
+        6,
+        "builds are listed in their order; words on availability say who, why, since and until",
+        include_str!("schema_6.sql"),
+    ),
 ];
 
 impl Store {

@@ -3,7 +3,7 @@
 use super::changes::Topic;
 use super::row::{Columns as _, readable, to_json};
 use super::{Reader, Result, Store, now};
-use protocol::wire::{Availability, Hello, Isolation};
+use protocol::wire::{Availability, Hello, Isolation, Voice, Word};
 use protocol::{SlaveId, SlaveName, TokenId, UnixMs};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
@@ -32,8 +32,12 @@ pub struct SlaveRow {
     pub said: Availability,
     /// Why.
     pub said_reason: String,
-    /// The admin's word.
+    /// The same in full.
+    pub said_word: Word,
+    /// The admin's word, as it was given; it may have ended: [`SlaveRow::admin_at`].
     pub admin: Availability,
+    /// The same in full.
+    pub admin_word: Word,
     /// Whether it is connected, as far as was recorded.
     pub connected: bool,
     /// Since when it is, or is not.
@@ -44,7 +48,30 @@ pub struct SlaveRow {
     pub connection: i64,
 }
 
+impl SlaveRow {
+    /// The admin's word, if it holds at that time; else that there is none.
+    pub fn admin_at(&self, now: UnixMs) -> Word {
+        if self.admin_word.holds(now) { self.admin_word.clone() } else { Word::nobody(now) }
+    }
+
+    /// The stricter of its own word and the admin's.
+    pub fn availability(&self, now: UnixMs) -> Availability {
+        gate::availability::effective(self.said, self.admin_at(now).says)
+    }
+}
+
+/// A word in full; of a row that an earlier version wrote, what that knew.
+fn word(row: &AnyRow, column: &str, says: Availability, voice: Voice, reason: String) -> Result<Word> {
+    if row.text(column)?.is_empty() {
+        return Ok(Word { says, voice, reason, ..Word::nobody(UnixMs(0)) });
+    }
+    Ok(Word { says, ..row.json(column)? })
+}
+
 pub(super) fn read(row: &AnyRow) -> Result<SlaveRow> {
+    let (said, admin): (Availability, Availability) = (row.json("said")?, row.json("admin")?);
+    let by = if admin == Availability::Eager { Voice::Nobody } else { Voice::Admin };
+    let said_reason = row.text("said_reason")?;
     Ok(SlaveRow {
         id: row.num("id")?,
         name: row.parsed("name")?,
@@ -54,9 +81,11 @@ pub(super) fn read(row: &AnyRow) -> Result<SlaveRow> {
         isolation_notes: row.json("isolation_notes")?,
         machine: row.text("machine")?,
         bb: row.text("bb")?,
-        said: row.json("said")?,
-        said_reason: row.text("said_reason")?,
-        admin: row.json("admin")?,
+        said_word: word(row, "said_word", said, Voice::Nobody, said_reason.clone())?,
+        admin_word: word(row, "admin_word", admin, by, String::new())?,
+        said,
+        said_reason,
+        admin,
         connected: row.flag("connected")?,
         since: row.num("since_ms")?,
         used: row.num("used_ms")?,
@@ -70,15 +99,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slave_connected(&self, token: TokenId, hello: &Hello) -> Result<Option<SlaveRow>> {
+        let of_old = || Word { says: hello.availability, ..Word::nobody(now()) };
+        let word = hello.word.clone().unwrap_or_else(of_old);
         let query = sqlx::query(
             "INSERT INTO slave (name, token_id, labels, slots, isolation, isolation_notes,
-                machine, bb, said, said_reason, admin, connected, since_ms, connection)
-             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, '', $10, 1, $11, 1 FROM token
+                machine, bb, said, said_reason, said_word, admin, connected, since_ms, connection)
+             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $12, $13, $10, 1, $11, 1 FROM token
                  WHERE id = $2 AND revoked_ms IS NULL
              ON CONFLICT (name) DO UPDATE SET token_id = excluded.token_id,
                  labels = excluded.labels, slots = excluded.slots,
              isolation = excluded.isolation, isolation_notes = excluded.isolation_notes, machine = excluded.machine,
-             bb = excluded.bb, said = excluded.said, connected = 1, since_ms = excluded.since_ms,
+             bb = excluded.bb, said = excluded.said, said_reason = excluded.said_reason, said_word = excluded.said_word,
+             connected = 1, since_ms = excluded.since_ms,
              connection = slave.connection + 1 RETURNING *",
         )
         .bind(hello.name.as_str())
@@ -91,7 +123,9 @@ impl Store {
         .bind(&hello.bb)
         .bind(to_json(&hello.availability)?)
         .bind(to_json(&Availability::Eager)?)
-        .bind(now().0);
+        .bind(now().0)
+        .bind(&word.reason)
+        .bind(to_json(&word)?);
         self.write_slave(query).await
     }
 
@@ -143,16 +177,17 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn slave_said(&self, slave: &SlaveRow, said: Availability, reason: &str) -> Result<()> {
+    pub async fn slave_said(&self, slave: &SlaveRow, word: &Word) -> Result<()> {
         let query = sqlx::query(
-            "UPDATE slave SET said = $3, said_reason = $4 WHERE id = $1 AND connection = $2
-                AND (said <> $3 OR said_reason <> $4)
+            "UPDATE slave SET said = $3, said_reason = $4, said_word = $5 WHERE id = $1 AND connection = $2
+                AND (said <> $3 OR said_reason <> $4 OR said_word <> $5)
              RETURNING *",
         )
         .bind(slave.id.0)
         .bind(slave.connection)
-        .bind(to_json(&said)?)
-        .bind(reason);
+        .bind(to_json(&word.says)?)
+        .bind(&word.reason)
+        .bind(to_json(word)?);
         self.write_slave(query).await.map(drop)
     }
 
@@ -160,10 +195,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn slave_admin(&self, name: &SlaveName, admin: Availability) -> Result<Option<SlaveRow>> {
-        let query = sqlx::query("UPDATE slave SET admin = $2 WHERE name = $1 RETURNING *")
+    pub async fn slave_admin(&self, name: &SlaveName, word: &Word) -> Result<Option<SlaveRow>> {
+        let query = sqlx::query("UPDATE slave SET admin = $2, admin_word = $3 WHERE name = $1 RETURNING *")
             .bind(name.as_str())
-            .bind(to_json(&admin)?);
+            .bind(to_json(&word.says)?)
+            .bind(to_json(word)?);
         self.write_slave(query).await
     }
 }

@@ -144,11 +144,11 @@ async fn a_build_that_nobody_else_could_run_outlasts_the_lease() {
     assert!(matches!(elm.next().await, Some(ToSlave::Welcome { .. })));
     world.turn(Loop::Schedule).await;
     assert_eq!(state(&world, of.build).await, BuildRowState::Running);
-    elm.say(&ToMaster::Availability { said: Availability::Reluctant, reason: String::new() }).await;
+    elm.say(&ToMaster::Availability { said: Availability::Reluctant, reason: String::new(), word: None }).await;
     said(&world, "elm", Availability::Reluctant).await;
     world.turn(Loop::Schedule).await;
     assert_eq!(state(&world, of.build).await, BuildRowState::Finished(BuildResult::Retry));
-    elm.say(&ToMaster::Availability { said: Availability::Eager, reason: String::new() }).await;
+    elm.say(&ToMaster::Availability { said: Availability::Eager, reason: String::new(), word: None }).await;
     said(&world, "elm", Availability::Eager).await;
     world.turn(Loop::Schedule).await;
     // One that could takes it over.

@@ -4,6 +4,7 @@
 mod afterwards;
 mod assignments;
 mod authority;
+mod availability;
 mod builds;
 mod clients;
 mod crowds;

@@ -195,8 +195,8 @@ async fn an_older_connections_end_does_not_hide_the_newer_one(place: Place) {
     let older = world.slave().await;
     let token = world.store.add_token(TokenKind::Slave, "oak", false, "another").await.unwrap();
     let newer = world.store.slave_connected(token.id, &hello()).await.unwrap().unwrap();
-    world.store.slave_said(&newer, Availability::Eager, "free").await.unwrap();
-    world.store.slave_said(&older, Availability::Unavailable, "busy").await.unwrap();
+    world.store.slave_said(&newer, &Word { reason: "free".to_owned(), ..Word::nobody(UnixMs(5)) }).await.unwrap();
+    world.store.slave_said(&older, &Word { says: Availability::Unavailable, ..Word::nobody(UnixMs(6)) }).await.unwrap();
     world.store.slave_gone(&older).await.unwrap();
     let slave = world.store.slaves().await.unwrap().remove(0);
     assert!(slave.connected);
@@ -246,8 +246,8 @@ async fn what_changed_nothing_wakes_nobody(place: Place) {
     store.ask_for_builds(world.claim, &requests, Some(revision.id)).await.unwrap();
     store.ask_again(&requests, "mia").await.unwrap();
     store.move_waiting(world.claim, revision.id, &requests).await.unwrap();
-    store.slave_said(&slave, Availability::Eager, "").await.unwrap();
-    store.slave_admin(&"elm".parse().unwrap(), Availability::Eager).await.unwrap();
+    store.slave_said(&slave, &slave.said_word).await.unwrap();
+    store.slave_admin(&"elm".parse().unwrap(), &admins(Availability::Eager)).await.unwrap();
     assert_eq!(changes.heard(), Heard::Nothing);
     store.slave_gone(&slave).await.unwrap();
     assert_ne!(changes.heard(), Heard::Nothing);

@@ -7,7 +7,7 @@ use master::store::{
     Standing, Store, StoreError, Terms, TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
-use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION};
+use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION, Voice, Word};
 use protocol::{BuildResult, CommitId, EventId, Fence, TokenId, UnixMs};
 use recipe::{Builder, OnFailure, Run, Step, When};
 
@@ -243,6 +243,11 @@ impl World {
     }
 }
 
+/// An admin's word.
+fn admins(says: Availability) -> Word {
+    Word { says, voice: Voice::Admin, who: "mia".to_owned(), ..Word::nobody(UnixMs(1)) }
+}
+
 fn hello() -> Hello {
     Hello {
         version: VERSION,
@@ -253,6 +258,7 @@ fn hello() -> Hello {
         isolation: Isolation::Bubblewrap,
         isolation_notes: Vec::new(),
         availability: Availability::Eager,
+        word: None,
         machine: "a machine".to_owned(),
         builds: Vec::new(),
     }
@@ -545,7 +551,7 @@ async fn tokens_and_sessions_end_when_revoked(place: Place) {
 async fn a_slave_is_the_same_when_it_comes_back(place: Place) {
     let world = place.open().await;
     let slave = world.slave().await;
-    world.store.slave_admin(&slave.name, Availability::Unavailable).await.unwrap().unwrap();
+    world.store.slave_admin(&slave.name, &admins(Availability::Unavailable)).await.unwrap().unwrap();
     world.store.slave_gone(&slave).await.unwrap();
     assert!(!world.store.slaves().await.unwrap()[0].connected);
     let token = world.store.add_token(TokenKind::Slave, "oak", false, "another").await.unwrap();

@@ -1,7 +1,7 @@
 //! Slaves and locks.
 
 use super::{BuildSummary, Look};
-use crate::wire::{Availability, Isolation};
+use crate::wire::{Availability, Isolation, Word};
 use crate::{BuildId, SlaveName, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +18,14 @@ pub struct Slave {
     pub said: Availability,
     /// Why.
     pub said_reason: String,
+    /// Its own word in full: who, why, since and until.
+    #[serde(default)]
+    pub said_word: Option<Word>,
     /// The admin's word.
     pub admin: Availability,
+    /// The admin's word in full; none where no admin said anything.
+    #[serde(default)]
+    pub admin_word: Option<Word>,
     /// What it can do.
     pub labels: Vec<String>,
     /// Builds it runs at once.
@@ -38,6 +44,23 @@ pub struct Slave {
     pub look: Look,
     /// The word: `eager`, `reluctant`, `unavailable`, `offline`.
     pub word: String,
+}
+
+/// What an admin says of a slave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetAvailability {
+    /// The word.
+    pub availability: Availability,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: String,
+    /// Until when; none for as long as it is not taken back.
+    #[serde(default)]
+    pub until_ms: Option<UnixMs>,
+    /// With `unavailable`: whether what runs there goes to other slaves at once.
+    #[serde(default)]
+    pub now: bool,
 }
 
 /// A lock: who holds it and who waits.

@@ -53,6 +53,70 @@ fn errors_say_where_and_what() {
 }
 
 #[test]
+fn rules_of_availability_are_read() {
+    let text = format!(
+        "{LEAST}[availability]\nzone = \"Europe/Berlin\"\notherwise = \"reluctant\"\nmin_free_disk = \"2GiB\"\ndrain = \"10m\"\n\
+         [[availability.rule]]\nsay = \"unavailable\"\nhours = [\"08:00-12:00\", \"13:00-18:00\"]\ndays = \"mon-fri\"\nreason = \"office\"\n\
+         [[availability.rule]]\nsay = \"reluctant\"\nload_above = 4\nload_below = 2\nuser = \"active\"\nidle = \"5m\"\non_battery = true\n\
+         free_disk_below = \"10GiB\"\nfree_memory_below = 1000000\n"
+    );
+    let rules = parse(&text).unwrap().availability.rules().unwrap();
+    let told: Vec<_> = rules.rules.iter().map(gate::availability::Rule::text).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    08:00-12:00, 13:00-18:00 mon-fri (Europe/Berlin)
+    the load is 4 or more (until it is under 2), and somebody is at the keyboard, or was within 5 min, and it runs on battery, and less than 10 GiB are free on disk, and less than 976 KiB of memory are free
+    "#);
+}
+
+#[test]
+fn a_rule_that_can_t_be_is_refused_where_it_stands() {
+    let rule =
+        |text: &str| complaint(&format!("{LEAST}[availability]\n[[availability.rule]]\nsay = \"reluctant\"\n{text}\n"));
+    let all = [
+        rule("hours = \"25:00-26:00\""),
+        rule("hours = [\"08:00-12:00\", \"13:60-14:00\"]"),
+        rule("hours = []"),
+        rule("hours = 8"),
+        rule("days = \"mon-frog\""),
+        rule("hours = \"08:00-18:00\"\nzone = \"Europe/Berln\""),
+        rule("zone = \"UTC\""),
+        rule("load_above = 2\nload_below = 3"),
+        rule("load_below = 3"),
+        rule("load_above = nan"),
+        rule("idle = \"5m\""),
+        rule("user = \"active\"\nidle = \"soon\""),
+        rule("on_battery = false"),
+        rule("free_disk_below = \"much\""),
+        rule("free_disk_below = -1"),
+        rule("moon = \"full\""),
+        complaint(&format!("{LEAST}[availability]\nzone = \"../../etc/passwd\"\n")),
+        complaint(&format!("{LEAST}[availability]\n[[availability.rule]]\nhours = \"08:00-18:00\"\n")),
+        complaint(&format!("{LEAST}[[availability.rule]]\nsay = \"asleep\"\n")),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    /srv/slave/slave.toml:6:9: `25:00-26:00` are no hours (a day has the hours 00 to 24); write them as `08:00-18:00`
+    /srv/slave/slave.toml:6:9: `13:60-14:00` are no hours (an hour has the minutes 00 to 59); write them as `08:00-18:00`
+    /srv/slave/slave.toml:6:9: an empty list of hours never holds
+    /srv/slave/slave.toml:6:9: invalid type: integer `8`, expected a text or a list of texts
+    /srv/slave/slave.toml:6:8: `mon-frog` names no days; write them as `mon-fri`, `sat,sun` or `every`
+    /srv/slave/slave.toml:7:8: `Europe/Berln` is no time zone that this machine knows; they are called as `Europe/Berlin` or `UTC`
+    /srv/slave/slave.toml:4:1: rule 1: `zone` goes with `hours` or `days`
+    /srv/slave/slave.toml:4:1: rule 1: it would end at a load under 3 before it begins at 2
+    /srv/slave/slave.toml:4:1: rule 1: `load_below` says where `load_above` ends, which is missing
+    /srv/slave/slave.toml:4:1: rule 1: a load is a number above 0
+    /srv/slave/slave.toml:4:1: rule 1: `idle` goes with `user = "active"`
+    /srv/slave/slave.toml:7:8: `soon` is no length of time, such as 90s, 10m, 2h, 1d or 1h30m
+    /srv/slave/slave.toml:4:1: rule 1: `on_battery` is true or not there
+    /srv/slave/slave.toml:6:19: a size is a number with KiB, MiB, GiB or TiB: `5GiB`
+    /srv/slave/slave.toml:6:19: a size is not below 0
+    /srv/slave/slave.toml:6:1: unknown field `moon`, expected one of `say`, `hours`, `days`, `zone`, `load_above`, `load_below`, `user`, `idle`, `on_battery`, `free_disk_below`, `free_memory_below`, `reason`
+    /srv/slave/slave.toml:4:8: `../../etc/passwd` is no time zone that this machine knows; they are called as `Europe/Berlin` or `UTC`
+    /srv/slave/slave.toml:4:1: missing field `say`
+    /srv/slave/slave.toml:4:7: unknown variant `asleep`, expected one of `eager`, `reluctant`, `unavailable`
+    "#);
+}
+
+#[test]
 fn the_master_is_reached_below_its_path() {
     let url = |text: &str| text.parse::<MasterUrl>().unwrap();
     assert_eq!(url("https://example.org").socket().as_str(), "wss://example.org/api/v1/slave");

@@ -6,12 +6,12 @@
 use super::{Lost, send, text};
 use crate::spool::{Spool, Spooled};
 use futures_util::Sink;
-use protocol::wire::{BuildRef, Have, LogChunk, MAX_CHUNK, ToMaster};
+use protocol::wire::{BuildRef, Have, LogChunk, MAX_CHUNK, ToMaster, Word};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 /// Most bytes of one log that are sent and not acknowledged.
@@ -92,12 +92,23 @@ impl Delivery {
     }
 
     /// Sends whatever there is to send, as it comes up, until the connection is lost.
-    pub(super) async fn run<S>(&self, mut sink: S, ping: Duration) -> Result<Infallible, Lost>
+    pub(super) async fn run<S>(
+        &self,
+        mut sink: S,
+        ping: Duration,
+        mut said: watch::Receiver<Word>,
+    ) -> Result<Infallible, Lost>
     where
         S: Sink<Message, Error = WsError> + Unpin,
     {
         let mut pings = tokio::time::interval(ping);
         loop {
+            // First, so that a slave that hands builds back is not given others in the same breath.
+            if said.has_changed().unwrap_or(false) {
+                let word = said.borrow_and_update().clone();
+                let message = ToMaster::Availability { said: word.says, reason: word.reason.clone(), word: Some(word) };
+                send(&mut sink, text(&message)?).await?;
+            }
             // One report or piece of a log of each step in turn, so that no build waits for another's long log.
             let mut more = false;
             for build in self.wanted() {
@@ -110,6 +121,7 @@ impl Delivery {
                 // In this order, so that pings go out also while there is always more to send.
                 biased;
                 _ = pings.tick() => send(&mut sink, Message::Ping(bytes::Bytes::new())).await?,
+                Ok(()) = said.changed() => said.mark_changed(),
                 () = std::future::ready(()), if more => {}
                 () = self.spool.changed().notified() => self.gather().await,
                 () = self.acknowledged.notified() => {}

@@ -4,7 +4,8 @@ use super::{PATIENCE, TOKEN};
 use futures_util::{SinkExt, StreamExt};
 use protocol::BuildResult;
 use protocol::wire::{
-    Assignment, BuildRef, Happened, Have, Hello, LogChunk, Report, ToMaster, ToSlave, VERSION, Version,
+    Assignment, Availability, BuildRef, Happened, Have, Hello, LogChunk, Report, ToMaster, ToSlave, VERSION, Version,
+    Word,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -83,6 +84,7 @@ struct State {
     manners: Manners,
     seen: HashMap<BuildRef, Seen>,
     hellos: Vec<Hello>,
+    words: Vec<Word>,
     refused: usize,
     /// What is to be sent to the slave once it is there.
     waiting: Vec<ToSlave>,
@@ -116,6 +118,7 @@ impl Master {
             manners,
             seen: HashMap::new(),
             hellos: Vec::new(),
+            words: Vec::new(),
             refused: 0,
             waiting: Vec::new(),
             line: None,
@@ -210,6 +213,17 @@ impl Master {
         self.state.lock().unwrap().hellos.clone()
     }
 
+    /// What the slave said of its availability, the newest last.
+    pub fn words(&self) -> Vec<Word> {
+        self.state.lock().unwrap().words.clone()
+    }
+
+    /// Waits until the slave's newest word is this.
+    pub async fn until_word(&self, says: Availability) -> Word {
+        let newest = |m: &Self| m.words().pop().filter(|word| word.says == says);
+        self.until(&format!("the word {}", says.as_str()), newest).await
+    }
+
     /// How often somebody was turned away for a wrong token.
     pub fn refused(&self) -> usize {
         self.state.lock().unwrap().refused
@@ -293,6 +307,7 @@ impl Master {
                 cancel: state.manners.cancel.contains(of),
             })
             .collect();
+        state.words.extend(hello.word.clone());
         state.hellos.push(hello);
         match &state.manners.refuse {
             Some(reason) => ToSlave::Refused { reason: reason.clone() },
@@ -301,7 +316,15 @@ impl Master {
     }
 
     fn told(&self, message: ToMaster) -> Option<ToSlave> {
-        let ToMaster::Report(report) = message else { panic!("not expected: {message:?}") };
+        let report = match message {
+            ToMaster::Report(report) => report,
+            ToMaster::Availability { said, word: Some(word), .. } => {
+                assert_eq!(said, word.says);
+                self.state.lock().unwrap().words.push(word);
+                return None;
+            }
+            message => panic!("not expected: {message:?}"),
+        };
         let of = report.of;
         let mut state = self.state.lock().unwrap();
         let seen = state.seen.get_mut(&of).expect("only builds that were given");

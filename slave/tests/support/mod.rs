@@ -71,13 +71,19 @@ impl Running {
     }
 
     pub fn start_in(basedir: TempDir, config: Config) -> Self {
-        let slave = Slave {
+        Self::start_with(basedir, config, |_| ())
+    }
+
+    pub fn start_with(basedir: TempDir, config: Config, change: impl FnOnce(&mut Slave)) -> Self {
+        let mut slave = Slave {
             config,
             basedir: basedir.path().to_owned(),
             token: TOKEN.parse().unwrap(),
             launcher: launcher(),
             source: Arc::new(Files),
+            page: None,
         };
+        change(&mut slave);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(slave.run(shutdown.clone()));
         Self { basedir, shutdown, task }

@@ -154,6 +154,10 @@ pub(super) struct AvailabilityForm {
     #[serde(default)]
     csrf: String,
     availability: Availability,
+    #[serde(default)]
+    reason: String,
+    /// A box that is ticked.
+    now: Option<String>,
 }
 
 pub(super) async fn availability(
@@ -162,7 +166,11 @@ pub(super) async fn availability(
     Sent(it): Sent<AvailabilityForm>,
 ) -> Done<Redirect> {
     own_form(&visit.who, &visit.headers, &it.csrf)?;
-    actions::set_availability(&visit.shared, &visit.who.actor, &part.name, it.availability).await?;
+    let (availability, reason) = (it.availability, it.reason);
+    // The box stands beside all words, and means something with one.
+    let now = it.now.is_some() && availability == Availability::Unavailable;
+    let it = protocol::api::SetAvailability { availability, reason, until_ms: None, now };
+    actions::set_availability(&visit.shared, &visit.who.actor, &part.name, &it).await?;
     Ok(Redirect::to("/slaves"))
 }
 

@@ -23,6 +23,7 @@ pub fn hello(name: &str, builds: &[BuildRef]) -> Hello {
         isolation: Isolation::Bubblewrap,
         isolation_notes: Vec::new(),
         availability: Availability::Eager,
+        word: None,
         machine: "a test".to_owned(),
         builds: builds.to_vec(),
     }
