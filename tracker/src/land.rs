@@ -202,10 +202,17 @@ impl Mirror {
         failed: LandError,
     ) -> Result<LandError, LandError> {
         let is_refused = matches!(failed, LandError::Refused { .. });
-        if !is_refused || self.connected([new], Some(expected)).await? {
+        if !is_refused {
             return Ok(failed);
         }
-        let text = "something of it is not there";
+        let text = if !self.connected([new], Some(expected)).await? {
+            "something of it is not there"
+        } else if self.lacks_since(expected, new).await?.is_some() {
+            // git's walk reads names alone.
+            "something of it can't be read"
+        } else {
+            return Ok(failed);
+        };
         let source = git2::Error::new(git2::ErrorCode::NotFound, git2::ErrorClass::Odb, text);
         Ok(MirrorError::Missing { what: format!("pushing {}", new.short()), source }.into())
     }

@@ -115,7 +115,7 @@ async fn a_slave_that_goes_while_the_store_fails_wakes_the_scheduler_and_is_reco
 }
 
 /// What is done to the rows of a project with an intent to push, and what the queue says of that entry then.
-const SPOILT: [(&str, &str); 8] = [
+const SPOILT: [(&str, &str); 9] = [
     ("UPDATE candidate SET request = '{' WHERE id = 1", "landed"),
     ("UPDATE candidate SET detail = '{' WHERE id = 1", "unreadable"),
     ("UPDATE queue_entry SET terms = '{' WHERE id = 1", "unreadable"),
@@ -123,6 +123,7 @@ const SPOILT: [(&str, &str); 8] = [
     ("UPDATE revision SET commit_id = 'HEAD' WHERE id = 1", "unreadable"),
     ("UPDATE branch SET bugs = 'no JSON' WHERE id = 1", "unreadable"),
     ("a blob", "missing"),
+    ("a blob's bytes", "missing"),
     ("the candidate", "missing"),
 ];
 
@@ -149,6 +150,12 @@ async fn an_open_landing_that_can_t_be_read_is_its_entry_s_trouble() {
         run("UPDATE landing SET begun_ms = 1").await;
         match spoil {
             "a blob" => lose(mirror(&world).path(), &mirror(&world).git(&["rev-parse", "refs/branches/torn/r1:torn"])),
+            "a blob's bytes" => {
+                let id = mirror(&world).git(&["rev-parse", "refs/branches/torn/r1:torn"]);
+                lose(mirror(&world).path(), &id);
+                let file = mirror(&world).path().join("objects").join(&id[..2]).join(&id[2..]);
+                std::fs::write(file, "nonsense").unwrap();
+            }
             "the candidate" => lose(mirror(&world).path(), to.as_str()),
             sql => {
                 run(sql).await;

@@ -40,6 +40,25 @@ impl Mirror {
             .await
     }
 
+    /// The object that can't be read here of what `new` has and `old` has not: of its first commits, from the newest.
+    ///
+    /// # Errors
+    /// When the mirror can't be opened.
+    pub(crate) async fn lacks_since(&self, old: &CommitId, new: &CommitId) -> Result<Option<String>, MirrorError> {
+        let (old, new) = (oid(old)?, oid(new)?);
+        self.with_fresh_repository(move |repository| {
+            let walk = || {
+                let mut walk = repository.revwalk()?;
+                walk.push(new)?;
+                walk.hide(old)?;
+                walk.take(MOST).collect::<Result<Vec<Oid>, git2::Error>>()
+            };
+            let Ok(commits) = walk() else { return Ok(Some(new.to_string())) };
+            Ok(commits.into_iter().find_map(|commit| lacking(repository, commit)).map(|id| id.to_string()))
+        })
+        .await
+    }
+
     /// Those of the commits that are not whole here, in themselves and in what mainline does not have of their history. A
     /// ref that is not where its row says is set again when its commit is whole; what of a commit is there and can't be read
     /// is put out of the way of another copy.
