@@ -52,6 +52,11 @@ impl<W: Clone> Troubles<W> {
         self.lock().get(&key).map(|trouble| trouble.why.clone())
     }
 
+    /// Why an item failed when it was tried last, if it did, also while it is tried again.
+    pub(crate) fn last(&self, key: (&'static str, i64)) -> Option<W> {
+        self.lock().get(&key).map(|trouble| trouble.why.clone())
+    }
+
     /// It did not fail any more.
     pub(crate) fn fine(&self, key: (&'static str, i64)) {
         self.lock().remove(&key);
@@ -85,8 +90,9 @@ mod tests {
         assert!(troubles.rest(key).is_some() && troubles.rest(("test", 8)).is_none());
         assert_eq!((troubles.waiting("test"), troubles.waiting("other")), (1, 0));
         assert_eq!((troubles.why(key), troubles.why(("test", 8))), (Some(11), None));
+        assert_eq!(troubles.last(key), Some(11));
         troubles.fine(key);
-        assert_eq!(troubles.rest(key), None);
+        assert_eq!((troubles.rest(key), troubles.last(key)), (None, None));
         assert_eq!(troubles.failed(key, 12).as_secs(), 1);
     }
 }

@@ -2,12 +2,12 @@
 //! that touches what moved on mainline since. What one is made of is read from the tree that it stands on; what an acceptance
 //! binds is as it was accepted.
 
-use super::each::some_at_once;
+use super::each::{is_everybodys, some_at_once, unready};
 use super::follow::follow;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{Claim, NewCandidate, Wanted, now};
+use crate::store::{Change, Claim, NewCandidate, Topic, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
@@ -18,7 +18,7 @@ use tracker::mirror::Mirror;
 use tracker::read::{DiffLimits, text_diff};
 
 /// What this loop's troubles are remembered under.
-const NAME: &str = "candidates";
+pub(super) const NAME: &str = "candidates";
 /// Candidates made in one turn. Few: what was accepted meanwhile goes first in the next.
 const TURN: u32 = 8;
 /// Candidates that are made at once.
@@ -56,13 +56,32 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         }
     };
     let on = On { claim, tip: &tip, otherwise, moved: AtomicBool::new(false) };
-    let make = |it| make(shared, project, &on, it);
+    let make = |it: Wanted| async {
+        let entry = it.entry.as_ref().map(|entry| entry.id);
+        let done = make(shared, project, &on, it).await;
+        if let Some(entry) = entry {
+            told_to_queue(shared, project, entry, done.as_ref().err());
+        }
+        done
+    };
     let again = some_at_once(AT_ONCE, project, NAME, wanted, |it| it.revision.id.0, make).await?;
     afterwards::contained(shared, project, claim, &tip).await?;
     if !none && project.mirror.is_crowded().await {
         project.join_packs();
     }
     Ok(if more || on.moved.into_inner() { Again::Now } else { again })
+}
+
+/// Has the queue know whether an entry's candidate could be made when it was tried last: others go by one of which it can't.
+fn told_to_queue(shared: &Shared, project: &Guarded, entry: i64, error: Option<&StepError>) {
+    match error {
+        None => project.unready.fine((NAME, entry)),
+        Some(error) if is_everybodys(error) => {}
+        Some(error) => {
+            project.unready.failed((NAME, entry), unready(error));
+            shared.store.say(Change::of(project.id, Topic::Queue, 0));
+        }
+    }
 }
 
 /// What all candidates of one turn stand on.

@@ -2,8 +2,9 @@
 
 use super::{Again, StepError};
 use crate::project::Guarded;
-use crate::store::StoreError;
+use crate::store::{StoreError, Trouble};
 use futures_util::StreamExt as _;
+use gate::queue::Candidate;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracker::mirror::OfficialError;
@@ -32,6 +33,16 @@ pub(super) fn look_after(project: &Guarded, error: &StepError) {
     if of_mirror(error) {
         project.look_after_mirror();
     }
+}
+
+/// What the queue says of an entry that can't be made or landed by such an error.
+pub(super) fn unready(error: &StepError) -> Candidate {
+    let trouble = match error {
+        StepError::Mirror(error) => Trouble::of(error),
+        StepError::Candidate(error) => Trouble::of(error),
+        error => return Candidate::Unreadable { text: error.to_string() },
+    };
+    Candidate::Missing { text: trouble.text, hint: trouble.hint }
 }
 
 /// Does `work` for each item. One that fails is told of in the log, remembered in the project's [`Troubles`], and left

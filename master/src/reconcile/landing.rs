@@ -1,14 +1,14 @@
 //! A landing from its intent to its end: the push, what came of it, and what a master does that finds an intent which another
 //! one has left.
 
-use super::each::{is_everybodys, look_after};
+use super::each::{is_everybodys, look_after, unready};
 use super::{Again, StepError, candidates, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, recipes};
 use crate::state::Shared;
-use crate::store::{Branch, Candidate, Claim, Entry, FailedBy, Landing, Trouble, Wanted, now};
+use crate::store::{Branch, Candidate, Claim, Entry, FailedBy, Landing, Wanted, now};
 use crate::terms::Terms;
-use gate::queue::{self, PushRefused};
+use gate::queue::PushRefused;
 use protocol::{CandidateId, UnixMs};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -94,16 +94,8 @@ async fn not_ready(
     }
     tracing::warn!(project = %project.name, entry = landing.entry, %error, "what passed can't be pushed");
     look_after(project, &error);
-    let text = error.to_string();
-    let why = match &error {
-        StepError::Mirror(error) => {
-            let Trouble { text, hint, .. } = Trouble::of(error);
-            queue::Candidate::Missing { text, hint }
-        }
-        _ => queue::Candidate::Unreadable { text: text.clone() },
-    };
-    project.unready.failed((NAME, landing.entry), why);
-    Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, &text).await?)
+    project.unready.failed((NAME, landing.entry), unready(&error));
+    Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, &error.to_string()).await?)
 }
 
 /// Pushes, and records what came of it.

@@ -1,7 +1,7 @@
 //! Carries out what `gate::queue` decides: builds for the queue, landings, ejections.
 
 use super::each::{is_everybodys, look_after};
-use super::{Again, StepError, landing, mainline};
+use super::{Again, StepError, candidates, landing, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
@@ -199,7 +199,11 @@ impl Looks<'_> {
                 }
                 Err(error) => return Err(error),
             },
-            None => seen.stack = self.unmade.map(|trouble| unmakeable(entry, tip, trouble)),
+            None => {
+                // Others go by also while it is tried again: what they have built is not thrown away for that.
+                let failed = project.unready.last((candidates::NAME, entry.id)).map(|why| alone(entry, tip, why));
+                seen.stack = self.unmade.map(|trouble| unmakeable(entry, tip, trouble)).or(failed);
+            }
         }
         Ok(seen)
     }

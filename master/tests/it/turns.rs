@@ -1,7 +1,7 @@
 //! Turns of loops in which something of one item fails: it is left alone, and the others go on in the same turn.
 
 use crate::keeping::lose;
-use crate::queue::{by_hand, passed, publish, stepped, turns, verdict};
+use crate::queue::{by_hand, code, passed, publish, stepped, turns, verdict};
 use crate::support::{PATIENCE, World};
 use master::stepping::Loop;
 use master::store::{Begun, BranchState, BuildRowState, Interest, Store, Topic};
@@ -177,6 +177,30 @@ async fn an_open_landing_that_can_t_be_read_is_its_entry_s_trouble() {
         }
         assert!(store.open_landing(HERON).await.unwrap().is_none(), "{spoil}");
     }
+}
+
+/// Of who is first in the queue the candidate can't be made on the mainline of now: the others go by, and it is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_can_t_be_made_holds_up_nobody_behind_it() {
+    let (world, mut oak) = stepped().await;
+    let text = |first: &str, last: &str| format!("{first}\n2\n3\n4\n5\n6\n7\n8\n{last}\n");
+    by_hand(&world, &[("long", &text("1", "9"))]);
+    turns(&world, &[Loop::Mainline]).await;
+    passed(&world, &mut oak, "torn", &[("long", &text("1", "nine"))]).await;
+    passed(&world, &mut oak, "fine", &[("fine", "x\n")]).await;
+    // A merge has to read the file.
+    by_hand(&world, &[("long", &text("one", "9"))]);
+    world.accept("torn").await;
+    world.accept("fine").await;
+    turns(&world, &[Loop::Mainline]).await;
+    lose(mirror(&world).path(), &mirror(&world).git(&["rev-parse", "refs/branches/torn/r1:long"]));
+    // It fails, the queue goes on to the next, whose turn it is then, and has that built.
+    turns(&world, &[Loop::Candidates, Loop::Queue, Loop::Candidates, Loop::Queue, Loop::Schedule]).await;
+    oak.passes_next().await;
+    turns(&world, &[Loop::Queue]).await;
+    assert_eq!(verdict(&world, "fine").await, "landed");
+    assert_eq!(code(&world, "torn").await, "missing");
+    assert_eq!(verdict(&world, "torn").await, "commit-missing");
 }
 
 /// What was pushed and came, of which the entry's row can't be read: mainline goes on for all.
