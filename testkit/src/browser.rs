@@ -53,6 +53,9 @@ kill -9 "-$driver" 2>/dev/null || true
 wait "$driver" 2>/dev/null || true
 "#;
 
+/// How often the driver is asked again that answered with nothing.
+const AGAIN: u32 = 500;
+
 impl Browser {
     /// Starts chromedriver on a free port, and Chromium by it.
     ///
@@ -111,7 +114,9 @@ impl Browser {
     /// The page's source as the browser has it.
     #[must_use]
     pub fn source(&self) -> String {
-        text(&self.query("source"))
+        // Asked while one document gives way to the next, the driver answers with nothing; no page of ours is that.
+        let asked = || text(&self.query("source"));
+        (0..AGAIN).map(|_| asked()).find(|source| !source.is_empty()).unwrap_or_default()
     }
 
     /// The text that an element shows, chosen by CSS; none where no element is chosen.

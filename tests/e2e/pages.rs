@@ -139,7 +139,8 @@ fn the_readme_has_a_picture_of_a_real_branch() {
     let picture = std::env::var_os("BB_SCREENSHOT")
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshot.png"), PathBuf::from);
     browser.open(&format!("{}/p/heron/branches/welcome", world.url()));
-    assert!(browser.source().contains("* welcome.txt: Say more."), "the page shows ChangeLog as it will read");
+    let source = browser.source();
+    assert!(source.contains("* welcome.txt: Say more."), "the page shows ChangeLog as it will read: {source}");
     browser.screenshot(&picture);
     assert!(picture.metadata().unwrap().len() > 10_000);
 }
