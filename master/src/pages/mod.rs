@@ -40,6 +40,7 @@ use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 #[derive(RustEmbed)]
 #[folder = "../templates"]
@@ -80,7 +81,7 @@ const ASSETS: &[(&str, &str)] =
 /// The templates, ready to be filled.
 #[derive(Debug)]
 pub struct Pages {
-    templates: Handlebars<'static>,
+    templates: Arc<Handlebars<'static>>,
     assets: Vec<Asset>,
 }
 
@@ -90,17 +91,11 @@ impl Pages {
     /// # Errors
     /// When a file can't be read or is no template; the error names it.
     pub fn new(folder: Option<&Path>) -> Result<Self, PagesError> {
-        let mut templates = Handlebars::new();
-        templates.set_strict_mode(true);
-        templates.register_escape_fn(helpers::escape);
-        helpers::register(&mut templates);
-        for file in Embedded::iter() {
-            let Some(name) = file.strip_suffix(".hbs") else { continue };
-            let (bytes, shown) = read(folder, &file)?;
-            let text = String::from_utf8_lossy(&bytes);
-            templates
-                .register_template_string(name, text.trim_end())
-                .map_err(|source| PagesError::Template { file: shown, source: Box::new(source) })?;
+        let mut templates = Arc::clone(own_templates()?);
+        for (name, file) in template_files() {
+            if let Some((bytes, shown)) = folder.map_or(Ok(None), |folder| overriding(folder, &file))? {
+                register(Arc::make_mut(&mut templates), &name, &bytes, shown)?;
+            }
         }
         let mut assets = Vec::with_capacity(ASSETS.len());
         for (name, kind) in ASSETS {
@@ -137,19 +132,58 @@ impl Pages {
     }
 }
 
-/// A file's bytes and its name for errors.
-fn read(folder: Option<&Path>, file: &str) -> Result<(Cow<'static, [u8]>, String), PagesError> {
-    if let Some(path) = folder.map(|folder| folder.join(file)) {
-        match std::fs::metadata(&path) {
-            Ok(found) if found.len() > LARGEST => return Err(PagesError::TooLarge { path }),
-            Ok(_) => {
-                let bytes = std::fs::read(&path).map_err(|source| PagesError::Read { path: path.clone(), source })?;
-                return Ok((bytes.into(), path.display().to_string()));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(PagesError::Read { path, source }),
-        }
+/// bb's own templates: read once in a process, because that takes longer than all else of a master's start.
+fn own_templates() -> Result<&'static Arc<Handlebars<'static>>, PagesError> {
+    static OWN: OnceLock<Arc<Handlebars<'static>>> = OnceLock::new();
+    if let Some(own) = OWN.get() {
+        return Ok(own);
     }
+    let mut templates = Handlebars::new();
+    templates.set_strict_mode(true);
+    templates.register_escape_fn(helpers::escape);
+    helpers::register(&mut templates);
+    for (name, file) in template_files() {
+        let (bytes, shown) = embedded(&file);
+        register(&mut templates, &name, &bytes, shown)?;
+    }
+    Ok(OWN.get_or_init(|| Arc::new(templates)))
+}
+
+/// The name and the file of each template.
+fn template_files() -> impl Iterator<Item = (String, Cow<'static, str>)> {
+    Embedded::iter().filter_map(|file| Some((file.strip_suffix(".hbs")?.to_owned(), file)))
+}
+
+fn register(templates: &mut Handlebars<'static>, name: &str, bytes: &[u8], shown: String) -> Result<(), PagesError> {
+    let text = String::from_utf8_lossy(bytes);
+    templates
+        .register_template_string(name, text.trim_end())
+        .map_err(|source| PagesError::Template { file: shown, source: Box::new(source) })
+}
+
+/// A file's bytes and its name for errors: the user's, if there is a folder that has it, else bb's own.
+fn read(folder: Option<&Path>, file: &str) -> Result<(Cow<'static, [u8]>, String), PagesError> {
+    match folder.map_or(Ok(None), |folder| overriding(folder, file))? {
+        Some((bytes, shown)) => Ok((bytes.into(), shown)),
+        None => Ok(embedded(file)),
+    }
+}
+
+/// The bytes of the file that a user's folder has in the place of bb's own, and its name for errors.
+fn overriding(folder: &Path, file: &str) -> Result<Option<(Vec<u8>, String)>, PagesError> {
+    let path = folder.join(file);
+    match std::fs::metadata(&path) {
+        Ok(found) if found.len() > LARGEST => Err(PagesError::TooLarge { path }),
+        Ok(_) => {
+            let bytes = std::fs::read(&path).map_err(|source| PagesError::Read { path: path.clone(), source })?;
+            Ok(Some((bytes, path.display().to_string())))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(PagesError::Read { path, source }),
+    }
+}
+
+fn embedded(file: &str) -> (Cow<'static, [u8]>, String) {
     let data = Embedded::get(file).map_or(Cow::Borrowed(&b""[..]), |EmbeddedFile { data, .. }| data);
-    Ok((data, format!("bb's own {file}")))
+    (data, format!("bb's own {file}"))
 }
