@@ -234,7 +234,8 @@ fn copy_folder(from: &Path, to: &Path, not: &dyn Fn(&OsStr) -> bool) -> Result<(
         if kind.is_dir() {
             let mode = fs::metadata(&path).map_err(io_at(&path))?.permissions().mode() & 0o7777;
             make_folder(&there, mode)?;
-            copy_folder(&path, &there, &|_| false)?;
+            // What is being packed is copied as it was.
+            copy_folder(&path, &there, &|name| name.to_string_lossy().ends_with(".zst.new"))?;
         } else if kind.is_symlink() {
             let target = fs::read_link(&path).map_err(io_at(&path))?;
             std::os::unix::fs::symlink(target, &there).map_err(io_at(&there))?;
@@ -249,12 +250,16 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), BackupError> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io_at(path))
 }
 
-/// A log that was deleted meanwhile, because its build begins anew, is none.
+/// A log that was deleted meanwhile, because its build begins anew, is none; one that was packed meanwhile is copied so.
 fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
     match fs::copy(from, to) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound && from.extension().is_some_and(|end| end == "log") => {
-            Ok(())
+            let packed = crate::logs::packed_path(from);
+            match fs::copy(&packed, crate::logs::packed_path(to)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(&packed)(error)),
+                _ => Ok(()),
+            }
         }
         Err(error) => Err(io_at(from)(error)),
     }

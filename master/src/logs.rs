@@ -1,18 +1,23 @@
-//! Logs of steps: files in the basedir, appended as slaves send them.
+//! Logs of steps: files in the basedir, appended as slaves send them, and packed once their build ended.
 //!
 //! A log's length is the length of its file, so that after any crash the file says what the master has. Bytes count as
 //! acknowledged only after [`Writer::sync`].
 
+mod content;
 mod errors;
 mod lines;
+mod packed;
 
 pub use lines::{Line, Lines};
 
+pub(crate) use packed::path_of as packed_path;
+
+use content::Content;
 use errors::Found;
 use protocol::BuildId;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,9 +54,12 @@ impl Logs {
     /// # Errors
     /// When the file can't be looked at.
     pub fn len(&self, build: BuildId, step: u32) -> io::Result<u64> {
-        match std::fs::metadata(self.path(build, step)) {
+        let path = self.path(build, step);
+        match std::fs::metadata(&path) {
             Ok(metadata) => Ok(metadata.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Content::open(&path)?.map_or(0, |log| log.len()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -66,7 +74,8 @@ impl Logs {
                 file.sync_data()?;
                 Ok(file.metadata()?.len())
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            // What was packed was durable before.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.len(build, step),
             Err(error) => Err(error),
         }
     }
@@ -76,19 +85,20 @@ impl Logs {
     /// # Errors
     /// When the file can't be read.
     pub fn read(&self, build: BuildId, step: u32, from: u64, limit: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        match File::open(self.path(build, step)) {
-            Ok(mut file) => {
-                // Beyond its end there is nothing; far beyond, the file system would not even seek.
-                if from >= file.metadata()?.len() {
-                    return Ok(bytes);
-                }
-                file.seek(SeekFrom::Start(from))?;
-                file.take(limit as u64).read_to_end(&mut bytes)?;
-                Ok(bytes)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(bytes),
-            Err(error) => Err(error),
+        let log = Content::open(&self.path(build, step))?;
+        log.map_or_else(|| Ok(Vec::new()), |log| log.read(from, limit))
+    }
+
+    /// Packs a step's log, which has all of its `len` bytes and never grows again; false when there are not so many yet.
+    ///
+    /// # Errors
+    /// When a file can't be read or written; the log stays as it is.
+    pub fn pack(&self, build: BuildId, step: u32, len: u64) -> io::Result<bool> {
+        let path = self.path(build, step);
+        match Content::open(&path)? {
+            Some(Content::Packed(_)) => Ok(true),
+            Some(Content::Plain { len: there, .. }) if there >= len => packed::pack(&path).map(|()| true),
+            _ => Ok(false),
         }
     }
 
@@ -139,7 +149,7 @@ impl Writer {
     /// # Errors
     /// When the file can't be written, as on a full disk; what was there stays.
     pub fn append(&mut self, build: BuildId, step: u32, offset: u64, bytes: &[u8]) -> io::Result<u64> {
-        let file = self.open(build, step)?;
+        let Some(file) = self.open(build, step)? else { return self.logs.len(build, step) };
         let len = file.metadata()?.len();
         let skip = len.saturating_sub(offset);
         if offset > len || skip >= bytes.len() as u64 {
@@ -157,8 +167,8 @@ impl Writer {
         Ok(len + new.len() as u64)
     }
 
-    /// The open log; another one is closed for it where there are too many.
-    fn open(&mut self, build: BuildId, step: u32) -> io::Result<&File> {
+    /// The open log; another one is closed for it where there are too many. None for one that was packed: it is whole.
+    fn open(&mut self, build: BuildId, step: u32) -> io::Result<Option<&File>> {
         let of = (build, step);
         let there = match self.files.iter().position(|(other, _)| *other == of) {
             Some(at) => self.files.remove(at),
@@ -167,6 +177,9 @@ impl Writer {
                     self.close_oldest()?;
                 }
                 let path = self.logs.path(build, step);
+                if packed::path_of(&path).exists() && !path.exists() {
+                    return Ok(None);
+                }
                 if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
@@ -174,7 +187,7 @@ impl Writer {
             }
         };
         self.files.push(there);
-        self.files.last().map(|(_, file)| file).ok_or_else(|| io::Error::other("no log is open"))
+        Ok(self.files.last().map(|(_, file)| file))
     }
 
     /// Closes the log that was not written to for the longest time; what was appended to it is durable then.
@@ -267,5 +280,29 @@ mod tests {
         assert_eq!(logs.len(build, 2).unwrap(), 0);
         logs.forget(build).unwrap();
         assert_eq!(logs.len(build, 1).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_packed_log_reads_as_before_and_takes_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        let build = BuildId(7);
+        let text: Vec<u8> = (0..40_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+        let len = text.len() as u64;
+        assert_eq!(logs.writer().append(build, 1, 0, &text[..9]).unwrap(), 9);
+        assert!(!logs.pack(build, 1, len).unwrap(), "it is not whole yet");
+        assert_eq!(logs.writer().append(build, 1, 9, &text[9..]).unwrap(), len);
+        let before = logs.lines(build, 1).unwrap().window(20_000, 3, 100, 1000).unwrap();
+        for _ in 0..2 {
+            assert!(logs.pack(build, 1, len).unwrap());
+            assert_eq!((logs.len(build, 1).unwrap(), logs.durable_len(build, 1).unwrap()), (len, len));
+            assert!(logs.read(build, 1, 100_000, 200_000).unwrap() == text[100_000..300_000]);
+            assert_eq!(logs.lines(build, 1).unwrap().window(20_000, 3, 100, 1000).unwrap(), before);
+            // A slave that did not hear that it has all sends it once more.
+            assert_eq!(logs.writer().append(build, 1, 0, &text).unwrap(), len);
+            assert_eq!(logs.writer().append(build, 1, len, b"more").unwrap(), len);
+        }
+        assert!(!folder.path().join("0/7/1.log").exists());
+        assert!(!logs.pack(build, 2, 0).unwrap(), "there is none");
     }
 }

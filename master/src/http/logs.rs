@@ -8,15 +8,17 @@ use crate::state::Shared;
 use crate::store::{Build, Interest, Listener, Topic};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures_util::{Stream, stream};
+use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt as _, Range};
 use protocol::BuildId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -119,16 +121,27 @@ fn text(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// `GET /builds/N/steps/M/log`: the bytes of one step's log.
+/// `GET /builds/N/steps/M/log`: the bytes of one step's log. A range (RFC 9110, section 14) counts when nothing in the address
+/// says which bytes are wanted.
 pub(super) async fn step(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
+    headers: HeaderMap,
 ) -> Done<Response> {
     has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
-    let at = start(&shared, part.id, part.step, wanted.from)?;
-    let left = wanted.limit.unwrap_or(u64::MAX);
-    let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
+    let follow = on(wanted.follow.as_ref());
+    let asked = if follow || wanted.from != 0 || wanted.limit.is_some() { None } else { headers.typed_get::<Range>() };
+    let range = match asked {
+        Some(asked) => within(&asked, len(&shared, part.id, part.step)?),
+        None => Ranged::Whole,
+    };
+    let (at, left) = match &range {
+        Ranged::Whole => (start(&shared, part.id, part.step, wanted.from)?, wanted.limit.unwrap_or(u64::MAX)),
+        Ranged::Part { bytes, .. } => (bytes.start, bytes.end - bytes.start),
+        Ranged::Nowhere { len } => return Ok(nowhere(*len)),
+    };
+    let reader = Reader::new(shared, part.id, follow);
     let pieces = stream::try_unfold((reader, at, left), move |(mut reader, at, left)| async move {
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
         if limit == 0 {
@@ -138,7 +151,53 @@ pub(super) async fn step(
         let n = bytes.len() as u64;
         Ok::<_, io::Error>(Some((Bytes::from(bytes), (reader, at + n, left - n))))
     });
-    Ok(text(Body::from_stream(pieces)))
+    let mut answer = text(Body::from_stream(pieces));
+    answer.headers_mut().typed_insert(AcceptRanges::bytes());
+    if let Ranged::Part { bytes, len } = range
+        && let Ok(said) = ContentRange::bytes(bytes.clone(), len)
+    {
+        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+        answer.headers_mut().typed_insert(said);
+        answer.headers_mut().typed_insert(ContentLength(bytes.end - bytes.start));
+    }
+    Ok(answer)
+}
+
+/// Which bytes of a log of `len` a range asks for.
+#[derive(Debug)]
+enum Ranged {
+    /// All, as for whoever asks for several ranges at once, or for what is no range: that may be answered so.
+    Whole,
+    Part {
+        bytes: std::ops::Range<u64>,
+        len: u64,
+    },
+    /// None that are there.
+    Nowhere {
+        len: u64,
+    },
+}
+
+fn within(asked: &Range, len: u64) -> Ranged {
+    let of = |len| asked.satisfiable_ranges(len).collect::<Vec<_>>();
+    let [(Bound::Included(first), last)] = of(u64::MAX)[..] else { return Ranged::Whole };
+    // What begins elsewhere in a text of another length is counted from its end.
+    let from_end = of(u64::MAX - 1).first() != Some(&(Bound::Included(first), last));
+    let bytes = match last {
+        Bound::Included(last) if last < first => return Ranged::Whole,
+        Bound::Included(last) => first..last.saturating_add(1).min(len),
+        _ if from_end => len.saturating_sub(u64::MAX - first)..len,
+        _ => first..len,
+    };
+    if bytes.is_empty() { Ranged::Nowhere { len } } else { Ranged::Part { bytes, len } }
+}
+
+fn nowhere(len: u64) -> Response {
+    let detail = format!("the log has {len} bytes, and none of those are asked for");
+    let refused = Refused::new(416, "range", detail, "ask for a range that begins before its end");
+    let mut answer = refused.into_response();
+    answer.headers_mut().typed_insert(ContentRange::unsatisfied_bytes(len));
+    answer
 }
 
 /// Refuses a step that a build never has; one that did not begin yet has an empty log.
@@ -155,11 +214,12 @@ fn start(shared: &Shared, build: BuildId, step: u32, from: i64) -> Done<u64> {
     if let Ok(from) = u64::try_from(from) {
         return Ok(from);
     }
-    let len = shared
-        .logs
-        .len(build, step)
-        .map_err(|e| Refused::new(500, "log", format!("the log can't be read: {e}"), ""))?;
-    Ok(len.saturating_sub(from.unsigned_abs()))
+    Ok(len(shared, build, step)?.saturating_sub(from.unsigned_abs()))
+}
+
+fn len(shared: &Shared, build: BuildId, step: u32) -> Done<u64> {
+    let len = shared.logs.len(build, step);
+    len.map_err(|e| Refused::new(500, "log", format!("the log can't be read: {e}"), ""))
 }
 
 /// Where a reader of a whole build is.

@@ -6,10 +6,11 @@
 //! read: logs of ten million empty lines and of one line of a gigabyte cost the same.
 
 use super::Logs;
+use super::content::Content;
 use protocol::BuildId;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 
 /// Bytes of a block.
 const BLOCK: u64 = 64 << 10;
@@ -34,7 +35,7 @@ pub struct Line {
 /// A log's lines, as of when it was opened.
 #[derive(Debug)]
 pub struct Lines {
-    log: Option<File>,
+    log: Option<Content>,
     index: Option<File>,
     /// The log's length.
     len: u64,
@@ -48,14 +49,9 @@ impl Logs {
     /// # Errors
     /// When the log or its index can't be read.
     pub fn lines(&self, build: BuildId, step: u32) -> io::Result<Lines> {
-        let none = Lines { log: None, index: None, len: 0, feeds: 0 };
         let path = self.path(build, step);
-        let log = match File::open(&path) {
-            Ok(log) => log,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
-            Err(error) => return Err(error),
-        };
-        let len = log.metadata()?.len();
+        let Some(log) = Content::open(&path)? else { return Ok(Lines { log: None, index: None, len: 0, feeds: 0 }) };
+        let len = log.len();
         // An index that can't be kept, as on a full disk, is only a slower one.
         let index = OpenOptions::new()
             .create(true)
@@ -65,8 +61,8 @@ impl Logs {
             .open(path.with_extension("lines"))
             .ok();
         // The index of a build that was begun anew meanwhile is another log's.
-        let same = std::fs::metadata(&path).is_ok_and(|now| log.metadata().is_ok_and(|was| was.ino() == now.ino()));
-        let mut lines = Lines { log: Some(log), index: index.filter(|_| same), len, feeds: 0 };
+        let index = index.filter(|_| log.is_at(&path));
+        let mut lines = Lines { log: Some(log), index, len, feeds: 0 };
         lines.feeds = lines.grow()?;
         Ok(lines)
     }
@@ -171,18 +167,7 @@ impl Lines {
     }
 
     pub(super) fn read(&self, at: u64, limit: usize) -> io::Result<Vec<u8>> {
-        let Some(log) = &self.log else { return Ok(Vec::new()) };
-        let room = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX).min(limit);
-        let mut bytes = vec![0; room];
-        let mut have = 0;
-        while have < room {
-            match log.read_at(&mut bytes[have..], at + have as u64)? {
-                0 => break,
-                n => have += n,
-            }
-        }
-        bytes.truncate(have);
-        Ok(bytes)
+        self.log.as_ref().map_or_else(|| Ok(Vec::new()), |log| log.read(at, limit))
     }
 
     fn byte(&self, at: u64) -> io::Result<Option<u8>> {

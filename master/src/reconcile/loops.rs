@@ -4,7 +4,7 @@ use super::board::Board;
 use super::each::look_after;
 use super::hearing::Hearing;
 use super::step::{Again, StepError, TICK, Turn};
-use super::{builds, candidates, claims, mainline, mend, queue, schedule, upkeep, watch};
+use super::{builds, candidates, claims, mainline, mend, pack, queue, schedule, upkeep, watch};
 use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Heard, Interest, Listener, Topic, Topics};
@@ -43,6 +43,8 @@ pub enum Loop {
     Mend,
     /// Keeps mirrors small.
     Upkeep,
+    /// Packs logs.
+    Pack,
 }
 
 /// One turn of a loop, to the end of all that it begins.
@@ -50,6 +52,7 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
     match which {
         Loop::Claims => claims::step(shared).await.map(drop)?,
         Loop::Schedule => schedule::step(shared, &mut Board::default(), &Heard::All).await.map(drop)?,
+        Loop::Pack => pack::step(shared, &mut pack::BEGIN.clone()).await.map(drop)?,
         _ => {
             for project in &shared.projects {
                 looked_after(project, of_project(shared, project, which).await)?;
@@ -61,7 +64,7 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
 
 async fn of_project(shared: &Arc<Shared>, project: &Arc<Guarded>, which: Loop) -> Result<(), StepError> {
     match which {
-        Loop::Claims | Loop::Schedule => Ok(()),
+        Loop::Claims | Loop::Schedule | Loop::Pack => Ok(()),
         Loop::Mainline => mainline::step(shared, project).await.map(drop),
         Loop::Watch => watch::turn(shared, project).await.map(drop),
         Loop::Candidates => candidates::step(shared, project).await.map(drop),
@@ -92,6 +95,11 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     tasks.spawn(turns("claims", shared.shutdown.clone(), Wake::Nobody, move |_| {
         let shared = all.clone();
         async move { claims::step(&shared).await.map(Turn::Did) }
+    }));
+    let (all, round) = (shared.clone(), Arc::new(Mutex::new(pack::BEGIN)));
+    tasks.spawn(turns("pack", shared.shutdown.clone(), Wake::Nobody, move |_| {
+        let (shared, round) = (all.clone(), round.clone());
+        async move { pack::step(&shared, &mut *round.lock().await).await.map(Turn::Did) }
     }));
     for project in &shared.projects {
         let by_store = |topics| Wake::Store(shared.store.listen(Interest { topics, ..Interest::of(project.id, []) }));

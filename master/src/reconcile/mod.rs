@@ -17,6 +17,7 @@ mod look;
 mod loops;
 mod mainline;
 mod mend;
+mod pack;
 mod queue;
 mod schedule;
 mod step;

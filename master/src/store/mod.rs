@@ -78,7 +78,7 @@ pub use registrations::Origin;
 pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
-pub use steps::Step;
+pub use steps::{Step, Unpacked};
 pub use tokens::{Revoked, TokenKind, TokenRow};
 
 use crate::points::Points;
@@ -158,7 +158,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 6] = [
+const SCHEMA: [(i64, &str, &str); 7] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -169,6 +169,7 @@ const SCHEMA: [(i64, &str, &str); 6] = [
         "builds are listed in their order; words on availability say who, why, since and until",
         include_str!("schema_6.sql"),
     ),
+    (7, "which logs are still to be packed", include_str!("schema_7.sql")),
 ];
 
 impl Store {

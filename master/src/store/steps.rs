@@ -1,7 +1,7 @@
 //! Steps of builds.
 
 use super::row::{Columns as _, readable};
-use super::{Reader, Result};
+use super::{Reader, Result, Store};
 use protocol::{BuildId, BuildResult, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -62,5 +62,60 @@ impl Reader {
             .fetch_all(&mut *self.read().await?)
             .await?;
         readable("step", &rows, read)
+    }
+}
+
+/// A step's log that is still to be packed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unpacked {
+    /// Its build, which ended.
+    pub build: BuildId,
+    /// The step's number.
+    pub step: u32,
+    /// How many bytes it has when all of it is here.
+    pub len: u64,
+}
+
+impl Reader {
+    /// Logs of ended builds that are still to be packed, at most `limit`, in order; those behind the step `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unpacked_logs(&self, after: (BuildId, u32), limit: u32) -> Result<Vec<Unpacked>> {
+        let rows = sqlx::query(
+            "SELECT s.build_id, s.number, s.log_len FROM step s JOIN build b ON b.id = s.build_id
+             WHERE s.packed = 0 AND s.log_len >= 65536 AND (s.build_id, s.number) > ($1, $2) AND b.state = 'finished'
+             ORDER BY s.build_id, s.number LIMIT $3",
+        )
+        .bind(after.0.0)
+        .bind(i64::from(after.1))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        readable("step", &rows, |row| {
+            let len = u64::try_from(row.num::<i64>("log_len")?).unwrap_or(0);
+            Ok(Unpacked { build: row.num("build_id")?, step: row.count("number")?, len })
+        })
+    }
+}
+
+impl Store {
+    /// Records that logs are packed. Nothing that anybody is shown changes by it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn packed_logs(&self, packed: &[Unpacked]) -> Result<()> {
+        self.write
+            .turn(async |turn| {
+                for log in packed {
+                    sqlx::query("UPDATE step SET packed = 1 WHERE build_id = $1 AND number = $2")
+                        .bind(log.build.0)
+                        .bind(i64::from(log.step))
+                        .execute(&mut **turn)
+                        .await?;
+                }
+                Ok(())
+            })
+            .await
     }
 }

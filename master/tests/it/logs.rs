@@ -1,9 +1,11 @@
 //! Reading logs.
 
-use crate::support::World;
 use crate::support::slave::{FakeSlave, ended, finished};
+use crate::support::{Answer, World};
+use master::stepping::Loop;
 use protocol::BuildResult;
 use protocol::wire::{Happened, ToSlave};
+use reqwest::Method;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_place_in_a_log_can_be_asked_for() {
@@ -40,6 +42,58 @@ async fn any_place_in_a_log_can_be_asked_for() {
     }
     let none = world.get(&format!("/api/v1/builds/{}/steps/4000000000/log", of.build)).await;
     assert_eq!((none.status, none.problem().as_str()), (404, "no-such-step"));
+}
+
+/// Ranges as RFC 9110 has them, before the log is packed and after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_of_a_log_is_answered_as_any_server_does() {
+    let world = World::start().await;
+    let text: Vec<u8> = (0..20_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+    let page = failed(&world, &text).await;
+    let build = page.rsplit('/').next().unwrap();
+    let path = format!("/api/v1/builds/{build}/steps/1/log");
+    let len = text.len();
+    for packed in [false, true] {
+        if packed {
+            world.turn(Loop::Pack).await;
+            assert!(world.basedir().join(format!("logs/0/{build}/1.log.zst")).exists());
+            assert!(!world.basedir().join(format!("logs/0/{build}/1.log")).exists());
+        }
+        let cases = [
+            ("bytes=0-9", Some(0..10)),
+            ("bytes=150000-", Some(150_000..len)),
+            ("bytes=-20", Some(len - 20..len)),
+            ("bytes=-99999999", Some(0..len)),
+            ("bytes=100-99999999999", Some(100..len)),
+            // Several at once, and what is no range, may be answered by all.
+            ("bytes=0-1,5-6", None),
+            ("bytes=9-3", None),
+            ("bytes=x", None),
+            ("lines=1-2", None),
+        ];
+        for (range, wanted) in cases {
+            let answer = ranged(&world, &path, range).await;
+            let (status, part) = wanted.clone().map_or((200, 0..len), |part| (206, part));
+            let said = wanted.map(|part| format!("bytes {}-{}/{len}", part.start, part.end - 1));
+            assert_eq!((answer.status, content_range(&answer).as_deref()), (status, said.as_deref()), "{range}");
+            assert!(answer.text.as_bytes() == &text[part], "{range}");
+        }
+        for range in [format!("bytes={len}-"), "bytes=-0".to_owned()] {
+            let answer = ranged(&world, &path, &range).await;
+            assert_eq!((answer.status, answer.problem().as_str()), (416, "range"), "{range}");
+            assert_eq!(content_range(&answer), Some(format!("bytes */{len}")));
+        }
+        let named = ranged(&world, &format!("{path}?from=4&limit=3"), "bytes=0-9").await;
+        assert_eq!((named.status, named.text.as_bytes()), (200, &text[4..7]));
+    }
+}
+
+async fn ranged(world: &World, path: &str, range: &str) -> Answer {
+    world.answer(world.request(Method::GET, path).header("range", range)).await
+}
+
+fn content_range(answer: &Answer) -> Option<String> {
+    answer.headers.get("content-range").map(|said| said.to_str().unwrap().to_owned())
 }
 
 /// A build of one step that printed `log` and failed; the path of its page.
