@@ -8,6 +8,7 @@ pub mod hint;
 pub mod id;
 pub mod name;
 pub mod result;
+pub mod tested;
 pub mod wire;
 pub mod word;
 

@@ -8,6 +8,7 @@
 //! logs by their offset. The master acknowledges what is durable, so after any crash of either side the slave goes on
 //! from what [`ToSlave::Welcome`] says the master has.
 
+use crate::tested::TestReport;
 pub use crate::word::{Availability, MAX_WORD, Voice, Word};
 use crate::{BuildId, BuildResult, CommitId, Fence, ProjectName, SlaveName, UnixMs};
 use recipe::Builder;
@@ -190,6 +191,9 @@ pub enum Happened {
         links: Vec<(String, String)>,
         /// The summary published through `$BB_SUMMARY`.
         summary: String,
+        /// What its JUnit files say, where its recipe names some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tests: Option<Box<TestReport>>,
     },
     /// The build ended; the last report.
     BuildFinished {

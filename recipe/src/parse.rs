@@ -223,17 +223,9 @@ fn step<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Op
     let junit = fields.get("junit").map_or_else(Vec::new, |v| globs(reader, "`junit`", v));
     let artifacts = fields.get("artifacts").map_or_else(Vec::new, |v| globs(reader, "`artifacts`", v));
     // What is promised and not there yet must not look as if it were.
-    for (key, what) in [
-        ("junit", "no JUnit file is read yet: a step fails by its exit code alone"),
-        ("artifacts", "no file is kept yet"),
-    ] {
-        if let Some(value) = fields.get(key) {
-            reader.warn(
-                &value.span(),
-                format!("`{key}` has no effect: {what}"),
-                "it does no harm; it counts from the version on that can",
-            );
-        }
+    if let Some(value) = fields.get("artifacts") {
+        let text = "`artifacts` has no effect: no file is kept yet".to_owned();
+        reader.warn(&value.span(), text, "it does no harm; it counts from the version on that can");
     }
     Some(Step {
         name: name?,
@@ -304,7 +296,12 @@ fn env<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> BTreeMap<String, Strin
 fn globs(reader: &mut Reader<'_>, what: &str, value: &Value<'_>) -> Vec<String> {
     let mut globs = vec![];
     for (glob, span) in reader.texts(what, value) {
-        if is_path(&glob) {
+        // Each part of a path is matched alone, too.
+        let bad = glob.split('/').chain([glob.as_str()]).find_map(|part| glob::Pattern::new(part).err());
+        if let (true, Some(error)) = (is_path(&glob), bad) {
+            let expected = "a pattern of `*`, `**` as a whole folder's name, `?` and `[…]`";
+            reader.wrong(&span, format!("{} in {what} is no pattern: {}", quoted(&glob), error.msg), expected);
+        } else if is_path(&glob) {
             globs.push(glob);
         } else {
             let expected = "a path or pattern from the work folder, without `..`";

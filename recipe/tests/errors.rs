@@ -102,7 +102,10 @@ fn what_is_out_of_bounds() {
         ("labels and locks", &with("slaves = [\"\"]\nlocks = [\"a/b\"]", "run = \"make\"")),
         (
             "paths",
-            &with("", "run = \"make\"\njunit = \"/tmp/*.xml\"\nartifacts = [\"../x\", \"a//b\", \".git/config\"]")
+            &with(
+                "",
+                "run = \"make\"\njunit = \"/tmp/*.xml\"\nartifacts = [\"../x\", \"a//b\", \".git/config\", \"a**/b\", \"[a\"]"
+            )
         ),
         (
             "the project's paths",

@@ -123,7 +123,8 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn path() -> impl Strategy<Value = String> {
-    "[a-zA-Z0-9*]{1,8}(/[a-zA-Z0-9*?]{1,8}){0,2}"
+    let part = || prop_oneof![9 => "[a-zA-Z0-9?]{1,4}[*]?[a-zA-Z0-9]{0,4}", 1 => Just("**".to_owned())];
+    vec(part(), 1..4).prop_map(|parts| parts.join("/"))
 }
 
 /// Text without NUL, now and then of several lines.

@@ -2,6 +2,7 @@
 //!
 //! It reports to the spool only, and never knows whether a master is there. Whatever goes wrong ends in a last report.
 
+mod junit;
 mod lacking;
 mod notes;
 mod rules;
@@ -13,6 +14,7 @@ use crate::sandbox::{Sandbox, Task, View};
 use crate::source::Source;
 use crate::spool::{LogWriter, Spooled};
 use crate::work::{Room, Slot, Slots};
+use protocol::tested::TestReport;
 use protocol::wire::{Assignment, Happened, Isolation, Limits};
 use protocol::{BuildResult, UnixMs};
 use recipe::{Run, Step};
@@ -152,11 +154,13 @@ struct Finished {
     lacks: Option<String>,
     links: Vec<(String, String)>,
     summary: String,
+    tests: Option<TestReport>,
 }
 
 impl Finished {
     fn bare(result: BuildResult, reason: impl Into<Option<String>>) -> Self {
-        Self { result, exit_code: None, reason: reason.into(), lacks: None, links: Vec::new(), summary: String::new() }
+        let (links, summary) = (Vec::new(), String::new());
+        Self { result, exit_code: None, reason: reason.into(), lacks: None, links, summary, tests: None }
     }
 }
 
@@ -287,7 +291,10 @@ impl<'a> Build<'a> {
         if let Ended::OutOfBuildTime(_) = ended {
             self.progress.stop(BuildResult::Failure, format!("{}: {}", step.name, reason.as_deref().unwrap_or("")));
         }
-        Finished { result, exit_code, reason, lacks, links: noted.links, summary: noted.summary }
+        // What still runs could change under the reader's hands.
+        let tests = if gone { junit::read(self.slot, &step.junit).await } else { None };
+        let (result, reason) = judged_by_tests(result, reason, tests.as_ref());
+        Finished { result, exit_code, reason, lacks, links: noted.links, summary: noted.summary, tests }
     }
 
     async fn start(&mut self, step: u32, name: &str) {
@@ -313,7 +320,7 @@ impl<'a> Build<'a> {
                 finished.reason = Some(disk(&error));
             }
         }
-        let Finished { result, exit_code, reason, lacks, links, summary } = finished;
+        let Finished { result, exit_code, reason, lacks, links, summary, tests } = finished;
         let why = match (&reason, exit_code) {
             (Some(reason), _) if matches!(result, BuildResult::Cancelled | BuildResult::Retry) => reason.clone(),
             (Some(reason), _) => format!("{name}: {reason}"),
@@ -326,7 +333,9 @@ impl<'a> Build<'a> {
             self.progress.step(result, on_failure, why);
         }
         let ran_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let what = Happened::StepFinished { step, result, exit_code, log_len, reason, lacks, ran_ms, links, summary };
+        let tests = tests.map(Box::new);
+        let what =
+            Happened::StepFinished { step, result, exit_code, log_len, reason, lacks, ran_ms, links, summary, tests };
         if !report(self.spooled, what).await {
             self.progress.stop(BuildResult::Exception, "the slave's disk can't be written".to_owned());
         }
@@ -361,6 +370,26 @@ impl<'a> Build<'a> {
         all.reverse();
         all.retain(|(name, _)| seen.insert(name.clone()));
         all
+    }
+}
+
+/// A step's result with what its tests say: one that failed fails a step that ended well, and names what failed in one that
+/// did not. Files that its recipe promises and that can't be read are worth a warning.
+fn judged_by_tests(
+    result: BuildResult,
+    reason: Option<String>,
+    tests: Option<&TestReport>,
+) -> (BuildResult, Option<String>) {
+    let Some(tests) = tests else { return (result, reason) };
+    match (result, tests.failures()) {
+        (BuildResult::Success | BuildResult::Warnings | BuildResult::Failure, Some(failures)) => {
+            (BuildResult::Failure, reason.or(Some(failures)))
+        }
+        (BuildResult::Success, None) => match tests.notes.first() {
+            Some(note) => (BuildResult::Warnings, Some(note.clone())),
+            None => (result, reason),
+        },
+        _ => (result, reason),
     }
 }
 

@@ -454,6 +454,7 @@ fn close(build: &Spooled, result: BuildResult, reason: &str) {
             ran_ms: 0,
             links,
             summary,
+            tests: None,
         };
         tell(build, what);
     }

@@ -70,6 +70,43 @@ async fn a_step_knows_what_it_builds_and_publishes_links() {
 }
 
 #[tokio::test]
+async fn a_test_that_fails_fails_its_step_and_is_named() {
+    let suite = |failure: &str| {
+        format!(
+            "mkdir -p out; echo '<testsuite><testcase classname=\"spool\" name=\"full\">{failure}</testcase></testsuite>' >out/a.xml"
+        )
+    };
+    let with = |name: &str, text: String| {
+        let mut step = sh(name, &text);
+        (step.junit, step.when) = (vec!["out/*.xml".to_owned()], When::Always);
+        step
+    };
+    let steps = vec![
+        with("nothing", "true".to_owned()),
+        with("fine", suite("")),
+        with("bad", suite("<failure message=\"left 1\"/>")),
+        with("worse", format!("{}; exit 3", suite("<error/>"))),
+        with("broken", "echo '<testsuite>' >out/a.xml; echo '<a></b>' >>out/a.xml".to_owned()),
+    ];
+    for seen in run_both(|_| {}, steps).await {
+        assert_eq!(seen.step(1), (Warnings, Some(0), Some("no file matches `out/*.xml`".to_owned())));
+        assert_eq!(seen.step(2), (Success, Some(0), None));
+        let failed = Some("1 of 1 test failed: spool.full".to_owned());
+        assert_eq!(seen.step(3), (Failure, Some(0), failed.clone()));
+        assert_eq!(seen.step(4), (Failure, Some(3), failed));
+        let (result, _, why) = seen.step(5);
+        assert_eq!(result, Warnings);
+        assert!(why.unwrap().starts_with("out/a.xml: no XML at byte "));
+        assert_eq!(self::result(&seen), (Failure, "bad: 1 of 1 test failed: spool.full".to_owned()));
+        let tests = seen.reports.iter().find_map(|report| match &report.what {
+            Happened::StepFinished { step: 3, tests, .. } => tests.clone(),
+            _ => None,
+        });
+        assert_eq!(tests.unwrap().failing[0].text, "left 1");
+    }
+}
+
+#[tokio::test]
 async fn a_command_can_be_words_without_a_shell() {
     let mut step = sh("say", "");
     step.run = Run::Argv(vec!["printf".to_owned(), "%s|".to_owned(), "a b".to_owned(), "$HOME;".to_owned()]);

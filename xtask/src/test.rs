@@ -136,7 +136,8 @@ impl Runner {
                 let filter = match tests {
                     Tests::Stories => format!("binary_id(bb::{E2E})"),
                     Tests::AllButStories => format!("not binary_id(bb::{E2E})"),
-                    Tests::OfTracker => "package(tracker)".to_owned(),
+                    // What git costs and says in memory and in pure parts is the same with every git.
+                    Tests::OfTracker => "package(tracker) & kind(test) & not binary(memory)".to_owned(),
                 };
                 cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", &filter])
             }

@@ -3,6 +3,7 @@
 use super::frame::At;
 use super::log::render;
 use super::parts::{BuildLine, VerdictView, ran, sentence};
+use super::tested::{TestsLine, tests_of};
 use super::words::{Commit, Fact, Link, When, capital, count, duration, look, size, thousands};
 use super::{Context, Pages, PagesError};
 use crate::logs::Line;
@@ -70,6 +71,7 @@ struct View {
     log_note: String,
     reproduce: String,
     links: Vec<StepLink>,
+    tests: Vec<TestsLine>,
     lately: Vec<BuildLine>,
     requested: When,
     started: Option<When>,
@@ -352,6 +354,7 @@ impl Pages {
             log_note: format!("{} in {}", size(printed), count(detail.steps.len(), "step", "steps")),
             reproduce: detail.reproduce.join("\n"),
             links: links.collect(),
+            tests: detail.steps.iter().filter_map(tests_of).collect(),
             lately: detail.lately.iter().map(|b| BuildLine::of(b, now)).collect(),
             requested: When::new(summary.requested_ms, now),
             started: summary.started_ms.map(|at: UnixMs| When::new(at, now)),

@@ -20,6 +20,7 @@ mod publish;
 mod queue;
 mod revisions;
 mod slaves;
+mod tested;
 mod words;
 
 #[cfg(test)]

@@ -192,9 +192,26 @@ async fn steps(at: &Moment<'_>, build: &Build) -> Result<Vec<StepDetail>, ReadEr
             ran_ms: None,
             log_len: 0,
             links: Vec::new(),
+            tests: None,
         });
     }
+    bound_tests(&mut steps);
     Ok(steps)
+}
+
+/// Bytes of failing tests that are told of a build: each step may have many, and a build many steps.
+const TESTS_BYTES: usize = 256 << 10;
+
+/// Leaves out failing tests beyond that; how many there are is said by their number.
+fn bound_tests(steps: &mut [StepDetail]) {
+    let mut left = TESTS_BYTES;
+    for tests in steps.iter_mut().filter_map(|step| step.tests.as_mut()) {
+        tests.failing.retain(|test| {
+            let rest = left.checked_sub(test.name.len() + test.text.len() + 100);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        });
+    }
 }
 
 fn begun_step(build: &Build, step: &Step, command: String, log_len: u64) -> StepDetail {
@@ -215,6 +232,7 @@ fn begun_step(build: &Build, step: &Step, command: String, log_len: u64) -> Step
         ran_ms: step.ran_ms,
         log_len,
         links: step.links.clone(),
+        tests: step.tests.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a slave may say of a build that was given to it. A slave's token can be stolen: whatever comes by it stays within
 //! what the build's assignment allows, so that nothing said here grows without bound.
 
+use protocol::tested::TestReport;
 use protocol::wire::{Happened, MAX_LINK, MAX_LINKS, MAX_SUMMARY, Report};
 use recipe::Builder;
 
@@ -48,7 +49,7 @@ impl Assigned {
                     return Err(format!("step {step} is `{known}`, not `{}`", cut(name, 100)));
                 }
             }
-            Happened::StepFinished { step, log_len, reason, lacks, links, summary, .. } => {
+            Happened::StepFinished { step, log_len, reason, lacks, links, summary, tests, .. } => {
                 self.name(*step)?;
                 check_end(*log_len, log_limit, *step)?;
                 if links.len() > MAX_LINKS {
@@ -67,6 +68,9 @@ impl Assigned {
                 }
                 if summary.len() > MAX_SUMMARY {
                     return Err(format!("the summary of step {step} has more than {MAX_SUMMARY} bytes"));
+                }
+                if let Some(Err(why)) = tests.as_deref().map(TestReport::check) {
+                    return Err(format!("the tests of step {step}: {why}"));
                 }
                 *reason = reason.take().map(|text| cut(&text, MAX_REASON));
             }
@@ -123,6 +127,7 @@ mod tests {
             ran_ms: u64::MAX,
             links: vec![link; links],
             summary: "s".repeat(summary),
+            tests: None,
         }
     }
 

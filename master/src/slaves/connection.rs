@@ -315,7 +315,7 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
 fn clean(mut report: Report) -> Report {
     match &mut report.what {
         Happened::StepStarted { name, .. } => *name = clean_text(name),
-        Happened::StepFinished { reason, lacks, links, summary, .. } => {
+        Happened::StepFinished { reason, lacks, links, summary, tests, .. } => {
             // It is repeated in sentences, so it must be what a program may be called.
             let plain = |c: char| c.is_alphanumeric() || "+-._@".contains(c);
             *lacks = lacks.take().filter(|name| name.len() <= 256 && name.chars().all(plain));
@@ -323,6 +323,10 @@ fn clean(mut report: Report) -> Report {
             *reason = reason.as_deref().map(clean_text);
             for text in links.iter_mut().flat_map(|(name, url)| [name, url]) {
                 *text = clean_text(text);
+            }
+            if let Some(tests) = tests {
+                let failing = tests.failing.iter_mut().flat_map(|test| [&mut test.name, &mut test.text]);
+                failing.chain(&mut tests.notes).for_each(|text| *text = clean_text(text));
             }
         }
         Happened::BuildFinished { reason, .. } => *reason = clean_text(reason),

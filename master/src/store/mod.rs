@@ -169,7 +169,7 @@ const SCHEMA: [(i64, &str, &str); 7] = [
         "builds are listed in their order; words on availability say who, why, since and until",
         include_str!("schema_6.sql"),
     ),
-    (7, "which logs are still to be packed", include_str!("schema_7.sql")),
+    (7, "what tests say; which logs are still to be packed", include_str!("schema_7.sql")),
 ];
 
 impl Store {

@@ -165,21 +165,23 @@ async fn step_row(
         let query = sqlx::query(sql).bind(build.id.0).bind(i64::from(step)).bind(name).bind(at.0);
         return query.execute(&mut **turn).await.map(drop).map_err(Into::into);
     }
-    let Some(Happened::StepFinished { result, exit_code, log_len, reason, lacks, ran_ms, links, summary, .. }) = ended
+    let Some(Happened::StepFinished {
+        result, exit_code, log_len, reason, lacks, ran_ms, links, summary, tests, ..
+    }) = ended
     else {
         return Ok(());
     };
     let bounded = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let sql = match began {
         Some(_) => {
-            "INSERT INTO step (build_id, number, result, exit_code, reason, summary, links, log_len, ran_ms, lacks, name, started_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (build_id, number) DO UPDATE SET
+            "INSERT INTO step (build_id, number, result, exit_code, reason, summary, links, log_len, ran_ms, lacks, tests, name, started_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (build_id, number) DO UPDATE SET
                  result = excluded.result, exit_code = excluded.exit_code, reason = excluded.reason,
                  summary = excluded.summary, links = excluded.links, log_len = excluded.log_len,
-                 ran_ms = excluded.ran_ms, lacks = excluded.lacks"
+                 ran_ms = excluded.ran_ms, lacks = excluded.lacks, tests = excluded.tests"
         }
         None => {
-            "UPDATE step SET result = $3, exit_code = $4, reason = $5, summary = $6, links = $7, log_len = $8, ran_ms = $9, lacks = $10
+            "UPDATE step SET result = $3, exit_code = $4, reason = $5, summary = $6, links = $7, log_len = $8, ran_ms = $9, lacks = $10, tests = $11
              WHERE build_id = $1 AND number = $2"
         }
     };
@@ -193,7 +195,8 @@ async fn step_row(
         .bind(to_json(links)?)
         .bind(bounded(*log_len))
         .bind(bounded(*ran_ms))
-        .bind(lacks.as_deref());
+        .bind(lacks.as_deref())
+        .bind(tests.as_ref().map(to_json).transpose()?.unwrap_or_default());
     let query = match began {
         Some((name, at)) => query.bind(name).bind(at.0),
         None => query,

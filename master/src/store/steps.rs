@@ -2,6 +2,7 @@
 
 use super::row::{Columns as _, readable};
 use super::{Reader, Result, Store};
+use protocol::tested::TestReport;
 use protocol::{BuildId, BuildResult, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -26,6 +27,8 @@ pub struct Step {
     pub summary: String,
     /// The links it published.
     pub links: Vec<(String, String)>,
+    /// What its JUnit files say, where its recipe names some.
+    pub tests: Option<TestReport>,
     /// Its log's whole length, once it ended.
     pub log_len: Option<i64>,
     /// How long it ran, in milliseconds.
@@ -45,6 +48,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Step> {
         lacks: row.text_or_none("lacks")?,
         summary: row.text("summary")?,
         links: row.json("links")?,
+        tests: if row.text("tests")?.is_empty() { None } else { Some(row.json("tests")?) },
         log_len: row.num_or_none("log_len")?,
         ran_ms: row.num_or_none("ran_ms")?,
         started: row.num("started_ms")?,

@@ -198,6 +198,7 @@ fn forbidden() -> Vec<(u32, Happened)> {
             ran_ms,
             links,
             summary: "s".repeat(summary),
+            tests: None,
         }
     };
     vec![

@@ -118,6 +118,7 @@ async fn failed(world: &World, log: &[u8]) -> String {
         ran_ms: 5,
         links: Vec::new(),
         summary: String::new(),
+        tests: None,
     };
     oak.report(of, 1, end).await;
     oak.report(of, 2, ended(BuildResult::Failure)).await;

@@ -329,8 +329,18 @@ async fn a_report_that_a_step_spoiled_is_recorded_all_the_same() {
         panic!()
     };
     let (links, summary) = (vec![("re\0port".to_owned(), "https://x/\0".to_owned())], "all\0 good".to_owned());
-    let spoiled =
-        Happened::StepFinished { step, result, exit_code, log_len, reason, lacks: None, ran_ms, links, summary };
+    let spoiled = Happened::StepFinished {
+        step,
+        result,
+        exit_code,
+        log_len,
+        reason,
+        lacks: None,
+        ran_ms,
+        links,
+        summary,
+        tests: None,
+    };
     oak.report(of, 1, spoiled).await;
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
     oak.ends(of, 2, BuildResult::Success).await;

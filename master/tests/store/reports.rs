@@ -20,6 +20,7 @@ fn ended(of: BuildRef, number: u32, step: u32, result: BuildResult) -> Report {
         ran_ms: 5,
         links: vec![("page".to_owned(), "https://ann.example/x".to_owned())],
         summary: "fine".to_owned(),
+        tests: None,
     };
     Report { of, number, at: UnixMs(i64::from(number)), what }
 }

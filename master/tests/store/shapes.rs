@@ -133,6 +133,7 @@ impl World {
                                 ran_ms: 1,
                                 links: Vec::new(),
                                 summary: String::new(),
+                                tests: None,
                             },
                             Happened::BuildFinished { result, reason: "so it was".to_owned() },
                         ];

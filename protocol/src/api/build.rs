@@ -1,6 +1,7 @@
 //! Builds and their steps.
 
 use super::{Look, Next};
+use crate::tested::TestReport;
 use crate::wire::Isolation;
 use crate::{BranchName, BuildId, BuildResult, CommitId, ProjectName, SlaveName, UnixMs};
 use serde::{Deserialize, Serialize};
@@ -113,4 +114,7 @@ pub struct StepDetail {
     pub log_len: u64,
     /// Links it published: name and URL.
     pub links: Vec<(String, String)>,
+    /// What its tests gave, where its recipe names JUnit files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestReport>,
 }

@@ -2,7 +2,7 @@
 //! with four slots, SQLite. Both are asked over HTTP, four builds being under way at any time, and are asked for each build's
 //! end.
 
-use super::numbers::{Rows, megabytes, root};
+use super::numbers::{Rows, cpu_ms, megabytes, root};
 use super::rows::{Row, Wanted};
 use serde_json::json;
 use std::net::TcpListener;
@@ -209,16 +209,6 @@ fn pid(folder: &Path) -> Result<u32, String> {
     let file = folder.join("twistd.pid");
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     text.trim().parse().map_err(|error| format!("{}: {error}", file.display()))
-}
-
-/// Processor time of a process itself, in milliseconds.
-fn cpu_ms(pid: u32) -> Result<f64, String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| error.to_string())?;
-    // Behind the name, which may have blanks in it; in hundredths of a second, as Linux tells it on every machine.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-    let sum = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
-    sum.map(|ticks| ticks * 10.0).ok_or_else(|| "the processor time is not told".to_owned())
 }
 
 fn memory_bytes(pid: u32) -> Result<u64, String> {

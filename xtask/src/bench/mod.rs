@@ -11,6 +11,7 @@ mod crash;
 mod hostile;
 mod log;
 mod machine;
+mod moves;
 mod numbers;
 mod rows;
 mod throughput;
@@ -59,6 +60,8 @@ enum Name {
     Throughput,
     /// A build that prints 100 MB: memory, and how soon the log's end is shown
     Log,
+    /// Mainline moves under 1,000 live branches: how soon all conflicts with it are known (slow)
+    Moves,
     /// Merging ChangeLogs and folding fragments, beside git-merge-changelog and towncrier
     Changelog,
     /// Kills, pauses, full disks and lost networks at random moments, and what must hold afterwards (slow)
@@ -69,7 +72,7 @@ enum Name {
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Beside | Name::Build | Name::Crash | Name::Hostile)
+        matches!(self, Name::Beside | Name::Build | Name::Crash | Name::Hostile | Name::Moves)
     }
 
     fn word(self) -> String {
@@ -136,6 +139,7 @@ fn measure(name: Name, args: &Args) -> Rows {
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args)?),
         Name::Log => log::measure(&bb(args)?),
+        Name::Moves => moves::measure(&bb(args)?),
         Name::Changelog => changelog::measure(&bb(args)?),
         Name::Hostile => hostile::measure(&bb(args)?),
         Name::Crash => crash::measure(&bb(args)?, args.seed..args.seed + args.histories),

@@ -4,6 +4,7 @@ use crate::logs::Line;
 use crate::pages::{Context, Pages, Reader};
 use crate::read::LogPart;
 use protocol::api::*;
+use protocol::tested::{FailingTest, TestReport};
 use protocol::wire::{Availability, Isolation};
 use protocol::{BuildId, BuildResult, CommitId, EventId, UnixMs};
 
@@ -367,6 +368,7 @@ pub(super) fn build(look: Look) -> BuildDetail {
         ran_ms: (word != "running").then_some(1_300),
         log_len,
         links: vec![("coverage".to_owned(), "https://cov.example/1".to_owned())],
+        tests: (number > 0 && !matches!(look, Look::Running | Look::Waiting)).then(|| tests(look == Look::Failed)),
     };
     BuildDetail {
         summary: BuildSummary {
@@ -395,6 +397,20 @@ pub(super) fn build(look: Look) -> BuildDetail {
         lately: Vec::new(),
         retried_as: None,
         next: next.map(|(who, what)| Next { who: who.to_owned(), what: what.to_owned() }),
+    }
+}
+
+fn tests(failed: bool) -> TestReport {
+    let failing = FailingTest {
+        name: "spool::tests::full".to_owned(),
+        text: "assertion failed: left == right\n  left: <1>\n right: 2".to_owned(),
+    };
+    TestReport {
+        passed: 118,
+        failed: u64::from(failed) * 3,
+        skipped: 2,
+        failing: if failed { vec![failing] } else { Vec::new() },
+        notes: if failed { vec!["no file matches `target/b-*.xml`".to_owned()] } else { Vec::new() },
     }
 }
 

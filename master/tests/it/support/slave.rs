@@ -164,6 +164,7 @@ pub fn finished(step: u32, log_len: u64) -> Happened {
         ran_ms: 5,
         links: Vec::new(),
         summary: String::new(),
+        tests: None,
     }
 }
 
