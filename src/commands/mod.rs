@@ -8,6 +8,7 @@ mod changelog;
 mod claim;
 mod completions;
 mod demo;
+mod locks;
 mod log;
 mod login;
 mod man;
@@ -65,6 +66,7 @@ enum Command {
     Cancel(cancel::Args),
     Queue(queue::Args),
     Slaves(slaves::Args),
+    Locks(locks::Args),
     Token(token::Args),
     Login(login::Args),
     Master(master::Args),
@@ -118,6 +120,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Cancel(args) => wait(cancel::run(args, &asking()?)),
         Command::Queue(args) => wait(queue::run(args, &asking()?)),
         Command::Slaves(args) => wait(slaves::run(args, &asking()?)),
+        Command::Locks(args) => wait(locks::run(args, &asking()?)),
         Command::Token(args) => wait(token::run(args, &asking()?)),
         Command::Login(args) => wait(login::run(args, &cli.master)),
         Command::Merge(args) => wait(merge::run(args, &cli.master)),
@@ -153,6 +156,7 @@ fn today() -> jiff::civil::Date {
 pub(crate) mod listings {
     pub(crate) use super::branches::listing as branches;
     pub(crate) use super::builds::listing as builds;
+    pub(crate) use super::locks::listing as locks;
     pub(crate) use super::queue::listing as queue;
     pub(crate) use super::slaves::listing as slaves;
     pub(crate) use super::token::listing as tokens;

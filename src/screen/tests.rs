@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::commands::listings::{branches, builds, queue, slaves, tokens};
+use crate::commands::listings::{branches, builds, locks, queue, slaves, tokens};
 use crate::terminal::Harmless;
 use serde_json::{Value, json};
 
@@ -113,6 +113,8 @@ fn listings(screen: Screen) -> Vec<(&'static str, String)> {
     ]))
     .unwrap();
     let token = json!({ "id": 7, "kind": "publisher", "name": "ines", "trusted": true, "made_ms": then(), "used_ms": null, "revoked_ms": null });
+    let lock =
+        json!({ "name": "vm", "shares": 3, "scope": "slave", "held": [[5133, 2], [5140, 1]], "waiting": [5141, 5150] });
     vec![
         ("queue", queue(&many, screen)),
         ("queue, empty", queue(&a_queue(false, &[], &[]), screen)),
@@ -125,6 +127,8 @@ fn listings(screen: Screen) -> Vec<(&'static str, String)> {
         ("builds, none that match", builds(&[], true, screen)),
         ("slaves", slaves(&[serde_json::from_value(slave).unwrap()], screen)),
         ("slaves, none", slaves(&[], screen)),
+        ("locks", locks(&[serde_json::from_value(lock).unwrap()], screen)),
+        ("locks, none", locks(&[], screen)),
         ("tokens", tokens(&[serde_json::from_value(token).unwrap()], screen)),
         ("tokens, none", tokens(&[], screen)),
     ]

@@ -20,6 +20,16 @@ fn every_listing_is_valid_json() {
     assert!(none.starts_with("No live branch has `nobody's` in its name"), "{none}");
     assert_eq!(world.run(["show", "feature", "--json"]).json()["summary"]["verdict"]["code"], "ready");
     assert_eq!(world.run(["log", &build, "--json"]).json()["summary"]["word"], "passed");
+    let logs = ["feature", "feature linux", &build].map(|of| {
+        let words: Vec<&str> = ["log"].into_iter().chain(of.split(' ')).collect();
+        world.run_in(world.folder(), &words).ok()
+    });
+    assert!(logs[0].contains("=== test") && logs.iter().all(|log| *log == logs[0]), "{logs:?}");
+    assert!(world.run(["log", "feature", "asan"]).fails().contains("feature has no build by `asan`"));
+    assert!(world.run(["log", &build, "linux"]).fails().contains("one too many"));
+    assert!(world.run(["log", "nobody"]).fails().contains("nobody"));
+    assert_eq!(world.run(["locks", "--json"]).json(), serde_json::json!([]));
+    assert!(world.run(["locks"]).ok().starts_with("No locks are defined"));
     let builds = world.run(["builds", "--branch", "feature", "--state", "success", "--json"]).json();
     assert_eq!((builds[0]["id"].to_string(), builds[0]["slave"].as_str()), (build.clone(), Some("oak")));
     assert_eq!(world.run(["builds", "--slave", "nobody"]).ok(), "No build is all of that.\n");
