@@ -201,6 +201,10 @@ pub enum Happened {
         result: BuildResult,
         /// One line for people: `test failed with exit code 2`.
         reason: String,
+        /// Whether it is to be run again because its slave was taken away from it on purpose, by a person or for want of room:
+        /// that says nothing of the build.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        handed_back: bool,
     },
 }
 

@@ -100,7 +100,9 @@ pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<S
         Err(end) => (None, end),
     };
     tracing::info!(build = %assignment.of.build, %result, "{reason}");
-    report(&spooled, Happened::BuildFinished { result, reason }).await;
+    // A slave that was restarted may have been brought down by this very build; one that was stopped was not.
+    let handed_back = result == BuildResult::Retry;
+    report(&spooled, Happened::BuildFinished { result, reason, handed_back }).await;
     // A large folder takes its time, for which nobody is to wait but the next build in this slot.
     if let Some(slot) = slot
         && let Err(error) = slot.clean().await

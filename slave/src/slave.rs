@@ -462,7 +462,7 @@ fn close(build: &Spooled, result: BuildResult, reason: &str) {
 }
 
 fn end(build: &Spooled, result: BuildResult, reason: String) {
-    tell(build, Happened::BuildFinished { result, reason });
+    tell(build, Happened::BuildFinished { result, reason, handed_back: false });
 }
 
 fn tell(build: &Spooled, what: Happened) {

@@ -333,9 +333,10 @@ async fn builds_of(
     commit: &CommitId,
     recipe: &Recipe,
 ) -> Result<Vec<BuildOf>, StepError> {
-    // A build that was cancelled before the queue wanted it is none of its tries.
-    let never_ran = |b: &store::Build| !b.for_queue && b.result() == Some(BuildResult::Cancelled);
-    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !never_ran(b);
+    // A build that was cancelled before the queue wanted it is none of its tries, nor one that was handed back: another was
+    // asked for at once.
+    let no_try = |b: &store::Build| b.handed_back || !b.for_queue && b.result() == Some(BuildResult::Cancelled);
+    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !no_try(b);
     let builds = shared.store.builds_of_candidate(candidate.id).await?.only(judges);
     let mut latest = Vec::new();
     for build in builds.latest_of_each() {

@@ -151,7 +151,8 @@ mod tests {
         ] {
             assert_eq!(check(&mut report(3, what)).is_ok(), fine);
         }
-        let end = || Happened::BuildFinished { result: BuildResult::Failure, reason: "r".repeat(5000) };
+        let end =
+            || Happened::BuildFinished { result: BuildResult::Failure, reason: "r".repeat(5000), handed_back: false };
         assert!(check(&mut report(5, end())).is_err(), "two steps are four reports and the end");
         let mut last = Report { at: UnixMs(i64::MAX), ..report(4, end()) };
         check(&mut last).unwrap();

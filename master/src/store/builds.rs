@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// How often an interrupted build is run again before it ends in `exception`.
 const MAX_ATTEMPTS: u32 = 3;
+/// How often it may be handed back beside: it is no attempt, but a slave that hands back always must not spin for ever.
+const MAX_HANDED_BACK: i64 = 20;
 
 /// A build as stored.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Build {
     pub ran_in: Option<Isolation>,
     /// Which try it is, from 1.
     pub attempt: u32,
+    /// Whether it ended because its slave was taken away from it on purpose, which was no attempt.
+    pub handed_back: bool,
     /// The build that runs it again.
     pub retried_as: Option<BuildId>,
     /// Where it is.
@@ -168,6 +172,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
         isolation: row.json("isolation")?,
         ran_in: row.json_or_none("ran_in")?,
         attempt: row.count("attempt")?,
+        handed_back: row.num::<i64>("handed_back")? != 0,
         retried_as: row.num_or_none("retried_as")?,
         state: state(row)?,
         says: row.text("says")?,
@@ -415,7 +420,7 @@ impl Store {
                 .await?;
                 let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
                 if let Some(why) = &build.cancel {
-                    finish(turn, &build, BuildResult::Cancelled, why).await?;
+                    finish(turn, &build, End { result: BuildResult::Cancelled, says: why, handed_back: false }).await?;
                 }
                 turn.keep();
                 turn.changed_build(build.project, build.branch, build.id);
@@ -441,7 +446,7 @@ impl Store {
                 .fetch_optional(&mut **turn)
                 .await?;
                 let Some(build) = row.as_ref().map(read).transpose()? else { return Ok(false) };
-                finish(turn, &build, end.result, &end.says).await?;
+                finish(turn, &build, End { result: end.result, says: &end.says, handed_back: false }).await?;
                 turn.keep();
                 Ok(true)
             })
@@ -521,10 +526,33 @@ pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32
     Ok(build)
 }
 
+/// How a build ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End<'a> {
+    pub(super) result: BuildResult,
+    /// One line for people.
+    pub(super) says: &'a str,
+    /// Whether its slave was taken away from it on purpose.
+    pub(super) handed_back: bool,
+}
+
+/// Whether one that is handed back is to be run again as if it had never been given out.
+async fn may_be_handed_back(turn: &mut Turn, build: &Build) -> Result<bool> {
+    let row =
+        sqlx::query("SELECT COUNT(*) AS n FROM build WHERE candidate_id = $1 AND builder = $2 AND handed_back = 1")
+            .bind(build.candidate.0)
+            .bind(&build.builder.name)
+            .fetch_one(&mut **turn)
+            .await?;
+    Ok(row.num::<i64>("n")? < MAX_HANDED_BACK)
+}
+
 /// Ends a build; one that was interrupted is asked for again in the same transaction, a limited number of times.
-pub(super) async fn finish(turn: &mut Turn, build: &Build, result: BuildResult, says: &str) -> Result<()> {
+pub(super) async fn finish(turn: &mut Turn, build: &Build, end: End<'_>) -> Result<()> {
+    let End { result, says, handed_back } = end;
     let wanted = build.cancel.is_none();
-    let exhausted = result == BuildResult::Retry && build.attempt >= MAX_ATTEMPTS;
+    let handed_back = handed_back && result == BuildResult::Retry && wanted && may_be_handed_back(turn, build).await?;
+    let exhausted = result == BuildResult::Retry && !handed_back && build.attempt >= MAX_ATTEMPTS;
     let (result, says) = match result {
         BuildResult::Retry if !wanted => (BuildResult::Cancelled, build.cancel.clone().unwrap_or_default()),
         BuildResult::Retry if exhausted => {
@@ -533,13 +561,14 @@ pub(super) async fn finish(turn: &mut Turn, build: &Build, result: BuildResult, 
         result => (result, says.to_owned()),
     };
     let done = sqlx::query(
-        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4
+        "UPDATE build SET state = 'finished', result = $2, says = $3, finished_ms = $4, handed_back = $5
             WHERE id = $1 AND state <> 'finished'",
     )
     .bind(build.id.0)
     .bind(result.as_str())
     .bind(&says)
     .bind(now().0)
+    .bind(i64::from(handed_back))
     .execute(&mut **turn)
     .await?;
     if done.rows_affected() == 0 {
@@ -547,7 +576,7 @@ pub(super) async fn finish(turn: &mut Turn, build: &Build, result: BuildResult, 
     }
     turn.changed_build(build.project, build.branch, build.id);
     if result == BuildResult::Retry {
-        let again = insert(turn, &request_of(build), build.attempt + 1).await?;
+        let again = insert(turn, &request_of(build), build.attempt + u32::from(!handed_back)).await?;
         let query = sqlx::query(
             "UPDATE build SET retried_as = $2
             WHERE id = $1",

@@ -144,7 +144,10 @@ async fn apply(turn: &mut Turn, build: &Build, reports: &[&Report]) -> Result<()
                 step_row(turn, build, *step, Some((name, report.at)), ended).await?;
             }
             ended @ Happened::StepFinished { step, .. } => step_row(turn, build, *step, None, Some(ended)).await?,
-            Happened::BuildFinished { result, reason } => builds::finish(turn, build, *result, reason).await?,
+            Happened::BuildFinished { result, reason, handed_back } => {
+                builds::finish(turn, build, builds::End { result: *result, says: reason, handed_back: *handed_back })
+                    .await?;
+            }
         }
     }
     Ok(())

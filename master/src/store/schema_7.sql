@@ -1,3 +1,5 @@
+-- A build that its slave handed back on purpose, which counts as no attempt.
+ALTER TABLE build ADD COLUMN handed_back BIGINT NOT NULL DEFAULT 0;
 -- What a step's JUnit files say, as JSON; empty where its recipe names none.
 ALTER TABLE step ADD COLUMN tests TEXT NOT NULL DEFAULT '';
 -- Logs are packed once their build ended: which of them still are to be. Small ones never are.

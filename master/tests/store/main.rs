@@ -58,6 +58,7 @@ stories! {
     a_build_is_asked_for_once
     a_build_is_given_out_once
     reports_count_once_and_in_order
+    a_build_that_is_handed_back_is_not_tried_once_less
     an_interrupted_build_is_run_again_three_times_at_most
     a_build_given_up_takes_no_more_reports
     a_new_revision_cancels_what_only_the_branch_wanted
@@ -269,7 +270,8 @@ fn started(of: BuildRef, number: u32) -> Report {
 }
 
 fn finished(of: BuildRef, number: u32, result: BuildResult) -> Report {
-    Report { of, number, at: UnixMs(0), what: Happened::BuildFinished { result, reason: "so it was".to_owned() } }
+    let (reason, handed_back) = ("so it was".to_owned(), false);
+    Report { of, number, at: UnixMs(0), what: Happened::BuildFinished { result, reason, handed_back } }
 }
 
 async fn a_source_is_one_branch(place: Place) {
@@ -441,6 +443,32 @@ async fn reports_count_once_and_in_order(place: Place) {
     assert_eq!(world.store.steps(build.id).await.unwrap().len(), 1);
     let events = world.store.events_after(EventId(0), 100).await.unwrap();
     assert_eq!(events.iter().filter(|e| e.kind == "build-finished").count(), 1, "an end is recorded once");
+}
+
+/// What its slave's owner took away was no attempt; yet a slave that hands back always is not given it for ever.
+async fn a_build_that_is_handed_back_is_not_tried_once_less(place: Place) {
+    let world = place.open().await;
+    let (.., mut build) = world.waiting().await;
+    let slave = world.slave().await;
+    let mut seen = Vec::new();
+    while build.result().is_none() {
+        let of = world.store.give_out(build.id, slave.id).await.unwrap().unwrap().reference();
+        let mut report = finished(of, 0, BuildResult::Retry);
+        if let Happened::BuildFinished { handed_back, .. } = &mut report.what {
+            *handed_back = true;
+        }
+        world.store.report(slave.id, &report).await.unwrap();
+        let ended = world.build(build.id).await;
+        seen.push((ended.attempt, ended.handed_back));
+        build = match ended.retried_as {
+            Some(again) => world.build(again).await,
+            None => ended,
+        };
+    }
+    let first = seen.iter().take_while(|(attempt, _)| *attempt == 1).count();
+    assert_eq!((first, seen.len()), (21, 23), "{seen:?}");
+    assert!(seen.iter().take(20).all(|(_, handed_back)| *handed_back));
+    assert!(build.says.contains("tried 3 times"), "{}", build.says);
 }
 
 async fn an_interrupted_build_is_run_again_three_times_at_most(place: Place) {

@@ -135,7 +135,7 @@ impl World {
                                 summary: String::new(),
                                 tests: None,
                             },
-                            Happened::BuildFinished { result, reason: "so it was".to_owned() },
+                            Happened::BuildFinished { result, reason: "so it was".to_owned(), handed_back: false },
                         ];
                         let reports = (build.next_report..).zip(what);
                         let reports: Vec<Report> =

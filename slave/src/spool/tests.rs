@@ -31,7 +31,7 @@ fn started(step: u32) -> Happened {
 }
 
 fn finished() -> Happened {
-    Happened::BuildFinished { result: BuildResult::Success, reason: "fine".to_owned() }
+    Happened::BuildFinished { result: BuildResult::Success, reason: "fine".to_owned(), handed_back: false }
 }
 
 fn open(folder: &Path) -> Spool {

@@ -329,7 +329,7 @@ impl Master {
         let mut state = self.state.lock().unwrap();
         let seen = state.seen.get_mut(&of).expect("only builds that were given");
         assert_eq!(report.number as usize, seen.reports.len(), "reports come in order and once: {report:?}");
-        if let Happened::BuildFinished { result, reason } = &report.what {
+        if let Happened::BuildFinished { result, reason, .. } = &report.what {
             seen.result = Some((*result, reason.clone()));
         }
         seen.reports.push(report);

@@ -169,5 +169,5 @@ pub fn finished(step: u32, log_len: u64) -> Happened {
 }
 
 pub fn ended(result: BuildResult) -> Happened {
-    Happened::BuildFinished { result, reason: "it says so".to_owned() }
+    Happened::BuildFinished { result, reason: "it says so".to_owned(), handed_back: false }
 }
