@@ -1,11 +1,13 @@
 //! Logs: a step's bytes, a whole build's, as they are or as they grow.
 
+use super::doors::Stays;
 use super::extract::{Asked, BuildPart, Part};
 use crate::actions;
 use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{Build, Interest, Listener, Topic};
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -124,11 +126,12 @@ pub(super) async fn step(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
+    stays: Option<Extension<Stays>>,
 ) -> Done<Response> {
     has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
     let left = wanted.limit.unwrap_or(u64::MAX);
-    let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
+    let reader = Reader::new(shared, part.id, stays.is_some() && on(wanted.follow.as_ref()));
     let pieces = stream::try_unfold((reader, at, left), move |(mut reader, at, left)| async move {
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
         if limit == 0 {
@@ -179,9 +182,10 @@ pub(super) async fn whole(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<BuildPart>,
     Asked(wanted): Asked<Wanted>,
+    stays: Option<Extension<Stays>>,
 ) -> Done<Response> {
     actions::build(&shared.store, part.id).await?;
-    let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
+    let reader = Reader::new(shared, part.id, stays.is_some() && on(wanted.follow.as_ref()));
     let whole =
         Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0, open: false };
     let pieces = stream::try_unfold(whole, |mut whole| async move {
@@ -257,6 +261,7 @@ pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
+    Extension(Stays): Extension<Stays>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;
