@@ -2,7 +2,7 @@
 //! where it inserts.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::Range;
 
 use jiff::civil::{Date, Time};
@@ -15,7 +15,7 @@ use crate::format::{Format, FormatError};
 use crate::fragment::{Encoding, Fragment, FragmentKind};
 use crate::header::same_header;
 use crate::known::Known;
-use crate::lines::{blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
+use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
 use crate::log::{ChangeLog, Entry};
 use crate::news;
 use crate::style::Style;
@@ -150,13 +150,17 @@ impl<'a> Plan<'a> {
         };
         let mut seen: HashSet<(Vec<u8>, Vec<u8>)> = HashSet::with_capacity(self.entries.len());
         let (entries, left_out) = (std::mem::take(&mut self.entries), &mut self.left_out);
+        // Of one file they come in their order.
+        let mut counters: HashMap<(&[u8], *const u8), LineCounter<'_>> = HashMap::new();
         for incoming in entries {
             let (header, text) = (incoming.entry.header(), incoming.entry.text());
             let is_known = known.as_ref().is_some_and(|k| k.has(&header, text));
             if is_known || !seen.insert((trimmed(incoming.entry.header_bytes()), trimmed(text))) {
+                let file = (incoming.path, incoming.file.as_ptr());
+                let counter = counters.entry(file).or_insert_with(|| LineCounter::new(incoming.file));
                 left_out.push(LeftOut {
                     path: lossy(incoming.path),
-                    line: crate::lines::line_number(incoming.file, incoming.entry.offset()),
+                    line: counter.line(incoming.entry.offset()),
                     header: lossy(trim_end(lines(incoming.entry.header_bytes()).next().unwrap_or_default())),
                 });
             } else {

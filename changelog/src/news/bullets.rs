@@ -1,18 +1,19 @@
 //! The bullets of a file that is written by version: which there are, which a branch added, and three files merged by them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::headings::bullet;
 use super::layout::{Layout, Version};
 use super::{News, words};
-use crate::lines::{is_blank, lines, lossy, trim_end};
+use crate::lines::{LineCounter, is_blank, lines, lossy, trim_end};
 
 /// A bullet, in bytes of the file.
 pub(super) struct Bullet {
     pub(super) range: Range<usize>,
     /// The heading that it stands under within its version; empty for none.
-    heading: String,
+    heading: Rc<str>,
     pub(super) words: Vec<u8>,
 }
 
@@ -21,7 +22,9 @@ pub(super) fn bullets(layout: &Layout<'_>, within: Range<usize>) -> Vec<Bullet> 
     let text = layout.text;
     let mut all: Vec<Bullet> = Vec::new();
     let mut headings = layout.headings.iter().peekable();
-    let (mut heading, mut open) = (String::new(), false);
+    let none: Rc<str> = "".into();
+    let (mut heading, mut open) = (none.clone(), false);
+    let versions: HashSet<usize> = layout.versions.iter().map(|v| v.heading.lines.start).collect();
     let mut at = 0;
     for line in lines(&text[..within.end]) {
         let range = at..at + line.len();
@@ -30,8 +33,8 @@ pub(super) fn bullets(layout: &Layout<'_>, within: Range<usize>) -> Vec<Bullet> 
             headings.next();
         }
         if let Some(h) = headings.peek().filter(|h| h.lines.start <= range.start) {
-            let is_version = layout.versions.iter().any(|v| v.heading.lines.start == h.lines.start);
-            heading = if is_version { String::new() } else { lossy(&text[h.title.clone()]) };
+            let is_version = versions.contains(&h.lines.start);
+            heading = if is_version { none.clone() } else { lossy(&text[h.title.clone()]).into() };
             open = false;
         } else if layout.hides(range.start) {
             if let Some(bullet) = all.last_mut().filter(|_| open) {
@@ -93,6 +96,8 @@ pub(super) fn lift(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>) -> (Vec<
     let mut lifted = Vec::new();
     let mut rest = Vec::with_capacity(text.len());
     let mut last = 0;
+    let (changed, path_of_all): (Rc<str>, Rc<[u8]>) = ("Changed".into(), path.into());
+    let mut counter = LineCounter::new(text);
     for bullet in bullets(branch, 0..text.len()) {
         match before.get_mut(&bullet.words) {
             Some(n) if *n > 0 => *n -= 1,
@@ -104,13 +109,13 @@ pub(super) fn lift(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>) -> (Vec<
                     _ => super::unindented(trim_end(line), prefix),
                 });
                 lifted.push(News {
-                    heading: if bullet.heading.is_empty() { "Changed".to_owned() } else { bullet.heading },
+                    heading: if bullet.heading.is_empty() { changed.clone() } else { bullet.heading },
                     section: None,
                     lines: news_lines.collect(),
                     issues: Vec::new(),
                     author: None,
-                    path: path.to_vec(),
-                    line: crate::lines::line_number(text, bullet.range.start),
+                    path: path_of_all.clone(),
+                    line: counter.line(bullet.range.start),
                 });
                 rest.extend_from_slice(&text[last..bullet.range.start]);
                 last = bullet.range.end;

@@ -63,7 +63,8 @@ pub(super) fn insert(
     }
     let added = start..out.len();
     if !open {
-        let (name, mail) = maintainer.map_or_else(|| (b"bb".to_vec(), b"bb@localhost".to_vec()), |m| (m.name, m.mail));
+        let (name, mail) =
+            maintainer.map_or_else(|| (b"bb".to_vec(), b"bb@localhost".to_vec()), |m| (m.name.clone(), m.mail.clone()));
         let signed = [b" -- ", &name[..], b" <", &mail, b">  ", write(on, None, DateStyle::Mail).as_bytes()].concat();
         out.extend_from_slice(&[eol, &signed, eol, eol].concat());
     }

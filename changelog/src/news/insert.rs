@@ -130,7 +130,7 @@ impl Links<'_> {
     /// The lines of a piece of news, with its issues behind the last.
     pub(super) fn text(&self, news: &News) -> Vec<Vec<u8>> {
         let towncrier = self.options.towncrier;
-        let bare = towncrier.is_some_and(|t| t.issues_only.contains(&news.heading));
+        let bare = towncrier.is_some_and(|t| t.issues_only.iter().any(|it| **it == *news.heading));
         let issues: Vec<String> = news.issues.iter().map(|issue| self.link(issue)).collect();
         let issues = issues.join(", ");
         let mut all = news.lines.clone();

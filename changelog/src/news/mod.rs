@@ -14,6 +14,7 @@ mod title;
 mod version;
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use jiff::civil::Date;
 
@@ -22,7 +23,7 @@ use crate::complaint::Complaint;
 use crate::folded::{DatePolicy, FoldError, FoldOptions, Folded, LeftOut, Note};
 use crate::format::Format;
 use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind};
-use crate::lines::{LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
+use crate::lines::{LineCounter, LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
 use crate::log::ChangeLog;
 
 use headings::bullet;
@@ -34,11 +35,11 @@ pub use release::{Nothing, Release, release};
 pub use sections::versions;
 pub use version::VersionSection;
 
-/// One piece of news.
+/// One piece of news. What many pieces have alike is shared: how long it is, and how many they are, a stranger chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct News {
     /// The heading it goes under: `Added`, `Fixed`.
-    heading: String,
+    heading: Rc<str>,
     /// The part of the project that it is about, where towncrier's settings name some.
     section: Option<String>,
     /// Its lines, without a bullet and without the indent that the bullet makes.
@@ -46,8 +47,8 @@ pub(crate) struct News {
     /// The issues it is about.
     issues: Vec<String>,
     /// Who wrote it.
-    author: Option<FragmentAuthor>,
-    path: Vec<u8>,
+    author: Option<Rc<FragmentAuthor>>,
+    path: Rc<[u8]>,
     line: usize,
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn fold(
     news.extend(lifted);
     let mut news = with_all_issues(news);
     let mut twice = Vec::new();
-    let mut seen: HashSet<(String, Vec<Vec<u8>>)> = HashSet::with_capacity(news.len());
+    let mut seen: HashSet<(Rc<str>, Vec<Vec<u8>>)> = HashSet::with_capacity(news.len());
     news.retain(|n| {
         let is_new = seen.insert((n.heading.clone(), n.lines.clone()));
         if !is_new {
@@ -176,12 +177,17 @@ fn news_of(before: &[u8], fragments: &[Fragment<'_>]) -> Result<Vec<News>, FoldE
 /// Each item of a GNU fragment is a piece of news, without a type of its own.
 fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
     let mut all = Vec::new();
+    let (heading, path): (Rc<str>, Rc<[u8]>) = ("Changed".into(), fragment.path.into());
+    let mut counter = LineCounter::new(fragment.bytes);
     for entry in ChangeLog::parse(fragment.bytes).entries() {
+        let line = counter.line(entry.offset());
         let header = entry.header();
-        let author = header.authors.first().map(|a| FragmentAuthor {
-            name: a.name.to_vec(),
-            mail: a.bare_address().unwrap_or_default().to_vec(),
-            day: header.date.day.unwrap_or_default(),
+        let author = header.authors.first().map(|a| {
+            Rc::new(FragmentAuthor {
+                name: a.name.to_vec(),
+                mail: a.bare_address().unwrap_or_default().to_vec(),
+                day: header.date.day.unwrap_or_default(),
+            })
         });
         for item in entry.items() {
             let mut text = item.files.join(&b", "[..]);
@@ -196,13 +202,13 @@ fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
             }
             text.extend_from_slice(&words);
             all.push(News {
-                heading: "Changed".to_owned(),
+                heading: heading.clone(),
                 section: None,
                 lines: vec![text],
                 issues: Vec::new(),
                 author: author.clone(),
-                path: fragment.path.to_vec(),
-                line: crate::lines::line_number(fragment.bytes, entry.offset()),
+                path: path.clone(),
+                line,
             });
         }
     }
@@ -211,17 +217,19 @@ fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
 
 /// A typed fragment is one piece of news; or several, if each starts with a bullet.
 fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str, section: Option<&String>) -> Vec<News> {
-    let author = fragment.author.clone();
+    let author = fragment.author.clone().map(Rc::new);
+    let (heading, path): (Rc<str>, Rc<[u8]>) = (heading.into(), fragment.path.into());
+    let mut counter = LineCounter::new(fragment.bytes);
     paragraphs(without_blank_lines(fragment.bytes))
         .into_iter()
         .map(|(offset, lines)| News {
-            heading: heading.to_owned(),
+            heading: heading.clone(),
             section: section.cloned(),
             lines,
             issues: fragment.issue(name).into_iter().collect(),
             author: author.clone(),
-            path: fragment.path.to_vec(),
-            line: crate::lines::line_number(fragment.bytes, offset),
+            path: path.clone(),
+            line: counter.line(offset),
         })
         .collect()
 }
@@ -262,7 +270,7 @@ fn unindented(line: &[u8], wide: usize) -> Vec<u8> {
 /// The same words for several issues are one piece of news about all of them.
 fn with_all_issues(news: Vec<News>) -> Vec<News> {
     let mut all: Vec<News> = Vec::with_capacity(news.len());
-    let mut places: HashMap<(String, Vec<Vec<u8>>), usize> = HashMap::new();
+    let mut places: HashMap<(Rc<str>, Vec<Vec<u8>>), usize> = HashMap::new();
     for one in news {
         let key = (one.heading.clone(), one.lines.clone());
         match places.get(&key) {

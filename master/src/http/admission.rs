@@ -1,7 +1,7 @@
 //! Before every request: whether it names this master, and whether there is a place for it.
 
 use super::caller::Peer;
-use super::doors::Kind;
+use super::doors::{Kind, Stays};
 use super::face::Face;
 use super::held::Held;
 use super::visit;
@@ -68,6 +68,9 @@ pub(super) async fn admitted(State(face): State<Face>, mut request: Request, nex
         Ok(places) => {
             let ends = (kind == Kind::Stream && token.is_none())
                 .then(|| Box::pin(tokio::time::sleep(shared.config.times.stream())));
+            if kind == Kind::Stream {
+                request.extensions_mut().insert(Stays);
+            }
             let answer = next.run(request).await;
             answer.map(|body| Body::new(Held::until(body, ends, places)))
         }

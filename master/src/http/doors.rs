@@ -25,7 +25,16 @@ pub(super) struct Doors {
     fetches: Door,
     /// What they send: forms, and what the API takes.
     forms: Door,
+    /// Slaves' connections, which are no requests any more.
+    slaves: Door,
 }
+
+/// Connections of one slave: it has one, and others that it has not heard the end of yet.
+const SLAVE_EACH: usize = 8;
+
+/// Shows that a request holds the place of one that stays open; whoever does not is given nothing that does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stays;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,7 +54,9 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn of(method: &Method, uri: &Uri) -> Self {
         let path = uri.path();
-        let follows = || uri.query().is_some_and(|query| query.split('&').any(|it| it.starts_with("follow")));
+        // Read as handlers read it: a name may be written with percent signs.
+        let query = uri.query().unwrap_or_default().as_bytes();
+        let follows = || url::form_urlencoded::parse(query).any(|(name, _)| name == "follow");
         if path == "/healthz" {
             Self::Health
         } else if path.starts_with("/git/") {
@@ -72,8 +83,18 @@ impl Doors {
             streams: Door::new(clients.streams_anonymous, 0),
             fetches: Door::new(clients.git_anonymous, 0),
             forms: Door::new(clients.forms_anonymous, 0),
+            slaves: Door::new(usize::MAX, 0),
             clients,
         }
+    }
+
+    /// The place of a slave's connection, from before its first word until it has ended: a stolen token opens no more.
+    pub(super) fn enter_slave(&self, token: TokenId) -> Result<Place, Refused> {
+        self.slaves.enter(Rank::Preferred, &[(Key::Token(token.0), SLAVE_EACH)]).map_err(|_| {
+            let detail = format!("{SLAVE_EACH} connections of this slave are open");
+            let hint = "each that says nothing ends in some seconds; if they are not this slave's, revoke its token";
+            Refused::new(503, "too-many-connections", detail, hint).retry_after(AGAIN_S)
+        })
     }
 
     /// The places that a request needs, or why it is not let in.
@@ -257,6 +278,9 @@ mod tests {
         assert_eq!(kind(Method::GET, "/git/heron.git/info/refs"), Kind::Fetch);
         for form in ["/login", "/api/v1/projects/heron/branches", "/healthzz"] {
             assert_eq!(kind(Method::POST, form), Kind::Form, "{form}");
+        }
+        for stream in ["/api/v1/builds/1/log?%66ollow=1", "/api/v1/builds/1/steps/2/log?x=1&f%6Fllow=1"] {
+            assert_eq!(kind(Method::GET, stream), Kind::Stream, "{stream}");
         }
         for page in ["/", "/static/x/bb.css", "/api/v1/builds/1/log", "/p/events"] {
             assert_eq!(kind(Method::GET, page), Kind::Page, "{page}");

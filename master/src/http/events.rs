@@ -1,10 +1,12 @@
 //! The event stream: what happens, as it happens, by server-sent events.
 
+use super::doors::Stays;
 use super::extract::Asked;
 use crate::read;
 use crate::refused::Done;
 use crate::state::Shared;
 use crate::store::{Interest, Listener, Topic, now};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
@@ -46,6 +48,7 @@ struct Follower {
 pub(super) async fn stream(
     State(shared): State<Arc<Shared>>,
     Asked(only): Asked<Since>,
+    Extension(Stays): Extension<Stays>,
     headers: HeaderMap,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     // A place that can't be read was none that this master gave: so it is not of this history.

@@ -1,11 +1,13 @@
 //! Logs: a step's bytes, a whole build's, as they are or as they grow.
 
+use super::doors::Stays;
 use super::extract::{Asked, BuildPart, Part};
 use crate::actions;
 use crate::read;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{Build, Interest, Listener, Topic};
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -127,10 +129,11 @@ pub(super) async fn step(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
+    stays: Option<Extension<Stays>>,
     headers: HeaderMap,
 ) -> Done<Response> {
     has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
-    let follow = on(wanted.follow.as_ref());
+    let follow = stays.is_some() && on(wanted.follow.as_ref());
     let asked = if follow || wanted.from != 0 || wanted.limit.is_some() { None } else { headers.typed_get::<Range>() };
     let range = match asked {
         Some(asked) => within(&asked, len(&shared, part.id, part.step)?),
@@ -239,9 +242,10 @@ pub(super) async fn whole(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<BuildPart>,
     Asked(wanted): Asked<Wanted>,
+    stays: Option<Extension<Stays>>,
 ) -> Done<Response> {
     actions::build(&shared.store, part.id).await?;
-    let reader = Reader::new(shared, part.id, on(wanted.follow.as_ref()));
+    let reader = Reader::new(shared, part.id, stays.is_some() && on(wanted.follow.as_ref()));
     let whole =
         Whole { reader, headers: on(wanted.headers.as_ref()), steps: VecDeque::new(), seen: 0, at: 0, open: false };
     let pieces = stream::try_unfold(whole, |mut whole| async move {
@@ -317,6 +321,7 @@ pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
     Part(part): Part<StepPart>,
     Asked(wanted): Asked<Wanted>,
+    Extension(Stays): Extension<Stays>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     has_step(&actions::build(&shared.store, part.id).await?, part.step)?;
     let at = start(&shared, part.id, part.step, wanted.from)?;

@@ -1,10 +1,12 @@
 //! Pages of what no event tells: a stream that says when they would read otherwise.
 
+use super::doors::Stays;
 use super::extract::Asked;
 use crate::read::{self, Moment, ReadError};
 use crate::refused::Done;
 use crate::state::Shared;
 use crate::store::{Interest, Listener, Topic};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
@@ -87,6 +89,7 @@ struct Watcher {
 pub(super) async fn stream(
     State(shared): State<Arc<Shared>>,
     Asked(asked): Asked<Watched>,
+    Extension(Stays): Extension<Stays>,
 ) -> Done<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let seen = if asked.seen.is_empty() { seen(&shared, asked.what).await? } else { asked.seen };
     let watcher = Watcher { changes: shared.store.listen(asked.what.interest()), shared, what: asked.what, seen };

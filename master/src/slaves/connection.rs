@@ -27,6 +27,8 @@ const PINGS: u32 = 3;
 const SYNC_AFTER: usize = 1 << 20;
 /// Reports that are recorded in one write.
 const TOGETHER: usize = 64;
+/// Frames that are taken before what they say is recorded and the slave is told what there is to do, however many are there.
+const FRAMES: usize = 256;
 /// Builds that ended and whose logs are still on their way, of one slave.
 const MAX_ENDED: usize = MAX_HELD;
 /// The longest label of a slave, in characters, and the most lines that its self-test says.
@@ -233,7 +235,7 @@ async fn talk(
     parts.store.say(Change::of_all(Topic::Slave, slave.id.0));
     let writer = parts.logs.writer();
     let mut connection =
-        Connection { slave, parts, writer, unsynced: 0, reports: Vec::new(), ended, heard: Instant::now() };
+        Connection { slave, parts, writer, unsynced: 0, word: None, reports: Vec::new(), ended, heard: Instant::now() };
     let mut ping = interval(parts.silence / PINGS);
     loop {
         tokio::select! {
@@ -354,6 +356,9 @@ struct Connection<'a> {
     parts: &'a Parts,
     writer: Writer,
     unsynced: usize,
+    /// Its newest word on its availability, until it is recorded: before the reports that are, so that no build is given back to
+    /// a slave that takes none.
+    word: Option<Word>,
     /// Reports that were taken and are not recorded yet.
     reports: Vec<Report>,
     /// Builds that ended and whose logs are not all here.
@@ -369,7 +374,7 @@ impl Connection<'_> {
         first: Option<Result<Message, axum::Error>>,
     ) -> Result<(), Ended> {
         let mut frame = first;
-        loop {
+        for taken in 1.. {
             self.heard = Instant::now();
             match frame.ok_or(Ended::Closed)?? {
                 Message::Text(text) => self.text(socket, &text).await?,
@@ -377,7 +382,7 @@ impl Connection<'_> {
                 Message::Ping(_) | Message::Pong(_) => {}
                 Message::Close(_) => return Err(Ended::Closed),
             }
-            if self.unsynced >= SYNC_AFTER || self.reports.len() >= TOGETHER {
+            if self.unsynced >= SYNC_AFTER || self.reports.len() >= TOGETHER || taken >= FRAMES {
                 break;
             }
             match socket.recv().now_or_never() {
@@ -398,8 +403,8 @@ impl Connection<'_> {
             ToMaster::Hello(_) => Err(Ended::Nonsense("a second hello".to_owned())),
             ToMaster::Availability { said, reason, word } => {
                 let word = word.unwrap_or_else(|| Word { reason, ..Word::nobody(now()) });
-                let word = Word { says: said, ..tidy_word(word) };
-                Ok(self.parts.store.slave_said(self.slave, &word).await?)
+                self.word = Some(Word { says: said, ..tidy_word(word) });
+                Ok(())
             }
             ToMaster::Report(report) => self.take(socket, report).await,
         }
@@ -437,8 +442,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Records the reports that were taken, in one write, and says so.
+    /// Records the word and the reports that were taken, and says so of these.
     async fn record(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+        if let Some(word) = self.word.take() {
+            self.parts.store.slave_said(self.slave, &word).await?;
+        }
         let reports = std::mem::take(&mut self.reports);
         if reports.is_empty() {
             return Ok(());

@@ -50,6 +50,22 @@ async fn shown(world: &World, word: &Word) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn words_that_come_together_are_one_write_and_the_last_counts() {
+    let world = World::stepped().await;
+    let (mut oak, _) = FakeSlave::new(&world, "oak").await;
+    let before = world.store().commits();
+    for n in 0..500 {
+        let says = if n % 2 == 0 { Unavailable } else { Eager };
+        oak.feed(&say(&Word { reason: n.to_string(), ..anns(says) })).await;
+    }
+    let last = Word { reason: "the last".to_owned(), ..anns(Unavailable) };
+    oak.say(&say(&last)).await;
+    shown(&world, &last).await;
+    let commits = world.store().commits() - before;
+    assert!(commits < 200, "{commits} commits for 501 words that were there at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn both_words_are_kept_with_who_why_since_and_until() {
     let mut world = World::start().await;
     let (mut oak, _) = FakeSlave::new(&world, "oak").await;

@@ -2,9 +2,11 @@
 
 use crate::support::World;
 use crate::support::slave::FakeSlave;
+use master::store::TokenKind;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
 
 /// An answer's head, and the connection that it stands open on.
 struct Open {
@@ -164,4 +166,51 @@ async fn who_does_not_read_the_answer_is_not_waited_for() {
     let mut got = Vec::new();
     let _ = idle.read_to_end(&mut got).await;
     assert!(got.len() < noise.len() / 2, "it got {} bytes of {}", got.len(), noise.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_log_takes_a_stream_s_place_however_its_address_is_written() {
+    let world = World::start_as("[clients]\nstreams_anonymous = 1\nstreams_anonymous_each = 1\n", "").await;
+    let (mut oak, _) = FakeSlave::new(&world, "oak").await;
+    world.publish("feature").await;
+    let of = oak.given().await.of;
+    oak.begins(of).await;
+    for path in [format!("/api/v1/builds/{}/steps/1/log", of.build), format!("/api/v1/builds/{}/log", of.build)] {
+        let first = open(&world, &format!("{path}?follow=1"), "").await;
+        assert_eq!(first.status(), 200, "{}", first.head);
+        for way in ["follow=1", "%66ollow=1", "from=0&%66%6f%6c%6c%6f%77"] {
+            let second = open(&world, &format!("{path}?{way}"), "").await;
+            assert_eq!(second.status(), 429, "{path}?{way}: {}", second.head);
+        }
+        drop(first);
+        world
+            .until("the place is free again", async || {
+                let again = open(&world, &format!("{path}?follow=1"), "").await;
+                if again.status() == 200 { Ok(()) } else { Err(again.head) }
+            })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_slave_s_token_opens_no_crowd_of_connections() {
+    let world = World::start().await;
+    let token = world.token(TokenKind::Slave, "oak").await;
+    let mut crowd = Vec::new();
+    let refused = loop {
+        match FakeSlave::open(&world, &token).await {
+            Ok(silent) => crowd.push(silent),
+            Err(refused) => break refused,
+        }
+        assert!(crowd.len() < 100, "they say nothing, and yet another one is let in");
+    };
+    assert_eq!(crowd.len(), 8);
+    assert!(matches!(&refused, Error::Http(answer) if answer.status() == 503), "{refused}");
+    FakeSlave::new(&world, "elm").await;
+    drop(crowd);
+    world
+        .until("oak's places are free again", async || {
+            FakeSlave::open(&world, &token).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
 }

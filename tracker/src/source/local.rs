@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Stores that take from each other; more are not followed.
 const MAX_STORES: usize = 100;
+/// Places that one repository takes its data from, each of which is held open; honest ones are one or two.
+const MAX_PLACES: usize = 64;
 /// Entries of one repository that are looked at for links; git's view holds for the rest.
 const MAX_LOOKED_AT: usize = 20_000;
 /// The longest file that names another place, in bytes.
@@ -59,6 +61,8 @@ enum Unfit {
     NoRepository,
     #[error("it takes data from {}, which no allowed folder holds", .0.display())]
     LeadsTo(PathBuf),
+    #[error("it takes data from more than {MAX_PLACES} places")]
+    TooMany,
 }
 
 fn find(path: &Path, policy: &SourcePolicy) -> Result<(PathBuf, Places), Unfit> {
@@ -162,6 +166,9 @@ impl Repository<'_> {
         let leads_to = || Unfit::LeadsTo(place.to_owned());
         let real = place.canonicalize().map_err(|_| leads_to())?;
         if !self.places.keys().any(|known| real.starts_with(known)) {
+            if self.places.len() >= MAX_PLACES {
+                return Err(Unfit::TooMany);
+            }
             let open = self.roots.open(&real, OFlags::PATH).ok_or_else(leads_to)?;
             self.places.insert(real.clone(), open);
         }

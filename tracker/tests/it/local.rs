@@ -238,6 +238,23 @@ async fn what_is_exchanged_between_the_check_and_the_fetch_leads_nowhere() {
 }
 
 #[tokio::test]
+async fn what_takes_its_data_from_many_places_holds_few_of_them_open() {
+    let stage = Stage::new().await;
+    let (repo, _) = stage.stranger(0);
+    let (elsewhere, many) = (stage.open().join("elsewhere"), repo.path.join(".git/objects/00"));
+    for folder in [&elsewhere, &many] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let taken = |n: usize| {
+        fs::write(elsewhere.join(n.to_string()), "").unwrap();
+        symlink(elsewhere.join(n.to_string()), many.join(n.to_string())).unwrap();
+        SourceUrl::check(&UncheckedUrl::new(repo.path.to_str().unwrap()), &stage.policy)
+    };
+    let most = (0..1000).take_while(|n| taken(*n).is_ok()).count();
+    assert!((20..100).contains(&most), "each is a file that the master holds open, and it held {most}");
+}
+
+#[tokio::test]
 async fn configuration_includes_read_nothing_outside() {
     let stage = Stage::new().await;
     let poller = stage.poller();

@@ -79,6 +79,11 @@ impl FakeSlave {
         self.send(Message::Text(serde_json::to_string(message).unwrap().into())).await;
     }
 
+    /// Says something that goes off with what is said next.
+    pub async fn feed(&mut self, message: &ToMaster) {
+        let _ = self.socket.feed(Message::Text(serde_json::to_string(message).unwrap().into())).await;
+    }
+
     pub async fn send(&mut self, frame: Message) {
         let _ = self.socket.send(frame).await;
     }
