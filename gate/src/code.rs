@@ -66,7 +66,7 @@ codes! {
     RetiredGone = Branch "retired-gone", "the author publishes it again to bring it back";
     /// No revision and no comment for longer than the project waits (coming: no branch is retired so yet).
     RetiredQuiet = Branch "retired-quiet", "the author publishes it again to bring it back";
-    /// Mainline has all of it already, by ancestry or by the same patches.
+    /// Mainline's history has all of it already, by ancestry or by the same patches; what mainline took back since is no less there.
     RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
     /// It is accepted and on its way to mainline.
     Queued = Branch "queued", "bb tests and lands it";
@@ -179,7 +179,7 @@ codes! {
     EjectedRightLost = Queue "ejected-right-lost", "a maintainer accepts it again";
     /// A newer revision of its branch was accepted, or landed, in its place.
     Replaced = Queue "replaced", "nobody: the newer one goes its own way";
-    /// Mainline has all of it already: its branch is retired.
+    /// Mainline's history has all of it already: its branch is retired.
     InMainline = Queue "in-mainline", "nobody: there is nothing left to land";
     /// Its branch was retired while it was in the queue.
     Retired = Queue "retired", "nobody, or the author publishes it again";

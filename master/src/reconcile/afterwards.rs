@@ -7,6 +7,7 @@ use crate::state::Shared;
 use crate::store::{Branch, Candidate, Claim, NEVER, Project, Revision, now};
 use protocol::api::{CandidateOutcome, Refusal};
 use protocol::{CommitId, Hint, UnixMs};
+use tracker::mirror::MirrorError;
 use tracker::watch::Head;
 
 /// Ends live branches whose commits mainline contains, whoever put them there.
@@ -79,8 +80,8 @@ pub(super) async fn compare(
 }
 
 /// Compares all rows with a mainline that went from `before`, where they were compared with it, to `tip`: what was ever pushed
-/// from here, however that was thought to have ended, is landed if it came; what landed is taken out if it went. However many
-/// rows there are, the two histories are walked once.
+/// from here, however that was thought to have ended, is landed if it came; what landed is taken out if it went, and what was
+/// retired because mainline had it is live again then. However many rows there are, the two histories are walked once.
 async fn step(
     shared: &Shared,
     project: &Guarded,
@@ -101,16 +102,28 @@ async fn step(
         tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
         shared.store.landed(landing).await?;
     }
-    let mut tip_by = None;
+    let mut out = Vec::new();
     for (entry, commit) in landed.iter().filter_map(|it| Some((it, it.landed.as_ref()?))) {
         if entry.taken_out.is_some() && moved.came.contains(commit) {
             shared.store.set_taken_out(claim, entry, None).await?;
         } else if entry.taken_out.is_none() && moved.went.contains(commit) {
-            let by = match &tip_by {
-                Some(by) => by,
-                None => tip_by.insert(by(shared, project, tip).await?),
-            };
-            shared.store.set_taken_out(claim, entry, Some(by)).await?;
+            out.push(entry);
+        }
+    }
+    let mut gone = Vec::new();
+    let retired = if went_on { Vec::new() } else { shared.store.retired_in_mainline(project.id).await? };
+    for revision in &retired {
+        if !still_has(project, tip, revision).await {
+            gone.push(revision);
+        }
+    }
+    if !out.is_empty() || !gone.is_empty() {
+        let by = by(shared, project, tip).await?;
+        for entry in out {
+            shared.store.set_taken_out(claim, entry, Some(&by)).await?;
+        }
+        for revision in gone {
+            shared.store.gone_from_mainline(claim, revision, &by).await?;
         }
     }
     Ok(shared.store.set_compared(claim, tip).await?)
@@ -123,6 +136,19 @@ async fn went_on(project: &Guarded, before: &CommitId, tip: &CommitId) -> bool {
         tracing::warn!(project = %project.name, %error, "whether mainline only went on can't be seen");
         project.look_after_mirror();
         false
+    })
+}
+
+/// Whether a mainline that was rewritten still has all of a revision, as commits or as patches. What can't be read shows nothing.
+async fn still_has(project: &Guarded, tip: &CommitId, revision: &Revision) -> bool {
+    let has = async {
+        let holds = project.mirror.holds(tip, &revision.commit).await?;
+        Ok::<_, MirrorError>(holds || project.mirror.has_patches(tip, &revision.commit).await?)
+    };
+    has.await.unwrap_or_else(|error| {
+        tracing::warn!(project = %project.name, %error, "whether mainline still has r{} can't be seen", revision.number);
+        project.look_after_mirror();
+        true
     })
 }
 

@@ -170,6 +170,35 @@ async fn what_is_in_mainline_by_merge_or_by_cherry_pick_is_retired_and_nobody_s_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_rewrite_of_mainline_no_longer_has_is_live_again() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    let kept = published(&world, "kept", &[("kept", "x\n")]).await;
+    let merged = published(&world, "merged", &[("merged", "x\n")]).await;
+    let picked = published(&world, "picked", &[("picked", "x\n")]).await;
+    let by_hand: &[&[&str]] = &[&["cherry-pick", &kept, &picked], &["merge", "--quiet", "-m", "By hand", &merged]];
+    on_mainline(&world, by_hand, &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+    for name in ["kept", "merged", "picked"] {
+        assert_eq!(verdict(&world, name).await, "retired-in-mainline", "{name}");
+    }
+
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin], &["cherry-pick", &kept]], &["--force"]);
+    turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "kept").await, "retired-in-mainline");
+    for name in ["merged", "picked"] {
+        let said = world.branch(name).await;
+        let code = said["summary"]["verdict"]["code"].as_str().unwrap();
+        assert!(!code.starts_with("retired"), "{name} is {code}, and mainline has nothing of it");
+        assert!(
+            said["timeline"].to_string().contains("took out of mainline what it had of r1"),
+            "{}",
+            said["timeline"]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_landed_stays_so_published_again_and_says_what_is_newer_and_what_was_taken_out() {
     let (world, mut oak) = stepped().await;
     passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
