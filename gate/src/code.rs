@@ -168,9 +168,9 @@ codes! {
     /// A required builder ended without a result too often.
     EjectedNoResult = Queue "ejected-no-result", "an admin looks after the machine, then a maintainer accepts it again";
     /// A required builder was skipped, and no result is never success.
-    EjectedSkipped = Queue "ejected-skipped", "a maintainer mends the recipe and accepts it again";
-    /// The candidate's recipe requires no builder, and nothing lands untested.
-    EjectedUntested = Queue "ejected-untested", "a maintainer sets `required = true` for a builder in .bb.toml, and accepts it again";
+    EjectedSkipped = Queue "ejected-skipped", "a maintainer mends the recipe, or its author where the branch brings it, and accepts it again";
+    /// The recipe that the branch brings requires no builder, and nothing lands untested.
+    EjectedUntested = Queue "ejected-untested", "the author sets `required = true` for a builder in .bb.toml, then a maintainer accepts it again";
     /// The official repository refused its tested commit too often.
     EjectedPush = Queue "ejected-push", "an admin mends what the official repository refuses, then a maintainer accepts it again";
     /// Its commit was not what its own parts give when bb made it anew before the push, twice.
