@@ -185,7 +185,8 @@ async fn a_step_ended_by_a_signal_says_which() {
 #[tokio::test]
 async fn a_step_that_ends_with_a_signals_code_is_not_told_to_have_died_by_it() {
     let seen = run(WantedIsolation::None, |_| {}, vec![sh("exits", "exit 137")]).await;
-    let reason = "exit code 137, as of a command that dies by SIGKILL (as when the machine is out of memory)".to_owned();
+    let reason =
+        "exit code 137, as of a command that dies by SIGKILL (as when the machine is out of memory)".to_owned();
     assert_eq!(seen.step(1), (Failure, Some(137), Some(reason)));
 }
 
