@@ -150,25 +150,28 @@ impl Screen {
     }
 }
 
-/// A table in a pipe: a line for each row, in which each column has its place and a dash where nothing stands.
+/// A table in a pipe: one line for each row, in which each column has its place and a dash where nothing stands. What has lines of
+/// its own, as the words of another program, stands in one.
 fn piped(head: &[&str], rows: &[Vec<Cell>]) -> String {
-    let head: Vec<String> = head.iter().map(|word| word.to_uppercase()).collect();
-    let texts =
-        rows.iter().map(|row| row.iter().map(|cell| if cell.text.is_empty() { "-" } else { &cell.text }).collect());
-    let lines: Vec<Vec<&str>> = std::iter::once(head.iter().map(String::as_str).collect()).chain(texts).collect();
+    let text = |cell: &Cell| match cell.text.lines().collect::<Vec<_>>().join("; ") {
+        text if text.is_empty() => "-".to_owned(),
+        text => text,
+    };
+    let head = head.iter().map(|word| word.to_uppercase()).collect();
+    let lines: Vec<Vec<String>> =
+        std::iter::once(head).chain(rows.iter().map(|row| row.iter().map(text).collect())).collect();
     let wide = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column)).map(|text| columns(text));
         cells.filter(|wide| *wide <= WIDEST).max().unwrap_or(0)
     };
-    let places: Vec<usize> = (0..head.len()).map(wide).collect();
+    let places: Vec<usize> = (0..lines.first().map_or(0, Vec::len)).map(wide).collect();
     let mut out = String::new();
     for line in &lines {
-        for (column, text) in line.iter().enumerate() {
+        let mut room = 0;
+        for (text, wide) in line.iter().zip(&places) {
+            out.push_str(&" ".repeat(room));
             out.push_str(text);
-            if column + 1 < line.len() {
-                let wide = places.get(column).copied().unwrap_or(0);
-                out.push_str(&" ".repeat(wide.saturating_sub(columns(text)) + GAP));
-            }
+            room = wide.saturating_sub(columns(text)) + GAP;
         }
         out.push('\n');
     }
