@@ -66,7 +66,7 @@ codes! {
     RetiredGone = Branch "retired-gone", "the author publishes it again to bring it back";
     /// No revision and no comment for longer than the project waits (coming: no branch is retired so yet).
     RetiredQuiet = Branch "retired-quiet", "the author publishes it again to bring it back";
-    /// Mainline's history has all of it already, by ancestry or by the same patches; what mainline took back since is no less there.
+    /// Mainline's history has all of it already, by ancestry or by the same patches; also what mainline took back since, which lands again by new commits alone.
     RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
     /// It is accepted and on its way to mainline.
     Queued = Branch "queued", "bb tests and lands it";
