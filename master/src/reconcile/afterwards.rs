@@ -51,22 +51,36 @@ fn conflicts(candidate: &Candidate) -> bool {
     matches!(candidate.outcome, CandidateOutcome::Conflict { .. })
 }
 
+/// Whether mainline only went on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Went {
+    On,
+    /// It was rewritten, or that it was not can't be seen.
+    Elsewhere,
+}
+
 /// Compares all rows with a mainline that is at `tip` now, where that is not where they were compared last. In between it
-/// may have been where the row says: a landing moves that on by itself.
+/// may have been where the row says: a landing moves that on by itself. Whoever calls it writes down that it was done, when all
+/// that follows from it is done, too.
 pub(super) async fn compare(
     shared: &Shared,
     project: &Guarded,
     claim: Claim,
     known: &Project,
     tip: &CommitId,
-) -> Result<(), StepError> {
+) -> Result<Went, StepError> {
     let mut before = known.compared.as_ref();
+    let mut went = Went::On;
     for at in known.tip.iter().chain([tip]) {
         if before == Some(at) {
             continue;
         }
         before = match step(shared, project, claim, before, at).await {
-            Ok(()) => Some(at),
+            Ok(Went::On) => Some(at),
+            Ok(Went::Elsewhere) => {
+                went = Went::Elsewhere;
+                Some(at)
+            }
             // What the mirror has lost of where it was says nothing: all is compared with what it holds now.
             Err(StepError::Mirror(error)) if at != tip => {
                 tracing::warn!(project = %project.name, %error, "where mainline was can't be compared");
@@ -76,19 +90,19 @@ pub(super) async fn compare(
             Err(error) => return Err(error),
         };
     }
-    Ok(())
+    Ok(went)
 }
 
 /// Compares all rows with a mainline that went from `before`, where they were compared with it, to `tip`: what was ever pushed
-/// from here, however that was thought to have ended, is landed if it came; what landed is taken out if it went, and what was
-/// retired because mainline had it is live again then. However many rows there are, the two histories are walked once.
+/// from here, however that was thought to have ended, is landed if it came; what landed is taken out if it went. However many
+/// rows there are, the two histories are walked once.
 async fn step(
     shared: &Shared,
     project: &Guarded,
     claim: Claim,
     before: Option<&CommitId>,
     tip: &CommitId,
-) -> Result<(), StepError> {
+) -> Result<Went, StepError> {
     let pushed = shared.store.unlanded(project.id).await?;
     // Where mainline only went on, nothing of it can be gone.
     let went_on = match before {
@@ -102,31 +116,36 @@ async fn step(
         tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
         shared.store.landed(landing).await?;
     }
-    let mut out = Vec::new();
+    let mut tip_by = None;
     for (entry, commit) in landed.iter().filter_map(|it| Some((it, it.landed.as_ref()?))) {
         if entry.taken_out.is_some() && moved.came.contains(commit) {
             shared.store.set_taken_out(claim, entry, None).await?;
         } else if entry.taken_out.is_none() && moved.went.contains(commit) {
-            out.push(entry);
+            let by = match &tip_by {
+                Some(by) => by,
+                None => tip_by.insert(by(shared, project, tip).await?),
+            };
+            shared.store.set_taken_out(claim, entry, Some(by)).await?;
         }
     }
-    let mut gone = Vec::new();
-    let retired = if went_on { Vec::new() } else { shared.store.retired_in_mainline(project.id).await? };
-    for revision in &retired {
-        if !still_has(project, tip, revision).await {
-            gone.push(revision);
+    Ok(if went_on { Went::On } else { Went::Elsewhere })
+}
+
+/// Has branches that were retired because mainline had all of them be live again where a rewritten mainline has not. The rows
+/// have followed it to `tip` before: a candidate on the mainline of before would have them retired once more.
+pub(super) async fn bring_back(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    tip: &CommitId,
+) -> Result<(), StepError> {
+    for revision in shared.store.retired_in_mainline(project.id).await? {
+        if !still_has(project, tip, &revision).await {
+            let by = by(shared, project, tip).await?;
+            shared.store.gone_from_mainline(claim, &revision, &by).await?;
         }
     }
-    if !out.is_empty() || !gone.is_empty() {
-        let by = by(shared, project, tip).await?;
-        for entry in out {
-            shared.store.set_taken_out(claim, entry, Some(&by)).await?;
-        }
-        for revision in gone {
-            shared.store.gone_from_mainline(claim, revision, &by).await?;
-        }
-    }
-    Ok(shared.store.set_compared(claim, tip).await?)
+    Ok(())
 }
 
 /// Whether mainline is known to have only gone on. What the mirror has lost of where it was shows nothing, and is no reason for

@@ -198,6 +198,33 @@ async fn what_a_rewrite_of_mainline_no_longer_has_is_live_again() {
     }
 }
 
+/// A candidate that is made between any two writes of the turn that follows mainline stands on the mainline of before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_live_again_is_not_retired_by_the_mainline_of_before() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    let merged = published(&world, "merged", &[("merged", "x\n")]).await;
+    on_mainline(&world, &[&["merge", "--quiet", "--no-ff", "-m", "By hand", &merged]], &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "merged").await, "retired-in-mainline");
+
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin]], &["--force"]);
+    world.stops().stop_at(&["store.turn"]);
+    let mut mainline = tokio::spawn(world.master().turn(Loop::Mainline));
+    loop {
+        let held = tokio::select! { _ = &mut mainline => break, held = world.stops().held() => held };
+        let mut candidates = tokio::spawn(world.master().turn(Loop::Candidates));
+        loop {
+            tokio::select! { _ = &mut candidates => break, own = world.stops().held() => own.go() }
+        }
+        held.go();
+    }
+    world.stops().open();
+    turns(&world, &[Loop::Candidates]).await;
+    let code = verdict(&world, "merged").await;
+    assert!(!code.starts_with("retired"), "{code}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_landed_stays_so_published_again_and_says_what_is_newer_and_what_was_taken_out() {
     let (world, mut oak) = stepped().await;
