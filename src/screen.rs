@@ -8,6 +8,9 @@ use std::io::IsTerminal as _;
 /// Columns between those of a table.
 const GAP: usize = 2;
 
+/// The widest that a column is made in a pipe, in columns of a terminal. What is longer pushes what follows in its own line only.
+const WIDEST: usize = 48;
+
 /// Lines that a row of a table may take on the average before rows are blocks.
 const MOST_LINES: usize = 3;
 
@@ -90,9 +93,10 @@ impl Screen {
     /// A table without lines, as wide as the screen. Where a column could not hold its longest word, or rows would be much higher
     /// than wide, each row is a block.
     fn table(self, head: &[&str], rows: &[Vec<Cell>]) -> String {
-        // In a pipe each column has its place; on a screen one in which nothing stands only takes room.
+        let Some(width) = self.width else { return piped(head, rows) };
+        // On a screen a column in which nothing stands only takes room.
         let says = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.text.is_empty()));
-        let kept: Vec<usize> = (0..head.len()).filter(|column| self.width.is_none() || says(*column)).collect();
+        let kept: Vec<usize> = (0..head.len()).filter(|column| says(*column)).collect();
         let head: Vec<String> = kept.iter().map(|column| head[*column].to_uppercase()).collect();
         let rows: Vec<Vec<Cell>> =
             rows.iter().map(|row| kept.iter().filter_map(|column| row.get(*column).cloned()).collect()).collect();
@@ -103,9 +107,9 @@ impl Screen {
                 cells.chain([longest(&head[column])]).max().unwrap_or(0) + GAP
             })
             .collect();
-        if self.width.is_none_or(|width| least.iter().sum::<usize>() <= usize::from(width)) {
+        if least.iter().sum::<usize>() <= usize::from(width) {
             let lines = self.lines(&head, &rows, Form::Table { least: &least });
-            if self.width.is_none() || lines.len() <= 1 + MOST_LINES * rows.len() {
+            if lines.len() <= 1 + MOST_LINES * rows.len() {
                 return format!("{}\n", lines.join("\n"));
             }
         }
@@ -144,6 +148,34 @@ impl Screen {
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect()
     }
+}
+
+/// A table in a pipe: one line for each row, in which each column has its place and a dash where nothing stands. What has lines of
+/// its own, as the words of another program, stands in one.
+fn piped(head: &[&str], rows: &[Vec<Cell>]) -> String {
+    let text = |cell: &Cell| match cell.text.lines().collect::<Vec<_>>().join("; ") {
+        text if text.is_empty() => "-".to_owned(),
+        text => text,
+    };
+    let head = head.iter().map(|word| word.to_uppercase()).collect();
+    let lines: Vec<Vec<String>> =
+        std::iter::once(head).chain(rows.iter().map(|row| row.iter().map(text).collect())).collect();
+    let wide = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column)).map(|text| columns(text));
+        cells.filter(|wide| *wide <= WIDEST).max().unwrap_or(0)
+    };
+    let places: Vec<usize> = (0..lines.first().map_or(0, Vec::len)).map(wide).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let mut room = 0;
+        for (text, wide) in line.iter().zip(&places) {
+            out.push_str(&" ".repeat(room));
+            out.push_str(text);
+            room = wide.saturating_sub(columns(text)) + GAP;
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// How rows stand.

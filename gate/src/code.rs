@@ -66,7 +66,7 @@ codes! {
     RetiredGone = Branch "retired-gone", "the author publishes it again to bring it back";
     /// No revision and no comment for longer than the project waits (coming: no branch is retired so yet).
     RetiredQuiet = Branch "retired-quiet", "the author publishes it again to bring it back";
-    /// Mainline has all of it already, by ancestry or by the same patches.
+    /// Mainline's history has all of it already, by ancestry or by the same patches; also what mainline took back since, which lands again by new commits alone.
     RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
     /// It is accepted and on its way to mainline.
     Queued = Branch "queued", "bb tests and lands it";
@@ -168,9 +168,9 @@ codes! {
     /// A required builder ended without a result too often.
     EjectedNoResult = Queue "ejected-no-result", "an admin looks after the machine, then a maintainer accepts it again";
     /// A required builder was skipped, and no result is never success.
-    EjectedSkipped = Queue "ejected-skipped", "a maintainer mends the recipe and accepts it again";
-    /// The candidate's recipe requires no builder, and nothing lands untested.
-    EjectedUntested = Queue "ejected-untested", "a maintainer sets `required = true` for a builder in .bb.toml, and accepts it again";
+    EjectedSkipped = Queue "ejected-skipped", "a maintainer mends the recipe, or its author where the branch brings it, and accepts it again";
+    /// The recipe that the branch brings requires no builder, and nothing lands untested.
+    EjectedUntested = Queue "ejected-untested", "the author sets `required = true` for a builder in .bb.toml, then a maintainer accepts it again";
     /// The official repository refused its tested commit too often.
     EjectedPush = Queue "ejected-push", "an admin mends what the official repository refuses, then a maintainer accepts it again";
     /// Its commit was not what its own parts give when bb made it anew before the push, twice.
@@ -179,7 +179,7 @@ codes! {
     EjectedRightLost = Queue "ejected-right-lost", "a maintainer accepts it again";
     /// A newer revision of its branch was accepted, or landed, in its place.
     Replaced = Queue "replaced", "nobody: the newer one goes its own way";
-    /// Mainline has all of it already: its branch is retired.
+    /// Mainline's history has all of it already: its branch is retired.
     InMainline = Queue "in-mainline", "nobody: there is nothing left to land";
     /// Its branch was retired while it was in the queue.
     Retired = Queue "retired", "nobody, or the author publishes it again";

@@ -246,7 +246,14 @@ fn all() -> Vec<(&'static str, Facts)> {
         ),
         (
             "push refused",
-            queued(1, 4, Code::PushRefused, "it passed; the push was refused: no", "an admin", "mends it"),
+            queued(
+                1,
+                4,
+                Code::PushRefused,
+                "it passed; the push was refused: no\npolicy says why",
+                "an admin",
+                "mends it",
+            ),
         ),
         (
             "bb can't read it",

@@ -19,7 +19,7 @@ pub struct Project {
 }
 
 /// Where a ChangeLog is, if the recipe does not say it: the first of these that is there.
-const USUAL: [&str; 14] = [
+const USUAL: [&str; 20] = [
     "ChangeLog",
     "CHANGELOG.md",
     "CHANGELOG.rst",
@@ -34,6 +34,12 @@ const USUAL: [&str; 14] = [
     "ChangeLog.md",
     "CHANGELOG",
     "CHANGES.txt",
+    "CHANGES",
+    "Changes",
+    "HISTORY",
+    "NEWS",
+    "NEWS.txt",
+    "CHANGELOG.txt",
 ];
 
 impl Default for Project {

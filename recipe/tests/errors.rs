@@ -232,7 +232,13 @@ fn a_changelog_that_is_not_named_is_the_usual_one_that_is_there() {
     let merge = |path: &str| vec![(path.to_owned(), DatePolicy::Merge)];
     assert_eq!(found("", "ChangeLog"), merge("ChangeLog"));
     assert_eq!(found("", "CHANGELOG.md"), merge("CHANGELOG.md"));
-    assert_eq!(found("", "NEWS"), merge("ChangeLog"));
+    for there in ["NEWS", "NEWS.txt", "CHANGES", "Changes", "HISTORY", "CHANGELOG.txt"] {
+        assert_eq!(found("", there), merge(there), "no ChangeLog is begun beside it");
+    }
+    let both = recipe("").project;
+    let places = both.places(|path| ["ChangeLog", "NEWS"].contains(&path));
+    assert_eq!(places[0].path, "ChangeLog", "GNU projects keep both");
+    assert_eq!(found("", "news/README"), merge("ChangeLog"));
     assert_eq!(found("[project]\nchangelog = \"NEWS\"", "CHANGELOG.md"), merge("NEWS"));
     let only = recipe("[project]\nchangelog = [\"doc/NEWS\"]").project;
     assert_eq!(only.places(|_| true)[0].scope, "", "the only one is about everything");

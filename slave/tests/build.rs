@@ -215,8 +215,16 @@ async fn a_step_ended_by_a_signal_says_which() {
     let seen = run(WantedIsolation::None, |_| {}, vec![sh("crash", "kill -SEGV $$")]).await;
     assert_eq!(seen.step(1), (Failure, None, Some("died by SIGSEGV".to_owned())));
     let seen = run(WantedIsolation::Bubblewrap, |_| {}, vec![sh("crash", "sh -c 'kill -SEGV $$'")]).await;
-    let reason = "exit code 139: its command died by SIGSEGV".to_owned();
+    let reason = "exit code 139, as of a command that dies by SIGSEGV".to_owned();
     assert_eq!(seen.step(1), (Failure, Some(139), Some(reason)));
+}
+
+#[tokio::test]
+async fn a_step_that_ends_with_a_signals_code_is_not_told_to_have_died_by_it() {
+    let seen = run(WantedIsolation::None, |_| {}, vec![sh("exits", "exit 137")]).await;
+    let reason =
+        "exit code 137, as of a command that dies by SIGKILL (as when the machine is out of memory)".to_owned();
+    assert_eq!(seen.step(1), (Failure, Some(137), Some(reason)));
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ pub(crate) fn listing(branches: &[BranchSummary], query: Option<&str>, all: bool
                 .to_owned()
         }
     };
-    let head = ["name", "state", "recipe", "next", "revision", "publisher", "changed"];
+    let head = ["name", "state", "revision", "publisher", "changed", "recipe", "next"];
     screen.list(&head, &branches.iter().map(row).collect::<Vec<_>>(), &none)
 }
 
@@ -105,10 +105,10 @@ fn row(branch: &BranchSummary) -> Vec<Cell> {
     vec![
         branch.name.to_string().into(),
         Cell::of(branch.verdict.look, safe(&branch.verdict.state)),
-        changes_recipe(branch.changes_recipe),
-        safe(&format!("{} {}", branch.verdict.next.who, branch.verdict.next.what)).into(),
         branch.revision.map_or_else(|| "-".to_owned(), |n| format!("r{n}")).into(),
         safe(&branch.publisher).into(),
         ago(branch.changed_ms).into(),
+        changes_recipe(branch.changes_recipe),
+        safe(&format!("{} {}", branch.verdict.next.who, branch.verdict.next.what)).into(),
     ]
 }

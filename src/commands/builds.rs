@@ -81,7 +81,7 @@ async fn listed(
 
 /// The builds.
 pub(crate) fn listing(builds: &[BuildSummary], narrowed: bool, screen: Screen) -> String {
-    let head = ["build", "builder", "state", "branch", "revision", "says", "slave", "asked for"];
+    let head = ["build", "builder", "state", "branch", "revision", "slave", "asked for", "says"];
     let none = if narrowed { "No build is all of that." } else { "Nothing was built yet." };
     screen.list(&head, &builds.iter().map(row).collect::<Vec<_>>(), none)
 }
@@ -94,8 +94,8 @@ fn row(build: &BuildSummary) -> Vec<Cell> {
         Cell::of(build.look, build.word.as_str()),
         build.branch.to_string().into(),
         format!("r{}{queue}", build.revision).into(),
-        safe(&build.says).into(),
         build.slave.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string).into(),
         ago(build.requested_ms).into(),
+        safe(&build.says).into(),
     ]
 }

@@ -51,7 +51,7 @@ pub(crate) fn listing(queue: &Queue, screen: Screen) -> String {
         text = screen.sentences(&text, 0);
         text.push('\n');
     }
-    let head = ["place", "branch", "revision", "stands", "recipe", "next", "accepted"];
+    let head = ["place", "branch", "revision", "accepted", "recipe", "stands", "next"];
     text += &screen.list(&head, &queue.entries.iter().map(row).collect::<Vec<_>>(), "The queue is empty.");
     if !queue.left.is_empty() {
         let rows: Vec<_> = queue.left.iter().take(10).map(left).collect();
@@ -66,10 +66,10 @@ fn row(entry: &QueueEntry) -> Vec<Cell> {
         entry.place.map_or_else(String::new, |n| n.to_string()).into(),
         entry.branch.to_string().into(),
         format!("r{}", entry.revision).into(),
-        Cell::of(entry.look, safe(&entry.says)),
-        changes_recipe(entry.changes_recipe),
-        safe(&format!("{} {}", entry.next.who, entry.next.what)).into(),
         format!("{} by {}", ago(entry.accepted_ms), safe(&entry.accepted_by)).into(),
+        changes_recipe(entry.changes_recipe),
+        Cell::of(entry.look, safe(&entry.says)),
+        safe(&format!("{} {}", entry.next.who, entry.next.what)).into(),
     ]
 }
 

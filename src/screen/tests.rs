@@ -172,6 +172,23 @@ fn nothing_is_torn_and_colours_take_no_room() {
     }
 }
 
+/// A sentence that is long widens nobody's column, and is not cut: each other line is as it would be without it.
+#[test]
+fn in_a_pipe_a_long_sentence_pushes_its_own_line_only() {
+    let row = |name: &str, next: &str| vec![Cell::from(name), Cell::from(""), Cell::from(next), Cell::from("3 h ago")];
+    let long = "an admin names mainline's branch in master.toml, or brings it back; bb tries again, ever more seldom";
+    let rows =
+        [row("load-balancing", "a maintainer accepts r1"), row("x", long), row("y", "it was declined\nby policy")];
+    let said = Screen::new(None, false).list(&["name", "recipe", "next", "changed"], &rows, "");
+    let expected = format!(
+        "NAME            RECIPE  NEXT                        CHANGED\n\
+         load-balancing  -       a maintainer accepts r1     3 h ago\n\
+         x               -       {long}  3 h ago\n\
+         y               -       it was declined; by policy  3 h ago\n"
+    );
+    assert_eq!(said, expected);
+}
+
 #[test]
 fn sentences_are_broken_between_words_and_hang() {
     let screen = Screen::new(Some(20), true);

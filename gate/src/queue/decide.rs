@@ -230,7 +230,9 @@ fn judge(
     let eject = |code, says, next| Head::ejects(first.id, stack, code, says, next);
     if !builders.iter().any(|b| b.required) {
         let says = "its recipe requires no builder, and nothing lands untested".to_owned();
-        let next = who("a maintainer", "sets `required = true` for a builder in .bb.toml, and accepts it again");
+        // Were it mainline's recipe, that would be mainline's trouble.
+        let what = "sets `required = true` for a builder in its .bb.toml, then a maintainer accepts it again";
+        let next = who(author(state, first.id), what);
         return eject(Code::EjectedUntested, says, next);
     }
     let words: Vec<(&BuilderOf, Word<'_>)> =
@@ -252,7 +254,10 @@ fn judge(
             }
             Word::Skipped => {
                 let says = format!("{name} was skipped, and no result is never success");
-                let next = who("a maintainer", format!("makes {name} run, or optional, and accepts it again"));
+                let what = format!(
+                    "makes {name} run, or optional, or its author does where the branch brings the recipe, and accepts it again"
+                );
+                let next = who("a maintainer", what);
                 return eject(Code::EjectedSkipped, says, next);
             }
             Word::GaveUp { attempts, last, says } => {

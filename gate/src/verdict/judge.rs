@@ -118,7 +118,7 @@ pub(super) fn ended(facts: &Facts) -> Option<Answer> {
             retired(Code::RetiredGone, "because its source was gone for too long").next(facts.author(), again)
         }
         Life::Quiet => retired(Code::RetiredQuiet, "because nothing happened for too long").next(facts.author(), again),
-        Life::InMainline => retired(Code::RetiredInMainline, "because mainline has all of it already")
+        Life::InMainline => retired(Code::RetiredInMainline, "because mainline's history has all of it already")
             .next("nobody", "has to do anything; the record stays"),
     })
 }

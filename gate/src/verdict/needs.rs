@@ -1,6 +1,7 @@
 //! What must be met before a branch lands, one line each, unmet first.
 
 use super::{Build, Builder, Candidate, Facts, Life, Queue, Recipe, Source, ended_at};
+use crate::code::Code;
 use crate::words::list;
 use protocol::BuildResult;
 use protocol::api::{Look, Need};
@@ -12,6 +13,7 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
     }
     let mut needs: Vec<Need> = source(facts).into_iter().collect();
     needs.extend(facts.mainline.stop().map(|stop| need(Look::Exception, upper(&stop.says), None)));
+    needs.extend(push(facts));
     needs.extend(revision(facts));
     needs.extend(recipe(facts));
     if facts.changes_recipe {
@@ -57,6 +59,13 @@ fn source(facts: &Facts) -> Option<Need> {
         Source::Trouble(t) => Some(need(Look::Warnings, format!("Its source can't be read now: {}", t.text), None)),
         Source::Gone(t) => Some(need(Look::Warnings, format!("Its source is gone: {}", t.text), None)),
     }
+}
+
+/// All that the official repository said when it refused the push: the sentence above has its first line, and why is in the others.
+fn push(facts: &Facts) -> Option<Need> {
+    let Queue::In { code: Code::PushRefused, says, .. } = &facts.queue else { return None };
+    let lines: Vec<&str> = says.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Some(need(Look::Exception, upper(&lines.join("; ")), Some("#queue")))
 }
 
 fn revision(facts: &Facts) -> Option<Need> {

@@ -28,6 +28,7 @@ struct View {
     queue_page: String,
     here: String,
     needs: Vec<NeedsLine>,
+    /// How many of the live ones, and how many of those that were taken out of mainline.
     needs_count: String,
     needs_more: Option<String>,
     running: Vec<BuildLine>,
@@ -158,6 +159,16 @@ fn landing(landing: &Landing, now: UnixMs) -> LandedLine {
     }
 }
 
+/// How many branches need a maintainer: of live ones as many as stand above beside their turn, and what was taken out of mainline.
+fn needs_count(shown: &Overview) -> String {
+    let live = thousands(u64::from(shown.turns.maintainer));
+    match (shown.turns.maintainer, shown.needs_count.saturating_sub(shown.turns.maintainer)) {
+        (_, 0) => live,
+        (0, out) => format!("{} taken out of mainline", thousands(u64::from(out))),
+        (_, out) => format!("{live}, and {} taken out of mainline", thousands(u64::from(out))),
+    }
+}
+
 /// How many there are beside those that are shown.
 fn more(shown: usize, all: u32) -> Option<String> {
     let more = (all as usize).checked_sub(shown).filter(|more| *more > 0)?;
@@ -235,7 +246,7 @@ impl Pages {
             queue_page: format!("{base}/queue"),
             here: context.path.clone(),
             needs: shown.needs_person.iter().map(|shown| needs(shown, may.contains(&shown.branch.name), now)).collect(),
-            needs_count: thousands(u64::from(shown.needs_count)),
+            needs_count: needs_count(shown),
             needs_more: more(shown.needs_person.len(), shown.needs_count),
             running: shown.running.iter().map(|b| BuildLine::of(b, now)).collect(),
             running_count: count(shown.running_count as usize, "build", "builds"),

@@ -7,6 +7,7 @@ use crate::state::Shared;
 use crate::store::{Branch, Candidate, Claim, NEVER, Project, Revision, now};
 use protocol::api::{CandidateOutcome, Refusal};
 use protocol::{CommitId, Hint, UnixMs};
+use tracker::mirror::MirrorError;
 use tracker::watch::Head;
 
 /// Ends live branches whose commits mainline contains, whoever put them there.
@@ -50,22 +51,36 @@ fn conflicts(candidate: &Candidate) -> bool {
     matches!(candidate.outcome, CandidateOutcome::Conflict { .. })
 }
 
+/// Whether mainline only went on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Went {
+    On,
+    /// It was rewritten, or that it was not can't be seen.
+    Elsewhere,
+}
+
 /// Compares all rows with a mainline that is at `tip` now, where that is not where they were compared last. In between it
-/// may have been where the row says: a landing moves that on by itself.
+/// may have been where the row says: a landing moves that on by itself. Whoever calls it writes down that it was done, when all
+/// that follows from it is done, too.
 pub(super) async fn compare(
     shared: &Shared,
     project: &Guarded,
     claim: Claim,
     known: &Project,
     tip: &CommitId,
-) -> Result<(), StepError> {
+) -> Result<Went, StepError> {
     let mut before = known.compared.as_ref();
+    let mut went = Went::On;
     for at in known.tip.iter().chain([tip]) {
         if before == Some(at) {
             continue;
         }
         before = match step(shared, project, claim, before, at).await {
-            Ok(()) => Some(at),
+            Ok(Went::On) => Some(at),
+            Ok(Went::Elsewhere) => {
+                went = Went::Elsewhere;
+                Some(at)
+            }
             // What the mirror has lost of where it was says nothing: all is compared with what it holds now.
             Err(StepError::Mirror(error)) if at != tip => {
                 tracing::warn!(project = %project.name, %error, "where mainline was can't be compared");
@@ -75,7 +90,7 @@ pub(super) async fn compare(
             Err(error) => return Err(error),
         };
     }
-    Ok(())
+    Ok(went)
 }
 
 /// Compares all rows with a mainline that went from `before`, where they were compared with it, to `tip`: what was ever pushed
@@ -87,7 +102,7 @@ async fn step(
     claim: Claim,
     before: Option<&CommitId>,
     tip: &CommitId,
-) -> Result<(), StepError> {
+) -> Result<Went, StepError> {
     let pushed = shared.store.unlanded(project.id).await?;
     // Where mainline only went on, nothing of it can be gone.
     let went_on = match before {
@@ -113,7 +128,24 @@ async fn step(
             shared.store.set_taken_out(claim, entry, Some(by)).await?;
         }
     }
-    Ok(shared.store.set_compared(claim, tip).await?)
+    Ok(if went_on { Went::On } else { Went::Elsewhere })
+}
+
+/// Has branches that were retired because mainline had all of them be live again where a rewritten mainline has not. The rows
+/// have followed it to `tip` before: a candidate on the mainline of before would have them retired once more.
+pub(super) async fn bring_back(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    tip: &CommitId,
+) -> Result<(), StepError> {
+    for revision in shared.store.retired_in_mainline(project.id).await? {
+        if !still_has(project, tip, &revision).await {
+            let by = by(shared, project, tip).await?;
+            shared.store.gone_from_mainline(claim, &revision, &by).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether mainline is known to have only gone on. What the mirror has lost of where it was shows nothing, and is no reason for
@@ -123,6 +155,19 @@ async fn went_on(project: &Guarded, before: &CommitId, tip: &CommitId) -> bool {
         tracing::warn!(project = %project.name, %error, "whether mainline only went on can't be seen");
         project.look_after_mirror();
         false
+    })
+}
+
+/// Whether a mainline that was rewritten still has all of a revision, as commits or as patches. What can't be read shows nothing.
+async fn still_has(project: &Guarded, tip: &CommitId, revision: &Revision) -> bool {
+    let has = async {
+        let holds = project.mirror.holds(tip, &revision.commit).await?;
+        Ok::<_, MirrorError>(holds || project.mirror.has_patches(tip, &revision.commit).await?)
+    };
+    has.await.unwrap_or_else(|error| {
+        tracing::warn!(project = %project.name, %error, "whether mainline still has r{} can't be seen", revision.number);
+        project.look_after_mirror();
+        true
     })
 }
 

@@ -1,7 +1,8 @@
 //! Looks at mainline: brings the mirror up to date, records what of ours is in it and the tip, and reads the recipe there.
 
+use super::afterwards::{self, Went};
 use super::each::look_after;
-use super::{Again, StepError, afterwards};
+use super::{Again, StepError};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
 use crate::store::{self, Change, Claim, Topic};
@@ -109,7 +110,7 @@ async fn came_to(
     known: &store::Project,
     tip: &CommitId,
 ) -> Result<(), StepError> {
-    afterwards::compare(shared, project, claim, known, tip).await?;
+    let went = afterwards::compare(shared, project, claim, known, tip).await?;
     let recipe = recipes::at(project, tip).await?;
     let from = match &recipe {
         RecipeState::Fine(it) => it.from.clone(),
@@ -118,6 +119,12 @@ async fn came_to(
     let is_news = project.set_recipe(recipe);
     if known.tip.as_ref() != Some(tip) || known.trouble.is_some() || known.recipe_from != from {
         shared.store.set_tip(claim, known.tip.as_ref(), tip, &from).await?;
+    }
+    if went == Went::Elsewhere {
+        afterwards::bring_back(shared, project, claim, tip).await?;
+    }
+    if known.compared.as_ref() != Some(tip) {
+        shared.store.set_compared(claim, tip).await?;
     }
     if is_news {
         shared.store.say(Change::of(project.id, Topic::Mainline, 0));

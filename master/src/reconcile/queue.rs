@@ -397,7 +397,7 @@ async fn act(
             let Some(entry) = turn.entries.get(entry) else { return Ok(()) };
             if mainline::look(shared, project, turn.claim).await? == *tip {
                 let next = Next { who: "nobody".to_owned(), what: String::new() };
-                let says = "mainline has all of it already".to_owned();
+                let says = "mainline's history has all of it already".to_owned();
                 let standing = Standing { code: Code::InMainline.as_str().to_owned(), says, next };
                 shared.store.retire(turn.claim, entry, tip, &standing).await?;
             }

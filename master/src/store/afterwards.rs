@@ -63,7 +63,7 @@ impl Store {
                 }
                 let (kind, look, text) = match &landed {
                     Some(commit) => ("landed", Look::Landed, format!("It landed before, as {}", commit.short())),
-                    None => ("retired", Look::Retired, "Mainline has all of it already".to_owned()),
+                    None => ("retired", Look::Retired, "Mainline's history has all of it already".to_owned()),
                 };
                 events::record(turn, &Happening::of_branch(branch.project, branch.id, kind, look, text)).await?;
                 super::builds::cancel_all_of(turn, branch.id, "the branch has ended").await?;
@@ -100,6 +100,20 @@ impl Reader {
             found.push((self.branch_by_id(revision.branch).await?, revision));
         }
         Ok(found)
+    }
+
+    /// The branches that were retired because mainline had all of them, the newest of these first, with the revision that it had.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn retired_in_mainline(&self, project: ProjectId) -> Result<Vec<Revision>> {
+        let rows = sqlx::query(
+            "SELECT r.* FROM branch b JOIN revision r ON r.branch_id = b.id AND r.number = b.head
+             WHERE b.project_id = $1 AND b.state = 'retired' AND b.state_text = 'in-mainline'
+             ORDER BY b.changed_ms DESC, b.id DESC LIMIT 200",
+        );
+        let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
+        readable("revision", &rows, super::revisions::read)
     }
 
     /// The entries that landed of branches that are known as landed: all, or only those that were taken out since.
@@ -164,6 +178,36 @@ impl Store {
                 events::record(turn, &Happening::of_branch(entry.project, entry.branch, kind, look, text)).await?;
                 turn.keep();
                 turn.changed(entry.project, Topic::Queue, entry.branch);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Has a branch that was retired because mainline had all of it be live again, under a claim, since mainline, whose tip is by
+    /// `by`, does not have it any more: nobody took it back, and it is still to land. Its candidate is made anew.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn gone_from_mainline(&self, claim: Claim, revision: &Revision, by: &str) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let done = sqlx::query(
+                    "UPDATE branch SET state = 'live', state_text = '', changed_ms = $3, next_look_ms = $3
+                     WHERE id = $1 AND head = $2 AND state = 'retired' AND state_text = 'in-mainline'",
+                );
+                let done = done.bind(revision.branch.0).bind(i64::from(revision.number)).bind(now().0);
+                if done.execute(&mut **turn).await?.rows_affected() == 0 {
+                    return Ok(());
+                }
+                super::builds::wanted_again(turn, revision.branch).await?;
+                super::touched::head_is_new(turn, revision).await?;
+                let whose = if by.is_empty() { String::new() } else { format!(" whose tip is by {by}") };
+                let text =
+                    format!("A push{whose} took out of mainline what it had of r{}: it is live again", revision.number);
+                let it = Happening::of_branch(claim.project, revision.branch, "taken-out", Look::Exception, text);
+                events::record(turn, &it).await?;
+                turn.keep();
+                turn.changed(claim.project, Topic::Branch, revision.branch);
                 Ok(())
             })
             .await

@@ -199,6 +199,20 @@ pub(super) fn spec_hash(builder: &Builder) -> Result<String> {
     Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// What was cancelled because a branch had ended is wanted again: it is live again.
+pub(super) async fn wanted_again(turn: &mut Turn, branch: BranchId) -> Result<()> {
+    sqlx::query(
+        "UPDATE revision SET builds_asked = 0
+         WHERE branch_id = $1 AND number = (SELECT head FROM branch WHERE id = $1)
+         AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id
+             AND (result = 'cancelled' OR cancel IS NOT NULL))",
+    )
+    .bind(branch.0)
+    .execute(&mut **turn)
+    .await?;
+    Ok(())
+}
+
 /// Cancels a branch's open builds: those that wait have ended, those that run are to be stopped.
 pub(super) async fn cancel_all_of(turn: &mut Turn, branch: BranchId, why: &str) -> Result<()> {
     cancel_where(turn, "branch_id = $1", branch.0, why).await.map(drop)

@@ -111,16 +111,7 @@ impl Store {
                 registrations::count(turn, new, origin).await?;
                 let branch = write(turn, sql, new, &name, &origin.address).await?;
                 if revived {
-                    // What was cancelled because the branch had ended is wanted again.
-                    sqlx::query(
-                        "UPDATE revision SET builds_asked = 0
-                 WHERE branch_id = $1 AND number = (SELECT head FROM branch WHERE id = $1)
-                 AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id
-                     AND (result = 'cancelled' OR cancel IS NOT NULL))",
-                    )
-                    .bind(branch.id.0)
-                    .execute(&mut **turn)
-                    .await?;
+                    super::builds::wanted_again(turn, branch.id).await?;
                     super::touched::head_is_set(turn, branch.id).await?;
                 }
                 let text = format!("Published by {}", new.publisher);

@@ -6,7 +6,7 @@
 use super::changes::Topic;
 use super::row::Columns as _;
 use super::writer::Turn;
-use super::{Claim, Result, Store};
+use super::{Claim, Result, Revision, Store};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId};
 use std::collections::BTreeSet;
 
@@ -43,6 +43,13 @@ pub(super) async fn head_is_set(turn: &mut Turn, branch: BranchId) -> Result<()>
         format!("UPDATE revision SET remake = {WANTED} WHERE branch_id = $1 AND remake <> 0 AND remake <> {WANTED}");
     sqlx::query(sqlx::AssertSqlSafe(sql)).bind(branch.0).execute(&mut **turn).await?;
     Ok(())
+}
+
+/// Of the head of a branch that is live another candidate is wanted, whatever the one that it has is like.
+pub(super) async fn head_is_new(turn: &mut Turn, head: &Revision) -> Result<()> {
+    let sql = format!("UPDATE revision SET remake = {WANTED} WHERE id = $1");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(head.id.0).execute(&mut **turn).await?;
+    forget(turn, head.id).await
 }
 
 /// A candidate counts no more: another is to be made, if its revision is wanted.

@@ -96,6 +96,7 @@ async fn who_took_out_what_had_landed_is_told_to_its_author_and_to_the_maintaine
     assert_eq!(needs().await, ["feature"]);
     let page = world.get("/p/heron").await.text;
     assert!(page.contains("n-feature") && page.contains("taken out by a push"), "{page}");
+    assert!(page.contains("1 taken out of mainline"), "it is no live one, as the counts above have them: {page}");
     assert_eq!(withdraw(&world, "feature").await.status, 200);
     assert_eq!((verdict(&world, "feature").await.as_str(), needs().await.len()), ("withdrawn", 0));
 }

@@ -170,6 +170,63 @@ async fn what_is_in_mainline_by_merge_or_by_cherry_pick_is_retired_and_nobody_s_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_rewrite_of_mainline_no_longer_has_is_live_again() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    let kept = published(&world, "kept", &[("kept", "x\n")]).await;
+    let merged = published(&world, "merged", &[("merged", "x\n")]).await;
+    let picked = published(&world, "picked", &[("picked", "x\n")]).await;
+    let by_hand: &[&[&str]] = &[&["cherry-pick", &kept, &picked], &["merge", "--quiet", "-m", "By hand", &merged]];
+    on_mainline(&world, by_hand, &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+    for name in ["kept", "merged", "picked"] {
+        assert_eq!(verdict(&world, name).await, "retired-in-mainline", "{name}");
+    }
+
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin], &["cherry-pick", &kept]], &["--force"]);
+    turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "kept").await, "retired-in-mainline");
+    for name in ["merged", "picked"] {
+        let said = world.branch(name).await;
+        let code = said["summary"]["verdict"]["code"].as_str().unwrap();
+        assert!(!code.starts_with("retired"), "{name} is {code}, and mainline has nothing of it");
+        assert!(
+            said["timeline"].to_string().contains("took out of mainline what it had of r1"),
+            "{}",
+            said["timeline"]
+        );
+    }
+}
+
+/// A candidate that is made between any two writes of the turn that follows mainline stands on the mainline of before.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes 40 s: some turn that is held waits for a limit of time"]
+async fn what_is_live_again_is_not_retired_by_the_mainline_of_before() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    let merged = published(&world, "merged", &[("merged", "x\n")]).await;
+    on_mainline(&world, &[&["merge", "--quiet", "--no-ff", "-m", "By hand", &merged]], &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "merged").await, "retired-in-mainline");
+
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin]], &["--force"]);
+    world.stops().stop_at(&["store.turn"]);
+    let mut mainline = tokio::spawn(world.master().turn(Loop::Mainline));
+    loop {
+        let held = tokio::select! { _ = &mut mainline => break, held = world.stops().held() => held };
+        let mut candidates = tokio::spawn(world.master().turn(Loop::Candidates));
+        loop {
+            tokio::select! { _ = &mut candidates => break, own = world.stops().held() => own.go() }
+        }
+        held.go();
+    }
+    world.stops().open();
+    turns(&world, &[Loop::Candidates]).await;
+    let code = verdict(&world, "merged").await;
+    assert!(!code.starts_with("retired"), "{code}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_landed_stays_so_published_again_and_says_what_is_newer_and_what_was_taken_out() {
     let (world, mut oak) = stepped().await;
     passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;

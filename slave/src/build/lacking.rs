@@ -107,10 +107,12 @@ pub(super) fn signal(number: i32) -> String {
     name.unwrap_or_else(|| format!("signal {number}"))
 }
 
-/// What an exit code says beyond itself: a shell ends with 128 and the number of the signal that its command died by.
+/// What an exit code may say beyond itself: a shell, and bubblewrap, end with 128 and the number of the signal that their
+/// command died by. A script that ends so by its own word (`exit 137`) looks the same from here, so that it is no more
+/// than likened to a death: only [`signal`] of a process that was seen to die by one says that it did.
 pub(super) fn code(exit_code: i32) -> Option<String> {
     let number = exit_code.checked_sub(128).filter(|number| (1..=64).contains(number))?;
-    Some(format!("exit code {exit_code}: its command died by {}", signal(number)))
+    Some(format!("exit code {exit_code}, as of a command that dies by {}", signal(number)))
 }
 
 #[cfg(test)]
@@ -184,7 +186,7 @@ mod tests {
     fn signals_have_names() {
         assert_eq!(signal(11), "SIGSEGV");
         assert_eq!(signal(60), "signal 60");
-        assert_eq!(code(139).as_deref(), Some("exit code 139: its command died by SIGSEGV"));
+        assert_eq!(code(139).as_deref(), Some("exit code 139, as of a command that dies by SIGSEGV"));
         assert_eq!((code(127), code(128), code(255)), (None, None, None));
     }
 }
