@@ -5,6 +5,7 @@
 //! same run.
 
 mod beside;
+mod big;
 mod build;
 mod changelog;
 mod crash;
@@ -40,6 +41,12 @@ pub(crate) struct Args {
     /// For `crash`: the first seed; a history is the same for the same seed, but for the machine's own speed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
+    /// For `big`: so many live branches, and four times as many that ended
+    #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
+    branches: usize,
+    /// For `big`: about so many builds
+    #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER")]
+    builds: u64,
     /// Write the rows into this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -53,6 +60,8 @@ pub(crate) struct Args {
 enum Name {
     /// The same work by bb and by Buildbot, which is installed from PyPI (slow)
     Beside,
+    /// Pages of a store with years in it, on both databases (slow)
+    Big,
     /// From clone to the built program, in the dev profile (slow)
     Build,
     /// 100 branches published at once: the second half against the first
@@ -69,7 +78,7 @@ enum Name {
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Beside | Name::Build | Name::Crash | Name::Hostile)
+        matches!(self, Name::Beside | Name::Big | Name::Build | Name::Crash | Name::Hostile)
     }
 
     fn word(self) -> String {
@@ -133,6 +142,10 @@ fn read(file: &Path) -> Result<Vec<Row>, String> {
 fn measure(name: Name, args: &Args) -> Rows {
     match name {
         Name::Beside => beside::measure(&bb(args)?),
+        Name::Big => {
+            let size = big::Size { branches: args.branches, builds: args.builds };
+            big::measure(&bb(args)?, profile(args).0, size)
+        }
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args)?),
         Name::Log => log::measure(&bb(args)?),
@@ -142,12 +155,17 @@ fn measure(name: Name, args: &Args) -> Rows {
     }
 }
 
+/// The profile of what is built, and the folder that it is built into.
+fn profile(args: &Args) -> (&'static str, &'static str) {
+    if args.dev { ("dev", "debug") } else { ("release", "release") }
+}
+
 /// The program to be measured: the one that `args` names, or one that is built.
 fn bb(args: &Args) -> Result<PathBuf, String> {
     if let Some(bb) = &args.bb {
         return bb.canonicalize().map_err(|error| format!("{}: {error}", bb.display()));
     }
-    let (profile, folder) = if args.dev { ("dev", "debug") } else { ("release", "release") };
+    let (profile, folder) = profile(args);
     let mut command = cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
     let built = command.status().map_err(|error| error.to_string())?;
     if !built.success() {
