@@ -1,11 +1,11 @@
 //! A store with years in it (10,000 live and 40,000 ended branches, a million builds, 200 slaves), on SQLite and on
 //! PostgreSQL: is a page as quick, and as long, as in the first week?
 
-use super::numbers::{Rows, megabytes, root};
+use super::numbers::{Rows, megabytes};
 use super::rows::{Row, Wanted};
-use crate::cargo::cargo;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Command;
 use std::thread::scope;
 use std::time::{Duration, Instant};
 use testkit::git::Repo;
@@ -40,16 +40,16 @@ struct Took {
     bytes: usize,
 }
 
-/// Measures on both databases. `profile` is that of the program, for what fills the store.
-pub(super) fn measure(bb: &Path, profile: &str, size: Size) -> Rows {
+/// Measures on both databases. `fill` is the program that fills a store.
+pub(super) fn measure(bb: &Path, fill: &Path, size: Size) -> Rows {
     let mut rows = Vec::new();
     for database in ["SQLite", "PostgreSQL"] {
         let store = || (database == "PostgreSQL").then(testkit::postgres::fresh_database);
         let few = Size { branches: FEW_BRANCHES, builds: FEW_BUILDS };
-        let few = took(&filled(bb, profile, few, store())?.client(), &newest_builds())?;
+        let few = took(&filled(bb, fill, few, store())?.client(), &newest_builds())?;
         println!("   {database}: {} live branches, {} builds", size.branches, size.builds);
         let begun = Instant::now();
-        let world = filled(bb, profile, size, store())?;
+        let world = filled(bb, fill, size, store())?;
         println!("   filled after {:.0} s", begun.elapsed().as_secs_f64());
         rows.extend(pages(database, &world, &few)?);
     }
@@ -61,7 +61,7 @@ fn newest_builds() -> String {
 }
 
 /// A world whose store was filled, with a master that was started on it.
-fn filled(bb: &Path, profile: &str, size: Size, store: Option<String>) -> Result<World, String> {
+fn filled(bb: &Path, fill: &Path, size: Size, store: Option<String>) -> Result<World, String> {
     let step =
         |name| format!("[[builder]]\nname = {name:?}\n[[builder.step]]\nname = \"test\"\nrun = \"test ! -e broken\"\n");
     let recipe = BUILDERS.map(step).concat();
@@ -73,9 +73,9 @@ fn filled(bb: &Path, profile: &str, size: Size, store: Option<String>) -> Result
     let file = world.folder().join("history");
     std::fs::write(&file, grow(&mirror, &world.mainline(), &growth)).map_err(|error| error.to_string())?;
     let url = store.unwrap_or_else(|| format!("sqlite:{}", world.basedir().join("bb.sqlite").display()));
-    let mut fill = cargo(&["run", "--quiet", "--locked", "--package", "master", "--bin", "fill", "--profile", profile]);
-    fill.args(["--", url.as_str()]).arg(&file).args([size.builds.to_string(), SLAVES.to_string()]).current_dir(root());
-    if !fill.status().is_ok_and(|status| status.success()) {
+    let mut command = Command::new(fill);
+    command.arg(&url).arg(&file).args([size.builds.to_string(), SLAVES.to_string()]);
+    if !command.status().is_ok_and(|status| status.success()) {
         return Err("the store can't be filled".to_owned());
     }
     world.start_master();

@@ -144,7 +144,7 @@ fn measure(name: Name, args: &Args) -> Rows {
         Name::Beside => beside::measure(&bb(args)?),
         Name::Big => {
             let size = big::Size { branches: args.branches, builds: args.builds };
-            big::measure(&bb(args)?, profile(args).0, size)
+            big::measure(&bb(args)?, &fill(args)?, size)
         }
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args)?),
@@ -155,22 +155,28 @@ fn measure(name: Name, args: &Args) -> Rows {
     }
 }
 
-/// The profile of what is built, and the folder that it is built into.
-fn profile(args: &Args) -> (&'static str, &'static str) {
-    if args.dev { ("dev", "debug") } else { ("release", "release") }
-}
-
 /// The program to be measured: the one that `args` names, or one that is built.
 fn bb(args: &Args) -> Result<PathBuf, String> {
     if let Some(bb) = &args.bb {
         return bb.canonicalize().map_err(|error| format!("{}: {error}", bb.display()));
     }
-    let (profile, folder) = profile(args);
-    let mut command = cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
-    let built = command.status().map_err(|error| error.to_string())?;
+    built(args, &["--package", "bb"], "bb")
+}
+
+/// The program that fills a store.
+fn fill(args: &Args) -> Result<PathBuf, String> {
+    // Both packages are named, so that what they have in common is compiled once.
+    built(args, &["--package", "bb", "--package", "master"], "fill")
+}
+
+/// A program of these packages, built.
+fn built(args: &Args, packages: &[&str], program: &str) -> Result<PathBuf, String> {
+    let (profile, folder) = if args.dev { ("dev", "debug") } else { ("release", "release") };
+    let mut command = cargo(&["build", "--quiet", "--locked", "--bin", program, "--profile", profile]);
+    let built = command.args(packages).status().map_err(|error| error.to_string())?;
     if !built.success() {
-        return Err("bb can't be built".to_owned());
+        return Err(format!("{program} can't be built"));
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join(folder).join("bb"))
+    Ok(target.join(folder).join(program))
 }
