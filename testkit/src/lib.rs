@@ -16,6 +16,7 @@
 pub mod browser;
 pub mod git;
 pub mod git_server;
+pub mod history;
 pub mod http;
 pub mod postgres;
 pub mod process;

@@ -11,7 +11,7 @@ use super::visit::{self, Visit, build_in, may_publish};
 use super::watch::{self, What};
 use crate::actions;
 use crate::auth::{Action, can};
-use crate::pages::{self, AskedBuilds, Filled, MayBranch, MayBuild, Narrowed};
+use crate::pages::{self, AskedBuilds, Filled, MayBranch, MayBuild, Narrowed, ShownSlaves};
 use crate::read::{self, LineOf, Moment, Wanted};
 use crate::refused::{Done, Refused};
 use axum::Router;
@@ -225,17 +225,25 @@ async fn publish(InProject(project): InProject, visit: Visit) -> Done<Html<Strin
     Ok(Html(visit.pages.publish(&context, may, &Filled::default(), None)?))
 }
 
-async fn slaves(visit: Visit) -> Done<Html<String>> {
+#[derive(Default, Deserialize)]
+struct FromSlave {
+    #[serde(default)]
+    from: String,
+}
+
+async fn slaves(Query(it): Query<FromSlave>, visit: Visit) -> Done<Html<String>> {
     let shared = &visit.shared;
     let at = Moment::now(shared).await?;
     let value = (read::slaves(&at).await?, read::locks(&at).await?);
     let events = watch::stream_of(What::Slaves, &watch::named(&value));
     let (slaves, locks) = value;
-    let open = at.store.open_builds().await?;
+    // Only those of locks are named.
+    let open = if locks.is_empty() { Vec::new() } else { at.store.open_builds().await? };
     let builds: HashMap<BuildId, ProjectName> =
         open.iter().filter_map(|b| Some((b.id, shared.guarded(b.project)?.name.clone()))).collect();
     let may = can(&visit.who.actor, Action::ManageSlaves);
-    Ok(Html(visit.pages.slaves(&visit.context(None), (&slaves, &locks), &builds, may, &events)?))
+    let shown = ShownSlaves { slaves: &slaves, locks: &locks, builds: &builds, from: &it.from };
+    Ok(Html(visit.pages.slaves(&visit.context(None), &shown, may, &events)?))
 }
 
 #[derive(Default, Deserialize)]

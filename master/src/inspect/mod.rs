@@ -12,7 +12,7 @@ use crate::sole;
 use crate::state::Shared;
 use crate::store::Store;
 use mirror::OfProject;
-use protocol::ProjectName;
+use protocol::{BuildId, ProjectName};
 use serde::Serialize;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -152,18 +152,23 @@ fn next(mended: bool, what: &str) -> String {
 
 /// Logs are as long as their rows say, or longer.
 async fn logs(shared: &Shared, all: &mut Inspection) -> Result<(), StartError> {
-    let lengths = shared.store.log_lengths().await?;
-    all.logs = lengths.len();
-    for (build, step, length) in lengths {
-        let there = shared.logs.len(build, step).unwrap_or(0);
-        if there < length {
-            all.findings.push(Finding {
-                project: None,
-                kind: "log",
-                what: format!("the log of build #{build}, step {step}, has {there} bytes, and its row says {length}"),
-                state: State::Lost,
-                next: "an admin restores it from a backup; the build's result stays as it is".to_owned(),
-            });
+    let mut above = BuildId(0);
+    while let Some(some) = shared.store.log_lengths(above).await? {
+        above = some.last;
+        all.logs += some.logs.len();
+        for (build, step, length) in some.logs {
+            let there = shared.logs.len(build, step).unwrap_or(0);
+            if there < length {
+                all.findings.push(Finding {
+                    project: None,
+                    kind: "log",
+                    what: format!(
+                        "the log of build #{build}, step {step}, has {there} bytes, and its row says {length}"
+                    ),
+                    state: State::Lost,
+                    next: "an admin restores it from a backup; the build's result stays as it is".to_owned(),
+                });
+            }
         }
     }
     Ok(())

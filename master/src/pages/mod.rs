@@ -33,6 +33,7 @@ pub(crate) use builds::AskedBuilds;
 pub(crate) use frame::{Context, Notice, Reader};
 pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;
+pub(crate) use slaves::Shown as ShownSlaves;
 
 use handlebars::Handlebars;
 use rust_embed::{EmbeddedFile, RustEmbed};

@@ -6,7 +6,7 @@ use super::words::{Fact, When, look};
 use super::{Context, Pages, PagesError};
 use protocol::api::{Lock, Slave};
 use protocol::wire::{Availability, Voice, Word};
-use protocol::{BuildId, ProjectName, UnixMs};
+use protocol::{BuildId, ProjectName, SlaveName, UnixMs};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -18,9 +18,51 @@ struct View {
     what: &'static str,
     facts: Vec<Fact>,
     slaves: Vec<Line>,
+    /// How many there are besides.
+    others: usize,
+    first: Option<&'static str>,
+    next: Option<String>,
     steer: bool,
     url: String,
     locks: Vec<LockLine>,
+}
+
+/// As many as people read, and as a page has room for.
+const MOST: usize = 25;
+/// As many builds of each lock.
+const HOLDERS: usize = 25;
+
+/// What the page shows.
+pub(crate) struct Shown<'s> {
+    /// All slaves, by name.
+    pub(crate) slaves: &'s [Slave],
+    /// All locks.
+    pub(crate) locks: &'s [Lock],
+    /// Of which project the locks' builds are.
+    pub(crate) builds: &'s HashMap<BuildId, ProjectName>,
+    /// The name of the slave that the page begins with; of none for the first.
+    pub(crate) from: &'s str,
+}
+
+/// Where slaves stand: those that take no builds before the others, so that what is wrong is seen first; each by name.
+fn place(slave: &Slave) -> (bool, &str) {
+    (takes(slave), slave.name.as_str())
+}
+
+fn takes(slave: &Slave) -> bool {
+    matches!(slave.word.as_str(), "eager" | "reluctant")
+}
+
+/// The slaves of a page that begins with this one, and with which the next one begins. Where there are few, they stay by name.
+fn page<'s>(slaves: &'s [Slave], from: &str) -> (Vec<&'s Slave>, Option<&'s SlaveName>) {
+    let mut all: Vec<&Slave> = slaves.iter().collect();
+    if all.len() <= MOST {
+        return (all, None);
+    }
+    all.sort_by(|one, other| place(one).cmp(&place(other)));
+    let begin = all.iter().position(|slave| slave.name.as_str() == from).unwrap_or(0);
+    let next = all.get(begin + MOST).map(|slave| &slave.name);
+    (all.into_iter().skip(begin).take(MOST).collect(), next)
 }
 
 #[derive(Serialize)]
@@ -76,6 +118,8 @@ struct LockLine {
     shares: String,
     held: Vec<Holder>,
     waiting: Vec<Holder>,
+    /// How many wait besides.
+    others: usize,
 }
 
 #[derive(Serialize)]
@@ -123,25 +167,27 @@ fn lock(lock: &Lock, projects: &HashMap<BuildId, ProjectName>) -> LockLine {
             format!("{taken} of {}", lock.shares)
         },
         held: lock.held.iter().filter_map(|(id, _)| holder(id)).collect(),
-        waiting: lock.waiting.iter().filter_map(holder).collect(),
+        waiting: lock.waiting.iter().take(HOLDERS).filter_map(holder).collect(),
+        others: lock.waiting.len().saturating_sub(HOLDERS),
     }
 }
 
 impl Pages {
-    /// The slaves and the locks; `builds` says of which project the locks' builds are, `may` whether the reader may
-    /// steer slaves, `events` which stream says when it would read otherwise.
+    /// The slaves and the locks; `may` says whether the reader may steer slaves, `events` which stream says when it would
+    /// read otherwise.
     ///
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
     pub(crate) fn slaves(
         &self,
         context: &Context,
-        (slaves, locks): (&[Slave], &[Lock]),
-        builds: &HashMap<BuildId, ProjectName>,
+        shown: &Shown<'_>,
         may: bool,
         events: &str,
     ) -> Result<String, PagesError> {
-        let able = |s: &&Slave| matches!(s.word.as_str(), "eager" | "reluctant");
+        let Shown { slaves, locks, builds, from } = *shown;
+        let able = |slave: &&Slave| takes(slave);
+        let (these, next) = page(slaves, from);
         let takers = slaves.iter().filter(able).count();
         let slots: u32 = slaves.iter().filter(able).map(|s| s.slots).sum();
         let taken: usize = slaves.iter().map(|s| s.builds.len()).sum();
@@ -166,7 +212,10 @@ impl Pages {
                 Fact::new("Offline", slaves.iter().filter(|s| !s.connected).count().to_string()),
                 Fact::new("Locks", locks.len().to_string()),
             ],
-            slaves: slaves.iter().map(|s| line(s, context.now)).collect(),
+            others: slaves.len() - these.len(),
+            slaves: these.into_iter().map(|s| line(s, context.now)).collect(),
+            first: (!from.is_empty()).then_some("/slaves"),
+            next: next.map(crate::names::slave_page),
             steer: may,
             url: context.url.clone(),
             locks: locks.iter().map(|l| lock(l, builds)).collect(),

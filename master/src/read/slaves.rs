@@ -86,9 +86,12 @@ async fn lines(at: &Moment<'_>, rows: Vec<SlaveRow>, running: &[Build]) -> Resul
 
 /// All locks: who holds them and who waits.
 pub(crate) async fn locks(at: &Moment<'_>) -> Result<Vec<Lock>, ReadError> {
+    let locks = at.locks();
+    if locks.is_empty() {
+        return Ok(Vec::new());
+    }
     let open = at.store.open_builds().await?;
-    Ok(at
-        .locks()
+    Ok(locks
         .into_iter()
         .map(|lock| {
             let asked = |build: &Build| {

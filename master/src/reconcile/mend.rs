@@ -17,6 +17,8 @@ use tracker::mirror::{Mirror, Named};
 const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Branches that ended, compared in one turn beside all that are live.
 const ENDED: u32 = 200;
+/// Branches, or candidates, that are compared by one question as long as nothing is wrong with any of them.
+const TOGETHER: usize = 500;
 /// How soon again when mainline itself is not there yet: nothing can be brought back before it.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -42,39 +44,65 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
     let mut branches = shared.store.branches(project.id, 0).await?;
     let ended = shared.store.next_ended(claim, Round::Mend, ENDED).await?;
     branches.extend(ended.iter().cloned());
-    let kept = shared.store.admitted_of(branches).await?;
-    let revisions = each(
-        project,
-        "mend",
-        kept,
-        |(branch, _)| branch.id.0,
-        |(branch, all)| async move {
-            let missing = project.mirror.missing(named(&branch, &all)).await?;
-            // What ended has its record; only of what may still land the objects must come back. What was found lost before
-            // is looked for by the looks of its branch.
-            let is_news = all.iter().any(|r| r.lost.is_none() && missing.iter().any(|named| named.commit == r.commit));
-            if branch.state == BranchState::Live && is_news {
-                tracing::warn!(branch = %branch.name, missing = missing.len(), "commits are missing in the mirror");
-                shared.store.look_now(branch.id).await?;
-            }
-            Ok(())
-        },
-    )
-    .await?;
+    let mut kept = shared.store.admitted_of(branches).await?;
+    let mut again = Again::AtTick;
+    while !kept.is_empty() {
+        let some: Vec<_> = kept.drain(..TOGETHER.min(kept.len())).collect();
+        let all = some.iter().flat_map(|(branch, all)| named(branch, all)).collect();
+        let items: Vec<i64> = some.iter().map(|(branch, _)| branch.id.0).collect();
+        if is_whole(project, "mend", all, &items).await {
+            continue;
+        }
+        let each_by_itself = each(
+            project,
+            "mend",
+            some,
+            |(branch, _)| branch.id.0,
+            |(branch, all)| async move {
+                let missing = project.mirror.missing(named(&branch, &all)).await?;
+                // What ended has its record; only of what may still land the objects must come back. What was found lost before
+                // is looked for by the looks of its branch.
+                let is_news = all.iter().any(|r| r.lost.is_none() && missing.iter().any(|it| it.commit == r.commit));
+                if branch.state == BranchState::Live && is_news {
+                    tracing::warn!(branch = %branch.name, missing = missing.len(), "commits are missing in the mirror");
+                    shared.store.look_now(branch.id).await?;
+                }
+                Ok(())
+            },
+        );
+        again = again.or(each_by_itself.await?);
+    }
     shared.store.went_round(claim, Round::Mend, &ended, ENDED).await?;
-    let wanted = shared.store.wanted_candidates(project.id).await?;
-    let candidates =
-        each(
+    let mut wanted = shared.store.wanted_candidates(project.id).await?;
+    while !wanted.is_empty() {
+        let some: Vec<_> = wanted.drain(..TOGETHER.min(wanted.len())).collect();
+        let all = some.iter().filter_map(|(branch, revision, it)| candidate_ref(branch, revision, it)).collect();
+        let items: Vec<i64> = some.iter().map(|(.., it)| it.id.0).collect();
+        if is_whole(project, "mend-candidate", all, &items).await {
+            continue;
+        }
+        let each_by_itself = each(
             project,
             "mend-candidate",
-            wanted,
+            some,
             |(.., it)| it.id.0,
             |(branch, revision, candidate)| async move {
                 mend_candidate(shared, project, &branch, &revision, &candidate).await
             },
-        )
-        .await?;
-    Ok(Some(revisions.or(candidates)))
+        );
+        again = again.or(each_by_itself.await?);
+    }
+    Ok(Some(again))
+}
+
+/// Whether all of these are whole and held by their refs, asked at once. Where something is wrong with one of them, or with the
+/// question, each is to be looked at by itself, so that its trouble is its own.
+async fn is_whole(project: &Guarded, reconciler: &'static str, all: Vec<Named>, items: &[i64]) -> bool {
+    let is_whole = project.mirror.missing(all).await.is_ok_and(|missing| missing.is_empty());
+    if is_whole {
+        items.iter().for_each(|item| project.troubles.fine((reconciler, *item)));
+    }
+    is_whole
 }
 
 /// Whether all of mainline is in the mirror: where it was fetched last, which its row says only after it could be read.
@@ -96,6 +124,13 @@ pub(crate) fn named(branch: &Branch, all: &[Revision]) -> Vec<Named> {
     all.iter().map(one).chain(head).collect()
 }
 
+/// The ref that is to hold a candidate.
+fn candidate_ref(branch: &Branch, revision: &Revision, candidate: &Candidate) -> Option<Named> {
+    let commit = candidate.made_commit()?;
+    let reference = Mirror::kept_candidate_ref(&branch.name, revision.number, commit);
+    Some(Named { reference, commit: commit.clone() })
+}
+
 /// A candidate that is not whole is made again, by all that its row names and nothing of now: that gives the same commit.
 pub(crate) async fn mend_candidate(
     shared: &Shared,
@@ -104,9 +139,9 @@ pub(crate) async fn mend_candidate(
     revision: &Revision,
     candidate: &Candidate,
 ) -> Result<(), StepError> {
-    let Some(commit) = candidate.made_commit() else { return Ok(()) };
-    let reference = Mirror::kept_candidate_ref(&branch.name, revision.number, commit);
-    if project.mirror.missing(vec![Named { reference, commit: commit.clone() }]).await?.is_empty() {
+    let Some(named) = candidate_ref(branch, revision, candidate) else { return Ok(()) };
+    let commit = &named.commit.clone();
+    if project.mirror.missing(vec![named]).await?.is_empty() {
         return Ok(());
     }
     if project.mirror.lacks(&revision.commit).await?.is_some() {

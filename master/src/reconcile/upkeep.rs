@@ -4,10 +4,11 @@ use super::each::{each, look_after};
 use super::{StepError, mend};
 use crate::project::Guarded;
 use crate::state::Shared;
-use crate::store::Round;
+use crate::store::{Branch, Round};
+use protocol::BranchId;
 use std::time::Duration;
 use tokio::time::Instant;
-use tracker::mirror::Upkeep;
+use tracker::mirror::{Named, Upkeep};
 
 /// How long after a master's start, and after the last time.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -58,18 +59,24 @@ pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Res
     let mut branches = shared.store.branches(project.id, 0).await?;
     let ended = shared.store.next_ended(claim, Round::Upkeep, ENDED).await?;
     branches.extend(ended.iter().cloned());
+    // Only those that a row says are outdated: a candidate that is being made has its ref before its row. Refs are read first:
+    // what comes to one meanwhile is left alone.
+    let mut held = project.mirror.candidates().await?;
+    branches.retain(|branch| held.contains_key(&branch.name));
+    let ids: Vec<BranchId> = branches.iter().map(|branch| branch.id).collect();
+    let outdated = shared.store.outdated_candidates(ids).await?;
+    let outdated_refs = |branch: Branch| {
+        let mut refs = held.remove(&branch.name)?;
+        refs.retain(|named| outdated.contains(&(branch.id, named.commit.clone())));
+        (!refs.is_empty()).then_some((branch.id.0, refs))
+    };
+    let outdated: Vec<(i64, Vec<Named>)> = branches.into_iter().filter_map(outdated_refs).collect();
     each(
         project,
         "upkeep",
-        branches,
-        |branch| branch.id.0,
-        |branch| async move {
-            // Only those that a row says are outdated: a candidate that is being made has its ref before its row.
-            let outdated = shared.store.outdated_candidates(branch.id).await?;
-            let mut refs = project.mirror.candidates_of(&branch.name).await?;
-            refs.retain(|named| outdated.contains(&named.commit));
-            Ok(project.mirror.forget(refs).await?)
-        },
+        outdated,
+        |(branch, _)| *branch,
+        |(_, refs)| async move { Ok(project.mirror.forget(refs).await?) },
     )
     .await?;
     shared.store.went_round(claim, Round::Upkeep, &ended, ENDED).await?;

@@ -8,6 +8,7 @@ use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now, touched}
 use protocol::api::{CandidateOutcome, Look, Refusal};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
+use std::collections::HashSet;
 
 /// A candidate as stored.
 #[derive(Clone, Debug)]
@@ -386,15 +387,19 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// The commits of a branch's candidates that are of no use any more: not those that were built, which people may
+    /// The commits of branches' candidates that are of no use any more: not those that were built, which people may
     /// want to reproduce, nor those of the queue, on the mainline of now, or that count for their revision. One that is being
     /// made, and has no row yet, is not among them.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn outdated_candidates(&self, branch: BranchId) -> Result<Vec<CommitId>> {
-        let rows = sqlx::query(
-            "SELECT c.commit_id FROM candidate c WHERE c.branch_id = $1
+    pub async fn outdated_candidates(
+        &self,
+        branches: impl IntoIterator<Item = BranchId>,
+    ) -> Result<HashSet<(BranchId, CommitId)>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT c.id, c.branch_id, c.commit_id FROM candidate c WHERE c.branch_id IN ({ids})
                 AND c.outcome = 'made' AND NOT EXISTS (
                  SELECT 1 FROM candidate k WHERE k.branch_id = c.branch_id
                      AND k.commit_id = c.commit_id
@@ -404,12 +409,11 @@ impl Reader {
                          AND (EXISTS (SELECT 1 FROM project WHERE id = k.project_id
                              AND tip = k.mainline)
                               OR EXISTS (SELECT 1 FROM revision WHERE id = k.revision_id
-                                         AND candidate_id = k.id))))",
-        )
-        .bind(branch.0)
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        rows.iter().map(|row| row.parsed("commit_id")).collect()
+                                         AND candidate_id = k.id))))"
+            )
+        };
+        let read = |row: &AnyRow| Ok((row.num("branch_id")?, row.parsed("commit_id")?));
+        Ok(self.rows_of(branches, sql, "candidate", read).await?.into_iter().collect())
     }
 
     /// A candidate by number.

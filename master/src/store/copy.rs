@@ -22,6 +22,15 @@ pub struct Unreadable {
     pub why: String,
 }
 
+/// How long logs are, by their rows.
+#[derive(Clone, Debug)]
+pub struct LogLengths {
+    /// The last of the builds whose logs these are.
+    pub last: BuildId,
+    /// The build, the step's number, and the log's bytes.
+    pub logs: Vec<(BuildId, u32, u64)>,
+}
+
 impl Store {
     /// Writes a copy of the embedded store into a new file, all of it as of one moment, while others write on. The file is
     /// its owner's alone.
@@ -99,20 +108,27 @@ impl Reader {
         Ok(())
     }
 
-    /// How long the log of each step that ended is, by its row.
+    /// How long the log of each step that ended is, by its row: of some builds, those above a number. None when there are no
+    /// more.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn log_lengths(&self) -> Result<Vec<(BuildId, u32, u64)>> {
+    pub async fn log_lengths(&self, above: BuildId) -> Result<Option<LogLengths>> {
+        let sql = "SELECT MAX(id) AS last FROM (SELECT id FROM build WHERE id > $1 ORDER BY id LIMIT $2) AS them";
+        let last = sqlx::query(sql).bind(above.0).bind(WINDOW).fetch_one(&mut *self.read().await?).await?;
+        let Some(last) = last.num_or_none::<BuildId>("last")? else { return Ok(None) };
         let rows = sqlx::query(
-            "SELECT build_id, number, log_len FROM step WHERE log_len IS NOT NULL ORDER BY build_id, number",
+            "SELECT build_id, number, log_len FROM step WHERE build_id > $1 AND build_id <= $2
+                AND log_len IS NOT NULL ORDER BY build_id, number",
         )
+        .bind(above.0)
+        .bind(last.0)
         .fetch_all(&mut *self.read().await?)
         .await?;
         let read = |row| -> Result<(BuildId, u32, u64), StoreError> {
             let row: &sqlx::any::AnyRow = row;
             Ok((row.num("build_id")?, row.count("number")?, u64::try_from(row.num::<i64>("log_len")?).unwrap_or(0)))
         };
-        rows.iter().map(read).collect()
+        Ok(Some(LogLengths { last, logs: rows.iter().map(read).collect::<Result<_>>()? }))
     }
 }

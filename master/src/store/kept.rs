@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::{Columns as _, or_left_out};
+use super::row::{Columns as _, readable};
 use super::{Branch, Candidate, Claim, NewRevision, Reader, Result, Revision, Store, Trouble, candidates, now};
 use protocol::api::Look;
 use protocol::{BranchId, ProjectId};
@@ -13,15 +13,13 @@ impl Reader {
     /// # Errors
     /// When the database fails.
     pub async fn admitted_of(&self, branches: Vec<Branch>) -> Result<Vec<(Branch, Vec<Revision>)>> {
-        let mut kept = Vec::with_capacity(branches.len());
-        for branch in branches {
-            let mut all = self.revisions(branch.id).await?;
+        let mut admitted = self.revisions_of(branches.iter().map(|branch| branch.id).collect::<Vec<_>>()).await?;
+        let with = |branch: Branch| {
+            let mut all = admitted.remove(&branch.id)?;
             all.retain(|revision| revision.refusal.is_none());
-            if !all.is_empty() {
-                kept.push((branch, all));
-            }
-        }
-        Ok(kept)
+            (!all.is_empty()).then_some((branch, all))
+        };
+        Ok(branches.into_iter().filter_map(with).collect())
     }
 
     /// The candidates of a project that are built or may land: the newest of each live branch's newest revision, that of
@@ -48,17 +46,11 @@ impl Reader {
         .bind(project.0)
         .fetch_all(&mut *self.read().await?)
         .await?;
-        let mut wanted = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let read = async {
-                let candidate = candidates::read(row)?;
-                let branch = self.branch_by_id(candidate.branch).await?;
-                let revision = self.revision_by_id(candidate.revision).await?;
-                Ok((branch, revision, candidate))
-            };
-            wanted.extend(or_left_out("candidate", row, read.await)?);
-        }
-        Ok(wanted)
+        let candidates = readable("candidate", &rows, candidates::read)?;
+        let branches = self.branches_by_id(candidates.iter().map(|it| it.branch).collect::<Vec<_>>()).await?;
+        let revisions = self.revisions_by_id(candidates.iter().map(|it| it.revision).collect::<Vec<_>>()).await?;
+        let with = |it: Candidate| Some((branches.get(&it.branch)?.clone(), revisions.get(&it.revision)?.clone(), it));
+        Ok(candidates.into_iter().filter_map(with).collect())
     }
 }
 

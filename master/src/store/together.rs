@@ -125,6 +125,23 @@ impl Reader {
         Ok(rows.into_iter().map(|revision| (revision.id, revision)).collect())
     }
 
+    /// All revisions of branches, newest first, but the one that a branch's head is at before its others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revisions_of(
+        &self,
+        branches: impl IntoIterator<Item = BranchId>,
+    ) -> Result<HashMap<BranchId, Vec<Revision>>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT r.* FROM revision r JOIN branch b ON b.id = r.branch_id WHERE b.id IN ({ids})
+                 ORDER BY r.branch_id, CASE WHEN r.number = b.head THEN 0 ELSE 1 END, r.number DESC"
+            )
+        };
+        Ok(by(self.rows_of(branches, sql, "revision", revisions::read).await?, |revision| revision.branch))
+    }
+
     /// Tokens by number.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod availability;
 mod builds;
 mod clients;
 mod crowds;
+mod filled;
 mod histories;
 mod http;
 mod http_raw;

@@ -268,7 +268,8 @@ async fn a_candidate_being_made_is_not_outdated(place: Place) {
     }
     // The first was built, the third is the newest. One that has no row yet is in nobody's list.
     world.store.ask_again(&[world.request(&made[0].1, "linux", false)], "mia").await.unwrap();
-    assert_eq!(world.store.outdated_candidates(branch.id).await.unwrap(), [made[1].0.clone()]);
+    let outdated = world.store.outdated_candidates([branch.id]).await.unwrap();
+    assert_eq!(outdated.into_iter().collect::<Vec<_>>(), [(branch.id, made[1].0.clone())]);
 }
 
 async fn an_older_store_with_two_open_builds_is_mended(place: Place) {

@@ -13,7 +13,7 @@ use crate::git::RunLimits;
 use crate::watch::{PollError, Poller};
 use git2::{Oid, Repository};
 use protocol::CommitId;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,15 +66,8 @@ impl Mirror {
     /// # Errors
     /// When the mirror can't be opened, or a ref can't be set.
     pub async fn missing(&self, named: Vec<Named>) -> Result<Vec<Named>, MirrorError> {
-        let mut torn = HashSet::new();
         let mainline = self.whole_mainline().await?;
-        if !self.connected(named.iter().map(|named| &named.commit), mainline.as_ref()).await? {
-            for Named { commit, .. } in &named {
-                if !torn.contains(commit) && !self.connected([commit], mainline.as_ref()).await? {
-                    torn.insert(commit.clone());
-                }
-            }
-        }
+        let torn = self.torn(named.iter().map(|named| named.commit.clone()).collect(), mainline.as_ref()).await?;
         let missing = self
             .with_fresh_repository(move |repository| {
                 let mut missing = Vec::new();
@@ -102,6 +95,29 @@ impl Mirror {
             self.opened.close();
         }
         Ok(missing)
+    }
+
+    /// Those of the commits of which something can't be read that mainline does not have: by asking for all of them, and for each
+    /// half where that fails, so that few among many cost few questions.
+    async fn torn(
+        &self,
+        commits: BTreeSet<CommitId>,
+        mainline: Option<&CommitId>,
+    ) -> Result<HashSet<CommitId>, MirrorError> {
+        let (mut torn, mut parts) = (HashSet::new(), vec![commits.into_iter().collect::<Vec<_>>()]);
+        while let Some(mut part) = parts.pop() {
+            if part.is_empty() || self.connected(&part, mainline).await? {
+                continue;
+            }
+            match part.len() {
+                1 => torn.extend(part),
+                more => {
+                    parts.push(part.split_off(more / 2));
+                    parts.push(part);
+                }
+            }
+        }
+        Ok(torn)
     }
 
     /// Lets go of refs to commits that can't be read: git takes such a ref for a promise, and does nothing any more that

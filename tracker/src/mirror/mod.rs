@@ -44,6 +44,7 @@ pub(crate) use upkeep::{count_packs, pack};
 use crate::blocking::blocking;
 use crate::git::Git;
 use protocol::{BranchName, CommitId};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -169,19 +170,22 @@ impl Mirror {
         self.set_refs(references, commit).await
     }
 
-    /// The refs that hold candidates of a branch, each with its commit.
+    /// The refs that hold candidates, each with its commit, of each branch that has any: read at once, because to find those of
+    /// one branch all are gone through.
     ///
     /// # Errors
     /// When they can't be read.
-    pub async fn candidates_of(&self, branch: &BranchName) -> Result<Vec<Named>, MirrorError> {
-        let pattern = format!("refs/branches/{branch}/candidates/*");
-        self.with_repository(move |repository| {
-            let failed = |source| MirrorError::Objects { what: format!("reading {pattern}"), source };
-            let mut found = Vec::new();
-            for reference in repository.references_glob(&pattern).map_err(failed)? {
+    pub async fn candidates(&self) -> Result<HashMap<BranchName, Vec<Named>>, MirrorError> {
+        self.with_repository(|repository| {
+            let failed = |source| MirrorError::Objects { what: "reading the refs of candidates".to_owned(), source };
+            let mut found: HashMap<BranchName, Vec<Named>> = HashMap::new();
+            for reference in repository.references_glob("refs/branches/*/candidates/*").map_err(failed)? {
                 let reference = reference.map_err(failed)?;
-                if let (Ok(name), Some(id)) = (reference.name(), reference.target()) {
-                    found.push(Named { reference: name.to_owned(), commit: commit_id(id)? });
+                let (Ok(name), Some(id)) = (reference.name(), reference.target()) else { continue };
+                let of = name.strip_prefix("refs/branches/").and_then(|rest| rest.rsplit_once("/candidates/"));
+                if let Some(Ok(branch)) = of.map(|(branch, _)| branch.parse()) {
+                    let named = Named { reference: name.to_owned(), commit: commit_id(id)? };
+                    found.entry(branch).or_default().push(named);
                 }
             }
             Ok(found)

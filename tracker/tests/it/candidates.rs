@@ -137,7 +137,7 @@ async fn candidates_are_kept_until_they_are_let_go() {
         world.update().await;
     }
     world.mirror.upkeep(Upkeep::Recent).await.unwrap();
-    let mut old = world.mirror.candidates_of(&"ann".parse().unwrap()).await.unwrap();
+    let mut old = world.mirror.candidates().await.unwrap().remove(&"ann".parse().unwrap()).unwrap();
     old.retain(|named| named.commit != kept[2]);
     assert_eq!(old.len(), 1);
     // What got another commit meanwhile is somebody's again.

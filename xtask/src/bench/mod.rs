@@ -5,6 +5,7 @@
 //! same run.
 
 mod beside;
+mod big;
 mod build;
 mod changelog;
 mod crash;
@@ -41,6 +42,12 @@ pub(crate) struct Args {
     /// For `crash`: the first seed; a history is the same for the same seed, but for the machine's own speed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
+    /// For `big`: so many live branches, and four times as many that ended
+    #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
+    branches: usize,
+    /// For `big`: about so many builds
+    #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER")]
+    builds: u64,
     /// Write the rows into this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -54,6 +61,8 @@ pub(crate) struct Args {
 enum Name {
     /// The same work by bb and by Buildbot, which is installed from PyPI (slow)
     Beside,
+    /// Pages of a store with years in it, on both databases (slow)
+    Big,
     /// From clone to the built program, in the dev profile (slow)
     Build,
     /// 100 branches published at once: the second half against the first
@@ -72,7 +81,7 @@ enum Name {
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Beside | Name::Build | Name::Crash | Name::Hostile | Name::Moves)
+        matches!(self, Name::Beside | Name::Big | Name::Build | Name::Crash | Name::Hostile | Name::Moves)
     }
 
     fn word(self) -> String {
@@ -136,6 +145,10 @@ fn read(file: &Path) -> Result<Vec<Row>, String> {
 fn measure(name: Name, args: &Args) -> Rows {
     match name {
         Name::Beside => beside::measure(&bb(args)?),
+        Name::Big => {
+            let size = big::Size { branches: args.branches, builds: args.builds };
+            big::measure(&bb(args)?, &fill(args)?, size)
+        }
         Name::Build => build::measure(),
         Name::Throughput => throughput::measure(&bb(args)?),
         Name::Log => log::measure(&bb(args)?),
@@ -151,12 +164,23 @@ fn bb(args: &Args) -> Result<PathBuf, String> {
     if let Some(bb) = &args.bb {
         return bb.canonicalize().map_err(|error| format!("{}: {error}", bb.display()));
     }
+    built(args, &["--package", "bb"], "bb")
+}
+
+/// The program that fills a store.
+fn fill(args: &Args) -> Result<PathBuf, String> {
+    // Both packages are named, so that what they have in common is compiled once.
+    built(args, &["--package", "bb", "--package", "master"], "fill")
+}
+
+/// A program of these packages, built.
+fn built(args: &Args, packages: &[&str], program: &str) -> Result<PathBuf, String> {
     let (profile, folder) = if args.dev { ("dev", "debug") } else { ("release", "release") };
-    let mut command = cargo(&["build", "--quiet", "--locked", "--package", "bb", "--profile", profile]);
-    let built = command.status().map_err(|error| error.to_string())?;
+    let mut command = cargo(&["build", "--quiet", "--locked", "--bin", program, "--profile", profile]);
+    let built = command.args(packages).status().map_err(|error| error.to_string())?;
     if !built.success() {
-        return Err("bb can't be built".to_owned());
+        return Err(format!("{program} can't be built"));
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join(folder).join("bb"))
+    Ok(target.join(folder).join(program))
 }

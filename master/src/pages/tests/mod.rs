@@ -8,7 +8,7 @@ mod markup;
 use super::*;
 use crate::read::{LogPart, StepIs, Wanted};
 use fixtures::*;
-use protocol::api::{self, Look};
+use protocol::api::{self, Look, Slave};
 use protocol::wire::Isolation;
 use std::collections::{HashMap, HashSet};
 
@@ -282,10 +282,39 @@ fn the_builds() {
 #[test]
 fn slaves_and_locks() {
     let builds = HashMap::from([(protocol::BuildId(5133), "heron".parse().unwrap())]);
-    let page = |may| pages().slaves(&context(), (&slaves(), &locks()), &builds, may, WATCH).unwrap();
+    let (all, held) = (slaves(), locks());
+    let of = |slaves, locks| ShownSlaves { slaves, locks, builds: &builds, from: "" };
+    let page = |may| pages().slaves(&context(), &of(&all, &held), may, WATCH).unwrap();
     shown("slaves", &page(true));
-    let html = pages().slaves(&context(), (&[], &[]), &builds, false, WATCH).unwrap();
+    let html = pages().slaves(&context(), &of(&[], &[]), false, WATCH).unwrap();
     shown("slaves-none", &html);
+}
+
+#[test]
+fn of_many_slaves_a_page_shows_some_those_first_that_take_no_builds() {
+    let one = slaves().remove(0);
+    let named = |n: usize| {
+        let word = if n % 10 == 0 { "offline" } else { "eager" };
+        Slave { name: format!("slave-{n:03}").parse().unwrap(), word: word.to_owned(), ..one.clone() }
+    };
+    let all: Vec<Slave> = (0..200).map(named).collect();
+    let builds = HashMap::new();
+    let (mut from, mut seen, mut pages_of_them) = (String::new(), Vec::new(), 0);
+    loop {
+        let of = ShownSlaves { slaves: &all, locks: &[], builds: &builds, from: &from };
+        let html = pages().slaves(&context(), &of, true, WATCH).unwrap();
+        markup::check(&html);
+        assert!(html.len() < 60_000, "{} bytes", html.len());
+        seen.extend(html.split("<tr id=\"s-").skip(1).map(|rest| rest[..9].to_owned()));
+        pages_of_them += 1;
+        let Some((_, next)) = html.split_once("rel=\"next\" href=\"/slaves?from=") else { break };
+        next[..9].clone_into(&mut from);
+    }
+    assert_eq!(pages_of_them, 8);
+    assert_eq!(seen[..3], ["slave-000", "slave-010", "slave-020"]);
+    assert_eq!(seen[20], "slave-001");
+    let different: std::collections::BTreeSet<&String> = seen.iter().collect();
+    assert_eq!(different.len(), 200, "each is on one page");
 }
 
 #[test]
@@ -349,6 +378,8 @@ fn hostile_text_stays_text() {
         let mut line = listing(vec![made.summary.clone()]);
         line.next = Some(evil.to_owned());
         let filled = Filled { url: evil.to_owned(), branch: evil.to_owned(), ..Filled::default() };
+        let (held, builds) = (locks(), HashMap::new());
+        let shown = ShownSlaves { slaves: &busy.slaves, locks: &held, builds: &builds, from: evil };
         let pages = pages();
         for html in [
             pages.branch(&context, &it, ALL),
@@ -357,7 +388,7 @@ fn hostile_text_stays_text() {
             pages.overview(&context, &busy, &may),
             pages.branches(&context, &line, &narrowed),
             pages.branches(&context, &listing(Vec::new()), &narrowed),
-            pages.slaves(&context, (&busy.slaves, &locks()), &HashMap::new(), true, WATCH),
+            pages.slaves(&context, &shown, true, WATCH),
             pages.publish(&context, true, &filled, None),
             pages.login(&context, "/", None),
         ] {
