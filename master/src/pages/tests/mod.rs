@@ -294,7 +294,7 @@ fn slaves_and_locks() {
 fn of_many_slaves_a_page_shows_some_those_first_that_take_no_builds() {
     let one = slaves().remove(0);
     let named = |n: usize| {
-        let word = if n % 10 == 0 { "offline" } else { "eager" };
+        let word = if n.is_multiple_of(10) { "offline" } else { "eager" };
         Slave { name: format!("slave-{n:03}").parse().unwrap(), word: word.to_owned(), ..one.clone() }
     };
     let all: Vec<Slave> = (0..200).map(named).collect();
