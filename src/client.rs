@@ -185,6 +185,7 @@ impl Client {
         request.send().await.map_err(|error| {
             CliError::new(format!("the master at {} can't be reached: {}", self.master, innermost(&error)))
                 .hint("is it running, and is the URL right? (`bb up` or `bb master run` starts one)")
+                .passing(true)
         })
     }
 
@@ -195,10 +196,12 @@ impl Client {
         }
         let status = response.status();
         let text = response.text().await.unwrap_or_default();
-        Err(serde_json::from_str::<Problem>(&text).map_or_else(
+        let said = serde_json::from_str::<Problem>(&text).map_or_else(
             |_| CliError::new(format!("{} answered {status}, which is not how a bb master says no", self.master)),
             CliError::of_problem,
-        ))
+        );
+        // A proxy before a master that is restarted, or the master itself while its store is away.
+        Err(said.passing(matches!(status.as_u16(), 502..=504)))
     }
 
     async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, CliError> {

@@ -10,12 +10,14 @@ pub(crate) struct CliError {
     message: String,
     hint: Option<String>,
     exit: u8,
+    /// Whether the master may answer when it is asked again.
+    passing: bool,
 }
 
 impl CliError {
     /// An error with exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: 1 }
+        Self { message: message.into(), hint: None, exit: 1, passing: false }
     }
 
     /// The same, with what to do next.
@@ -33,9 +35,21 @@ impl CliError {
         self
     }
 
+    /// The same, which may be over when the master is asked again.
+    #[must_use]
+    pub(crate) fn passing(mut self, passing: bool) -> Self {
+        self.passing = passing;
+        self
+    }
+
+    /// Whether the master may answer when it is asked again.
+    pub(crate) const fn may_pass(&self) -> bool {
+        self.passing
+    }
+
     /// What the master said no with.
     pub(crate) fn of_problem(problem: protocol::api::Problem) -> Self {
-        Self { message: problem.detail, hint: problem.hint, exit: 1 }
+        Self { message: problem.detail, hint: problem.hint, exit: 1, passing: false }
     }
 
     /// The tracker's error, which brings its hint along.

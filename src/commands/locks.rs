@@ -31,7 +31,7 @@ pub(crate) fn listing(locks: &[Lock], screen: Screen) -> String {
 }
 
 fn row(lock: &Lock) -> Vec<Cell> {
-    let taken: u32 = lock.held.iter().map(|(_, shares)| shares).sum();
+    let taken: u64 = lock.held.iter().map(|(_, shares)| u64::from(*shares)).sum();
     let held = lock.held.iter().map(|(build, shares)| match shares {
         1 => format!("#{build}"),
         shares => format!("#{build} ({shares})"),

@@ -23,6 +23,8 @@ mod slave;
 mod slaves;
 mod token;
 mod up;
+mod wait;
+mod why;
 mod withdraw;
 
 use crate::client::{Client, MasterArgs};
@@ -58,6 +60,8 @@ enum Command {
     Branches(branches::Args),
     Builds(builds::Args),
     Show(show::Args),
+    Why(why::Args),
+    Wait(wait::Args),
     Log(log::Args),
     Accept(accept::Args),
     Withdraw(withdraw::Args),
@@ -112,6 +116,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Branches(args) => wait(branches::run(args, &asking()?)),
         Command::Builds(args) => wait(builds::run(args, &asking()?)),
         Command::Show(args) => wait(show::run(args, &asking()?)),
+        Command::Why(args) => wait(why::run(args, &asking()?)),
+        Command::Wait(args) => wait(wait::run(args, &asking()?)),
         Command::Log(args) => wait(log::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),

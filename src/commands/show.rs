@@ -91,7 +91,7 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client, screen: Screen
 const HANG: usize = 10;
 
 /// Would it land, why, and who is next.
-fn verdict(text: &mut String, branch: &BranchDetail, screen: Screen) {
+pub(super) fn verdict(text: &mut String, branch: &BranchDetail, screen: Screen) {
     let (summary, verdict) = (&branch.summary, &branch.summary.verdict);
     let would = match verdict.would_land {
         WouldLand::Yes => "yes",

@@ -90,3 +90,37 @@ fn a_slave_is_not_made_with_a_persons_token() {
     assert!(said.contains("a maintainer's token") && said.contains("bb token new slave"), "{said}");
     assert!(!basedir.join("slave.toml").exists());
 }
+
+#[test]
+fn scripts_wait_for_branches_and_are_told_who_is_next() {
+    let world = world_as(&waiting_recipe());
+    published(&world);
+    world.wait("it runs", || (world.waiting_builds() == 1).then_some(()));
+    let said = world.run(["wait", "feature", "--timeout", "1s"]);
+    assert_eq!((said.code, said.out.contains("feature is not decided in time")), (Some(124), true), "{said:?}");
+    assert_eq!(world.release_builds(), 1);
+    let said = world.run(["wait", "feature"]);
+    assert_eq!((said.code, said.out.contains("Next: a maintainer accepts it")), (Some(2), true), "{said:?}");
+    let why = world.run(["why", "feature"]).ok();
+    assert!(why.contains("Next: a maintainer") && !why.contains("Fetch"), "{why}");
+    world.maintainer().accepts("feature").ok();
+    let said = world.run(["wait", "feature", "--until", "landed"]);
+    assert_eq!((said.code, said.out.starts_with("feature landed")), (Some(0), true), "{said:?}");
+    assert_eq!(world.run(["why", "feature", "--json"]).json()["verdict"]["code"], "landed");
+
+    let bad = world.author("bob");
+    bad.writes("bad", &[("Makefile", "check:\n\tfalse\n")]);
+    bad.publishes("bad").ok();
+    world.forget_waiting_builds();
+    world.wait("it runs", || (world.waiting_builds() == 1).then_some(()));
+    assert_eq!(world.release_builds(), 1);
+    let said = world.run(["wait", "feature", "bad", "--json"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let came: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&came[0]["outcome"], &came[1]["outcome"]), (&"landed".into(), &"needs-its-author".into()), "{came}");
+    assert_eq!(came[1]["code"], "builder-failed");
+    for nothing in [&["wait", "nobody"][..], &["wait", "bad", "--timeout", "soon"]] {
+        let said = world.run_in(world.folder(), nothing);
+        assert_eq!(said.code, Some(4), "{said:?}");
+    }
+}

@@ -276,3 +276,27 @@ async fn fragments_and_what_is_said_of_them_have_an_end() {
     let codes: Vec<(&str, &str)> = sizes.iter().map(|(name, code)| (*name, code.as_str())).collect();
     assert_eq!(codes, [("strays", "made"), ("fragments", "fragments-too-many"), ("crowd", "fragments-too-many")]);
 }
+
+/// Each line may be an entry of its own, which costs more than its bytes.
+#[tokio::test]
+async fn lines_of_fragments_and_of_a_changelog_have_an_end() {
+    let _alone = alone().await;
+    let world = World::new().await;
+    let entry = |items: usize| format!("2026-01-02  Ann  <ann@example.org>\n\n{}", "\t* a: B.\n".repeat(items));
+    let fragments = ["changelog-fragments/a.ChangeLog", "changelog-fragments/b.ChangeLog"];
+    for (name, files, items, wanted) in
+        [("many", &fragments[..], 60_000, "fragments-too-many"), ("long", &["ChangeLog"], 120_000, "changelog-too-large")]
+    {
+        let ann = world.author(name);
+        let mut stream = commit_on(name, &ann.head(), b"Entries");
+        for path in files {
+            stream.extend(file(path, entry(items).as_bytes()));
+        }
+        import(&ann, &stream);
+        let head = world.admit(&ann, name, 1).await;
+        let costs = Costs::begin();
+        let CandidateOutcome::Refused(refusal) = world.candidate(name, &head).await else { panic!("{name} is made") };
+        assert_eq!(refusal.code, wanted, "{}", refusal.text);
+        costs.at_most(16 * MIB, 48 * MIB);
+    }
+}

@@ -101,6 +101,10 @@ impl<T: for<'de> Deserialize<'de> + Send> FromRequestParts<Face> for Asked<T> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, Refused> {
+        // No text that is kept has a NUL, and not every database takes one to be looked for.
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(Refused::new(400, "query", "a NUL character is part of it", "nothing that is kept has one"));
+        }
         match Query::<T>::from_request_parts(parts, face).await {
             Ok(Query(value)) => Ok(Self(value)),
             Err(error) => {

@@ -231,7 +231,7 @@ struct FromSlave {
     from: String,
 }
 
-async fn slaves(Query(it): Query<FromSlave>, visit: Visit) -> Done<Html<String>> {
+async fn slaves(Asked(it): Asked<FromSlave>, visit: Visit) -> Done<Html<String>> {
     let shared = &visit.shared;
     let at = Moment::now(shared).await?;
     let value = (read::slaves(&at).await?, read::locks(&at).await?);

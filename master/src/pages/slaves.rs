@@ -157,7 +157,7 @@ fn lock(lock: &Lock, projects: &HashMap<BuildId, ProjectName>) -> LockLine {
         let page = projects.get(id).map(|project| crate::names::build_page(project, *id))?;
         Some(Holder { id: id.to_string(), page })
     };
-    let taken: u32 = lock.held.iter().map(|(_, n)| n).sum();
+    let taken: u64 = lock.held.iter().map(|(_, n)| u64::from(*n)).sum();
     LockLine {
         name: lock.name.clone(),
         scope: if lock.scope == "slave" { "on each slave" } else { "of the master" },

@@ -200,7 +200,6 @@ async fn what_a_rewrite_of_mainline_no_longer_has_is_live_again() {
 
 /// A candidate that is made between any two writes of the turn that follows mainline stands on the mainline of before.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes 40 s: some turn that is held waits for a limit of time"]
 async fn what_is_live_again_is_not_retired_by_the_mainline_of_before() {
     let (world, _oak) = stepped().await;
     let begin = world.official.head();
@@ -210,7 +209,7 @@ async fn what_is_live_again_is_not_retired_by_the_mainline_of_before() {
     assert_eq!(verdict(&world, "merged").await, "retired-in-mainline");
 
     on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin]], &["--force"]);
-    world.stops().stop_at(&["store.turn"]);
+    world.stops().stop_at(&["store.write"]);
     let mut mainline = tokio::spawn(world.master().turn(Loop::Mainline));
     loop {
         let held = tokio::select! { _ = &mut mainline => break, held = world.stops().held() => held };

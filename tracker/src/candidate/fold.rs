@@ -24,6 +24,11 @@ const MAX_FRAGMENT: u64 = 1 << 20;
 /// Most fragments of a branch, and bytes of them.
 const MAX_FRAGMENTS: usize = 1000;
 const MAX_FRAGMENTS_BYTES: usize = 8 << 20;
+/// Most lines of all of them, and lines that a branch's ChangeLog may have more than mainline's: each may be an entry of its own, and
+/// costs more than its bytes.
+const MAX_LINES: usize = 100_000;
+/// The longest name and mail address of a commit's author that a fragment takes, in bytes: each of its entries says them.
+const MAX_AUTHOR: usize = 300;
 /// Most files of the folder that fragments are in.
 const MAX_FOLDER: usize = 10_000;
 /// How much longer than mainline's a branch's ChangeLog may be, in bytes.
@@ -279,7 +284,7 @@ impl Sides<'_> {
                 Err(refused) => return Ok(Err(refused)),
             }
         }
-        let (mut taken, mut all, mut corrects) = (Vec::new(), 0, false);
+        let (mut taken, mut all, mut lines, mut corrects) = (Vec::new(), 0, 0, false);
         for (path, [ours, before, mainline]) in listed {
             let Some(ours) = ours else { continue };
             if taker_of(places, path.as_bytes()).is_none_or(|taker| taker.path != place.path) {
@@ -313,9 +318,11 @@ impl Sides<'_> {
                 return Ok(Err(refused("fragment-too-large", text, "say less, or split the branch")));
             };
             all += bytes.len();
-            if taken.len() >= MAX_FRAGMENTS || all > MAX_FRAGMENTS_BYTES {
+            lines += lines_of(&bytes);
+            if taken.len() >= MAX_FRAGMENTS || all > MAX_FRAGMENTS_BYTES || lines > MAX_LINES {
                 let text = format!(
-                    "{}: the branch brings more than {MAX_FRAGMENTS} fragments, or more than {MAX_FRAGMENTS_BYTES} bytes of them",
+                    "{}: the branch brings more than {MAX_FRAGMENTS} fragments, or more than {MAX_FRAGMENTS_BYTES} bytes or \
+                     {MAX_LINES} lines of them",
                     shown(path.as_bytes())
                 );
                 return Ok(Err(refused("fragments-too-many", text, "say less, or split the branch")));
@@ -435,6 +442,11 @@ impl Sides<'_> {
             }
         }
         let [base_bytes, mainline_bytes, branch_bytes] = [0, 1, 2].map(|at| versions[at].as_deref());
+        let known = [base_bytes, mainline_bytes].into_iter().flatten().map(lines_of).max().unwrap_or_default();
+        if branch_bytes.is_some_and(|bytes| lines_of(bytes) > known + MAX_LINES) {
+            let text = format!("the branch's {path} has more than {MAX_LINES} lines that mainline's has not");
+            return Ok(Err(refused("changelog-too-large", text, "say less, or split the branch")));
+        }
         let file = BranchChangeLog {
             path: path.as_bytes(),
             base: base_bytes,
@@ -527,7 +539,12 @@ fn author(commit: &git2::Commit<'_>, request: &Ingredients) -> FragmentAuthor {
     let author = commit.author();
     let day = jiff::Timestamp::from_second(author.when().seconds())
         .map_or(request.date, |at| jiff::tz::TimeZone::UTC.to_datetime(at).date());
-    FragmentAuthor { name: author.name_bytes().to_vec(), mail: author.email_bytes().to_vec(), day }
+    let cut = |bytes: &[u8]| bytes[..bytes.len().min(MAX_AUTHOR)].to_vec();
+    FragmentAuthor { name: cut(author.name_bytes()), mail: cut(author.email_bytes()), day }
+}
+
+fn lines_of(bytes: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', bytes).count() + 1
 }
 
 fn not_folded(error: &FoldError, budget: &mut Budget) -> NotFolded {
