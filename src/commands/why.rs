@@ -36,12 +36,8 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     let path = client.in_project(&format!("/branches/{}", args.name)).await?;
     let branch: BranchDetail = client.get(&path).await?;
     let summary = &branch.summary;
-    let why = Why {
-        branch: &summary.name,
-        revision: summary.revision,
-        verdict: &summary.verdict,
-        queue: &branch.queue,
-    };
+    let why =
+        Why { branch: &summary.name, revision: summary.revision, verdict: &summary.verdict, queue: &branch.queue };
     args.format.show(&why, |_, screen| human(&branch, screen))?;
     Ok(ExitCode::SUCCESS)
 }

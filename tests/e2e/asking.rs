@@ -100,7 +100,7 @@ fn scripts_wait_for_branches_and_are_told_who_is_next() {
     assert_eq!((said.code, said.out.contains("feature is not decided in time")), (Some(124), true), "{said:?}");
     assert_eq!(world.release_builds(), 1);
     let said = world.run(["wait", "feature"]);
-    assert_eq!((said.code, said.out.contains("Next: a maintainer accepts it")), (Some(2), true), "{said:?}");
+    assert_eq!((said.code, said.out.contains("Next: a maintainer accepts r1")), (Some(2), true), "{said:?}");
     let why = world.run(["why", "feature"]).ok();
     assert!(why.contains("Next: a maintainer") && !why.contains("Fetch"), "{why}");
     world.maintainer().accepts("feature").ok();

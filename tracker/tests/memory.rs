@@ -284,9 +284,10 @@ async fn lines_of_fragments_and_of_a_changelog_have_an_end() {
     let world = World::new().await;
     let entry = |items: usize| format!("2026-01-02  Ann  <ann@example.org>\n\n{}", "\t* a: B.\n".repeat(items));
     let fragments = ["changelog-fragments/a.ChangeLog", "changelog-fragments/b.ChangeLog"];
-    for (name, files, items, wanted) in
-        [("many", &fragments[..], 60_000, "fragments-too-many"), ("long", &["ChangeLog"], 120_000, "changelog-too-large")]
-    {
+    for (name, files, items, wanted) in [
+        ("many", &fragments[..], 60_000, "fragments-too-many"),
+        ("long", &["ChangeLog"], 120_000, "changelog-too-large"),
+    ] {
         let ann = world.author(name);
         let mut stream = commit_on(name, &ann.head(), b"Entries");
         for path in files {

@@ -200,7 +200,7 @@ impl Store {
                     return Ok(());
                 }
                 super::builds::wanted_again(turn, revision.branch).await?;
-                super::touched::head_is_new(turn, revision).await?;
+                super::touched::head_is_new(turn, revision.id).await?;
                 let whose = if by.is_empty() { String::new() } else { format!(" whose tip is by {by}") };
                 let text =
                     format!("A push{whose} took out of mainline what it had of r{}: it is live again", revision.number);

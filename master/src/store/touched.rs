@@ -6,7 +6,7 @@
 use super::changes::Topic;
 use super::row::Columns as _;
 use super::writer::Turn;
-use super::{Claim, Result, Revision, Store};
+use super::{Claim, Result, Store};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId};
 use std::collections::BTreeSet;
 
@@ -46,10 +46,10 @@ pub(super) async fn head_is_set(turn: &mut Turn, branch: BranchId) -> Result<()>
 }
 
 /// Of the head of a branch that is live another candidate is wanted, whatever the one that it has is like.
-pub(super) async fn head_is_new(turn: &mut Turn, head: &Revision) -> Result<()> {
+pub(super) async fn head_is_new(turn: &mut Turn, head: RevisionId) -> Result<()> {
     let sql = format!("UPDATE revision SET remake = {WANTED} WHERE id = $1");
-    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(head.id.0).execute(&mut **turn).await?;
-    forget(turn, head.id).await
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(head.0).execute(&mut **turn).await?;
+    forget(turn, head).await
 }
 
 /// A candidate counts no more: another is to be made, if its revision is wanted.

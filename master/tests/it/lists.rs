@@ -83,7 +83,18 @@ async fn no_branch_is_lost_however_many_ended() {
 async fn what_can_not_be_listed_is_said() {
     let world = World::stepped().await;
     let long = format!("q={}", "x".repeat(201));
-    for query in ["state=foo", "after=x", "after=live-1", "after=ended-1-x", "limit=0", "limit=201", "limit=x", &long, "q=a%00", "bug=%00"] {
+    for query in [
+        "state=foo",
+        "after=x",
+        "after=live-1",
+        "after=ended-1-x",
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        &long,
+        "q=a%00",
+        "bug=%00",
+    ] {
         let api = world.get(&format!("/api/v1/projects/heron/branches?{query}")).await;
         assert_eq!((api.status, api.problem().as_str()), (400, "query"), "{query}");
         let page = world.get(&format!("/p/heron/branches?{query}")).await;

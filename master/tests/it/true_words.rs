@@ -116,15 +116,12 @@ async fn what_was_withdrawn_in_a_rebuild_is_built_anew_when_it_is_published_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn what_of_a_recipe_deserves_a_look_is_shown() {
     let (world, mut oak) = stepped().await;
-    let recipe = |what: &str| {
-        format!(
-            "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n{what} = \"*.xml\"\n"
-        )
-    };
-    passed(&world, &mut oak, "feature", &[(".bb.toml", &recipe("junit"))]).await;
+    let recipe =
+        "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\nartifacts = \"doc/*\"\n";
+    passed(&world, &mut oak, "feature", &[(".bb.toml", recipe)]).await;
     let needs = world.branch("feature").await["summary"]["verdict"]["needs"].to_string();
-    assert!(needs.contains("no JUnit file is read yet"), "{needs}");
-    by_hand(&world, &[(".bb.toml", &recipe("artifacts"))]);
+    assert!(needs.contains("no file is kept yet"), "{needs}");
+    by_hand(&world, &[(".bb.toml", recipe)]);
     turns(&world, &[Loop::Mainline]).await;
     let warnings = world.get("/api/v1/projects/heron").await.json()["project"]["warnings"].to_string();
     assert!(warnings.contains(".bb.toml:7:") && warnings.contains("no file is kept yet"), "{warnings}");
