@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Instant;
 
 /// Histories played at once: as many as use a small machine well, and slow one another down now and then.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 
 /// Plays the histories of these seeds on each database.
 pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Rows {
