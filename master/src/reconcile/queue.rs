@@ -7,7 +7,7 @@ use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
     self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Revision,
-    Standing, TokenRow, Topic, now,
+    Standing, StoreError, TokenRow, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
@@ -40,8 +40,16 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
         return Ok(Again::AtTick);
     }
     project.set_queue_is_empty(false);
-    if let Some(open) = shared.store.open_landing(project.id).await? {
-        return landing::finish(shared, project, claim, &open).await;
+    match shared.store.open_landing(project.id).await {
+        Ok(Some(open)) => return landing::finish(shared, project, claim, &open).await,
+        Ok(None) => {}
+        // It would stop the whole queue, and nobody could say what it waits for.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(project = %project.name, %error, "the row of an open landing can't be read: it is begun anew");
+            shared.store.unreadable_landing_failed(claim, &error.to_string()).await?;
+            return Ok(Again::Now);
+        }
+        Err(error) => return Err(error.into()),
     }
     let Some((state, turn)) = state(shared, project, claim).await? else { return Ok(Again::AtTick) };
     let decision = queue::decide(&state);

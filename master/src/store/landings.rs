@@ -331,6 +331,30 @@ impl Store {
             })
             .await
     }
+
+    /// Ends an open intent of which not even the row can be read, under a claim. What was to be pushed is not known; if it came,
+    /// mainline has all of the branch, which is seen when it is looked at.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn unreadable_landing_failed(&self, claim: Claim, says: &str) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                sqlx::query(
+                    "UPDATE landing SET state = 'failed', says = $2, ended_ms = $3
+                     WHERE project_id = $1 AND state = 'intent'",
+                )
+                .bind(claim.project.0)
+                .bind(says)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, 0);
+                Ok(())
+            })
+            .await
+    }
 }
 
 /// Whether all that a landing rests on is so, but for the claim.

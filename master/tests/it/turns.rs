@@ -115,7 +115,9 @@ async fn a_slave_that_goes_while_the_store_fails_wakes_the_scheduler_and_is_reco
 }
 
 /// What is done to the rows of a project with an intent to push, and what the queue says of that entry then.
-const SPOILT: [(&str, &str); 9] = [
+const SPOILT: [(&str, &str); 11] = [
+    ("UPDATE landing SET to_commit = 'HEAD'", "landed"),
+    ("UPDATE landing SET begun_ms = 'early'", "landed"),
     ("UPDATE candidate SET request = '{' WHERE id = 1", "landed"),
     ("UPDATE candidate SET detail = '{' WHERE id = 1", "unreadable"),
     ("UPDATE queue_entry SET terms = '{' WHERE id = 1", "unreadable"),
