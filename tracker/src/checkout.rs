@@ -13,7 +13,7 @@ pub use place::{Place, Reach};
 
 use crate::Explain;
 use crate::blocking::blocking;
-use crate::git::{Git, RunError, RunLimits};
+use crate::git::{Git, RefWriters, RunError, RunLimits};
 use crate::mirror::{Upkeep, count_packs, init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::{CommitId, Hint};
@@ -183,7 +183,9 @@ impl WorkMirror {
             }
             std::fs::create_dir_all(path.join("info")).map_err(io)?;
             std::fs::write(path.join("info/attributes"), repository::ATTRIBUTES).map_err(io)?;
-            Ok(Self { git, path, token: None })
+            let mirror = Self { git, path, token: None };
+            mirror.ref_writers().remove_left();
+            Ok(mirror)
         })
         .await
     }
@@ -244,6 +246,10 @@ impl WorkMirror {
         Err(last)
     }
 
+    fn ref_writers(&self) -> RefWriters {
+        RefWriters::of(&self.git, &self.path)
+    }
+
     /// Each fetch brings a pack, and whatever is looked for is looked for in all of them. Nothing is deleted that a running build
     /// may read.
     async fn join_packs(&self) -> Result<(), CheckoutError> {
@@ -261,7 +267,7 @@ impl WorkMirror {
         let loose = blocking(move || std::fs::read_dir(folder).map_or(0, |tags| tags.take(MOST_LOOSE + 1).count()));
         if loose.await > MOST_LOOSE {
             let run = self.git.bounded().repository(&self.path).args(["pack-refs", "--all"]);
-            run.output().await.map_err(CheckoutError::Git)?;
+            run.writing_refs(&self.ref_writers()).output().await.map_err(CheckoutError::Git)?;
         }
         Ok(())
     }
@@ -288,7 +294,7 @@ impl WorkMirror {
             Names::Too => run.args(["--prune", "--", url, refspec, OFFICIAL_TAGS, MAINLINE]),
             Names::Not => run.args(["--", url, refspec]),
         };
-        match run.limits(limits.run()).output().await {
+        match run.limits(limits.run()).writing_refs(&self.ref_writers()).output().await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(commit, refspec, error)),
         }
@@ -321,7 +327,7 @@ impl WorkMirror {
         let is_official = |name: &&str| name.starts_with(repository::TAGS) || name.starts_with(repository::MAINLINE);
         for name in said.lines().filter(|name| !is_official(name)).skip(keep) {
             let run = self.git.bounded().repository(&self.path).args(["update-ref", "-d", name]);
-            run.output().await.map_err(CheckoutError::Git)?;
+            run.writing_refs(&self.ref_writers()).output().await.map_err(CheckoutError::Git)?;
         }
         pack(&self.git, &self.path, Upkeep::Whole).await.map_err(CheckoutError::Git)
     }

@@ -3,12 +3,14 @@
 
 mod environment;
 mod library;
+mod ref_writers;
 mod run;
 mod unsaid;
 mod view;
 
 pub(crate) use library::ignore_user_settings;
 
+pub(crate) use ref_writers::{RefWriters, remove_if_older};
 pub(crate) use run::{Run, Running, bytes_below};
 pub use run::{RunError, RunLimits};
 pub(crate) use unsaid::without_places;

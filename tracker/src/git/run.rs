@@ -4,6 +4,7 @@
 //! whole group is killed: git's helpers (`git-remote-https`, `ssh`, `index-pack`) would live on if only git were.
 
 use super::environment::{ADMIN_CONFIG, ADMIN_ENV, BOUNDED_CONFIG, BOUNDED_ENV, Environment, is_the_admins};
+use super::ref_writers::RefWriters;
 use super::unsaid::Unsaid;
 use super::view::{Needs, Parent, View};
 use super::{CONFIG_COUNT, Git, quoted};
@@ -173,6 +174,7 @@ pub(crate) struct Run {
     grows: Option<(PathBuf, u64)>,
     view: Option<Arc<View>>,
     lock: Option<PathBuf>,
+    writers: Option<RefWriters>,
 }
 
 impl Run {
@@ -198,6 +200,7 @@ impl Run {
             grows: None,
             view: None,
             lock: None,
+            writers: None,
         };
         let run = env.iter().fold(run, |run, (name, value)| run.env(name, value));
         config.iter().fold(run, Self::config)
@@ -293,13 +296,28 @@ impl Run {
         self
     }
 
+    /// Holds a share of those who write refs in that repository, likewise. When it fails, locks that it left there go.
+    pub(crate) fn writing_refs(mut self, writers: &RefWriters) -> Self {
+        self.writers = Some(writers.clone());
+        self
+    }
+
     /// Runs to the end; an exit code other than 0 is an error.
     pub(crate) async fn output(self) -> Result<Output, RunError> {
         self.output_if(|exit| exit == 0).await
     }
 
     /// Runs to the end; the exit code decides whether that is a success.
-    pub(crate) async fn output_if(mut self, good: impl Fn(i32) -> bool) -> Result<Output, RunError> {
+    pub(crate) async fn output_if(self, good: impl Fn(i32) -> bool) -> Result<Output, RunError> {
+        let writers = self.writers.clone();
+        let done = self.run(good).await;
+        if let (Err(_), Some(writers)) = (&done, writers) {
+            crate::blocking::blocking(move || writers.remove_left()).await;
+        }
+        done
+    }
+
+    async fn run(mut self, good: impl Fn(i32) -> bool) -> Result<Output, RunError> {
         let limits = self.limits;
         let grows = self.grows.take();
         let mut running = self.start(false)?;
@@ -379,9 +397,13 @@ impl Run {
             words.push(format!("--data={}", self.limits.memory_bytes).into());
             words.extend(["--core=0".into(), "--".into()]);
         }
-        if let (Some(flock), Some(lock)) = (self.git.flock(), &self.lock) {
-            // In place of a process of its own, so that signals and exit codes are git's.
-            words.extend([flock.into(), "--no-fork".into(), "--exclusive".into(), lock.into()]);
+        if let Some(flock) = self.git.flock() {
+            let shared = self.writers.as_ref().map(|writers| ("--shared", writers.lock()));
+            let alone = self.lock.iter().map(|lock| ("--exclusive", lock.clone()));
+            for (how, lock) in shared.into_iter().chain(alone) {
+                // In place of a process of its own, so that signals and exit codes are git's.
+                words.extend([flock.into(), "--no-fork".into(), how.into(), lock.into()]);
+            }
         }
         words.push(self.git.program().into());
         let mut command = Command::new(&words[0]);

@@ -58,9 +58,6 @@ impl Mirror {
     }
 
     async fn admit_group(&self, poller: &Poller, group: Group<'_>) -> Result<Vec<CommitId>, AdmissionError> {
-        for admission in group.iter() {
-            self.remove_stale_locks(&Self::revision_ref(&admission.name, admission.revision)).await;
-        }
         let scratch = self.scratch(&group.lead.name).await?;
         let done = self.admit_by(&scratch, poller, group).await;
         blocking(move || drop(scratch)).await;
@@ -169,7 +166,7 @@ impl Mirror {
         });
         let limits =
             RunLimits { wall: limits.wall, cpu: limits.wall, file_bytes: limits.pack_bytes, ..RunLimits::default() };
-        match run.args(refs).limits(limits).output().await {
+        match run.args(refs).limits(limits).writing_refs(&self.ref_writers()).output().await {
             Ok(_) => Ok(self.sync_names(group.iter().map(|one| Self::head_ref(&one.name))).await?),
             Err(error) => Err(take_over_error(group.lead, error)),
         }

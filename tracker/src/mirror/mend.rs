@@ -157,7 +157,6 @@ impl Mirror {
             return Err(MirrorError::Answer { what: "a revision without a commit" }.into());
         };
         let reference = Self::revision_ref(&admission.name, admission.revision);
-        self.remove_stale_locks(&reference).await;
         let scratch = self.scratch(&admission.name).await?;
         let done = self.fetch_again(&scratch, poller, admission, commit).await;
         blocking(move || drop(scratch)).await;

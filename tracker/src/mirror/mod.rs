@@ -42,7 +42,7 @@ pub(crate) use official::{official_error, official_limits, with_other_side};
 pub(crate) use upkeep::{count_packs, pack};
 
 use crate::blocking::blocking;
-use crate::git::Git;
+use crate::git::{Git, RefWriters};
 use protocol::{BranchName, CommitId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ impl Mirror {
             mirror.open()?;
             tags::forget_that_they_are_many(&mirror.path);
             scratch::remove_leftovers(&mirror.path);
-            locks::remove_stale(&mirror.path, &mirror.path.join("refs"));
+            mirror.ref_writers().remove_left();
             locks::remove_stale_objects(&mirror.path);
             Ok(mirror)
         })
@@ -230,9 +230,6 @@ impl Mirror {
 
     async fn set_refs(&self, names: Vec<String>, commit: &CommitId) -> Result<(), MirrorError> {
         let commit = commit.clone();
-        for name in &names {
-            self.remove_stale_locks(name).await;
-        }
         self.with_durable_repository(move |repository| {
             let id = oid(&commit)?;
             repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
@@ -259,15 +256,9 @@ impl Mirror {
         .await
     }
 
-    /// Frees a ref of locks that a killed process has left.
-    async fn remove_stale_locks(&self, name: &str) {
-        let (mirror, at) = (self.path.clone(), self.path.join(name));
-        blocking(move || {
-            if let Some(folder) = at.parent() {
-                locks::remove_stale(&mirror, folder);
-            }
-        })
-        .await;
+    /// Who writes refs here.
+    pub(crate) fn ref_writers(&self) -> RefWriters {
+        RefWriters::of(&self.git, &self.path)
     }
 
     pub(crate) fn git(&self) -> &Git {

@@ -199,7 +199,6 @@ impl Mirror {
     /// See [`OfficialError`].
     pub async fn update_mainline(&self, url: &OfficialUrl, branch: &BranchRef) -> Result<CommitId, OfficialError> {
         let name = branch.full();
-        self.remove_stale_locks(&name).await;
         // What can't be read here must not be taken for what need not be fetched.
         let relied_on = match self.ref_at(&name).await {
             _ if self.path().join(DISTRUSTED).exists() => false,
@@ -230,7 +229,6 @@ impl Mirror {
         to: &CommitId,
     ) -> Result<bool, MirrorError> {
         let name = branch.full();
-        self.remove_stale_locks(&name).await;
         let (from, to) = (oid(from)?, oid(to)?);
         self.with_durable_repository(move |repository| match repository.reference_matching(&name, to, true, from, "") {
             Ok(_) => Ok(true),
@@ -268,7 +266,6 @@ impl Mirror {
                 }
                 Err(OfficialError::Reach(error @ PollError::Git { .. })) => {
                     tracing::warn!("the official repository's tags are left out: {error}");
-                    self.remove_stale_locks(tags::ANY).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -297,13 +294,14 @@ impl Mirror {
         let run = with_other_side(run, url.other_side("--upload-pack=", self.git().program(), "upload-pack"));
         let run = run.arg("--").unnamed_arg(url.reveal(), &url.to_string()).arg(format!("+{name}:{name}"));
         let run = if what == Fetch::WithTags { run.arg(tags::ALL) } else { run };
-        run.limits(official_limits()).output().await.map_err(|error| official_error(url, branch, error))?;
+        let run = run.limits(official_limits()).writing_refs(&self.ref_writers());
+        run.output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
         if tip != before {
             self.sync_names([name.clone()]).await?;
         }
         let tip = tip.ok_or_else(|| no_branch(url, branch))?;
-        self.with_repository(move |repository| {
+        self.with_durable_repository(move |repository| {
             let is_head = repository.find_reference("HEAD").ok();
             if is_head.and_then(|head| head.symbolic_target().ok().flatten().map(|t| t == name)) != Some(true) {
                 let what = || "naming mainline".to_owned();

@@ -103,7 +103,11 @@ impl Mirror {
         F: FnOnce(&Repository) -> Result<T, MirrorError> + Send + 'static,
     {
         let mirror = self.clone();
-        blocking(move || work(&mirror.open_for(Writes::Durable)?)).await
+        blocking(move || {
+            let repository = mirror.open_for(Writes::Durable)?;
+            mirror.among_writers(Writes::Durable, || work(&repository))
+        })
+        .await
     }
 
     async fn with_opened<T, E, F>(&self, writes: Writes, work: F) -> Result<T, E>
@@ -120,7 +124,7 @@ impl Mirror {
                 Some(idle) => idle,
                 None => Idle { repository: mirror.open_for(writes)?, writes, uses: 0, packs },
             };
-            let done = work(&taken.repository);
+            let done = mirror.among_writers(writes, || work(&taken.repository));
             taken.uses += 1;
             // After an error it may not be as it should: packs that git replaced, files that are gone.
             if done.is_ok() {
@@ -129,6 +133,26 @@ impl Mirror {
             done
         })
         .await
+    }
+
+    /// What is written durably may be a ref.
+    fn among_writers<T, E: From<MirrorError>>(
+        &self,
+        writes: Writes,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        if writes == Writes::Soon {
+            return work();
+        }
+        let writers = self.ref_writers();
+        let locking = |source| MirrorError::Io { what: "locking the mirror's refs".to_owned(), source };
+        let share = writers.share().map_err(locking)?;
+        let done = work();
+        drop(share);
+        if done.is_err() {
+            writers.remove_left();
+        }
+        done
     }
 
     fn open_for(&self, writes: Writes) -> Result<Repository, MirrorError> {

@@ -7,9 +7,6 @@ use crate::git::{RunError, RunLimits};
 /// What fetches them, as they are there now.
 pub(super) const ALL: &str = "+refs/tags/*:refs/tags/*";
 
-/// In the folder of all that have no `/` in their names.
-pub(super) const ANY: &str = "refs/tags/v1";
-
 /// More than any project has that means them for people. Each look at mainline asks for them all, and so does each slave.
 const MOST: usize = if cfg!(test) { 5 } else { 50_000 };
 
@@ -41,7 +38,12 @@ impl Mirror {
         let file = self.path().join(TOO_MANY);
         let io = |source| MirrorError::Io { what: format!("writing {TOO_MANY} of the mirror"), source };
         blocking(move || std::fs::write(file, "The official repository has too many tags.\n")).await.map_err(io)?;
-        let run = self.git().bounded().repository(self.path()).args(["update-ref", "--stdin", "-z"]);
+        let run = self
+            .git()
+            .bounded()
+            .repository(self.path())
+            .args(["update-ref", "--stdin", "-z"])
+            .writing_refs(&self.ref_writers());
         let mut running = run.limits(RunLimits::default()).start(true)?;
         let lines: Vec<u8> = names.iter().flat_map(|name| [b"delete ", &name[..], b"\0\0"].concat()).collect();
         running.feed(&lines).await?;

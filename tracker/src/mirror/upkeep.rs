@@ -2,7 +2,7 @@
 
 use super::{Mirror, MirrorError, locks};
 use crate::blocking::blocking;
-use crate::git::{Git, RunError, RunLimits, Version};
+use crate::git::{Git, RefWriters, RunError, RunLimits, Version};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -83,9 +83,9 @@ impl Mirror {
     /// # Errors
     /// When git fails.
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), MirrorError> {
-        let path = self.path().to_owned();
+        let (writers, path) = (self.ref_writers(), self.path().to_owned());
         blocking(move || {
-            locks::remove_stale(&path, &path.join("refs"));
+            writers.remove_left();
             locks::remove_stale_objects(&path);
         })
         .await;
@@ -123,7 +123,10 @@ pub(crate) async fn pack(git: &Git, path: &Path, upkeep: Upkeep) -> Result<(), R
     ];
     let steps = if upkeep == Upkeep::Joined { &steps[..2] } else { &steps[..] };
     for args in steps {
-        git.bounded().repository(path).args(*args).limits(limits).output().await?;
+        let run = git.bounded().repository(path).args(*args).limits(limits);
+        // The others, which take much longer, write no ref.
+        let run = if args.contains(&"pack-refs") { run.writing_refs(&RefWriters::of(git, path)) } else { run };
+        run.output().await?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod diffs;
 mod history;
 mod homes;
 mod landing;
+mod left_locks;
 mod local;
 mod mending;
 mod passing;

@@ -240,6 +240,9 @@ impl History<'_> {
 
     fn a_restart_changes_nothing(&mut self) {
         let before = self.state();
+        if self.found_any() {
+            self.tell_last_words();
+        }
         self.restart_master("one more kill");
         let after = self.state();
         if before != after {

@@ -177,6 +177,26 @@ impl<'a> History<'a> {
         self.violations.push(what);
     }
 
+    pub(super) fn found_any(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    /// What master and slaves said in the end: nothing else is left of them.
+    pub(super) fn tell_last_words(&mut self) {
+        const LINES: usize = 40;
+        let said = [
+            ("master", self.world.with_master(|it| it.printed())),
+            (SLAVES[0], self.world.with_slave(SLAVES[0], |it| it.printed())),
+            (SLAVES[1], self.world.with_slave(SLAVES[1], |it| it.printed())),
+        ];
+        for (who, said) in said {
+            let lines: Vec<_> = said.lines().collect();
+            for line in &lines[lines.len().saturating_sub(LINES)..] {
+                self.tell(format!("{who}: {line}"));
+            }
+        }
+    }
+
     /// Everything works again, people do what they want to do, until nothing is left to be decided.
     fn settle(&mut self) {
         self.crowd_has_gone();
