@@ -55,6 +55,21 @@ async fn an_official_repository_that_is_away_is_an_admin_s_turn_everywhere_and_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn branches_are_built_on_what_mainline_was_when_bb_starts_and_can_not_look_at_it() {
+    let (mut world, oak) = stepped().await;
+    drop(oak);
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    let (there, away) = (world.official.path().to_owned(), world.official.path().with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    world.kill_master().await;
+    world.start_master().await;
+    turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    let branch = world.branch("feature").await;
+    assert_eq!(branch["summary"]["verdict"]["code"], "mainline-away", "{branch}");
+    assert_eq!(branch["builders"].as_array().unwrap().len(), 1, "{branch}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mainline_that_was_renamed_is_tried_once_and_then_an_admin_s_turn() {
     let (world, mut oak) = stepped().await;
     passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;

@@ -15,7 +15,7 @@ const HAPPENINGS: usize = 40;
 const FAULTS_OF_HUNDRED: u8 = 30;
 
 /// When nothing has moved for so long after healing, what is undecided stays so.
-const STANDSTILL: Duration = Duration::from_secs(60);
+const STANDSTILL: Duration = Duration::from_secs(240);
 
 /// Each build says what it builds, then numbered lines. What it prints last tells that the log is whole.
 const RECIPE: &str = r#"
