@@ -73,6 +73,9 @@ pub struct Config {
     /// Limits of every build.
     #[serde(default)]
     pub limits: BuildLimits,
+    /// How long what builds leave is kept.
+    #[serde(default)]
+    pub keep: Keep,
     /// Who bb's own commits are by.
     #[serde(default)]
     pub committer: Committer,
@@ -208,12 +211,14 @@ pub struct BuildLimits {
     pub log_bytes: u64,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u64,
+    /// Most bytes of files that a step keeps (`artifacts` of its recipe).
+    pub artifact_bytes: u64,
 }
 
 impl Default for BuildLimits {
     fn default() -> Self {
-        let Limits { build_s, silence_s, log_bytes, grace_s } = Limits::default();
-        Self { build_s, silence_s, log_bytes, grace_s }
+        let Limits { build_s, silence_s, log_bytes, grace_s, artifact_bytes } = Limits::default();
+        Self { build_s, silence_s, log_bytes, grace_s, artifact_bytes }
     }
 }
 
@@ -224,7 +229,30 @@ impl From<BuildLimits> for Limits {
             silence_s: limits.silence_s,
             log_bytes: limits.log_bytes,
             grace_s: limits.grace_s,
+            artifact_bytes: limits.artifact_bytes,
         }
+    }
+}
+
+/// How long what builds leave is kept.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Files that steps keep, in days from the end of their build; for ever when 0.
+    pub artifacts_days: u32,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { artifacts_days: 30 }
+    }
+}
+
+impl Keep {
+    /// Until when, in milliseconds since 1970, files are kept of a build that ended at `ended_ms`; none when for ever.
+    pub fn artifacts_until(&self, ended_ms: i64) -> Option<i64> {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        (self.artifacts_days > 0).then(|| ended_ms.saturating_add(i64::from(self.artifacts_days) * DAY_MS))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Logs of steps: files in the basedir, appended as slaves send them, and packed once their build ended.
+//! Logs of steps, and the files that steps keep: in the basedir, appended as slaves send them; logs are packed once their build
+//! ended.
 //!
 //! A log's length is the length of its file, so that after any crash the file says what the master has. Bytes count as
 //! acknowledged only after [`Writer::sync`].
@@ -15,6 +16,7 @@ pub(crate) use packed::path_of as packed_path;
 use content::Content;
 use errors::Found;
 use protocol::BuildId;
+use protocol::wire::StepFile;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -23,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Logs that one connection keeps open, at most: a slave chooses how many it writes to.
+/// Files that one connection keeps open, at most: a slave chooses how many it writes to.
 const MAX_OPEN: usize = 16;
 
 /// All logs of a master. Cheap to clone.
@@ -40,8 +42,12 @@ impl Logs {
         Self { folder: folder.into(), grew: watch::Sender::new(0), found: Arc::default() }
     }
 
-    fn path(&self, build: BuildId, step: u32) -> PathBuf {
-        self.folder.join((build.0 / 1000).to_string()).join(build.to_string()).join(format!("{step}.log"))
+    fn path(&self, build: BuildId, file: StepFile) -> PathBuf {
+        let name = match file {
+            StepFile::Log(step) => format!("{step}.log"),
+            StepFile::Artifacts(step) => format!("{step}.artifacts"),
+        };
+        self.folder.join((build.0 / 1000).to_string()).join(build.to_string()).join(name)
     }
 
     /// A receiver that sees a new value whenever some log grew.
@@ -49,12 +55,12 @@ impl Logs {
         self.grew.subscribe()
     }
 
-    /// How many bytes there are of a step's log.
+    /// How many bytes there are of a step's file.
     ///
     /// # Errors
     /// When the file can't be looked at.
-    pub fn len(&self, build: BuildId, step: u32) -> io::Result<u64> {
-        let path = self.path(build, step);
+    pub fn len(&self, build: BuildId, file: StepFile) -> io::Result<u64> {
+        let path = self.path(build, file);
         match std::fs::metadata(&path) {
             Ok(metadata) => Ok(metadata.len()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -68,25 +74,36 @@ impl Logs {
     ///
     /// # Errors
     /// When the file can't be looked at or synced.
-    pub fn durable_len(&self, build: BuildId, step: u32) -> io::Result<u64> {
-        match File::open(self.path(build, step)) {
+    pub fn durable_len(&self, build: BuildId, file: StepFile) -> io::Result<u64> {
+        match File::open(self.path(build, file)) {
             Ok(file) => {
                 file.sync_data()?;
                 Ok(file.metadata()?.len())
             }
             // What was packed was durable before.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.len(build, step),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.len(build, file),
             Err(error) => Err(error),
         }
     }
 
-    /// At most `limit` bytes of a step's log from `from` on; fewer, also none, at its end.
+    /// At most `limit` bytes of a step's file from `from` on; fewer, also none, at its end.
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn read(&self, build: BuildId, step: u32, from: u64, limit: usize) -> io::Result<Vec<u8>> {
-        let log = Content::open(&self.path(build, step))?;
-        log.map_or_else(|| Ok(Vec::new()), |log| log.read(from, limit))
+    pub fn read(&self, build: BuildId, file: StepFile, from: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let content = Content::open(&self.path(build, file))?;
+        content.map_or_else(|| Ok(Vec::new()), |content| content.read(from, limit))
+    }
+
+    /// Deletes what a step keeps.
+    ///
+    /// # Errors
+    /// When the file can't be deleted.
+    pub fn delete_artifacts(&self, build: BuildId, step: u32) -> io::Result<()> {
+        match std::fs::remove_file(self.path(build, StepFile::Artifacts(step))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Packs a step's log, which has all of its `len` bytes and never grows again; false when there are not so many yet.
@@ -94,7 +111,7 @@ impl Logs {
     /// # Errors
     /// When a file can't be read or written; the log stays as it is.
     pub fn pack(&self, build: BuildId, step: u32, len: u64) -> io::Result<bool> {
-        let path = self.path(build, step);
+        let path = self.path(build, StepFile::Log(step));
         match Content::open(&path)? {
             Some(Content::Packed(_)) => Ok(true),
             Some(Content::Plain { len: there, .. }) if there >= len => packed::pack(&path).map(|()| true),
@@ -102,12 +119,12 @@ impl Logs {
         }
     }
 
-    /// Forgets what there is of a build's logs, before it is run anew under another fencing number.
+    /// Forgets what there is of a build's files, before it is run anew under another fencing number.
     ///
     /// # Errors
     /// When the files can't be deleted.
     pub fn forget(&self, build: BuildId) -> io::Result<()> {
-        let path = self.path(build, 0);
+        let path = self.path(build, StepFile::Log(0));
         match path.parent().map(std::fs::remove_dir_all) {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -126,15 +143,15 @@ impl Logs {
     }
 }
 
-/// Appends to logs, keeping the files open that it writes to.
+/// Appends to steps' files, keeping those open that it writes to.
 #[derive(Debug)]
 pub struct Writer {
     logs: Logs,
     /// The one that was written to last is the last.
-    files: Vec<((BuildId, u32), File)>,
-    unsynced: Vec<(BuildId, u32)>,
-    /// Logs that were closed to make room, and their durable lengths.
-    synced: Vec<(BuildId, u32, u64)>,
+    files: Vec<((BuildId, StepFile), File)>,
+    unsynced: Vec<(BuildId, StepFile)>,
+    /// Those that were closed to make room, and their durable lengths.
+    synced: Vec<(BuildId, StepFile, u64)>,
     /// How far the lines of logs are counted.
     counted: HashMap<(BuildId, u32), u64>,
 }
@@ -148,8 +165,8 @@ impl Writer {
     ///
     /// # Errors
     /// When the file can't be written, as on a full disk; what was there stays.
-    pub fn append(&mut self, build: BuildId, step: u32, offset: u64, bytes: &[u8]) -> io::Result<u64> {
-        let Some(file) = self.open(build, step)? else { return self.logs.len(build, step) };
+    pub fn append(&mut self, build: BuildId, of: StepFile, offset: u64, bytes: &[u8]) -> io::Result<u64> {
+        let Some(file) = self.open(build, of)? else { return self.logs.len(build, of) };
         let len = file.metadata()?.len();
         let skip = len.saturating_sub(offset);
         if offset > len || skip >= bytes.len() as u64 {
@@ -157,26 +174,26 @@ impl Writer {
         }
         let new = bytes.get(usize::try_from(skip).unwrap_or(usize::MAX)..).unwrap_or_default();
         if let Err(error) = file.write_all_at(new, len) {
-            // A piece of a write must not be taken for the log's end.
+            // A piece of a write must not be taken for the file's end.
             let _ = file.set_len(len);
             return Err(error);
         }
-        if !self.unsynced.contains(&(build, step)) {
-            self.unsynced.push((build, step));
+        if !self.unsynced.contains(&(build, of)) {
+            self.unsynced.push((build, of));
         }
         Ok(len + new.len() as u64)
     }
 
-    /// The open log; another one is closed for it where there are too many. None for one that was packed: it is whole.
-    fn open(&mut self, build: BuildId, step: u32) -> io::Result<Option<&File>> {
-        let of = (build, step);
+    /// The open file; another one is closed for it where there are too many. None for a log that was packed: it is whole.
+    fn open(&mut self, build: BuildId, file: StepFile) -> io::Result<Option<&File>> {
+        let of = (build, file);
         let there = match self.files.iter().position(|(other, _)| *other == of) {
             Some(at) => self.files.remove(at),
             None => {
                 if self.files.len() >= MAX_OPEN {
                     self.close_oldest()?;
                 }
-                let path = self.logs.path(build, step);
+                let path = self.logs.path(build, file);
                 if packed::path_of(&path).exists() && !path.exists() {
                     return Ok(None);
                 }
@@ -190,13 +207,13 @@ impl Writer {
         Ok(self.files.last().map(|(_, file)| file))
     }
 
-    /// Closes the log that was not written to for the longest time; what was appended to it is durable then.
+    /// Closes the file that was not written to for the longest time; what was appended to it is durable then.
     fn close_oldest(&mut self) -> io::Result<()> {
-        let Some(((build, step), file)) = self.files.first() else { return Ok(()) };
-        let of = (*build, *step);
+        let Some((of, file)) = self.files.first() else { return Ok(()) };
+        let of = *of;
         if self.unsynced.contains(&of) {
             file.sync_data()?;
-            self.synced.retain(|(build, step, _)| (*build, *step) != of);
+            self.synced.retain(|(build, file, _)| (*build, *file) != of);
             self.synced.push((of.0, of.1, file.metadata()?.len()));
             self.unsynced.retain(|other| *other != of);
         }
@@ -204,24 +221,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes everything appended durable, and returns which logs that were and their lengths now.
+    /// Makes everything appended durable, and returns which files that were and their lengths now.
     ///
     /// # Errors
     /// When a file can't be synced.
-    pub fn sync(&mut self) -> io::Result<Vec<(BuildId, u32, u64)>> {
+    pub fn sync(&mut self) -> io::Result<Vec<(BuildId, StepFile, u64)>> {
         let mut synced = std::mem::take(&mut self.synced);
-        while let Some((build, step)) = self.unsynced.last().copied() {
-            if let Some((_, file)) = self.files.iter().find(|(of, _)| *of == (build, step)) {
+        while let Some((build, of)) = self.unsynced.last().copied() {
+            if let Some((_, file)) = self.files.iter().find(|(other, _)| *other == (build, of)) {
                 file.sync_data()?;
-                synced.retain(|(of, number, _)| (*of, *number) != (build, step));
+                synced.retain(|(other, file, _)| (*other, *file) != (build, of));
                 let len = file.metadata()?.len();
-                let counted = self.counted.entry((build, step)).or_default();
-                if len.saturating_sub(*counted) >= COUNTED {
-                    // A reader counts what could not be counted here.
-                    let _ = self.logs.lines(build, step);
-                    *counted = len;
+                synced.push((build, of, len));
+                if let StepFile::Log(step) = of {
+                    self.count_lines(build, step, len);
                 }
-                synced.push((build, step, len));
             }
             self.unsynced.pop();
         }
@@ -229,6 +243,15 @@ impl Writer {
             self.logs.grew.send_modify(|n| *n += 1);
         }
         Ok(synced)
+    }
+
+    fn count_lines(&mut self, build: BuildId, step: u32, len: u64) {
+        let counted = self.counted.entry((build, step)).or_default();
+        if len.saturating_sub(*counted) >= COUNTED {
+            // A reader counts what could not be counted here.
+            let _ = self.logs.lines(build, step);
+            *counted = len;
+        }
     }
 
     /// Closes the files of a build.
@@ -254,13 +277,16 @@ mod tests {
         let mut writer = logs.writer();
         for round in 0..3u64 {
             for step in 0..100 {
-                assert_eq!(writer.append(BuildId(1), step, 4 * round, b"text").unwrap(), 4 * (round + 1));
+                assert_eq!(
+                    writer.append(BuildId(1), StepFile::Log(step), 4 * round, b"text").unwrap(),
+                    4 * (round + 1)
+                );
                 assert!(open() <= MAX_OPEN);
             }
         }
         let mut synced = writer.sync().unwrap();
         synced.sort_unstable();
-        assert_eq!(synced, (0..100).map(|step| (BuildId(1), step, 12)).collect::<Vec<_>>());
+        assert_eq!(synced, (0..100).map(|step| (BuildId(1), StepFile::Log(step), 12)).collect::<Vec<_>>());
         assert_eq!(writer.sync().unwrap(), []);
     }
 
@@ -270,16 +296,16 @@ mod tests {
         let logs = Logs::new(folder.path().to_owned());
         let build = BuildId(1234);
         let mut writer = logs.writer();
-        assert_eq!(writer.append(build, 1, 0, b"one ").unwrap(), 4);
-        assert_eq!(writer.append(build, 1, 2, b"e two").unwrap(), 7, "an overlap is written once");
-        assert_eq!(writer.append(build, 1, 0, b"one").unwrap(), 7, "what is there stays");
-        assert_eq!(writer.append(build, 1, 9, b"gap").unwrap(), 7, "a gap is refused");
-        assert_eq!(writer.sync().unwrap(), [(build, 1, 7)]);
-        assert_eq!(logs.read(build, 1, 4, 100).unwrap(), b"two");
-        assert_eq!(logs.read(build, 1, 9, 100).unwrap(), b"");
-        assert_eq!(logs.len(build, 2).unwrap(), 0);
+        assert_eq!(writer.append(build, StepFile::Log(1), 0, b"one ").unwrap(), 4);
+        assert_eq!(writer.append(build, StepFile::Log(1), 2, b"e two").unwrap(), 7, "an overlap is written once");
+        assert_eq!(writer.append(build, StepFile::Log(1), 0, b"one").unwrap(), 7, "what is there stays");
+        assert_eq!(writer.append(build, StepFile::Log(1), 9, b"gap").unwrap(), 7, "a gap is refused");
+        assert_eq!(writer.sync().unwrap(), [(build, StepFile::Log(1), 7)]);
+        assert_eq!(logs.read(build, StepFile::Log(1), 4, 100).unwrap(), b"two");
+        assert_eq!(logs.read(build, StepFile::Log(1), 9, 100).unwrap(), b"");
+        assert_eq!(logs.len(build, StepFile::Log(2)).unwrap(), 0);
         logs.forget(build).unwrap();
-        assert_eq!(logs.len(build, 1).unwrap(), 0);
+        assert_eq!(logs.len(build, StepFile::Log(1)).unwrap(), 0);
     }
 
     #[test]
@@ -289,18 +315,21 @@ mod tests {
         let build = BuildId(7);
         let text: Vec<u8> = (0..40_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
         let len = text.len() as u64;
-        assert_eq!(logs.writer().append(build, 1, 0, &text[..9]).unwrap(), 9);
+        assert_eq!(logs.writer().append(build, StepFile::Log(1), 0, &text[..9]).unwrap(), 9);
         assert!(!logs.pack(build, 1, len).unwrap(), "it is not whole yet");
-        assert_eq!(logs.writer().append(build, 1, 9, &text[9..]).unwrap(), len);
+        assert_eq!(logs.writer().append(build, StepFile::Log(1), 9, &text[9..]).unwrap(), len);
         let before = logs.lines(build, 1).unwrap().window(20_000, 3, 100, 1000).unwrap();
         for _ in 0..2 {
             assert!(logs.pack(build, 1, len).unwrap());
-            assert_eq!((logs.len(build, 1).unwrap(), logs.durable_len(build, 1).unwrap()), (len, len));
-            assert!(logs.read(build, 1, 100_000, 200_000).unwrap() == text[100_000..300_000]);
+            assert_eq!(
+                (logs.len(build, StepFile::Log(1)).unwrap(), logs.durable_len(build, StepFile::Log(1)).unwrap()),
+                (len, len)
+            );
+            assert!(logs.read(build, StepFile::Log(1), 100_000, 200_000).unwrap() == text[100_000..300_000]);
             assert_eq!(logs.lines(build, 1).unwrap().window(20_000, 3, 100, 1000).unwrap(), before);
             // A slave that did not hear that it has all sends it once more.
-            assert_eq!(logs.writer().append(build, 1, 0, &text).unwrap(), len);
-            assert_eq!(logs.writer().append(build, 1, len, b"more").unwrap(), len);
+            assert_eq!(logs.writer().append(build, StepFile::Log(1), 0, &text).unwrap(), len);
+            assert_eq!(logs.writer().append(build, StepFile::Log(1), len, b"more").unwrap(), len);
         }
         assert!(!folder.path().join("0/7/1.log").exists());
         assert!(!logs.pack(build, 2, 0).unwrap(), "there is none");

@@ -1,5 +1,6 @@
 //! Paths that more than one part must agree on.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::{BranchName, BuildId, ProjectName, SlaveName};
 
 /// The page of a project.
@@ -15,6 +16,17 @@ pub(crate) fn branch_page(project: &ProjectName, branch: &BranchName) -> String 
 /// The page of a build.
 pub(crate) fn build_page(project: &ProjectName, build: BuildId) -> String {
     format!("/p/{project}/builds/{build}")
+}
+
+/// Where a file is had that a step keeps; `page` is the build's.
+pub(crate) fn artifact(page: &str, step: u32, path: &str) -> String {
+    const WHOLE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
+    format!("{page}/steps/{step}/artifacts/{}", utf8_percent_encode(path, WHOLE))
+}
+
+/// Where all files are had at once that a step keeps.
+pub(crate) fn artifacts_archive(page: &str, step: u32) -> String {
+    format!("{page}/steps/{step}/artifacts.tar")
 }
 
 /// The page of slaves that begins with this one.

@@ -168,7 +168,7 @@ impl Shared {
             store: self.store.clone(),
             logs: self.logs.clone(),
             sessions: self.sessions.clone(),
-            log_limit: self.config.limits.log_bytes,
+            limits: self.config.limits.into(),
             silence: self.config.times.silence(),
             shutdown: self.shutdown.clone(),
         }

@@ -20,7 +20,9 @@ pub use branch::{
     Accept, BranchDetail, BranchPage, BranchSummary, BuilderRow, Candidate, CandidateOutcome, Commit, ConflictFile,
     Publish, Refusal, Revision, Revisions, Size, Waiting, Watch,
 };
-pub use build::{BuildDetail, BuildPage, BuildState, BuildSummary, StepDetail};
+pub use build::{
+    ArtifactsState, BuildDetail, BuildPage, BuildState, BuildSummary, KeptFile, StepArtifacts, StepDetail,
+};
 pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::{Event, EventMark, NoEventMark};

@@ -4,6 +4,7 @@
 //! I/O; it is the only thing that `master` and `slave` know of each other, and the `bb` command knows the master by it.
 
 pub mod api;
+pub mod artifacts;
 pub mod hint;
 pub mod id;
 pub mod name;

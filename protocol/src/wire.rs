@@ -1,13 +1,14 @@
 //! The messages between a slave and its master, over one WebSocket that the slave opens.
 //!
 //! Text frames are JSON: a slave sends [`ToMaster`], a master sends [`ToSlave`]. Binary frames go from slave to master
-//! only and carry a piece of a step's log ([`LogChunk`]). The slave's first frame is [`ToMaster::Hello`]; the master
+//! only and carry a piece of a step's log or of the files that it keeps ([`LogChunk`]). The slave's first frame is [`ToMaster::Hello`]; the master
 //! answers [`ToSlave::Welcome`] or [`ToSlave::Refused`], before which it reads nothing else.
 //!
 //! Everything a slave says of a build is kept on its disk until the master acknowledged it: reports by their number,
 //! logs by their offset. The master acknowledges what is durable, so after any crash of either side the slave goes on
 //! from what [`ToSlave::Welcome`] says the master has.
 
+use crate::artifacts::Artifacts;
 use crate::tested::TestReport;
 pub use crate::word::{Availability, MAX_WORD, Voice, Word};
 use crate::{BuildId, BuildResult, CommitId, Fence, ProjectName, SlaveName, UnixMs};
@@ -15,7 +16,7 @@ use recipe::Builder;
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages. Another major version can't be spoken with; a greater minor one only adds.
-pub const VERSION: Version = Version { major: 1, minor: 1 };
+pub const VERSION: Version = Version { major: 1, minor: 2 };
 
 /// The greatest length of a text frame, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -194,6 +195,9 @@ pub enum Happened {
         /// What its JUnit files say, where its recipe names some.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tests: Option<Box<TestReport>>,
+        /// The files that it keeps, where its recipe names some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        artifacts: Option<Box<Artifacts>>,
     },
     /// The build ended; the last report.
     BuildFinished {
@@ -208,14 +212,52 @@ pub enum Happened {
     },
 }
 
-/// A piece of a step's log: the header of a binary frame. The frame is this as JSON, a line feed, then the bytes.
+/// A file that a step leaves and that grows at its end on the way to the master. On the wire it is a number: a step's own is its log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(from = "u32", into = "u32")]
+pub enum StepFile {
+    /// What the step with this number printed.
+    Log(u32),
+    /// The files that the step with this number keeps, one after the other; see [`Artifacts`].
+    Artifacts(u32),
+}
+
+/// Marks the number of what a step keeps.
+const KEPT: u32 = 1 << 31;
+
+impl StepFile {
+    /// The step's number.
+    pub const fn step(self) -> u32 {
+        match self {
+            Self::Log(step) | Self::Artifacts(step) => step,
+        }
+    }
+}
+
+impl From<u32> for StepFile {
+    fn from(number: u32) -> Self {
+        if number & KEPT == 0 { Self::Log(number) } else { Self::Artifacts(number & !KEPT) }
+    }
+}
+
+impl From<StepFile> for u32 {
+    fn from(file: StepFile) -> Self {
+        match file {
+            StepFile::Log(step) => step & !KEPT,
+            StepFile::Artifacts(step) => step | KEPT,
+        }
+    }
+}
+
+/// A piece of a step's file: the header of a binary frame. The frame is this as JSON, a line feed, then the bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct LogChunk {
     /// Which build.
     pub of: BuildRef,
-    /// Which step.
-    pub step: u32,
-    /// Where in the log the bytes begin.
+    /// Which file of which step.
+    #[serde(rename = "step")]
+    pub file: StepFile,
+    /// Where in the file the bytes begin.
     pub offset: u64,
 }
 
@@ -227,7 +269,8 @@ pub struct BadChunk(pub &'static str);
 impl LogChunk {
     /// The binary frame that carries `bytes`.
     pub fn encode(&self, bytes: &[u8]) -> Vec<u8> {
-        let Self { of: BuildRef { build, fence }, step, offset } = self;
+        let Self { of: BuildRef { build, fence }, file, offset } = self;
+        let step = u32::from(*file);
         let mut frame =
             format!("{{\"of\":{{\"build\":{build},\"fence\":{fence}}},\"step\":{step},\"offset\":{offset}}}\n")
                 .into_bytes();
@@ -285,12 +328,13 @@ pub enum ToSlave {
         /// The number of the next report expected.
         next: u32,
     },
-    /// All log bytes below this offset are durable.
+    /// All bytes of a step's file below this offset are durable.
     LogAcknowledged {
         /// Which build.
         of: BuildRef,
-        /// Which step.
-        step: u32,
+        /// Which file of which step.
+        #[serde(rename = "step")]
+        file: StepFile,
         /// The offset of the next byte expected.
         next: u64,
     },
@@ -316,8 +360,8 @@ pub struct Have {
     pub of: BuildRef,
     /// The number of the next report expected.
     pub next_report: u32,
-    /// For each step of which there is a log: the step, and the offset of the next byte expected.
-    pub logs: Vec<(u32, u64)>,
+    /// For each file of a step that there may be: which, and the offset of the next byte expected.
+    pub logs: Vec<(StepFile, u64)>,
     /// Whether it is to be cancelled.
     pub cancel: bool,
 }
@@ -358,11 +402,14 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u64,
+    /// Most bytes of files that a step keeps; none are where a master says nothing of it.
+    #[serde(default)]
+    pub artifact_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { build_s: 60 * 60, silence_s: 10 * 60, log_bytes: 256 << 20, grace_s: 10 }
+        Self { build_s: 60 * 60, silence_s: 10 * 60, log_bytes: 256 << 20, grace_s: 10, artifact_bytes: 256 << 20 }
     }
 }
 
@@ -381,8 +428,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_chunk_comes_back(build in 0i64.., fence in 0i64.., step: u32, offset: u64, bytes: Vec<u8>) {
-            let chunk = LogChunk { of: BuildRef { build: BuildId(build), fence: Fence(fence) }, step, offset };
+        fn a_chunk_comes_back(build in 0i64.., fence in 0i64.., number: u32, offset: u64, bytes: Vec<u8>) {
+            let file = StepFile::from(number);
+            prop_assert_eq!(u32::from(file), number);
+            let chunk = LogChunk { of: BuildRef { build: BuildId(build), fence: Fence(fence) }, file, offset };
             let frame = chunk.encode(&bytes);
             prop_assert_eq!(LogChunk::decode(&frame).unwrap(), (chunk, &bytes[..]));
         }

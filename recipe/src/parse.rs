@@ -222,11 +222,6 @@ fn step<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Op
     let env = fields.get("env").map_or_else(BTreeMap::new, |v| env(reader, v));
     let junit = fields.get("junit").map_or_else(Vec::new, |v| globs(reader, "`junit`", v));
     let artifacts = fields.get("artifacts").map_or_else(Vec::new, |v| globs(reader, "`artifacts`", v));
-    // What is promised and not there yet must not look as if it were.
-    if let Some(value) = fields.get("artifacts") {
-        let text = "`artifacts` has no effect: no file is kept yet".to_owned();
-        reader.warn(&value.span(), text, "it does no harm; it counts from the version on that can");
-    }
     Some(Step {
         name: name?,
         run: run?,

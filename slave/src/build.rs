@@ -2,6 +2,8 @@
 //!
 //! It reports to the spool only, and never knows whether a master is there. Whatever goes wrong ends in a last report.
 
+mod artifacts;
+mod find;
 mod junit;
 mod lacking;
 mod notes;
@@ -14,6 +16,7 @@ use crate::sandbox::{Sandbox, Task, View};
 use crate::source::Source;
 use crate::spool::{LogWriter, Spooled};
 use crate::work::{Room, Slot, Slots};
+use protocol::artifacts::Artifacts;
 use protocol::tested::TestReport;
 use protocol::wire::{Assignment, Happened, Isolation, Limits};
 use protocol::{BuildResult, UnixMs};
@@ -157,12 +160,14 @@ struct Finished {
     links: Vec<(String, String)>,
     summary: String,
     tests: Option<TestReport>,
+    artifacts: Option<Artifacts>,
 }
 
 impl Finished {
     fn bare(result: BuildResult, reason: impl Into<Option<String>>) -> Self {
         let (links, summary) = (Vec::new(), String::new());
-        Self { result, exit_code: None, reason: reason.into(), lacks: None, links, summary, tests: None }
+        let reason = reason.into();
+        Self { result, exit_code: None, reason, lacks: None, links, summary, tests: None, artifacts: None }
     }
 }
 
@@ -256,7 +261,7 @@ impl<'a> Build<'a> {
         let began = Instant::now();
         let (log, finished) = match self.spooled.log(n).await {
             Ok(mut log) => {
-                let finished = self.run_step(step, &mut log).await;
+                let finished = self.run_step(n, step, &mut log).await;
                 (Some(log), finished)
             }
             Err(error) => (None, Finished::bare(BuildResult::Exception, disk(&error))),
@@ -264,7 +269,7 @@ impl<'a> Build<'a> {
         self.finish(n, &step.name, log, began, step.on_failure, finished).await;
     }
 
-    async fn run_step(&mut self, step: &Step, log: &mut LogWriter) -> Finished {
+    async fn run_step(&mut self, n: u32, step: &Step, log: &mut LogWriter) -> Finished {
         let view = self.sandbox.view(self.slot);
         if let Err(error) = notes::begin(self.slot).await {
             return Finished::bare(BuildResult::Exception, format!("the slave's disk: {error}"));
@@ -295,8 +300,14 @@ impl<'a> Build<'a> {
         }
         // What still runs could change under the reader's hands.
         let tests = if gone { junit::read(self.slot, &step.junit).await } else { None };
+        let artifacts = match gone {
+            true => artifacts::keep(self.slot, self.spooled, n, &step.artifacts, self.limits.artifact_bytes).await,
+            false => None,
+        };
         let (result, reason) = judged_by_tests(result, reason, tests.as_ref());
-        Finished { result, exit_code, reason, lacks, links: noted.links, summary: noted.summary, tests }
+        let (result, reason) = judged_by_artifacts(result, reason, artifacts.as_ref());
+        let (links, summary) = (noted.links, noted.summary);
+        Finished { result, exit_code, reason, lacks, links, summary, tests, artifacts }
     }
 
     async fn start(&mut self, step: u32, name: &str) {
@@ -322,7 +333,7 @@ impl<'a> Build<'a> {
                 finished.reason = Some(disk(&error));
             }
         }
-        let Finished { result, exit_code, reason, lacks, links, summary, tests } = finished;
+        let Finished { result, exit_code, reason, lacks, links, summary, tests, artifacts } = finished;
         let why = match (&reason, exit_code) {
             (Some(reason), _) if matches!(result, BuildResult::Cancelled | BuildResult::Retry) => reason.clone(),
             (Some(reason), _) => format!("{name}: {reason}"),
@@ -335,9 +346,20 @@ impl<'a> Build<'a> {
             self.progress.step(result, on_failure, why);
         }
         let ran_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let tests = tests.map(Box::new);
-        let what =
-            Happened::StepFinished { step, result, exit_code, log_len, reason, lacks, ran_ms, links, summary, tests };
+        let (tests, artifacts) = (tests.map(Box::new), artifacts.map(Box::new));
+        let what = Happened::StepFinished {
+            step,
+            result,
+            exit_code,
+            log_len,
+            reason,
+            lacks,
+            ran_ms,
+            links,
+            summary,
+            tests,
+            artifacts,
+        };
         if !report(self.spooled, what).await {
             self.progress.stop(BuildResult::Exception, "the slave's disk can't be written".to_owned());
         }
@@ -391,6 +413,18 @@ fn judged_by_tests(
             Some(note) => (BuildResult::Warnings, Some(note.clone())),
             None => (result, reason),
         },
+        _ => (result, reason),
+    }
+}
+
+/// Files that a step's recipe wants kept and that are not are worth a warning.
+fn judged_by_artifacts(
+    result: BuildResult,
+    reason: Option<String>,
+    artifacts: Option<&Artifacts>,
+) -> (BuildResult, Option<String>) {
+    match artifacts.and_then(|kept| kept.notes.first()) {
+        Some(note) if result == BuildResult::Success => (BuildResult::Warnings, Some(note.clone())),
         _ => (result, reason),
     }
 }

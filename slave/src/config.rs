@@ -67,6 +67,8 @@ pub struct OwnLimits {
     pub silence_s: u64,
     /// Longest log of a step, in bytes.
     pub log_bytes: u64,
+    /// Most bytes of files that a step keeps.
+    pub artifact_bytes: u64,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u64,
     /// Greatest length of a file that a build writes, in bytes.
@@ -85,6 +87,7 @@ impl Default for OwnLimits {
             build_s: 6 * 60 * 60,
             silence_s: 60 * 60,
             log_bytes: 1 << 30,
+            artifact_bytes: 4 << 30,
             grace_s: 10,
             file_bytes: 20 << 30,
             open_files: 4096,
@@ -102,6 +105,7 @@ impl OwnLimits {
             silence_s: self.silence_s.min(master.silence_s),
             log_bytes: self.log_bytes.min(master.log_bytes),
             grace_s: self.grace_s.min(master.grace_s),
+            artifact_bytes: self.artifact_bytes.min(master.artifact_bytes),
         }
     }
 }

@@ -205,7 +205,7 @@ impl Connector {
                     delivery.forget(of);
                     self.order(Order::Forget(of)).await?;
                 }
-                Some(ToSlave::LogAcknowledged { of, step, next }) => delivery.log_acknowledged(of, step, next),
+                Some(ToSlave::LogAcknowledged { of, file, next }) => delivery.acknowledged(of, file, next),
                 Some(ToSlave::ReportsAcknowledged { of, next }) => {
                     if let Some(build) = self.spool.get(of) {
                         build.told(next);

@@ -455,6 +455,7 @@ fn close(build: &Spooled, result: BuildResult, reason: &str) {
             links,
             summary,
             tests: None,
+            artifacts: None,
         };
         tell(build, what);
     }

@@ -1,7 +1,7 @@
 //! What is known of the builds this slave was given, on disk until the master has it.
 //!
 //! `BASEDIR/builds/BUILD-FENCE/` holds `assignment.json`, `reports` (one JSON report a line, each durable before it is
-//! sent) and `log-N`, the log of step N as it was printed. The folder goes when the master says that it has everything.
+//! sent), `log-N`, the log of step N as it was printed, and `artifacts-N`, the files that it keeps, one after the other. The folder goes when the master says that it has everything.
 //! The spool never talks to the master and never runs anything.
 
 mod log;
@@ -9,7 +9,7 @@ mod log;
 use crate::work::make_folder;
 pub(crate) use log::LogWriter;
 use protocol::UnixMs;
-use protocol::wire::{Assignment, BuildRef, Happened, Report};
+use protocol::wire::{Assignment, BuildRef, Happened, Report, StepFile};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -42,8 +42,8 @@ struct State {
     told: u32,
     /// The first report written after a restart, until the master said how many it has.
     own_from: Option<u32>,
-    /// Length of each step's log, by step.
-    logs: BTreeMap<u32, u64>,
+    /// How long each file of a step is.
+    files: BTreeMap<StepFile, u64>,
 }
 
 /// The spool's folder or a build's in it can't be used.
@@ -171,16 +171,18 @@ impl Spooled {
         let Ok(text) = fs::read(folder.join(ASSIGNMENT)) else { return Ok(None) };
         let Ok(assignment) = serde_json::from_slice::<Assignment>(&text) else { return Ok(None) };
         let of = assignment.of;
-        let mut logs = BTreeMap::new();
+        let mut files = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let step = entry.file_name().to_str().and_then(|name| name.strip_prefix("log-")?.parse().ok());
-            if let Some(step) = step {
-                logs.insert(step, entry.metadata()?.len());
+            if let Some(file) = entry.file_name().to_str().and_then(file_named) {
+                files.insert(file, entry.metadata()?.len());
             }
         }
         let reports = read_reports(&folder.join(REPORTS))?;
-        let state = Mutex::new(State { reports, told: 0, own_from: None, logs });
+        // What was not told of is not whole.
+        files
+            .retain(|file, _| matches!(file, StepFile::Log(_)) || reports.iter().any(|report| tells_of(report, *file)));
+        let state = Mutex::new(State { reports, told: 0, own_from: None, files });
         Ok(Some(Self { of, folder: folder.to_owned(), state, changed: Arc::clone(changed) }))
     }
 
@@ -216,7 +218,7 @@ impl Spooled {
     pub(crate) fn open_step(&self) -> Option<(u32, u64)> {
         let state = locked(&self.state);
         let Happened::StepStarted { step, .. } = state.reports.last()?.what else { return None };
-        Some((step, state.logs.get(&step).copied().unwrap_or(0)))
+        Some((step, state.files.get(&StepFile::Log(step)).copied().unwrap_or(0)))
     }
 
     /// What follows are the first reports after a restart.
@@ -238,16 +240,16 @@ impl Spooled {
         }
     }
 
-    /// Length of each step's log.
-    pub(crate) fn logs(&self) -> Vec<(u32, u64)> {
-        locked(&self.state).logs.iter().map(|(&step, &len)| (step, len)).collect()
+    /// How long each file of a step is.
+    pub(crate) fn files(&self) -> Vec<(StepFile, u64)> {
+        locked(&self.state).files.iter().map(|(&file, &len)| (file, len)).collect()
     }
 
-    /// At most `max` bytes of a step's log.
-    pub(crate) fn read_log(&self, step: u32, offset: u64, max: usize) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.log_path(step))?;
+    /// At most `max` bytes of a step's file.
+    pub(crate) fn read_file(&self, of: StepFile, offset: u64, max: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path_of(of))?;
         file.seek(SeekFrom::Start(offset))?;
-        let known = locked(&self.state).logs.get(&step).copied().unwrap_or(0);
+        let known = locked(&self.state).files.get(&of).copied().unwrap_or(0);
         let mut bytes = Vec::with_capacity(max.min(usize::try_from(known.saturating_sub(offset)).unwrap_or(max)));
         file.take(known.saturating_sub(offset).min(max as u64)).read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -255,19 +257,39 @@ impl Spooled {
 
     /// Begins a step's log.
     pub(crate) async fn log(self: &Arc<Self>, step: u32) -> io::Result<LogWriter> {
-        let file = tokio::fs::File::create(self.log_path(step)).await?;
-        self.log_grew(step, 0);
+        let file = tokio::fs::File::create(self.path_of(StepFile::Log(step))).await?;
+        self.grew(StepFile::Log(step), 0);
         Ok(LogWriter::new(Arc::clone(self), step, file))
     }
 
-    fn log_grew(&self, step: u32, len: u64) {
-        locked(&self.state).logs.insert(step, len);
+    /// An empty file for what a step keeps; nothing of it is sent before [`Spooled::grew`] says how long it is.
+    pub(crate) fn artifacts(&self, step: u32) -> io::Result<File> {
+        File::create(self.path_of(StepFile::Artifacts(step)))
+    }
+
+    /// A step's file is so long now, and all of it can be sent.
+    pub(crate) fn grew(&self, of: StepFile, len: u64) {
+        locked(&self.state).files.insert(of, len);
         self.changed.notify_one();
     }
 
-    fn log_path(&self, step: u32) -> PathBuf {
-        self.folder.join(format!("log-{step}"))
+    fn path_of(&self, file: StepFile) -> PathBuf {
+        let prefix = if matches!(file, StepFile::Log(_)) { LOG } else { ARTIFACTS };
+        self.folder.join(format!("{prefix}{}", file.step()))
     }
+}
+
+const LOG: &str = "log-";
+const ARTIFACTS: &str = "artifacts-";
+
+/// Which file of a step has this name.
+fn file_named(name: &str) -> Option<StepFile> {
+    let of = |prefix: &str| name.strip_prefix(prefix)?.parse().ok();
+    of(LOG).map(StepFile::Log).or_else(|| of(ARTIFACTS).map(StepFile::Artifacts))
+}
+
+fn tells_of(report: &Report, file: StepFile) -> bool {
+    matches!(&report.what, Happened::StepFinished { step, artifacts: Some(_), .. } if StepFile::Artifacts(*step) == file)
 }
 
 fn append_line(path: &Path, report: &Report) -> io::Result<()> {

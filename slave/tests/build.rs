@@ -107,6 +107,39 @@ async fn a_test_that_fails_fails_its_step_and_is_named() {
 }
 
 #[tokio::test]
+async fn files_that_a_recipe_wants_kept_come_to_the_master_whatever_the_step_gave() {
+    let keeping = |name: &str, text: &str| {
+        let mut step = sh(name, text);
+        (step.artifacts, step.when) = (vec!["doc/**".to_owned()], When::Always);
+        step
+    };
+    let many = "mkdir -p doc/a; echo one >doc/a/x; ln -s /etc/passwd doc/link; head -c 3000000 /dev/zero >doc/zeros";
+    let steps = vec![
+        keeping("none", "true"),
+        keeping("many", many),
+        keeping("broken", "rm doc/zeros; echo two >doc/a/x; exit 3"),
+        sh("others", "true"),
+    ];
+    for seen in run_both(|_| {}, steps).await {
+        assert_eq!(seen.step(1), (Warnings, Some(0), Some("no file matches `doc/**`".to_owned())));
+        assert_eq!((seen.step(2).0, seen.step(3).0), (Success, Failure));
+        assert_eq!(seen.kept[&3], b"two\n");
+        assert_eq!(seen.kept[&2].len(), 3_000_004);
+        assert!(seen.kept[&2].starts_with(b"one\n\0"));
+        assert!(!seen.kept.contains_key(&4));
+        let told = |wanted: u32| {
+            let mut told = seen.reports.iter().filter_map(|report| match &report.what {
+                Happened::StepFinished { step, artifacts, .. } if *step == wanted => artifacts.clone(),
+                _ => None,
+            });
+            told.next().map(|kept| kept.files.iter().map(|file| (file.path.clone(), file.bytes)).collect::<Vec<_>>())
+        };
+        assert_eq!(told(2).unwrap(), [("doc/a/x".to_owned(), 4), ("doc/zeros".to_owned(), 3_000_000)]);
+        assert_eq!((told(1), told(4)), (Some(Vec::new()), None));
+    }
+}
+
+#[tokio::test]
 async fn a_command_can_be_words_without_a_shell() {
     let mut step = sh("say", "");
     step.run = Run::Argv(vec!["printf".to_owned(), "%s|".to_owned(), "a b".to_owned(), "$HOME;".to_owned()]);

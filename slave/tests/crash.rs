@@ -5,7 +5,7 @@ mod support;
 
 use process::{Slave, kill, peak_memory, sleepers, supervisor_of, unique, until_sleepers};
 use protocol::BuildResult::{Exception, Retry, Success};
-use protocol::wire::ToSlave;
+use protocol::wire::{StepFile, ToSlave};
 use slave::config::WantedIsolation;
 use support::*;
 
@@ -135,7 +135,7 @@ async fn a_hundred_megabytes_of_log_take_little_memory_though_the_master_is_slow
     let window = master.seen(build(1)).logs[&1].len() as u64;
     assert!(window <= 1 << 20, "{window} bytes came without having been acknowledged");
     master.behave(|m| m.acknowledge_logs = true);
-    master.send(ToSlave::LogAcknowledged { of: build(1), step: 1, next: window });
+    master.send(ToSlave::LogAcknowledged { of: build(1), file: StepFile::Log(1), next: window });
     let seen = master.finished(build(1)).await;
     assert_eq!(seen.logs[&1].len(), 100_000_000);
     let peak = peak_memory(slave.pid());

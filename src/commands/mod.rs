@@ -1,6 +1,7 @@
 //! The subcommands, a file each, all of one shape: `Args`, and `run` that does it.
 
 mod accept;
+mod artifacts;
 mod branches;
 mod builds;
 mod cancel;
@@ -63,6 +64,7 @@ enum Command {
     Why(why::Args),
     Wait(wait::Args),
     Log(log::Args),
+    Artifacts(artifacts::Args),
     Accept(accept::Args),
     Withdraw(withdraw::Args),
     Claim(claim::Args),
@@ -119,6 +121,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Why(args) => wait(why::run(args, &asking()?)),
         Command::Wait(args) => wait(wait::run(args, &asking()?)),
         Command::Log(args) => wait(log::run(args, &asking()?)),
+        Command::Artifacts(args) => wait(artifacts::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
         Command::Claim(args) => wait(claim::run(args, &asking()?)),

@@ -123,3 +123,26 @@ fn builds_make_their_version_from_official_tags_and_as_much_history_as_the_recip
     let tip = said("tip");
     assert!(tip.strip_suffix("\n1\n").is_some_and(|id| candidate.starts_with(id)), "{tip}");
 }
+
+#[test]
+fn files_that_a_step_keeps_are_fetched_by_plain_means() {
+    let keeping = RECIPE.replace("make check", "mkdir -p doc; echo hello >doc/x; ln -s /etc/passwd doc/link");
+    let world = world_as(&Plan { recipe: Some(format!("{keeping}artifacts = \"doc/**\"\n")), ..Plan::default() });
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[("hello.txt", "hello\n")]);
+    ann.publishes("feature").ok();
+    world.until_verdict("feature", "ready");
+    let build = world.builds("feature")[0].id.to_string();
+    let listed = world.run(["artifacts", &build]).ok();
+    assert!(listed.contains("doc/x") && !listed.contains("link"), "{listed}");
+    let into = world.folder().join("out");
+    let into = into.to_str().unwrap();
+    world.run(["artifacts", &build, "--into", into]).ok();
+    let step = world.build(build.parse().unwrap()).steps[1].name.clone();
+    let written = world.folder().join("out").join(step).join("doc/x");
+    assert_eq!(std::fs::read_to_string(&written).unwrap(), "hello\n");
+    let said = world.run(["artifacts", &build, "--into", into]).fails();
+    assert!(said.contains("is there already") && said.contains("--force"), "{said}");
+    world.run(["artifacts", &build, "--into", into, "--force"]).ok();
+}

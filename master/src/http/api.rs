@@ -6,7 +6,7 @@ use super::extract::{
 };
 use super::face::Face;
 use super::who::Who;
-use super::{events, logs, slave, watch};
+use super::{artifacts, events, logs, slave, watch};
 use crate::actions;
 use crate::auth::{Actor, Caller};
 use crate::project::Guarded;
@@ -46,6 +46,8 @@ pub(super) fn router() -> Router<Face> {
         .route("/builds/{id}/cancel", post(cancel))
         .route("/builds/{id}/log", get(logs::whole))
         .route("/builds/{id}/steps/{step}/log", get(logs::step))
+        .route("/builds/{id}/steps/{step}/artifacts.tar", get(artifacts::archive))
+        .route("/builds/{id}/steps/{step}/artifacts/{*path}", get(artifacts::file))
         .route("/builds/{id}/steps/{step}/log/events", get(logs::events))
         .route("/slaves", get(slaves))
         .route("/slaves/{name}/availability", post(availability))

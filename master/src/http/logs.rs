@@ -2,6 +2,7 @@
 
 use super::doors::Stays;
 use super::extract::{Asked, BuildPart, Part};
+use super::range::{Ranged, nowhere, within};
 use crate::actions;
 use crate::read;
 use crate::refused::{Done, Refused};
@@ -10,17 +11,17 @@ use crate::store::{Build, Interest, Listener, Topic};
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures_util::{Stream, stream};
-use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt as _, Range};
+use headers::{HeaderMapExt as _, Range};
 use protocol::BuildId;
+use protocol::wire::StepFile;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -31,8 +32,8 @@ const LOOK: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 pub(super) struct StepPart {
-    id: BuildId,
-    step: u32,
+    pub(super) id: BuildId,
+    pub(super) step: u32,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,7 +80,7 @@ impl Reader {
             let ended = self.ended(step, at).await;
             let logs = self.shared.logs.clone();
             let build = self.build;
-            let read = tokio::task::spawn_blocking(move || logs.read(build, step, at, limit)).await;
+            let read = tokio::task::spawn_blocking(move || logs.read(build, StepFile::Log(step), at, limit)).await;
             let bytes = read.map_err(io::Error::other)??;
             if !bytes.is_empty() {
                 return Ok(Some(bytes));
@@ -142,7 +143,7 @@ pub(super) async fn step(
     let (at, left) = match &range {
         Ranged::Whole => (start(&shared, part.id, part.step, wanted.from)?, wanted.limit.unwrap_or(u64::MAX)),
         Ranged::Part { bytes, .. } => (bytes.start, bytes.end - bytes.start),
-        Ranged::Nowhere { len } => return Ok(nowhere(*len)),
+        Ranged::Nowhere { len } => return Ok(nowhere("log", *len)),
     };
     let reader = Reader::new(shared, part.id, follow);
     let pieces = stream::try_unfold((reader, at, left), move |(mut reader, at, left)| async move {
@@ -154,53 +155,7 @@ pub(super) async fn step(
         let n = bytes.len() as u64;
         Ok::<_, io::Error>(Some((Bytes::from(bytes), (reader, at + n, left - n))))
     });
-    let mut answer = text(Body::from_stream(pieces));
-    answer.headers_mut().typed_insert(AcceptRanges::bytes());
-    if let Ranged::Part { bytes, len } = range
-        && let Ok(said) = ContentRange::bytes(bytes.clone(), len)
-    {
-        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-        answer.headers_mut().typed_insert(said);
-        answer.headers_mut().typed_insert(ContentLength(bytes.end - bytes.start));
-    }
-    Ok(answer)
-}
-
-/// Which bytes of a log of `len` a range asks for.
-#[derive(Debug)]
-enum Ranged {
-    /// All, as for whoever asks for several ranges at once, or for what is no range: that may be answered so.
-    Whole,
-    Part {
-        bytes: std::ops::Range<u64>,
-        len: u64,
-    },
-    /// None that are there.
-    Nowhere {
-        len: u64,
-    },
-}
-
-fn within(asked: &Range, len: u64) -> Ranged {
-    let of = |len| asked.satisfiable_ranges(len).collect::<Vec<_>>();
-    let [(Bound::Included(first), last)] = of(u64::MAX)[..] else { return Ranged::Whole };
-    // What begins elsewhere in a text of another length is counted from its end.
-    let from_end = of(u64::MAX - 1).first() != Some(&(Bound::Included(first), last));
-    let bytes = match last {
-        Bound::Included(last) if last < first => return Ranged::Whole,
-        Bound::Included(last) => first..last.saturating_add(1).min(len),
-        _ if from_end => len.saturating_sub(u64::MAX - first)..len,
-        _ => first..len,
-    };
-    if bytes.is_empty() { Ranged::Nowhere { len } } else { Ranged::Part { bytes, len } }
-}
-
-fn nowhere(len: u64) -> Response {
-    let detail = format!("the log has {len} bytes, and none of those are asked for");
-    let refused = Refused::new(416, "range", detail, "ask for a range that begins before its end");
-    let mut answer = refused.into_response();
-    answer.headers_mut().typed_insert(ContentRange::unsatisfied_bytes(len));
-    answer
+    Ok(range.said_in(text(Body::from_stream(pieces))))
 }
 
 /// Refuses a step that a build never has; one that did not begin yet has an empty log.
@@ -221,7 +176,7 @@ fn start(shared: &Shared, build: BuildId, step: u32, from: i64) -> Done<u64> {
 }
 
 fn len(shared: &Shared, build: BuildId, step: u32) -> Done<u64> {
-    let len = shared.logs.len(build, step);
+    let len = shared.logs.len(build, StepFile::Log(step));
     len.map_err(|e| Refused::new(500, "log", format!("the log can't be read: {e}"), ""))
 }
 

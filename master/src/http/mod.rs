@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod artifacts;
 mod caller;
 mod connections;
 mod doors;
@@ -16,6 +17,7 @@ mod logs;
 mod packed;
 mod pages;
 mod patient;
+mod range;
 mod raw;
 mod router;
 mod serve;

@@ -5,10 +5,9 @@ mod forms;
 use super::api::{detail, listed_builds};
 use super::extract::{self, Asked, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, RevisionsQuery};
 use super::face::Face;
-use super::logs;
-use super::raw;
 use super::visit::{self, Visit, build_in, may_publish};
 use super::watch::{self, What};
+use super::{artifacts, logs, raw};
 use crate::actions;
 use crate::auth::{Action, can};
 use crate::pages::{self, AskedBuilds, Filled, MayBranch, MayBuild, Narrowed, ShownSlaves};
@@ -42,6 +41,8 @@ pub(super) fn router(face: &Face) -> Router<Face> {
         .route("/p/{project}/builds/{id}/rebuild", post(forms::build_again))
         .route("/p/{project}/builds/{id}/cancel", post(forms::cancel))
         .route("/p/{project}/builds/{id}/steps/{step}/log", get(logs::step))
+        .route("/p/{project}/builds/{id}/steps/{step}/artifacts.tar", get(artifacts::archive))
+        .route("/p/{project}/builds/{id}/steps/{step}/artifacts/{*path}", get(artifacts::file))
         .route("/p/{project}/queue", get(queue))
         .route("/p/{project}/queue/pause", post(forms::pause))
         .route("/p/{project}/queue/resume", post(forms::resume))

@@ -109,12 +109,16 @@ fn text(path: Option<&[u8]>, bytes: Body) -> Response {
     ];
     let mut answer = (headers, bytes).into_response();
     if let Some(path) = path {
-        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let named = format!("attachment; filename*=UTF-8''{}", percent_encode(name, NON_ALPHANUMERIC));
-        let value = HeaderValue::try_from(named).unwrap_or(HeaderValue::from_static("attachment"));
-        answer.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+        answer.headers_mut().insert(header::CONTENT_DISPOSITION, attachment(path));
     }
     answer
+}
+
+/// Says that an answer is to be kept as a file, under the last name of `path`.
+pub(super) fn attachment(path: &[u8]) -> HeaderValue {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let named = format!("attachment; filename*=UTF-8''{}", percent_encode(name, NON_ALPHANUMERIC));
+    HeaderValue::try_from(named).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 /// A part of the bytes, and where the next one is.

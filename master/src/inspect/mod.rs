@@ -12,6 +12,7 @@ use crate::sole;
 use crate::state::Shared;
 use crate::store::Store;
 use mirror::OfProject;
+use protocol::wire::StepFile;
 use protocol::{BuildId, ProjectName};
 use serde::Serialize;
 use std::path::Path;
@@ -157,7 +158,7 @@ async fn logs(shared: &Shared, all: &mut Inspection) -> Result<(), StartError> {
         above = some.last;
         all.logs += some.logs.len();
         for (build, step, length) in some.logs {
-            let there = shared.logs.len(build, step).unwrap_or(0);
+            let there = shared.logs.len(build, StepFile::Log(step)).unwrap_or(0);
             if there < length {
                 all.findings.push(Finding {
                     project: None,

@@ -8,6 +8,7 @@
 use super::Logs;
 use super::content::Content;
 use protocol::BuildId;
+use protocol::wire::StepFile;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -49,7 +50,7 @@ impl Logs {
     /// # Errors
     /// When the log or its index can't be read.
     pub fn lines(&self, build: BuildId, step: u32) -> io::Result<Lines> {
-        let path = self.path(build, step);
+        let path = self.path(build, StepFile::Log(step));
         let Some(log) = Content::open(&path)? else { return Ok(Lines { log: None, index: None, len: 0, feeds: 0 }) };
         let len = log.len();
         // An index that can't be kept, as on a full disk, is only a slower one.

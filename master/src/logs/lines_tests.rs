@@ -20,8 +20,8 @@ impl Log {
     }
 
     fn appends(&self, bytes: &[u8]) {
-        let at = self.logs.len(BUILD, 1).unwrap();
-        self.logs.writer().append(BUILD, 1, at, bytes).unwrap();
+        let at = self.logs.len(BUILD, StepFile::Log(1)).unwrap();
+        self.logs.writer().append(BUILD, StepFile::Log(1), at, bytes).unwrap();
     }
 
     fn lines(&self) -> Lines {

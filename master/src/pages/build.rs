@@ -1,5 +1,6 @@
 //! A build: what broke, whose fault it is, and how to see it at home; with the log open where it failed.
 
+use super::artifacts::{ArtifactsLine, artifacts_of};
 use super::frame::At;
 use super::log::render;
 use super::parts::{BuildLine, VerdictView, ran, sentence};
@@ -72,6 +73,7 @@ struct View {
     reproduce: String,
     links: Vec<StepLink>,
     tests: Vec<TestsLine>,
+    artifacts: Vec<ArtifactsLine>,
     lately: Vec<BuildLine>,
     requested: When,
     started: Option<When>,
@@ -355,6 +357,7 @@ impl Pages {
             reproduce: detail.reproduce.join("\n"),
             links: links.collect(),
             tests: detail.steps.iter().filter_map(tests_of).collect(),
+            artifacts: detail.steps.iter().filter_map(|step| artifacts_of(step, now)).collect(),
             lately: detail.lately.iter().map(|b| BuildLine::of(b, now)).collect(),
             requested: When::new(summary.requested_ms, now),
             started: summary.started_ms.map(|at: UnixMs| When::new(at, now)),

@@ -4,6 +4,7 @@
 //! escaped, and characters that can't be seen are made visible. Nothing here reads the store or knows who may do what:
 //! that comes in the [`Context`].
 
+mod artifacts;
 mod branch;
 mod branches;
 mod build;

@@ -1,7 +1,7 @@
 //! Builds: the line of a listing, and the whole page.
 
 use super::facts::{self, Deciding};
-use super::{Moment, ReadError};
+use super::{Moment, ReadError, artifacts};
 use crate::names;
 use crate::project::Guarded;
 use crate::store::{Branch, BranchState, Build, BuildRowState, ListedBuild, Reader, Revision, Step, Which, author};
@@ -135,7 +135,7 @@ pub(crate) async fn build_detail(at: &Moment<'_>, id: BuildId) -> Result<Option<
         attempt: build.attempt,
         isolation: build.isolation,
         ran_in: build.ran_in,
-        steps: steps(at, build).await?,
+        steps: steps(at, build, &summary.page).await?,
         reproduce: reproduce(at.url(), build, &summary),
         lately: lines.flatten().collect(),
         retried_as: build.retried_as,
@@ -165,14 +165,16 @@ async fn turn(at: &Moment<'_>, build: &Build) -> Result<Option<api::Next>, ReadE
     Ok(verdict::turn(&build.builder.name, &facts::state(at, build, branch.trusted, &deciding), author))
 }
 
-async fn steps(at: &Moment<'_>, build: &Build) -> Result<Vec<StepDetail>, ReadError> {
+async fn steps(at: &Moment<'_>, build: &Build, page: &str) -> Result<Vec<StepDetail>, ReadError> {
+    let mut kept = artifacts::of_build(at, build, page).await?;
     let begun = at.store.steps(build.id).await?;
     let mut steps = Vec::with_capacity(build.builder.steps.len() + 1);
     for step in &begun {
         let plan =
             usize::try_from(step.number).ok().and_then(|n| n.checked_sub(1)).and_then(|n| build.builder.steps.get(n));
         let log_len = at.log_len(build.id, step.number)?;
-        steps.push(begun_step(build, step, plan.map(|p| command(&p.run)).unwrap_or_default(), log_len));
+        let command = plan.map(|p| command(&p.run)).unwrap_or_default();
+        steps.push(StepDetail { artifacts: kept.remove(&step.number), ..begun_step(build, step, command, log_len) });
     }
     let ended = build.result().is_some();
     for (i, plan) in build.builder.steps.iter().enumerate() {
@@ -193,6 +195,7 @@ async fn steps(at: &Moment<'_>, build: &Build) -> Result<Vec<StepDetail>, ReadEr
             log_len: 0,
             links: Vec::new(),
             tests: None,
+            artifacts: None,
         });
     }
     bound_tests(&mut steps);
@@ -233,6 +236,7 @@ fn begun_step(build: &Build, step: &Step, command: String, log_len: u64) -> Step
         log_len,
         links: step.links.clone(),
         tests: step.tests.clone(),
+        artifacts: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pages, API and command are all given these values, so none says more or other than the others. Nothing is changed
 //! here.
 
+mod artifacts;
 mod branch;
 mod build;
 mod facts;

@@ -6,7 +6,8 @@ use crate::state::Shared;
 use crate::store::{self, Branch, Build, Reader, needs_of};
 use crate::terms::Terms;
 use gate::schedule::{Lock, Wait};
-use protocol::{BuildId, ProjectId, SlaveId};
+use protocol::wire::StepFile;
+use protocol::{BuildId, ProjectId, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -67,7 +68,16 @@ impl<'s> Moment<'s> {
     }
 
     pub(super) fn log_len(&self, build: BuildId, step: u32) -> io::Result<u64> {
-        self.shared.logs.len(build, step)
+        self.shared.logs.len(build, StepFile::Log(step))
+    }
+
+    pub(super) fn artifacts_len(&self, build: BuildId, step: u32) -> io::Result<u64> {
+        self.shared.logs.len(build, StepFile::Artifacts(step))
+    }
+
+    /// Until when files are kept of a build that ended then; none when for ever.
+    pub(super) fn artifacts_until(&self, ended: UnixMs) -> Option<UnixMs> {
+        self.shared.config.keep.artifacts_until(ended.0).map(UnixMs)
     }
 
     pub(super) fn locks(&self) -> Vec<Lock> {

@@ -4,7 +4,7 @@ use super::board::Board;
 use super::each::look_after;
 use super::hearing::Hearing;
 use super::step::{Again, StepError, TICK, Turn};
-use super::{builds, candidates, claims, mainline, mend, pack, queue, schedule, upkeep, watch};
+use super::{builds, candidates, claims, expire, mainline, mend, pack, queue, schedule, upkeep, watch};
 use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Heard, Interest, Listener, Topic, Topics};
@@ -45,6 +45,8 @@ pub enum Loop {
     Upkeep,
     /// Packs logs.
     Pack,
+    /// Deletes what builds left, once it was kept for long enough.
+    Expire,
 }
 
 /// One turn of a loop, to the end of all that it begins.
@@ -53,6 +55,7 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
         Loop::Claims => claims::step(shared).await.map(drop)?,
         Loop::Schedule => schedule::step(shared, &mut Board::default(), &Heard::All).await.map(drop)?,
         Loop::Pack => pack::step(shared, &mut pack::BEGIN.clone()).await.map(drop)?,
+        Loop::Expire => expire::step(shared).await.map(drop)?,
         _ => {
             for project in &shared.projects {
                 looked_after(project, of_project(shared, project, which).await)?;
@@ -64,7 +67,7 @@ pub(crate) async fn turn(shared: &Arc<Shared>, which: Loop) -> Result<(), StepEr
 
 async fn of_project(shared: &Arc<Shared>, project: &Arc<Guarded>, which: Loop) -> Result<(), StepError> {
     match which {
-        Loop::Claims | Loop::Schedule | Loop::Pack => Ok(()),
+        Loop::Claims | Loop::Schedule | Loop::Pack | Loop::Expire => Ok(()),
         Loop::Mainline => mainline::step(shared, project).await.map(drop),
         Loop::Watch => watch::turn(shared, project).await.map(drop),
         Loop::Candidates => candidates::step(shared, project).await.map(drop),
@@ -100,6 +103,11 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     tasks.spawn(turns("pack", shared.shutdown.clone(), Wake::Nobody, move |_| {
         let (shared, round) = (all.clone(), round.clone());
         async move { pack::step(&shared, &mut *round.lock().await).await.map(Turn::Did) }
+    }));
+    let all = shared.clone();
+    tasks.spawn(turns("expire", shared.shutdown.clone(), Wake::Nobody, move |_| {
+        let shared = all.clone();
+        async move { expire::step(&shared).await.map(Turn::Did) }
     }));
     for project in &shared.projects {
         let by_store = |topics| Wake::Store(shared.store.listen(Interest { topics, ..Interest::of(project.id, []) }));

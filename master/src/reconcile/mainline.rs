@@ -88,7 +88,7 @@ async fn remember_recipe(shared: &Shared, project: &Guarded, known: &store::Proj
             }
         }
         Err(error) => {
-            tracing::warn!(project = %project.name, %error, "the recipe of mainline's last tip can't be read")
+            tracing::warn!(project = %project.name, %error, "the recipe of mainline's last tip can't be read");
         }
     }
 }

@@ -10,6 +10,7 @@ mod builds;
 mod candidates;
 mod claims;
 mod each;
+mod expire;
 mod follow;
 mod hearing;
 mod landing;

@@ -9,10 +9,10 @@ use crate::store::{BuildRowState, Change, Finished, Recorded, SlaveRow, Store, S
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::FutureExt as _;
 use protocol::wire::{
-    BadChunk, BuildRef, Happened, Have, Hello, LogChunk, MAX_HELD, MAX_WORD, Report, ToMaster, ToSlave, VERSION, Voice,
-    Word,
+    BadChunk, BuildRef, Happened, Have, Hello, Limits, LogChunk, MAX_HELD, MAX_WORD, Report, StepFile, ToMaster,
+    ToSlave, VERSION, Voice, Word,
 };
-use protocol::{BuildResult, SlaveName};
+use protocol::{BuildId, BuildResult, SlaveName};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) logs: Logs,
     pub(crate) sessions: Sessions,
-    pub(crate) log_limit: u64,
+    pub(crate) limits: Limits,
     /// How long a slave may be silent, and how long it may take to read.
     pub(crate) silence: Duration,
     pub(crate) shutdown: tokio_util::sync::CancellationToken,
@@ -277,10 +277,7 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
         }
         let of = build.reference();
         if held.contains(&of) {
-            let mut logs = Vec::new();
-            for step in parts.store.steps(build.id).await? {
-                logs.push((step.number, parts.logs.durable_len(build.id, step.number)?));
-            }
+            let logs = files(build.id, parts).await?;
             have.push(Have { of, next_report: build.next_report, logs, cancel: build.cancel.is_some() });
             owned.insert(of, Arc::new(Assigned::of(&build.builder)));
         } else if build.next_report == 0 {
@@ -300,10 +297,7 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
         let Some(build) = parts.store.build(of.build).await? else { continue };
         let mine = build.slave == Some(slave.id) && build.fence == of.fence && build.result().is_some();
         if mine && !complete(*of, parts).await? {
-            let mut logs = Vec::new();
-            for step in parts.store.steps(build.id).await? {
-                logs.push((step.number, parts.logs.durable_len(build.id, step.number)?));
-            }
+            let logs = files(build.id, parts).await?;
             have.push(Have { of: *of, next_report: build.next_report, logs, cancel: false });
             owned.insert(*of, Arc::new(Assigned::of(&build.builder)));
             ended.insert(*of);
@@ -317,7 +311,7 @@ async fn agree(hello: &Hello, slave: &SlaveRow, parts: &Parts) -> Result<Agreed,
 fn clean(mut report: Report) -> Report {
     match &mut report.what {
         Happened::StepStarted { name, .. } => *name = clean_text(name),
-        Happened::StepFinished { reason, lacks, links, summary, tests, .. } => {
+        Happened::StepFinished { reason, lacks, links, summary, tests, artifacts, .. } => {
             // It is repeated in sentences, so it must be what a program may be called.
             let plain = |c: char| c.is_alphanumeric() || "+-._@".contains(c);
             *lacks = lacks.take().filter(|name| name.len() <= 256 && name.chars().all(plain));
@@ -330,6 +324,9 @@ fn clean(mut report: Report) -> Report {
                 let failing = tests.failing.iter_mut().flat_map(|test| [&mut test.name, &mut test.text]);
                 failing.chain(&mut tests.notes).for_each(|text| *text = clean_text(text));
             }
+            if let Some(artifacts) = artifacts {
+                artifacts.notes.iter_mut().for_each(|text| *text = clean_text(text));
+            }
         }
         Happened::BuildFinished { reason, .. } => *reason = clean_text(reason),
     }
@@ -340,11 +337,29 @@ fn clean_text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Whether the logs of a build that ended are all here.
+/// How much of each file of a build's steps is durable here.
+async fn files(build: BuildId, parts: &Parts) -> Result<Vec<(StepFile, u64)>, Ended> {
+    let mut files = Vec::new();
+    for step in parts.store.steps(build).await? {
+        let (log, kept) = (StepFile::Log(step.number), StepFile::Artifacts(step.number));
+        files.push((log, parts.logs.durable_len(build, log)?));
+        // Most steps keep none; of what is not said there is nothing.
+        files.extend(Some(parts.logs.durable_len(build, kept)?).filter(|len| *len > 0).map(|len| (kept, len)));
+    }
+    Ok(files)
+}
+
+/// Whether what the steps of a build that ended left is all here.
 async fn complete(of: BuildRef, parts: &Parts) -> Result<bool, Ended> {
     for step in parts.store.steps(of.build).await? {
         let wanted = step.log_len.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        if parts.logs.len(of.build, step.number)? < wanted {
+        if parts.logs.len(of.build, StepFile::Log(step.number))? < wanted {
+            return Ok(false);
+        }
+    }
+    for kept in parts.store.artifacts(of.build).await? {
+        let there = parts.logs.len(of.build, StepFile::Artifacts(kept.step))?;
+        if there < kept.files.bytes() && !kept.gone {
             return Ok(false);
         }
     }
@@ -434,7 +449,7 @@ impl Connection<'_> {
     async fn take(&mut self, socket: &mut WebSocket, mut report: Report) -> Result<(), Ended> {
         let of = report.of;
         let Some(assigned) = self.assigned(socket, of).await? else { return Ok(()) };
-        if let Err(why) = assigned.check(&mut report, self.parts.log_limit, now().0) {
+        if let Err(why) = assigned.check(&mut report, &self.parts.limits, now().0) {
             self.record(socket).await?;
             return Err(self.forbidden(of, why).await?);
         }
@@ -476,19 +491,19 @@ impl Connection<'_> {
     }
 
     async fn chunk(&mut self, socket: &mut WebSocket, frame: &[u8]) -> Result<(), Ended> {
-        let (LogChunk { of, step, offset }, bytes) = LogChunk::decode(frame)?;
+        let (LogChunk { of, file, offset }, bytes) = LogChunk::decode(frame)?;
         let Some(assigned) = self.assigned(socket, of).await? else { return Ok(()) };
         let end = offset.saturating_add(bytes.len() as u64);
-        if let Err(why) = assigned.check_chunk(step, end, self.parts.log_limit) {
+        if let Err(why) = assigned.check_end(file, end, &self.parts.limits) {
             return Err(self.forbidden(of, why).await?);
         }
-        let next = tokio::task::block_in_place(|| self.writer.append(of.build, step, offset, bytes))?;
+        let next = tokio::task::block_in_place(|| self.writer.append(of.build, file, offset, bytes))?;
         if next == end {
             self.unsynced += bytes.len();
             return Ok(());
         }
         // A gap, or bytes that are here already.
-        self.say(socket, ToSlave::LogAcknowledged { of, step, next }).await
+        self.say(socket, ToSlave::LogAcknowledged { of, file, next }).await
     }
 
     async fn sync(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
@@ -496,10 +511,10 @@ impl Connection<'_> {
             return self.forget_complete(socket).await;
         }
         self.unsynced = 0;
-        for (build, step, next) in tokio::task::block_in_place(|| self.writer.sync())? {
+        for (build, file, next) in tokio::task::block_in_place(|| self.writer.sync())? {
             let of = self.owned_reference(build);
             if let Some(of) = of {
-                self.say(socket, ToSlave::LogAcknowledged { of, step, next }).await?;
+                self.say(socket, ToSlave::LogAcknowledged { of, file, next }).await?;
             }
         }
         self.forget_complete(socket).await

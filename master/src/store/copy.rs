@@ -2,7 +2,9 @@
 
 use super::row::Columns as _;
 use super::{Reader, Result, Store, StoreError};
-use super::{branches, builds, candidates, entries, events, landings, projects, revisions, slaves, steps, tokens};
+use super::{
+    artifacts, branches, builds, candidates, entries, events, landings, projects, revisions, slaves, steps, tokens,
+};
 use protocol::BuildId;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
@@ -69,6 +71,7 @@ impl Reader {
         self.unreadable_in("candidate", "SELECT * FROM candidate", "id", candidates::read, &mut found).await?;
         self.unreadable_in("build", "SELECT * FROM build", "id", builds::read, &mut found).await?;
         self.unreadable_in("step", "SELECT * FROM step", "build_id", steps::read, &mut found).await?;
+        self.unreadable_in("artifacts", "SELECT * FROM artifacts", "build_id", artifacts::read, &mut found).await?;
         self.unreadable_in("queue_entry", "SELECT * FROM queue_entry", "id", entries::read, &mut found).await?;
         self.unreadable_in("landing", "SELECT * FROM landing", "id", landings::read, &mut found).await?;
         self.unreadable_in("slave", "SELECT * FROM slave", "id", slaves::read, &mut found).await?;

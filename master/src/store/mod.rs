@@ -12,6 +12,7 @@
 //! it at once. They also look by themselves now and then, so a lost wake-up costs time only.
 
 mod afterwards;
+mod artifacts;
 mod asks;
 mod branches;
 mod build_lists;
@@ -52,6 +53,7 @@ mod touched;
 mod writer;
 
 pub use afterwards::NEVER;
+pub use artifacts::{Aging, StepArtifacts};
 pub use asks::Within;
 pub use branches::{Branch, BranchState, NewBranch, Trouble};
 pub use build_lists::{ListedBuild, ListedBuilds, Which};
@@ -160,7 +162,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 7] = [
+const SCHEMA: [(i64, &str, &str); 8] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -172,6 +174,7 @@ const SCHEMA: [(i64, &str, &str); 7] = [
         include_str!("schema_6.sql"),
     ),
     (7, "what tests say; which logs are still to be packed", include_str!("schema_7.sql")),
+    (8, "files that steps keep", include_str!("schema_8.sql")),
 ];
 
 impl Store {

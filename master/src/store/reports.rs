@@ -1,5 +1,6 @@
 //! What slaves report of their builds: recorded once, in order, under the fencing number that the build has now.
 
+use super::artifacts;
 use super::builds::{self, Build};
 use super::changes::Topic;
 use super::row::to_json;
@@ -169,11 +170,24 @@ async fn step_row(
         return query.execute(&mut **turn).await.map(drop).map_err(Into::into);
     }
     let Some(Happened::StepFinished {
-        result, exit_code, log_len, reason, lacks, ran_ms, links, summary, tests, ..
+        result,
+        exit_code,
+        log_len,
+        reason,
+        lacks,
+        ran_ms,
+        links,
+        summary,
+        tests,
+        artifacts: kept,
+        ..
     }) = ended
     else {
         return Ok(());
     };
+    if let Some(files) = kept {
+        artifacts::keep(turn, build.id, step, files).await?;
+    }
     let bounded = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let sql = match began {
         Some(_) => {

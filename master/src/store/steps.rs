@@ -118,6 +118,7 @@ impl Store {
                         .execute(&mut **turn)
                         .await?;
                 }
+                turn.keep();
                 Ok(())
             })
             .await

@@ -6,7 +6,7 @@ use crate::support::slave::{FakeSlave, ended, finished, hello, started};
 use master::stepping::Loop;
 use master::store::{BuildRowState, Finished, TokenKind};
 use protocol::wire::{
-    Availability, BuildRef, Happened, Hello, MAX_HELD, MAX_LINK, MAX_LINKS, MAX_SUMMARY, ToMaster, ToSlave,
+    Availability, BuildRef, Happened, Hello, MAX_HELD, MAX_LINK, MAX_LINKS, MAX_SUMMARY, StepFile, ToMaster, ToSlave,
 };
 use protocol::{BuildId, BuildResult, Fence, SlaveId};
 use serde_json::json;
@@ -119,7 +119,7 @@ async fn a_slave_forgets_what_no_row_gives_it() {
     }
     world.turn(Loop::Schedule).await;
     oak.chunk(of, 1, 0, b"log").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 3 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 3 });
     assert_eq!(oak.answer().await, ToSlave::Forget { of });
 }
 
@@ -199,6 +199,7 @@ fn forbidden() -> Vec<(u32, Happened)> {
             links,
             summary: "s".repeat(summary),
             tests: None,
+            artifacts: None,
         }
     };
     vec![

@@ -3,8 +3,8 @@
 use crate::support::slave::{FakeSlave, ended, finished};
 use crate::support::{Answer, World};
 use master::stepping::Loop;
-use protocol::BuildResult;
-use protocol::wire::{Happened, ToSlave};
+use protocol::wire::{Happened, StepFile, ToSlave};
+use protocol::{BuildId, BuildResult};
 use reqwest::Method;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +15,7 @@ async fn any_place_in_a_log_can_be_asked_for() {
     let of = oak.given().await.of;
     oak.begins(of).await;
     oak.chunk(of, 1, 0, b"0123456789").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 10 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 10 });
     oak.report(of, 1, finished(1, 10)).await;
     oak.report(of, 2, ended(BuildResult::Success)).await;
     world.verdict("feature", "ready").await;
@@ -58,6 +58,8 @@ async fn a_range_of_a_log_is_answered_as_any_server_does() {
             world.turn(Loop::Pack).await;
             assert!(world.basedir().join(format!("logs/0/{build}/1.log.zst")).exists());
             assert!(!world.basedir().join(format!("logs/0/{build}/1.log")).exists());
+            let left = world.store().unpacked_logs((BuildId(0), 0), 10).await.unwrap();
+            assert_eq!(left, [], "it is recorded that it is packed");
         }
         let cases = [
             ("bytes=0-9", Some(0..10)),
@@ -119,6 +121,7 @@ async fn failed(world: &World, log: &[u8]) -> String {
         links: Vec::new(),
         summary: String::new(),
         tests: None,
+        artifacts: None,
     };
     oak.report(of, 1, end).await;
     oak.report(of, 2, ended(BuildResult::Failure)).await;

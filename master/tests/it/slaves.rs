@@ -3,7 +3,7 @@
 use crate::support::World;
 use crate::support::slave::{FakeSlave, ended, finished, hello, started};
 use master::store::{BuildRowState, TokenKind};
-use protocol::wire::{BuildRef, Happened, Have, MAX_CHUNK, MAX_TEXT, ToMaster, ToSlave, VERSION, Version};
+use protocol::wire::{BuildRef, Happened, Have, MAX_CHUNK, MAX_TEXT, StepFile, ToMaster, ToSlave, VERSION, Version};
 use protocol::{BuildId, BuildResult, Fence};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -131,7 +131,7 @@ async fn another_slave_s_build_is_out_of_reach() {
 async fn a_log_takes_each_byte_once_wherever_a_chunk_claims_to_begin() {
     let world = World::start_as("[limits]\nlog_bytes = 100\n", "").await;
     let (mut oak, token, of) = building(&world).await;
-    let at = |next| ToSlave::LogAcknowledged { of, step: 1, next };
+    let at = |next| ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next };
     oak.chunk(of, 1, 0, b"one ").await;
     assert_eq!(oak.answer().await, at(4));
     oak.chunk(of, 1, 9, b"after a gap").await;
@@ -145,7 +145,7 @@ async fn a_log_takes_each_byte_once_wherever_a_chunk_claims_to_begin() {
         oak.closed().await;
         let have;
         (oak, have) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
-        assert_eq!(have, [Have { of, next_report: 1, logs: vec![(1, 7)], cancel: false }], "{offset}");
+        assert_eq!(have, [Have { of, next_report: 1, logs: vec![(StepFile::Log(1), 7)], cancel: false }], "{offset}");
     }
     assert_eq!(std::fs::read(log_file(&world, of.build, 1)).unwrap(), b"one two");
 }
@@ -156,7 +156,7 @@ async fn a_build_is_forgotten_only_after_its_log_is_durable() {
     let (mut oak, _, of) = building(&world).await;
     // In one go, so that the master finds all of it at once.
     use futures_util::SinkExt as _;
-    let chunk = protocol::wire::LogChunk { of, step: 1, offset: 0 }.encode(b"0123456789");
+    let chunk = protocol::wire::LogChunk { of, file: StepFile::Log(1), offset: 0 }.encode(b"0123456789");
     oak.socket.feed(Message::Binary(chunk.into())).await.unwrap();
     for (number, what) in [(1, finished(1, 10)), (2, ended(BuildResult::Success))] {
         let report = protocol::wire::Report { of, number, at: protocol::UnixMs(1), what };
@@ -168,7 +168,7 @@ async fn a_build_is_forgotten_only_after_its_log_is_durable() {
     while heard.last() != Some(&ToSlave::Forget { of }) {
         heard.push(oak.answer().await);
     }
-    assert!(heard.contains(&ToSlave::LogAcknowledged { of, step: 1, next: 10 }), "{heard:?}");
+    assert!(heard.contains(&ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 10 }), "{heard:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn a_build_whose_log_comes_after_its_end_is_forgotten_once_it_is_all_there
     let world = World::start().await;
     let (mut oak, token, of) = building(&world).await;
     oak.chunk(of, 1, 0, b"01234").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 5 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 5 });
     oak.report(of, 1, finished(1, 10)).await;
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
     oak.report(of, 2, ended(BuildResult::Success)).await;
@@ -184,9 +184,9 @@ async fn a_build_whose_log_comes_after_its_end_is_forgotten_once_it_is_all_there
     drop(oak);
 
     let (mut oak, have) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
-    assert_eq!(have, [Have { of, next_report: 3, logs: vec![(1, 5)], cancel: false }]);
+    assert_eq!(have, [Have { of, next_report: 3, logs: vec![(StepFile::Log(1), 5)], cancel: false }]);
     oak.chunk(of, 1, 5, b"56789").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 10 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 10 });
     assert_eq!(oak.answer().await, ToSlave::Forget { of });
     assert_eq!(std::fs::read(log_file(&world, of.build, 1)).unwrap(), b"0123456789");
 }
@@ -196,17 +196,17 @@ async fn a_master_that_was_killed_goes_on_from_what_is_durable() {
     let mut world = World::start().await;
     let (mut oak, token, of) = building(&world).await;
     oak.chunk(of, 1, 0, b"before ").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 7 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 7 });
     world.kill_master().await;
     world.start_master().await;
 
     let (mut oak, have) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
-    assert_eq!(have, [Have { of, next_report: 1, logs: vec![(1, 7)], cancel: false }]);
+    assert_eq!(have, [Have { of, next_report: 1, logs: vec![(StepFile::Log(1), 7)], cancel: false }]);
     // What it had not heard an answer to, it says again.
     oak.report(of, 0, started(1)).await;
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 1 });
     oak.chunk(of, 1, 0, b"before and after").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 16 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 16 });
     oak.report(of, 2, ended(BuildResult::Success)).await;
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 1 }, "report 1 is missing");
     oak.report(of, 1, finished(1, 16)).await;
@@ -305,7 +305,7 @@ async fn a_log_that_can_t_be_written_is_not_acknowledged_and_goes_on_when_it_can
     let world = World::start().await;
     let (mut oak, token, of) = building(&world).await;
     oak.chunk(of, 1, 0, b"begun ").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 1, next: 6 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(1), next: 6 });
     // A folder where the first step's file should be fails for everybody, root too.
     let blocked = log_file(&world, of.build, 0);
     std::fs::create_dir(&blocked).unwrap();
@@ -314,9 +314,9 @@ async fn a_log_that_can_t_be_written_is_not_acknowledged_and_goes_on_when_it_can
     std::fs::remove_dir(&blocked).unwrap();
 
     let (mut oak, have) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
-    assert_eq!(have, [Have { of, next_report: 1, logs: vec![(1, 6)], cancel: false }]);
+    assert_eq!(have, [Have { of, next_report: 1, logs: vec![(StepFile::Log(1), 6)], cancel: false }]);
     oak.chunk(of, 0, 0, b"more").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, step: 0, next: 4 });
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Log(0), next: 4 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,6 +340,7 @@ async fn a_report_that_a_step_spoiled_is_recorded_all_the_same() {
         links,
         summary,
         tests: None,
+        artifacts: None,
     };
     oak.report(of, 1, spoiled).await;
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });

@@ -131,17 +131,16 @@ async fn what_was_withdrawn_in_a_rebuild_is_built_anew_when_it_is_published_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn what_of_a_recipe_deserves_a_look_is_shown() {
     let (world, mut oak) = stepped().await;
-    let recipe =
-        "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\nartifacts = \"doc/*\"\n";
+    let recipe = "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"tell\"\nrun = \"true\"\nwhen = \"on-failure\"\n\n[[builder.step]]\nname = \"test\"\nrun = \"true\"\n";
     passed(&world, &mut oak, "feature", &[(".bb.toml", recipe)]).await;
     let needs = world.branch("feature").await["summary"]["verdict"]["needs"].to_string();
-    assert!(needs.contains("no file is kept yet"), "{needs}");
+    assert!(needs.contains("only after a failure, so never"), "{needs}");
     by_hand(&world, &[(".bb.toml", recipe)]);
     turns(&world, &[Loop::Mainline]).await;
     let warnings = world.get("/api/v1/projects/heron").await.json()["project"]["warnings"].to_string();
-    assert!(warnings.contains(".bb.toml:7:") && warnings.contains("no file is kept yet"), "{warnings}");
+    assert!(warnings.contains(".bb.toml:4:") && warnings.contains("only after a failure, so never"), "{warnings}");
     let page = world.get("/p/heron").await.text;
-    assert!(page.contains("no file is kept yet"), "{page}");
+    assert!(page.contains("only after a failure, so never"), "{page}");
 }
 
 /// A branch with work of its own, fetched and tried.

@@ -320,9 +320,9 @@ async fn what_was_written_is_there_after_opening_again(place: Place) {
 async fn a_newer_store_is_refused(place: Place) {
     place.open().await.store.close().await;
     let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 7").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 8").execute(&pool).await.unwrap();
     pool.close().await;
-    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 7, .. })));
+    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 8, .. })));
 }
 
 async fn one_master_at_a_time_claims_a_project(place: Place) {

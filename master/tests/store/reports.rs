@@ -21,6 +21,7 @@ fn ended(of: BuildRef, number: u32, step: u32, result: BuildResult) -> Report {
         links: vec![("page".to_owned(), "https://ann.example/x".to_owned())],
         summary: "fine".to_owned(),
         tests: None,
+        artifacts: None,
     };
     Report { of, number, at: UnixMs(i64::from(number)), what }
 }

@@ -134,6 +134,7 @@ impl World {
                                 links: Vec::new(),
                                 summary: String::new(),
                                 tests: None,
+                                artifacts: None,
                             },
                             Happened::BuildFinished { result, reason: "so it was".to_owned(), handed_back: false },
                         ];

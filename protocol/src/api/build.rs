@@ -117,4 +117,49 @@ pub struct StepDetail {
     /// What its tests gave, where its recipe names JUnit files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestReport>,
+    /// The files that it keeps, where its recipe names some and the step has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<StepArtifacts>,
+}
+
+/// The files that a step keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepArtifacts {
+    /// The files, by path. Where all files of a build are very many, not all are listed; the archive has them.
+    pub files: Vec<KeptFile>,
+    /// How many there are.
+    pub count: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Where all of them are had at once, as a tar archive: a path of this master.
+    pub archive: String,
+    /// What was left out or not found, for people.
+    pub notes: Vec<String>,
+    /// Whether they are here, still on their way, or deleted.
+    pub state: ArtifactsState,
+    /// Until when they are kept; none while the build runs, and where that is for ever.
+    pub until_ms: Option<UnixMs>,
+}
+
+/// A file that a step keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// Its path from the work folder.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Where it is had: a path of this master.
+    pub page: String,
+}
+
+/// Where the files that a step keeps are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactsState {
+    /// They can be had.
+    Here,
+    /// Some are still at the slave.
+    Coming,
+    /// They were kept for as long as they are.
+    Gone,
 }

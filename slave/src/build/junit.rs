@@ -2,10 +2,9 @@
 //! read is bounded, no link is followed, and nothing that a document defines for itself is expanded.
 
 mod document;
-mod find;
 
+use super::find::find;
 use crate::work::Slot;
-use find::Found;
 use protocol::tested::{MAX_NOTE, MAX_NOTES, TestReport, cut};
 use std::io::Read as _;
 use std::path::Path;
@@ -25,10 +24,11 @@ pub(super) async fn read(slot: &Slot, patterns: &[String]) -> Option<TestReport>
 
 fn read_in(work: &Path, patterns: &[String]) -> TestReport {
     let mut report = TestReport::default();
-    let Found { files, notes } = find::find(work, patterns);
-    notes.into_iter().for_each(|text| note(&mut report, &text));
+    let found = find(work, patterns);
+    found.notes.iter().for_each(|text| note(&mut report, text));
     let mut left = MAX_ALL;
-    for (path, file) in files {
+    for path in &found.paths {
+        let Some(file) = found.open(path) else { continue };
         let most = MAX_FILE.min(left);
         let mut bytes = Vec::new();
         match file.take(most + 1).read_to_end(&mut bytes) {
@@ -39,7 +39,7 @@ fn read_in(work: &Path, patterns: &[String]) -> TestReport {
             Ok(_) => {
                 left -= bytes.len() as u64;
                 // Tests print whatever they print.
-                if let Err(why) = document::read(&String::from_utf8_lossy(&bytes), &path, &mut report) {
+                if let Err(why) = document::read(&String::from_utf8_lossy(&bytes), path, &mut report) {
                     note(&mut report, &format!("{path}: {why}"));
                 }
             }

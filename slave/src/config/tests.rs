@@ -155,13 +155,14 @@ fn a_token_that_others_can_read_is_not_used() {
 
 proptest! {
     #[test]
-    fn the_stricter_limits_hold(build_s: u64, silence_s: u64, log_bytes: u64, grace_s: u64) {
-        let master = Limits { build_s, silence_s, log_bytes, grace_s };
+    fn the_stricter_limits_hold(build_s: u64, silence_s: u64, log_bytes: u64, grace_s: u64, artifact_bytes: u64) {
+        let master = Limits { build_s, silence_s, log_bytes, grace_s, artifact_bytes };
         let own = OwnLimits::default();
         let both = own.stricter(master);
         prop_assert!(both.build_s <= build_s && both.build_s <= own.build_s);
         prop_assert!(both.silence_s <= silence_s && both.silence_s <= own.silence_s);
         prop_assert!(both.log_bytes <= log_bytes && both.log_bytes <= own.log_bytes);
+        prop_assert!(both.artifact_bytes <= artifact_bytes && both.artifact_bytes <= own.artifact_bytes);
         prop_assert!(both.grace_s <= grace_s && both.grace_s <= own.grace_s);
     }
 

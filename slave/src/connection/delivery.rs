@@ -1,12 +1,12 @@
-//! Delivers reports and logs to the master, from where it has them on.
+//! Delivers reports and the files of steps to the master, from where it has them on.
 //!
-//! Memory is bounded: one piece of a log at a time is read from disk, and of each log at most [`WINDOW`] bytes are on
+//! Memory is bounded: one piece of a file at a time is read from disk, and of each file at most [`WINDOW`] bytes are on
 //! their way without having been acknowledged.
 
 use super::{Lost, send, text};
 use crate::spool::{Spool, Spooled};
 use futures_util::Sink;
-use protocol::wire::{BuildRef, Have, LogChunk, MAX_CHUNK, ToMaster, Word};
+use protocol::wire::{BuildRef, Have, LogChunk, MAX_CHUNK, StepFile, ToMaster, Word};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-/// Most bytes of one log that are sent and not acknowledged.
+/// Most bytes of one file that are sent and not acknowledged.
 pub(super) const WINDOW: u64 = 1 << 20;
 /// How long what there is to say waits for what comes right after it: most steps end before anybody could read that they began,
 /// and what comes together costs the master one write.
 const GATHER: Duration = Duration::from_millis(25);
-/// So many bytes of a log wait for nothing.
+/// So many bytes of a file wait for nothing.
 const MUCH: u64 = 64 << 10;
 
 /// What of each build was sent in this session.
@@ -32,12 +32,12 @@ pub(super) struct Delivery {
 #[derive(Debug, Default)]
 struct Sent {
     next_report: u32,
-    logs: BTreeMap<u32, Window>,
+    files: BTreeMap<StepFile, Window>,
     /// The master wants no more of it; it is on disk only until that is carried out.
     forgotten: bool,
 }
 
-/// How far one log is sent, and how far the master has it.
+/// How far one file is sent, and how far the master has it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Window {
     sent: u64,
@@ -45,7 +45,7 @@ struct Window {
 }
 
 impl Window {
-    /// How many bytes may be sent now of a log of this length.
+    /// How many bytes may be sent now of a file of this length.
     fn room(self, len: u64) -> usize {
         let open = WINDOW.saturating_sub(self.sent.saturating_sub(self.acknowledged));
         let there = len.saturating_sub(self.sent);
@@ -72,15 +72,15 @@ impl Delivery {
             };
             build.catch_up(next_report);
             build.told(next_report);
-            let logs = logs.into_iter().map(|(step, at)| (step, Window { sent: at, acknowledged: at })).collect();
-            sent.insert(of, Sent { next_report, logs, forgotten: false });
+            let files = logs.into_iter().map(|(file, at)| (file, Window { sent: at, acknowledged: at })).collect();
+            sent.insert(of, Sent { next_report, files, forgotten: false });
         }
         Self { spool: Arc::clone(spool), sent: Mutex::new(sent), acknowledged: Notify::new() }
     }
 
-    /// The master has all of a log below `next`.
-    pub(super) fn log_acknowledged(&self, of: BuildRef, step: u32, next: u64) {
-        if let Some(window) = self.locked().get_mut(&of).and_then(|sent| sent.logs.get_mut(&step)) {
+    /// The master has all of a file below `next`.
+    pub(super) fn acknowledged(&self, of: BuildRef, file: StepFile, next: u64) {
+        if let Some(window) = self.locked().get_mut(&of).and_then(|sent| sent.files.get_mut(&file)) {
             window.acknowledge(next);
         }
         self.acknowledged.notify_one();
@@ -109,12 +109,12 @@ impl Delivery {
                 let message = ToMaster::Availability { said: word.says, reason: word.reason.clone(), word: Some(word) };
                 send(&mut sink, text(&message)?).await?;
             }
-            // One report or piece of a log of each step in turn, so that no build waits for another's long log.
+            // One report or piece of a file of each step in turn, so that no build waits for another's long log.
             let mut more = false;
             for build in self.wanted() {
                 more |= self.send_reports(&build, &mut sink).await?;
-                for (step, len) in build.logs() {
-                    more |= self.send_log(&build, step, len, &mut sink).await?;
+                for (file, len) in build.files() {
+                    more |= self.send_file(&build, file, len, &mut sink).await?;
                 }
             }
             tokio::select! {
@@ -140,17 +140,17 @@ impl Delivery {
         let _ = tokio::time::timeout(GATHER, urgent).await;
     }
 
-    /// Whether a build has ended, whose slot and whose people wait for that, or a log has grown much.
+    /// Whether a build has ended, whose slot and whose people wait for that, or a file has grown much.
     fn is_urgent(&self) -> bool {
         let builds = self.wanted();
         let sent = self.locked();
         builds.iter().any(|build| {
             let sent = sent.get(&build.of);
             let ended = build.finished() && build.report_at(sent.map_or(0, |sent| sent.next_report)).is_some();
-            let unsent = |step: u32, len: u64| {
-                len.saturating_sub(sent.and_then(|sent| sent.logs.get(&step)).map_or(0, |window| window.sent))
+            let unsent = |file: StepFile, len: u64| {
+                len.saturating_sub(sent.and_then(|sent| sent.files.get(&file)).map_or(0, |window| window.sent))
             };
-            ended || build.logs().into_iter().any(|(step, len)| unsent(step, len) >= MUCH)
+            ended || build.files().into_iter().any(|(file, len)| unsent(file, len) >= MUCH)
         })
     }
 
@@ -179,29 +179,29 @@ impl Delivery {
         }
     }
 
-    async fn send_log<S>(&self, build: &Arc<Spooled>, step: u32, len: u64, sink: &mut S) -> Result<bool, Lost>
+    async fn send_file<S>(&self, build: &Arc<Spooled>, file: StepFile, len: u64, sink: &mut S) -> Result<bool, Lost>
     where
         S: Sink<Message, Error = WsError> + Unpin,
     {
-        let window = *self.locked().entry(build.of).or_default().logs.entry(step).or_default();
+        let window = *self.locked().entry(build.of).or_default().files.entry(file).or_default();
         let room = window.room(len);
         if room == 0 {
             return Ok(false);
         }
         let from = Arc::clone(build);
-        let read = tokio::task::spawn_blocking(move || from.read_log(step, window.sent, room)).await;
+        let read = tokio::task::spawn_blocking(move || from.read_file(file, window.sent, room)).await;
         let bytes = match read {
             Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
             Ok(Ok(_)) => return Ok(false),
             Ok(Err(error)) => {
-                tracing::warn!(build = %build.of.build, step, "a log can't be read: {error}");
+                tracing::warn!(build = %build.of.build, ?file, "what a step left can't be read: {error}");
                 return Ok(false);
             }
             Err(error) => return Err(Lost::Socket(Box::new(WsError::Io(std::io::Error::other(error))))),
         };
-        let chunk = LogChunk { of: build.of, step, offset: window.sent };
+        let chunk = LogChunk { of: build.of, file, offset: window.sent };
         send(sink, Message::Binary(chunk.encode(&bytes).into())).await?;
-        if let Some(window) = self.locked().get_mut(&build.of).and_then(|sent| sent.logs.get_mut(&step)) {
+        if let Some(window) = self.locked().get_mut(&build.of).and_then(|sent| sent.files.get_mut(&file)) {
             window.sent += bytes.len() as u64;
         }
         Ok(true)

@@ -1,6 +1,7 @@
 //! A step's log on its way to disk.
 
 use super::Spooled;
+use protocol::wire::StepFile;
 use std::io::{self, SeekFrom};
 use std::sync::Arc;
 use tokio::fs::File;
@@ -33,7 +34,7 @@ impl LogWriter {
             return Err(error);
         }
         self.len += bytes.len() as u64;
-        self.build.log_grew(self.step, self.len);
+        self.build.grew(StepFile::Log(self.step), self.len);
         Ok(())
     }
 

@@ -54,10 +54,10 @@ async fn what_was_written_is_there_after_a_restart() {
     let spool = open(folder.path());
     let build = spool.get(of).unwrap();
     assert_eq!(build.open_step(), Some((1, 20)));
-    assert_eq!(build.read_log(1, 2, 100).unwrap(), b"me\n[bb: a remark]\n");
-    assert_eq!(build.read_log(1, 0, 3).unwrap(), b"som");
-    assert!(build.read_log(1, 20, 9).unwrap().is_empty());
-    assert!(build.read_log(1, 99, 9).unwrap().is_empty());
+    assert_eq!(build.read_file(StepFile::Log(1), 2, 100).unwrap(), b"me\n[bb: a remark]\n");
+    assert_eq!(build.read_file(StepFile::Log(1), 0, 3).unwrap(), b"som");
+    assert!(build.read_file(StepFile::Log(1), 20, 9).unwrap().is_empty());
+    assert!(build.read_file(StepFile::Log(1), 99, 9).unwrap().is_empty());
     assert_eq!(build.report_at(0).unwrap().what, started(1));
     assert!(build.report_at(1).is_none() && !build.finished());
     build.report(finished(), UnixMs(6)).unwrap();
@@ -128,10 +128,10 @@ fn an_end_that_the_master_counts_differently_is_told_under_its_number() {
 async fn after_a_failed_write_the_log_is_as_before() {
     let folder = tempfile::tempdir().unwrap();
     let build = open(folder.path()).add(&assignment(1)).unwrap().unwrap();
-    std::os::unix::fs::symlink("/dev/full", build.log_path(1)).unwrap();
+    std::os::unix::fs::symlink("/dev/full", build.path_of(StepFile::Log(1))).unwrap();
     let mut log = build.log(1).await.unwrap();
     assert!(log.append(b"x").await.is_err());
-    assert_eq!((log.len(), build.logs()), (0, vec![(1, 0)]));
+    assert_eq!((log.len(), build.files()), (0, vec![(StepFile::Log(1), 0)]));
 }
 
 proptest! {

@@ -4,8 +4,8 @@ use super::{PATIENCE, TOKEN};
 use futures_util::{SinkExt, StreamExt};
 use protocol::BuildResult;
 use protocol::wire::{
-    Assignment, Availability, BuildRef, Happened, Have, Hello, LogChunk, Report, ToMaster, ToSlave, VERSION, Version,
-    Word,
+    Assignment, Availability, BuildRef, Happened, Have, Hello, LogChunk, Report, StepFile, ToMaster, ToSlave, VERSION,
+    Version, Word,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -21,6 +21,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 pub struct Seen {
     pub reports: Vec<Report>,
     pub logs: BTreeMap<u32, Vec<u8>>,
+    /// What each step keeps.
+    pub kept: BTreeMap<u32, Vec<u8>>,
     pub result: Option<(BuildResult, String)>,
     /// Offsets at which log pieces began, in the order they came.
     pub offsets: Vec<u64>,
@@ -53,13 +55,21 @@ impl Seen {
 
     /// Everything that was reported is here in full.
     fn whole(&self) -> bool {
-        let log_whole = |report: &Report| match report.what {
-            Happened::StepFinished { step, log_len, .. } => {
-                self.logs.get(&step).map_or(0, |log| log.len() as u64) == log_len
+        let len = |files: &BTreeMap<u32, Vec<u8>>, step| files.get(&step).map_or(0, |file| file.len() as u64);
+        let files_whole = |report: &Report| match &report.what {
+            Happened::StepFinished { step, log_len, artifacts, .. } => {
+                let kept = artifacts.as_ref().map_or(0, |kept| kept.bytes());
+                len(&self.logs, *step) == *log_len && len(&self.kept, *step) == kept
             }
             _ => true,
         };
-        self.result.is_some() && self.reports.iter().all(log_whole)
+        self.result.is_some() && self.reports.iter().all(files_whole)
+    }
+
+    /// How much is here of each file.
+    fn lengths(&self) -> Vec<(StepFile, u64)> {
+        let logs = self.logs.iter().map(|(step, log)| (StepFile::Log(*step), log.len() as u64));
+        logs.chain(self.kept.iter().map(|(step, kept)| (StepFile::Artifacts(*step), kept.len() as u64))).collect()
     }
 }
 
@@ -303,7 +313,7 @@ impl Master {
             .map(|of| Have {
                 of: *of,
                 next_report: state.seen[of].reports.len() as u32,
-                logs: state.seen[of].logs.iter().map(|(step, log)| (*step, log.len() as u64)).collect(),
+                logs: state.seen[of].lengths(),
                 cancel: state.manners.cancel.contains(of),
             })
             .collect();
@@ -338,14 +348,17 @@ impl Master {
     }
 
     fn log(&self, chunk: LogChunk, bytes: &[u8]) -> Option<ToSlave> {
-        let LogChunk { of, step, offset } = chunk;
+        let LogChunk { of, file, offset } = chunk;
         let mut state = self.state.lock().unwrap();
         let seen = state.seen.get_mut(&of).expect("only builds that were given");
-        let log = seen.logs.entry(step).or_default();
+        let log = match file {
+            StepFile::Log(step) => seen.logs.entry(step).or_default(),
+            StepFile::Artifacts(step) => seen.kept.entry(step).or_default(),
+        };
         assert_eq!(offset, log.len() as u64, "log pieces come in order, without gap or overlap");
         log.extend_from_slice(bytes);
         seen.offsets.push(offset);
         let next = log.len() as u64;
-        state.manners.acknowledge_logs.then_some(ToSlave::LogAcknowledged { of, step, next })
+        state.manners.acknowledge_logs.then_some(ToSlave::LogAcknowledged { of, file, next })
     }
 }

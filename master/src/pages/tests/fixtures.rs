@@ -341,6 +341,21 @@ pub(super) fn queue() -> Queue {
     Queue { project: project(), entries: vec![entry()], left: left.collect() }
 }
 
+/// What a step keeps: here, or deleted since.
+fn artifacts(gone: bool) -> StepArtifacts {
+    let page = "/p/heron/builds/5133/steps/1";
+    let file = |path: &str, bytes| KeptFile { path: path.to_owned(), bytes, page: format!("{page}/artifacts/{path}") };
+    StepArtifacts {
+        files: vec![file("doc/index.html", 41_000), file("doc/log.txt", 7)],
+        count: 1_000,
+        bytes: 3_500_000,
+        archive: format!("{page}/artifacts.tar"),
+        notes: vec!["no file matches `*.deb`".to_owned()],
+        state: if gone { ArtifactsState::Gone } else { ArtifactsState::Here },
+        until_ms: Some(ago(-60 * 24 * 30)),
+    }
+}
+
 pub(super) fn build(look: Look) -> BuildDetail {
     let (state, word, says) = match look {
         Look::Failed => (BuildState::Finished(BuildResult::Failure), "failed", "test: exit code 2"),
@@ -368,6 +383,7 @@ pub(super) fn build(look: Look) -> BuildDetail {
         ran_ms: (word != "running").then_some(1_300),
         log_len,
         links: vec![("coverage".to_owned(), "https://cov.example/1".to_owned())],
+        artifacts: (number > 0 && matches!(look, Look::Passed | Look::Failed)).then(|| artifacts(look == Look::Passed)),
         tests: (number > 0 && !matches!(look, Look::Running | Look::Waiting)).then(|| tests(look == Look::Failed)),
     };
     BuildDetail {

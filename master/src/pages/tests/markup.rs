@@ -23,6 +23,8 @@ const ROUTES: &[&str] = &[
     "/p/*/builds/*/rebuild",
     "/p/*/builds/*/cancel",
     "/p/*/builds/*/steps/*/log",
+    "/p/*/builds/*/steps/*/artifacts.tar",
+    "/p/*/builds/*/steps/*/artifacts/**",
     "/p/*/builds",
     "/p/*/queue",
     "/p/*/queue/pause",

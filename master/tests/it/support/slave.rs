@@ -4,7 +4,8 @@ use super::{PATIENCE, World};
 use futures_util::{SinkExt as _, StreamExt as _};
 use master::store::TokenKind;
 use protocol::wire::{
-    Assignment, Availability, BuildRef, Happened, Have, Hello, Isolation, LogChunk, Report, ToMaster, ToSlave, VERSION,
+    Assignment, Availability, BuildRef, Happened, Have, Hello, Isolation, LogChunk, Report, StepFile, ToMaster,
+    ToSlave, VERSION,
 };
 use protocol::{BuildResult, UnixMs};
 use tokio::net::TcpStream;
@@ -130,7 +131,7 @@ impl FakeSlave {
     }
 
     pub async fn chunk(&mut self, of: BuildRef, step: u32, offset: u64, bytes: &[u8]) {
-        self.send(Message::Binary(LogChunk { of, step, offset }.encode(bytes).into())).await;
+        self.send(Message::Binary(LogChunk { of, file: StepFile::Log(step), offset }.encode(bytes).into())).await;
     }
 
     /// Begins step 1 as report 0, and waits until the master has that.
@@ -170,6 +171,7 @@ pub fn finished(step: u32, log_len: u64) -> Happened {
         links: Vec::new(),
         summary: String::new(),
         tests: None,
+        artifacts: None,
     }
 }
 

@@ -7,8 +7,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use std::fs::File;
 use std::path::Path;
 
-/// Files that are read, entries of folders that are looked at, and how deep.
-const MAX_FILES: usize = 1000;
+/// Files that are found, entries of folders that are looked at, and how deep.
+pub(super) const MAX_FILES: usize = protocol::artifacts::MAX_FILES;
 const MAX_ENTRIES: usize = 500_000;
 const MAX_DEPTH: usize = 64;
 
@@ -18,10 +18,25 @@ const OPTIONS: MatchOptions =
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Path from the work folder, and the open file; by path.
-    pub(super) files: Vec<(String, File)>,
+    /// Paths from the work folder, in order.
+    pub(super) paths: Vec<String>,
     /// What is worth saying.
     pub(super) notes: Vec<String>,
+    work: Option<OwnedFd>,
+}
+
+impl Found {
+    /// Opens one of them, if it is still a plain file that no link leads to.
+    pub(super) fn open(&self, path: &str) -> Option<File> {
+        let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
+        let mut folder = self.work.as_ref()?.try_clone().ok()?;
+        for name in folders.into_iter().flat_map(|folders| folders.split('/')) {
+            folder = open(&folder, name, OFlags::DIRECTORY)?;
+        }
+        // A pipe would be waited for.
+        let file = File::from(open(&folder, name, OFlags::NONBLOCK)?);
+        file.metadata().is_ok_and(|of| of.is_file()).then_some(file)
+    }
 }
 
 /// Finds plain files by patterns of paths from the work folder.
@@ -34,17 +49,20 @@ pub(super) fn find(work: &Path, patterns: &[String]) -> Found {
         }
     }
     match openat(CWD, work, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(folder) => search.folder(&folder, &mut Vec::new()),
+        Ok(folder) => {
+            search.folder(&folder, &mut Vec::new());
+            search.found.work = Some(folder);
+        }
         Err(error) => search.found.notes.push(format!("the work folder can't be read: {error}")),
     }
     let Search { patterns, mut found, full, .. } = search;
     if full {
         found
             .notes
-            .push(format!("not all is read: more than {MAX_FILES} files match, or there are too many to look at"));
+            .push(format!("not all are taken: more than {MAX_FILES} files match, or there are too many to look at"));
     }
     found.notes.extend(patterns.iter().filter(|it| !it.met).map(|it| format!("no file matches `{}`", it.text)));
-    found.files.sort_by(|one, other| one.0.cmp(&other.0));
+    found.paths.sort_unstable();
     found
 }
 
@@ -83,7 +101,7 @@ impl Search<'_> {
                 continue;
             }
             self.left = self.left.saturating_sub(1);
-            if self.left == 0 || self.found.files.len() >= MAX_FILES {
+            if self.left == 0 || self.found.paths.len() >= MAX_FILES {
                 self.full = true;
                 return;
             }
@@ -94,7 +112,7 @@ impl Search<'_> {
             path.push(name.to_owned());
             match kind {
                 FileType::Directory => self.below(folder, path),
-                FileType::RegularFile => self.file(folder, path),
+                FileType::RegularFile => self.file(path),
                 _ => {}
             }
             path.pop();
@@ -102,7 +120,9 @@ impl Search<'_> {
     }
 
     fn below(&mut self, folder: &OwnedFd, path: &mut Vec<String>) {
-        if path.len() > MAX_DEPTH || !self.patterns.iter().any(|wanted| wanted.may_be_below(path)) {
+        // What git keeps for itself is no part of the work.
+        let is_git = path.len() == 1 && path[0] == ".git";
+        if is_git || path.len() > MAX_DEPTH || !self.patterns.iter().any(|wanted| wanted.may_be_below(path)) {
             return;
         }
         if let Some(opened) = path.last().and_then(|name| open(folder, name, OFlags::DIRECTORY)) {
@@ -110,16 +130,14 @@ impl Search<'_> {
         }
     }
 
-    fn file(&mut self, folder: &OwnedFd, path: &[String]) {
+    fn file(&mut self, path: &[String]) {
         let whole = path.join("/");
         let mut matches = false;
         for wanted in self.patterns.iter_mut().filter(|wanted| wanted.whole.matches_with(&whole, OPTIONS)) {
             (wanted.met, matches) = (true, true);
         }
-        let opened = path.last().filter(|_| matches).and_then(|name| open(folder, name, OFlags::NONBLOCK));
-        // What was a plain file may be another thing by now.
-        if let Some(file) = opened.map(File::from).filter(|file| file.metadata().is_ok_and(|of| of.is_file())) {
-            self.found.files.push((whole, file));
+        if matches {
+            self.found.paths.push(whole);
         }
     }
 }
@@ -161,6 +179,6 @@ mod tests {
             std::fs::write(work.path().join(format!("{n}.xml")), "").unwrap();
         }
         let found = find(work.path(), &["*.xml".to_owned()]);
-        assert_eq!((found.files.len(), found.notes.len()), (MAX_FILES, 1));
+        assert_eq!((found.paths.len(), found.notes.len()), (MAX_FILES, 1));
     }
 }

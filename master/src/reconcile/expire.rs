@@ -1,0 +1,40 @@
+//! Deletes the files that steps keep, once they were kept for as long as master.toml says. Those of the oldest builds come first, a few
+//! at a time, so that nobody feels it.
+
+use super::{Again, StepError};
+use crate::state::Shared;
+use crate::store::{Aging, now};
+use std::io;
+use std::time::Duration;
+
+/// Steps looked at in one turn.
+const AT_ONCE: u32 = 50;
+/// Between two looks: what is kept for days may be kept for an hour more.
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+
+pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
+    let aging = shared.store.aging_artifacts(AT_ONCE).await?;
+    let full = aging.len() == AT_ONCE as usize;
+    let mut all_went = true;
+    for kept in aging {
+        all_went &= is_over(shared, kept) && delete(shared, kept).await?;
+    }
+    Ok(if full && all_went { Again::Now } else { Again::After(PAUSE) })
+}
+
+fn is_over(shared: &Shared, kept: Aging) -> bool {
+    let until = kept.ended.and_then(|ended| shared.config.keep.artifacts_until(ended.0));
+    until.is_some_and(|until| until <= now().0)
+}
+
+/// Deletes the file, then says so: a kill in between leaves one that is deleted again.
+async fn delete(shared: &Shared, kept: Aging) -> Result<bool, StepError> {
+    let logs = shared.logs.clone();
+    let deleted = tokio::task::spawn_blocking(move || logs.delete_artifacts(kept.build, kept.step)).await;
+    if let Err(error) = deleted.map_err(io::Error::other).flatten() {
+        tracing::warn!(build = %kept.build, step = kept.step, %error, "what a step kept can't be deleted");
+        return Ok(false);
+    }
+    shared.store.let_artifacts_go(kept.build, kept.step).await?;
+    Ok(true)
+}

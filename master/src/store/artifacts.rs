@@ -1,0 +1,99 @@
+//! The files that steps keep: what they are, and which of them are still there. Their bytes are in `logs`.
+
+use super::row::{Columns as _, readable, to_json};
+use super::writer::Turn;
+use super::{Reader, Result, Store};
+use protocol::artifacts::Artifacts;
+use protocol::{BuildId, UnixMs};
+use sqlx::any::AnyRow;
+
+/// The files that a step keeps, as stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StepArtifacts {
+    /// Its build.
+    pub build: BuildId,
+    /// The step's number.
+    pub step: u32,
+    /// The files.
+    pub files: Artifacts,
+    /// Whether they were deleted since.
+    pub gone: bool,
+}
+
+pub(super) fn read(row: &AnyRow) -> Result<StepArtifacts> {
+    Ok(StepArtifacts {
+        build: row.num("build_id")?,
+        step: row.count("number")?,
+        files: row.json("files")?,
+        gone: row.num::<i64>("gone")? != 0,
+    })
+}
+
+/// A step whose files are still there, and when its build ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Aging {
+    /// Its build.
+    pub build: BuildId,
+    /// The step's number.
+    pub step: u32,
+    /// When its build ended; none while it has not.
+    pub ended: Option<UnixMs>,
+}
+
+impl Reader {
+    /// What the steps of a build keep, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn artifacts(&self, build: BuildId) -> Result<Vec<StepArtifacts>> {
+        let rows = sqlx::query("SELECT * FROM artifacts WHERE build_id = $1 ORDER BY number")
+            .bind(build.0)
+            .fetch_all(&mut *self.read().await?)
+            .await?;
+        readable("artifacts", &rows, read)
+    }
+
+    /// The steps whose files are still there, of the oldest builds first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn aging_artifacts(&self, limit: u32) -> Result<Vec<Aging>> {
+        let rows = sqlx::query(
+            "SELECT a.build_id, a.number, b.finished_ms FROM artifacts a JOIN build b ON b.id = a.build_id
+             WHERE a.gone = 0 ORDER BY a.build_id, a.number LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        let read = |row: &AnyRow| {
+            let ended = row.num_or_none("finished_ms")?;
+            Ok(Aging { build: row.num("build_id")?, step: row.count("number")?, ended })
+        };
+        readable("artifacts", &rows, read)
+    }
+}
+
+impl Store {
+    /// Records that a step's files are kept no longer, before they are deleted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn let_artifacts_go(&self, build: BuildId, step: u32) -> Result<()> {
+        self.write
+            .turn(async |turn| {
+                let sql = "UPDATE artifacts SET gone = 1 WHERE build_id = $1 AND number = $2";
+                sqlx::query(sql).bind(build.0).bind(i64::from(step)).execute(&mut **turn).await?;
+                turn.keep();
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Writes what a step keeps; of a build that was run anew, what it keeps now.
+pub(super) async fn keep(turn: &mut Turn, build: BuildId, step: u32, files: &Artifacts) -> Result<()> {
+    let sql = "INSERT INTO artifacts (build_id, number, files) VALUES ($1, $2, $3)
+               ON CONFLICT (build_id, number) DO UPDATE SET files = excluded.files, gone = 0";
+    let query = sqlx::query(sql).bind(build.0).bind(i64::from(step)).bind(to_json(files)?);
+    query.execute(&mut **turn).await.map(drop).map_err(Into::into)
+}
