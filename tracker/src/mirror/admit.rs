@@ -158,15 +158,27 @@ impl Mirror {
     /// The second stage: the mirror's own receiving side checks every object before any of it is kept.
     async fn take_over(&self, scratch: &Scratch, group: Group<'_>, checked: &Checked) -> Result<(), AdmissionError> {
         let limits = &group.lead.limits;
+        let kept: Vec<(String, &CommitId)> = group
+            .iter()
+            .zip(&checked.commits)
+            .flat_map(|(Admission { name, revision, .. }, commit)| {
+                [Self::revision_ref(name, *revision), Self::head_ref(name)].map(|kept| (kept, commit))
+            })
+            .collect();
         let mut receive = OsString::from("--receive-pack=");
         receive.push(quoted(self.git().program().as_os_str()));
-        receive.push(format!(" -c receive.maxInputSize={} receive-pack", limits.pack_bytes));
+        receive.push(format!(" -c receive.maxInputSize={}", limits.pack_bytes));
+        // It looks at mainline and at what is written, and at no other branch's refs: one of those that is broken would have
+        // it refuse this.
+        receive.push(
+            " -c core.alternateRefsPrefixes=refs/heads/ -c receive.hideRefs=refs -c receive.hideRefs='!refs/heads'",
+        );
+        kept.iter().for_each(|(name, _)| receive.push(format!(" -c receive.hideRefs='!{name}'")));
+        receive.push(" receive-pack");
         let run = self.git().bounded().repository(&scratch.path()).env("GIT_ALLOW_PROTOCOL", "file");
         let run = self.sees_mirror(run, group).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
         // A number that is used again belongs to an admission that was killed before anybody heard of it.
-        let refs = group.iter().zip(&checked.commits).flat_map(|(Admission { name, revision, .. }, commit)| {
-            [Self::revision_ref(name, *revision), Self::head_ref(name)].map(|kept| format!("+{commit}:{kept}"))
-        });
+        let refs = kept.iter().map(|(name, commit)| format!("+{commit}:{name}"));
         let limits =
             RunLimits { wall: limits.wall, cpu: limits.wall, file_bytes: limits.pack_bytes, ..RunLimits::default() };
         match run.args(refs).limits(limits).output().await {

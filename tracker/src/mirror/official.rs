@@ -286,6 +286,8 @@ impl Mirror {
         let before = self.ref_at(&name).await.ok().flatten();
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
+        // A broken ref of a branch is that branch's trouble: git would look at it, and take what it fetched for broken.
+        let run = run.config("fetch.hideRefs=refs").config(format!("fetch.hideRefs=!{name}"));
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         // Whether mainline was rewritten is found out afterwards: git would fall into a hole in what mainline was before.
         let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance", "--no-show-forced-updates"]);
