@@ -225,3 +225,43 @@ async fn mainline_goes_on_where_what_landed_can_t_be_read() {
     turn.await.unwrap().unwrap();
     assert_eq!(world.branch_row("torn").await.state, BranchState::Landed);
 }
+
+/// What passed and could not be pushed is tried again now and then: who is tested meanwhile keeps his builds.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_t_be_pushed_is_tried_again_without_a_word_to_those_who_are_tested() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "torn", &[("torn", "text of torn\n")]).await;
+    publish(&world, "fine", &[("fine", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    let blob = mirror(&world).git(&["rev-parse", "refs/branches/torn/r1:torn"]);
+    lose(mirror(&world).path(), &blob);
+    world.accept("torn").await;
+    world.accept("fine").await;
+    turns(&world, &[Loop::Queue, Loop::Queue, Loop::Schedule]).await;
+    assert_eq!(code(&world, "torn").await, "missing");
+    assert_eq!(given(&world).await, ["fine"]);
+    for _ in 0..2 {
+        world.stops().stop_at(&["landing.ready"]);
+        let tried = async {
+            loop {
+                let turn = tokio::spawn(world.master().turn(Loop::Queue));
+                tokio::pin!(turn);
+                tokio::select! {
+                    held = world.stops().held() => {
+                        world.stops().stop_at(&[]);
+                        held.go();
+                        turn.await.unwrap().unwrap();
+                        return;
+                    }
+                    ended = &mut turn => ended.unwrap().unwrap(),
+                }
+            }
+        };
+        timeout(PATIENCE, tried).await.expect("it is tried again");
+        assert_eq!(given(&world).await, ["fine"]);
+        assert_eq!((code(&world, "torn").await, code(&world, "fine").await), ("missing".into(), "testing".into()));
+    }
+    oak.passes_next().await;
+    turns(&world, &[Loop::Queue]).await;
+    assert_eq!(verdict(&world, "fine").await, "landed");
+}

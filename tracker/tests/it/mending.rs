@@ -217,9 +217,9 @@ async fn a_broken_ref_keeps_no_other_branch_from_being_admitted() {
     for (n, text) in [(1, ""), (2, "nonsense\n"), (3, &nothing), (4, "ref: refs/branches/ann/r1\n"), (5, "\0\0")] {
         std::fs::write(&torn, text).unwrap();
         std::fs::write(&tag, text).unwrap();
-        bob.write("d.c", &format!("{n}\n")).commit("More");
+        bob.write("d.c", format!("{n}\n")).commit("More");
         world.admit(&bob, "bob", n).await;
-        world.official.write("n", &n.to_string()).commit("Meanwhile");
+        world.official.write("n", n.to_string()).commit("Meanwhile");
         world.update().await;
         assert_eq!(std::fs::read_to_string(&torn).unwrap(), text, "nothing was mended, nor all of mainline fetched");
     }
