@@ -18,7 +18,12 @@ use stage::{From, On};
 const FEW: usize = 7;
 
 async fn all(from: From, sets: &[&[Actor]]) {
-    all_on(On::Sqlite, from, sets).await;
+    // `HISTORIES_ON=postgres` plays all of them there.
+    let on = match std::env::var("HISTORIES_ON").as_deref() {
+        Ok("postgres") => On::Postgres,
+        _ => On::Sqlite,
+    };
+    all_on(on, from, sets).await;
 }
 
 async fn all_on(on: On, from: From, sets: &[&[Actor]]) {
@@ -160,6 +165,26 @@ async fn making_candidates_while_something_else_happens() {
         ],
     )
     .await;
+}
+
+/// What ended goes on: it is published again, accepted again, asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_begins_again() {
+    let landing: &[&[Actor]] = &[
+        &[Land, Rewind, PublishAgain],
+        &[Land, Revoke, AcceptAgain],
+        &[Land, ForcePush, Restart],
+        &[Withdraw, PublishAgain, ForcePush],
+    ];
+    all(From::Accepted, landing).await;
+    all(From::Away, &[&[Report, Cancel, Rebuild], &[Report, Withdraw, PublishAgain]]).await;
+}
+
+/// Rows and mirror are compared, and what is missing is brought back, while others write both.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_mirror_is_mended() {
+    all(From::Accepted, &[&[Land, Mend], &[Land, ByHand, Mend]]).await;
+    all(From::Published, &[&[Candidates, Mend], &[Upkeep, Mend], &[ForcePush, Mend]]).await;
 }
 
 /// The same stories on the other database: those in which two write about the same rows.

@@ -179,9 +179,16 @@ impl Stage {
         let mut errors = Vec::new();
         for _ in 0..40 {
             errors.clear();
-            for which in
-                [Loop::Claims, Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule, Loop::Queue]
-            {
+            for which in [
+                Loop::Claims,
+                Loop::Mend,
+                Loop::Mainline,
+                Loop::Watch,
+                Loop::Candidates,
+                Loop::Builds,
+                Loop::Schedule,
+                Loop::Queue,
+            ] {
                 if let Err(error) = self.world.master().turn(which).await {
                     errors.push(format!("{which:?}: {error}"));
                 }
