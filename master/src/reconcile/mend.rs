@@ -31,7 +31,8 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
     let Some(claim) = project.claim() else { return Ok(None) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
     project.mirror.make_again_if_gone().await?;
-    if project.takes_whole_look() && !is_mainline_whole(project, &tip).await? {
+    let whole_look = project.takes_whole_look();
+    if whole_look && !is_mainline_whole(project, &tip).await? {
         tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");
         project.mirror.distrust_mainline().await?;
         project.look_at_mainline();
@@ -91,6 +92,12 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
             },
         );
         again = again.or(each_by_itself.await?);
+    }
+    // Last, because it reads everything: git never writes an object that seems to be there.
+    if whole_look && project.mirror.puts_aside().await? {
+        project.mirror.distrust_mainline().await?;
+        project.look_at_mainline();
+        return Ok(Some(Again::Now));
     }
     Ok(Some(again))
 }

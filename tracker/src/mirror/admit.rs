@@ -80,7 +80,13 @@ impl Mirror {
         group: Group<'_>,
     ) -> Result<Vec<CommitId>, AdmissionError> {
         let wanted = Wanted { what: group.iter().map(|one| one.branch.full()).collect(), sees_mirror: true };
-        match self.fetch_into(scratch, poller, group, &wanted).await {
+        let fetched = match self.fetch_into(scratch, poller, group, &wanted).await {
+            Err(error) if group.is_one() && says_objects(&error) => {
+                self.whose_fault(scratch, poller, group, &wanted, error).await
+            }
+            fetched => fetched,
+        };
+        match fetched {
             // Nothing of it is here to be compared, and the branch may have moved since it was seen.
             Err(AdmissionError::Refused(refused)) if group.is_one() => {
                 return Err(still_there(poller, group.lead, refused).await);
@@ -96,6 +102,34 @@ impl Mirror {
         let checked = check::check(self, scratch, group, commits).await?;
         self.take_over(scratch, group, &checked).await?;
         Ok(checked.commits)
+    }
+
+    /// After a fetch that ended at an object, by `error`: where the same comes whole when nothing of the mirror is used, it was
+    /// made of something here that can't be read, or it was broken on its way that once. So it is fetched once more.
+    async fn whose_fault(
+        &self,
+        scratch: &Scratch,
+        poller: &Poller,
+        group: Group<'_>,
+        wanted: &Wanted,
+        error: AdmissionError,
+    ) -> Result<(), AdmissionError> {
+        let (mirror, name) = (self.path().to_owned(), format!("{}.alone", group.lead.name));
+        let alone = blocking(move || Scratch::make(&mirror, &name)).await?;
+        let wanted_alone = Wanted { what: wanted.what.clone(), sees_mirror: false };
+        let is_whole = self.fetch_into(&alone, poller, group, &wanted_alone).await.is_ok();
+        blocking(move || drop(alone)).await;
+        if !is_whole {
+            return Err(error);
+        }
+        match self.fetch_into(scratch, poller, group, wanted).await {
+            Err(error) if says_objects(&error) => {
+                let text = "something that the mirror has already can't be read";
+                let source = git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Odb, text);
+                Err(MirrorError::Objects { what: format!("fetching `{}`", group.lead.branch.display()), source }.into())
+            }
+            fetched => fetched,
+        }
     }
 
     /// Fetches without a look at the objects: only their hashes, and that all are there, are checked on the way. So what
@@ -194,6 +228,14 @@ pub(super) struct Wanted {
     pub(super) what: Vec<String>,
     /// Whether what the mirror has need not come: not so where the mirror itself may lack something.
     pub(super) sees_mirror: bool,
+}
+
+/// Whether a fetch ended at an object: one that came, or one that was here and that it was made whole with.
+fn says_objects(error: &AdmissionError) -> bool {
+    matches!(
+        error,
+        AdmissionError::Passing(Passing::Broken { .. }) | AdmissionError::Refused(CommitRefused::Fsck { .. })
+    )
 }
 
 /// A refusal of what came from a branch, if the branch is still where it was seen.

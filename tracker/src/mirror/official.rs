@@ -250,7 +250,13 @@ impl Mirror {
         branch: &BranchRef,
     ) -> Result<CommitId, OfficialError> {
         self.forget_dead_refs().await?;
-        let tip = self.fetch_mainline(url, branch, Fetch::Anew).await?;
+        let tip = match self.fetch_mainline(url, branch, Fetch::Anew).await {
+            // Git compares what comes with what seems to be there.
+            Err(error) if says_damage(&error) && self.puts_aside().await? => {
+                self.fetch_mainline(url, branch, Fetch::Anew).await?
+            }
+            fetched => fetched?,
+        };
         // Fetched anew at each look it would not get more.
         let _ = std::fs::remove_file(self.path().join(DISTRUSTED));
         Ok(tip)
@@ -337,7 +343,7 @@ impl Mirror {
     }
 }
 
-/// Whether a fetch failed by what is wrong here: git looks at all refs when it has fetched one.
+/// Whether a fetch may have failed by what is wrong here: git looks at what it has when something comes.
 fn says_damage(error: &OfficialError) -> bool {
     let OfficialError::Reach(PollError::Git { source, .. }) = error else { return false };
     [
@@ -347,6 +353,10 @@ fn says_damage(error: &OfficialError) -> bool {
         "packed-refs",
         "broken ref",
         "unresolved delta",
+        "index-pack",
+        "inflate",
+        "is corrupt",
+        "SHA1 COLLISION",
     ]
     .iter()
     .any(|words| source.stderr().contains(words))
