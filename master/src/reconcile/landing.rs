@@ -31,10 +31,13 @@ pub(super) async fn failures(
     candidate: &Candidate,
 ) -> Result<(Option<PushRefused>, u32), StepError> {
     let Some(commit) = candidate.made_commit() else { return Ok((None, 0)) };
+    let pause_ms = |times| push_pause_ms(shared.config.times.poll_s, times);
     let failures = shared.store.failures(entry.id, commit).await?;
+    let now = now();
     let refused = failures.refused_at.map(|at| PushRefused {
         times: failures.refused,
-        again_at: UnixMs(at.0 + push_pause_ms(shared.config.times.poll_s, failures.refused)),
+        // After a clock was set back it is tried at once, and not when that time comes again.
+        again_at: UnixMs(at.0.min(now.0) + if at > now { 0 } else { pause_ms(failures.refused) }),
         said: failures.refused_said,
     });
     Ok((refused, failures.checks))
@@ -205,7 +208,8 @@ pub(super) async fn finish(
     claim: Claim,
     landing: &Landing,
 ) -> Result<Again, StepError> {
-    let age = now().0 - landing.begun.0;
+    // One of a time that is still to come was begun before the clock was set back: nobody waits until then.
+    let age = Some(now().0 - landing.begun.0).filter(|age| *age >= 0).unwrap_or(i64::MAX);
     if project.mirror.is_pushing().await && age < LEFT_MS {
         return Ok(Again::After(LOOK));
     }

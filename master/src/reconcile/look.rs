@@ -460,6 +460,14 @@ fn next_look(shared: &Shared, branch: &Branch, failed: bool) -> UnixMs {
     UnixMs(now.0 + i64::try_from(pause_ms).unwrap_or(i64::MAX / 2))
 }
 
+/// Later than any look is ever planned for: twice the longest pause, and what a branch that moves too often waits.
+pub(super) fn latest_look(shared: &Shared) -> UnixMs {
+    let times = shared.config.times;
+    let longest = times.poll_s.max(times.poll_quiet_s).saturating_mul(2000).saturating_add(60_000);
+    let longest = i64::try_from(longest).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    UnixMs(now().0.saturating_add(longest).saturating_add(shared.config.sources.pace().interval_ms))
+}
+
 /// Seconds until the next look.
 fn pause(poll_s: u64, poll_quiet_s: u64, quiet_s: u64, failures: u32) -> u64 {
     let by_quiet = (quiet_s / 20).clamp(poll_s, poll_quiet_s.max(poll_s));

@@ -265,3 +265,39 @@ async fn what_can_t_be_pushed_is_tried_again_without_a_word_to_those_who_are_tes
     turns(&world, &[Loop::Queue]).await;
     assert_eq!(verdict(&world, "fine").await, "landed");
 }
+
+/// The clock was ahead by a year for a while, and is right again: nothing waits for that year to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_set_back_has_nobody_wait_until_it_is_that_late_again() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "first", &[("first", "x\n")]).await;
+    passed(&world, &mut oak, "second", &[("second", "x\n")]).await;
+    let store = world.store();
+    let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
+    let run = async |sql: String| sqlx::query(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    let year_ms = 366 * 24 * 60 * 60 * 1000_i64;
+    // An intent that another master left, of an entry that may not land any more: it would hold up everybody.
+    store.set_paused(HERON, true, "mia").await.unwrap();
+    world.accept("first").await;
+    turns(&world, &[Loop::Queue]).await;
+    let entry = store.queue(HERON).await.unwrap().remove(0);
+    let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
+    store.set_paused(HERON, false, "mia").await.unwrap();
+    let to = candidate.made_commit().unwrap();
+    let claim = world.claim().await;
+    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+    assert!(matches!(begun, Begun::Yes(_)), "{begun:?}");
+    run(format!("UPDATE landing SET begun_ms = begun_ms + {year_ms}")).await;
+    run("UPDATE queue_entry SET token_id = NULL".to_owned()).await;
+    world.accept("second").await;
+    turns(&world, &[Loop::Queue, Loop::Queue, Loop::Queue]).await;
+    assert_eq!(code(&world, "first").await, "ejected-right-lost");
+    assert_eq!(verdict(&world, "second").await, "landed");
+    // Looks that were planned then.
+    run(format!("UPDATE branch SET next_look_ms = next_look_ms + {year_ms}")).await;
+    world.author.git(&["switch", "--quiet", "first"]);
+    world.author.commit(&[("first", "more\n")], "More");
+    turns(&world, &[Loop::Mainline, Loop::Mend, Loop::Watch]).await;
+    let branch = world.branch_row("first").await;
+    assert_eq!(store.last_revision(branch.id).await.unwrap(), 2);
+}
