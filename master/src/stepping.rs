@@ -5,8 +5,10 @@ pub use crate::points::{Held, Points, Stops};
 pub use crate::reconcile::Loop;
 
 use crate::error::StartError;
+use crate::project::Guarded;
 use crate::reconcile;
 use crate::running::{Running, start_with};
+use futures_util::FutureExt as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,5 +34,11 @@ impl Running {
     pub fn turn(&self, which: Loop) -> impl Future<Output = Result<(), StartError>> + Send + 'static {
         let shared = self.shared.clone();
         async move { reconcile::turn(&shared, which).await.map_err(|e| StartError::Other(e.to_string())) }
+    }
+
+    /// Whether somebody missed something in a project's mirror since this was asked: the turn of [`Loop::Mend`] would come.
+    pub fn mirror_is_wanted(&self) -> bool {
+        let wanted = |project: &Guarded| project.mirror_wanted().now_or_never().is_some();
+        self.shared.projects.iter().filter(|project| wanted(project)).count() > 0
     }
 }

@@ -208,13 +208,8 @@ async fn ask(at: &str, request: String) -> String {
     answer
 }
 
-#[tokio::test]
-async fn its_own_page_shows_and_takes_words_and_nothing_from_other_sites() {
-    let master = Master::start().await;
-    let slave = Running::start_with(basedir(), config(&master, WantedIsolation::None), |slave| {
-        slave.page = Some("127.0.0.1:0".parse().unwrap());
-    });
-    master.until_word(Eager).await;
+/// Where a slave's page is, without `http://`.
+async fn page_of(slave: &Running) -> String {
     let folder = slave.basedir.path().to_owned();
     std::fs::write(folder.join("slave.toml"), "master = \"http://127.0.0.1:1\"\nname = \"testling\"\n").unwrap();
     let find = tokio::task::spawn_blocking(move || {
@@ -225,7 +220,39 @@ async fn its_own_page_shows_and_takes_words_and_nothing_from_other_sites() {
         });
         page.unwrap().strip_prefix("http://").unwrap().to_owned()
     });
-    let at = find.await.unwrap();
+    find.await.unwrap()
+}
+
+/// Whoever connects and says nothing, however often, keeps nobody from the page.
+#[tokio::test]
+async fn its_own_page_holds_so_many_connections_and_no_more() {
+    use tokio::io::AsyncReadExt as _;
+    let master = Master::start().await;
+    let slave = Running::start_with(basedir(), config(&master, WantedIsolation::None), |slave| {
+        slave.page = Some("127.0.0.1:0".parse().unwrap());
+    });
+    master.until_word(Eager).await;
+    let at = page_of(&slave).await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(tokio::net::TcpStream::connect(&at).await.unwrap());
+    }
+    let request = format!("GET / HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    assert!(ask(&at, request).await.starts_with("HTTP/1.1 200"));
+    let mut byte = [0; 1];
+    let closed = idle[0].read(&mut byte);
+    assert!(matches!(tokio::time::timeout(PATIENCE, closed).await.unwrap(), Ok(0) | Err(_)));
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn its_own_page_shows_and_takes_words_and_nothing_from_other_sites() {
+    let master = Master::start().await;
+    let slave = Running::start_with(basedir(), config(&master, WantedIsolation::None), |slave| {
+        slave.page = Some("127.0.0.1:0".parse().unwrap());
+    });
+    master.until_word(Eager).await;
+    let at = page_of(&slave).await;
     let get = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     let shown = ask(&at, get(&at)).await;
     assert!(shown.starts_with("HTTP/1.1 200") && shown.contains("It takes builds"), "{shown}");

@@ -105,6 +105,23 @@ impl Mirror {
         expected: &CommitId,
         steps: &[Step],
     ) -> Result<Landed, LandError> {
+        let top = self.check_steps(expected, steps).await?;
+        self.push(url, branch, expected, top).await
+    }
+
+    /// All that [`Mirror::land`] does before the push, and whether all that a push reads can be read.
+    ///
+    /// # Errors
+    /// As [`Mirror::land`] would say, as far as that is seen without a push.
+    pub async fn could_land(&self, expected: &CommitId, steps: &[Step]) -> Result<(), LandError> {
+        let top = self.check_steps(expected, steps).await?;
+        match self.own_fault(expected, top).await? {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    async fn check_steps<'s>(&self, expected: &'s CommitId, steps: &'s [Step]) -> Result<&'s CommitId, LandError> {
         let mut below = expected;
         for step in steps {
             self.check_step(step, below).await?;
@@ -113,7 +130,7 @@ impl Mirror {
         if steps.is_empty() {
             return Err(LandError::Check { commit: expected.clone(), why: "there is nothing to land".to_owned() });
         }
-        self.push(url, branch, expected, below).await
+        Ok(below)
     }
 
     /// Whether a push of this mirror is under way, also one of a master that was killed meanwhile: its processes hold a
@@ -202,19 +219,22 @@ impl Mirror {
         failed: LandError,
     ) -> Result<LandError, LandError> {
         let is_refused = matches!(failed, LandError::Refused { .. });
-        if !is_refused {
-            return Ok(failed);
-        }
+        let fault = if is_refused { self.own_fault(expected, new).await? } else { None };
+        Ok(fault.map_or(failed, LandError::from))
+    }
+
+    /// What a push of a commit could not read.
+    async fn own_fault(&self, expected: &CommitId, new: &CommitId) -> Result<Option<MirrorError>, MirrorError> {
         let text = if !self.connected([new], Some(expected)).await? {
             "something of it is not there"
         } else if self.lacks_since(expected, new).await?.is_some() {
             // git's walk reads names alone.
             "something of it can't be read"
         } else {
-            return Ok(failed);
+            return Ok(None);
         };
         let source = git2::Error::new(git2::ErrorCode::NotFound, git2::ErrorClass::Odb, text);
-        Ok(MirrorError::Missing { what: format!("pushing {}", new.short()), source }.into())
+        Ok(Some(MirrorError::Missing { what: format!("pushing {}", new.short()), source }))
     }
 
     /// Whether mainline has gone on from a commit that landed without our hearing of it.

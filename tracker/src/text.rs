@@ -1,11 +1,12 @@
 //! How bytes from git and from strangers are shown: the one way, so that none forgets it.
 //!
-//! What is not UTF-8 becomes U+FFFD; what can't be seen, looks like a blank, or is taken for another letter or sign becomes
-//! `<U+202E>`: see [`seen`]. Escaping for HTML is the pages' own.
+//! What is not UTF-8 becomes U+FFFD; what can't be seen, looks like a blank, is taken for another letter or sign, or is drawn over
+//! others as no language does it becomes `<U+202E>`: see [`seen`]. Escaping for HTML is the pages' own.
 //!
 //! Everything has a length before it is made, in what is shown and not in what was given: an escape has eight times the bytes
 //! of what it stands for. Whatever is made of many parts gets a [`Budget`] and hands it down.
 
+mod combining;
 mod hidden;
 mod look_alikes;
 

@@ -3,7 +3,6 @@
 use super::caller::Peer;
 use super::doors::{Kind, Stays};
 use super::face::Face;
-use super::held::Held;
 use super::visit;
 use super::who::Who;
 use crate::auth::Caller;
@@ -14,6 +13,7 @@ use axum::http::header;
 use axum::http::uri::Authority;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use listener::Held;
 use std::net::IpAddr;
 
 /// Refuses what is asked of another host. What is the same for everybody and stored nowhere is answered under any name; so

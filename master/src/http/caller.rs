@@ -6,8 +6,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
+use listener::network;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// The address at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +47,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let nobody = Self { address: IpAddr::from([0, 0, 0, 0]), many: true, passed_on: false };
         Ok(parts.extensions.get().copied().unwrap_or(nobody))
-    }
-}
-
-/// What counts as one address: of IPv6 a /64.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        other => other,
     }
 }
 

@@ -46,12 +46,6 @@ impl<W: Clone> Troubles<W> {
         until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
     }
 
-    /// Why an item is still left alone.
-    pub(crate) fn why(&self, key: (&'static str, i64)) -> Option<W> {
-        self.rest(key)?;
-        self.lock().get(&key).map(|trouble| trouble.why.clone())
-    }
-
     /// Why an item failed when it was tried last, if it did, also while it is tried again.
     pub(crate) fn last(&self, key: (&'static str, i64)) -> Option<W> {
         self.lock().get(&key).map(|trouble| trouble.why.clone())
@@ -89,8 +83,7 @@ mod tests {
         assert_eq!(pauses[11], 300);
         assert!(troubles.rest(key).is_some() && troubles.rest(("test", 8)).is_none());
         assert_eq!((troubles.waiting("test"), troubles.waiting("other")), (1, 0));
-        assert_eq!((troubles.why(key), troubles.why(("test", 8))), (Some(11), None));
-        assert_eq!(troubles.last(key), Some(11));
+        assert_eq!((troubles.last(key), troubles.last(("test", 8))), (Some(11), None));
         troubles.fine(key);
         assert_eq!((troubles.rest(key), troubles.last(key)), (None, None));
         assert_eq!(troubles.failed(key, 12).as_secs(), 1);

@@ -8,8 +8,8 @@ use crate::project::{Guarded, recipes};
 use crate::state::Shared;
 use crate::store::{Branch, Candidate, Claim, Entry, FailedBy, Landing, Wanted, now};
 use crate::terms::Terms;
-use gate::queue::PushRefused;
-use protocol::{CandidateId, UnixMs};
+use gate::queue::{self, PushRefused};
+use protocol::{CandidateId, CommitId, UnixMs};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::land::{LandError, Step};
@@ -31,10 +31,13 @@ pub(super) async fn failures(
     candidate: &Candidate,
 ) -> Result<(Option<PushRefused>, u32), StepError> {
     let Some(commit) = candidate.made_commit() else { return Ok((None, 0)) };
+    let pause_ms = |times| push_pause_ms(shared.config.times.poll_s, times);
     let failures = shared.store.failures(entry.id, commit).await?;
+    let now = now();
     let refused = failures.refused_at.map(|at| PushRefused {
         times: failures.refused,
-        again_at: UnixMs(at.0 + push_pause_ms(shared.config.times.poll_s, failures.refused)),
+        // After a clock was set back it is tried at once, and not when that time comes again.
+        again_at: UnixMs(at.0.min(now.0) + if at > now { 0 } else { pause_ms(failures.refused) }),
         said: failures.refused_said,
     });
     Ok((refused, failures.checks))
@@ -65,19 +68,69 @@ struct Ready {
 /// the tree below and from the commit itself, not from what is kept of how it was made.
 async fn ready(shared: &Shared, project: &Guarded, landing: &Landing) -> Result<Option<Ready>, StepError> {
     let entry = shared.store.entry(landing.entry).await?;
-    let (Some(id), Some(terms)) = (entry.candidate, Terms::of_entry(&entry)?) else { return Ok(None) };
-    let candidate = shared.store.candidate_by_id(id).await?;
+    let Some(id) = entry.candidate else { return Ok(None) };
+    let candidate = shared.store.candidate_by_id(id).await?.id;
+    let step = step(shared, project, &entry, &landing.from, &landing.to).await?;
+    Ok(step.map(|(branch, step)| Ready { branch, candidate, step }))
+}
+
+/// What a push of this commit is checked by; none for an entry that binds nothing yet.
+async fn step(
+    shared: &Shared,
+    project: &Guarded,
+    entry: &Entry,
+    from: &CommitId,
+    to: &CommitId,
+) -> Result<Option<(Branch, Step)>, StepError> {
+    shared.points().at("landing.ready").await;
+    let Some(terms) = Terms::of_entry(entry)? else { return Ok(None) };
     let of = Wanted {
         branch: shared.store.branch_by_id(entry.branch).await?,
         revision: shared.store.revision_by_id(entry.revision).await?,
         entry: None,
     };
-    let otherwise = recipes::otherwise(project, &landing.from).await?.unwrap_or_default();
+    let otherwise = recipes::otherwise(project, from).await?.unwrap_or_default();
     // The second of its making, which nothing else tells.
-    let when = project.mirror.made_at(&landing.to).await?;
-    let request = candidates::request(shared, &of, &landing.from, &terms, otherwise, when);
-    let step = Step { request, commit: landing.to.clone() };
-    Ok(Some(Ready { branch: of.branch, candidate: candidate.id, step }))
+    let when = project.mirror.made_at(to).await?;
+    let request = candidates::request(shared, &of, from, &terms, otherwise, when);
+    Ok(Some((of.branch, Step { request, commit: to.clone() })))
+}
+
+/// Why an entry that could not be pushed is still left alone, or can't be pushed yet. All that a push reads is read here
+/// before the entry has its turn again: whoever is tested meanwhile is not to make way for what fails once more.
+pub(super) async fn still_unready(
+    shared: &Shared,
+    project: &Guarded,
+    entry: &Entry,
+    tip: &CommitId,
+) -> Result<Option<queue::Candidate>, StepError> {
+    let key = (NAME, entry.id);
+    let Some(why) = project.unready.last(key) else { return Ok(None) };
+    if project.unready.rest(key).is_some() {
+        return Ok(Some(why));
+    }
+    match rehearse(shared, project, entry, tip).await {
+        Ok(()) => Ok(None),
+        Err(error) if is_everybodys(&error) => Err(error),
+        Err(error) => {
+            look_after(project, &error);
+            let why = unready(&error);
+            project.unready.failed(key, why.clone());
+            Ok(Some(why))
+        }
+    }
+}
+
+/// Everything of a push but the push. An entry without a candidate there has nothing to be pushed.
+async fn rehearse(shared: &Shared, project: &Guarded, entry: &Entry, tip: &CommitId) -> Result<(), StepError> {
+    let candidate = shared.store.candidate(entry.revision, tip, &entry.terms.hash).await?;
+    let Some(commit) = candidate.as_ref().and_then(|it| it.made_commit()) else { return Ok(()) };
+    let Some((_, step)) = step(shared, project, entry, tip, commit).await? else { return Ok(()) };
+    match project.mirror.could_land(tip, &[step]).await {
+        Err(LandError::Mirror(error)) => Err(error.into()),
+        // What else is wrong with it, the push itself has recorded.
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Ends an intent of which nothing can be pushed, because rows or mirror can't be read: the entry is left alone for a while,
@@ -155,7 +208,8 @@ pub(super) async fn finish(
     claim: Claim,
     landing: &Landing,
 ) -> Result<Again, StepError> {
-    let age = now().0 - landing.begun.0;
+    // One of a time that is still to come was begun before the clock was set back: nobody waits until then.
+    let age = Some(now().0 - landing.begun.0).filter(|age| *age >= 0).unwrap_or(i64::MAX);
     if project.mirror.is_pushing().await && age < LEFT_MS {
         return Ok(Again::After(LOOK));
     }

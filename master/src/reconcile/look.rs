@@ -9,7 +9,7 @@ use protocol::{CommitId, Hint, UnixMs};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracker::Explain;
-use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, FetchBudget, Mirror, Named, Relation};
+use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, FetchBudget, Mirror, Named, Passing, Relation};
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
 use tracker::watch::Head;
 
@@ -324,7 +324,10 @@ async fn record(
             describe(shared, project, &mut new).await?;
         }
         // Whatever happened on the way may not happen again: it is tried again, ever more seldom.
-        Err(AdmissionError::Passing(error)) => return Ok(Err(Trouble::of(&error))),
+        Err(AdmissionError::Passing(error)) => {
+            missed(project, &error);
+            return Ok(Err(Trouble::of(&error)));
+        }
         // What the commit itself is, stays: it is recorded, and not fetched again.
         Err(AdmissionError::Refused(error)) => new.refusal = Some(error.refusal()),
     }
@@ -345,6 +348,13 @@ async fn record(
         }
     }
     Ok(Ok(()))
+}
+
+/// Has the mirror looked after where it was at fault.
+fn missed(project: &Guarded, error: &Passing) {
+    if matches!(error, Passing::Mirror(_)) {
+        project.look_after_mirror();
+    }
 }
 
 /// Brings back what was admitted and is not in the mirror any more. All revisions are looked at when somebody asked, as
@@ -389,6 +399,9 @@ async fn bring_back(
             }
             Err(error) => {
                 tracing::warn!(branch = %branch.name, commit = revision.commit.short(), %error, "a commit stays lost");
+                if let AdmissionError::Passing(error) = &error {
+                    missed(project, error);
+                }
                 let error = Trouble::of(&error);
                 set_lost(shared, project, branch, revision, Some(&error)).await?;
                 passing = passing.or((error.code != GONE).then_some(error));
@@ -445,6 +458,14 @@ fn next_look(shared: &Shared, branch: &Branch, failed: bool) -> UnixMs {
     let spread = u64::try_from((branch.id.0 * 7919 + now.0) % 100).unwrap_or(0);
     let pause_ms = pause_s * 1000 + pause_s * spread;
     UnixMs(now.0 + i64::try_from(pause_ms).unwrap_or(i64::MAX / 2))
+}
+
+/// Later than any look is ever planned for: twice the longest pause, and what a branch that moves too often waits.
+pub(super) fn latest_look(shared: &Shared) -> UnixMs {
+    let times = shared.config.times;
+    let longest = times.poll_s.max(times.poll_quiet_s).saturating_mul(2000).saturating_add(60_000);
+    let longest = i64::try_from(longest).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    UnixMs(now().0.saturating_add(longest).saturating_add(shared.config.sources.pace().interval_ms))
 }
 
 /// Seconds until the next look.

@@ -4,6 +4,7 @@
 
 use super::candidates::KeptRequest;
 use super::each::each;
+use super::look::latest_look;
 use super::{Again, StepError};
 use crate::project::Guarded;
 use crate::state::Shared;
@@ -30,8 +31,10 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
 pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option<Again>, StepError> {
     let Some(claim) = project.claim() else { return Ok(None) };
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
+    shared.store.look_not_later_than(claim, latest_look(shared)).await?;
     project.mirror.make_again_if_gone().await?;
-    if project.takes_whole_look() && !is_mainline_whole(project, &tip).await? {
+    let whole_look = project.takes_whole_look();
+    if whole_look && !is_mainline_whole(project, &tip).await? {
         tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");
         project.mirror.distrust_mainline().await?;
         project.look_at_mainline();
@@ -91,6 +94,12 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
             },
         );
         again = again.or(each_by_itself.await?);
+    }
+    // Last, because it reads everything: git never writes an object that seems to be there.
+    if whole_look && project.mirror.puts_aside().await? {
+        project.mirror.distrust_mainline().await?;
+        project.look_at_mainline();
+        return Ok(Some(Again::Now));
     }
     Ok(Some(again))
 }

@@ -193,7 +193,7 @@ impl Looks<'_> {
             seen.stack = Some(missing(entry, tip, lost));
             return Ok(seen);
         }
-        if let Some(why) = project.unready.why((landing::NAME, entry.id)) {
+        if let Some(why) = landing::still_unready(shared, project, entry, tip).await? {
             seen.stack = Some(alone(entry, tip, why));
             return Ok(seen);
         }

@@ -5,7 +5,7 @@ use super::events::{self, Happening};
 use super::row::{Columns as _, readable};
 use super::{Branch, Candidate, Claim, NewRevision, Reader, Result, Revision, Store, Trouble, candidates, now};
 use protocol::api::Look;
-use protocol::{BranchId, ProjectId};
+use protocol::{BranchId, ProjectId, UnixMs};
 
 impl Reader {
     /// The admitted revisions of branches; the newest of each first.
@@ -129,6 +129,28 @@ impl Store {
                 }
                 turn.keep();
                 turn.changed(branch.project, Topic::Revision, branch.id);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Has branches looked at now whose look would come later than it was ever planned for, under a claim: the clock was set
+    /// back since.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn look_not_later_than(&self, claim: Claim, latest: UnixMs) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let query = sqlx::query(
+                    "UPDATE branch SET next_look_ms = $2 WHERE project_id = $1 AND next_look_ms > $3
+                        AND next_look_ms < $4 AND state IN ('live', 'landed') RETURNING id",
+                );
+                let query = query.bind(claim.project.0).bind(now().0).bind(latest.0).bind(super::NEVER.0);
+                for row in query.fetch_all(&mut **turn).await? {
+                    turn.keep();
+                    turn.changed(claim.project, Topic::Branch, row.num::<i64>("id")?);
+                }
                 Ok(())
             })
             .await

@@ -68,8 +68,9 @@ async fn record(
         Of::Publisher => "token_id = $1",
     };
     let live = format!("SELECT COUNT(*) AS live FROM branch WHERE state = 'live' AND {whose}");
-    let registered =
-        format!("SELECT at_ms FROM registration WHERE {whose} AND at_ms > $2 ORDER BY at_ms DESC, id DESC LIMIT $3");
+    let registered = format!(
+        "SELECT at_ms FROM registration WHERE {whose} AND at_ms > $2 AND at_ms <= $4 ORDER BY at_ms DESC, id DESC LIMIT $3"
+    );
     let (live, registered) = (sqlx::query(AssertSqlSafe(live)), sqlx::query(AssertSqlSafe(registered)));
     let (live, registered) = match of {
         Of::Address => (live.bind(&origin.address), registered.bind(&origin.address)),
@@ -80,7 +81,10 @@ async fn record(
         }
     };
     let live = live.fetch_one(&mut *connection).await?;
-    let rows = registered.bind(now().0 - HOUR_MS).bind(i64::from(most.hour.max(1))).fetch_all(connection).await?;
+    // What was registered before a clock was set back counts no more.
+    let now = now().0;
+    let registered = registered.bind(now - HOUR_MS).bind(i64::from(most.hour.max(1))).bind(now);
+    let rows = registered.fetch_all(connection).await?;
     Ok(Record {
         of,
         most,

@@ -148,3 +148,34 @@ async fn one_entry_s_trouble_is_that_entry_s_trouble() {
     assert_eq!(world.get(BRANCHES).await.status, 200);
     assert_eq!(world.store().queue(HERON).await.unwrap().len(), 1);
 }
+
+/// A branch that landed and goes on with something newer has a record of what landed, and that stays true.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_out_is_told_of_a_branch_that_went_on_too() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    let begin = world.official.head();
+    world.accept("feature").await;
+    turns(&world, &[Loop::Queue]).await;
+    let landed = world.official.head();
+    publish(&world, "feature", &[("feature", "more\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch]).await;
+    assert_ne!(verdict(&world, "feature").await, "landed");
+    let told = async || {
+        let said = world.branch("feature").await;
+        let told = said["timeline"].to_string();
+        (told.matches("out of mainline").count(), told.matches("Mainline holds").count())
+    };
+    for (to, counts) in [(&begin, (1, 0)), (&landed, (1, 1)), (&begin, (2, 1))] {
+        world.author.git(&["fetch", "--quiet", "origin"]);
+        world.author.git(&["push", "--quiet", "--force", "origin", &format!("{to}:main")]);
+        turns(&world, &[Loop::Mainline]).await;
+        assert_eq!(told().await, counts);
+        assert_ne!(verdict(&world, "feature").await, "landed-taken-out", "it is still to land");
+    }
+    // Withdrawn, too.
+    assert_eq!(withdraw(&world, "feature").await.status, 200);
+    world.author.git(&["push", "--quiet", "--force", "origin", &format!("{landed}:main")]);
+    turns(&world, &[Loop::Mainline]).await;
+    assert_eq!(told().await, (2, 2));
+}

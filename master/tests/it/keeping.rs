@@ -1,6 +1,7 @@
 //! What the mirror lost of mainline's past comes back, also where no candidate and no build would miss it.
 
-use crate::queue::{by_hand, passed, publish, stepped, turns, verdict};
+use crate::queue::{by_hand, passed, publish, publish_again, stepped, turns, verdict};
+use crate::support::World;
 use master::stepping::Loop;
 use serde_json::json;
 use std::path::Path;
@@ -66,4 +67,79 @@ async fn a_mirror_that_is_no_repository_any_more_is_made_again_while_the_master_
         };
         tokio::time::timeout(crate::support::PATIENCE, landed).await.expect(gone);
     }
+}
+
+/// Whatever a disk has made of an object's file, or of all packs: it is noticed by who falls into it, and what comes next is
+/// admitted. An object that is only missing is the smallest part of it: git writes none that seems to be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_was_damaged_is_noticed_by_who_falls_into_it_and_comes_back() {
+    for (what, how) in [
+        ("main:long", "lost"),
+        ("main:long", "empty"),
+        ("main:long", "another"),
+        ("main", "empty"),
+        ("refs/branches/first/r1:first", "empty"),
+        ("refs/branches/first/r1", "another"),
+        ("main:long", "packs"),
+    ] {
+        let (world, _oak) = stepped().await;
+        let text = |first: &str, last: &str| format!("{first}\n2\n3\n4\n5\n6\n7\n8\n{last}\n");
+        by_hand(&world, &[("long", &text("1", "9"))]);
+        publish(&world, "first", &[("first", "text of first\n")], &json!({})).await;
+        turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates]).await;
+        let mirror = testkit::git::Repo::at(world.basedir().join("mirrors/heron.git"));
+        let (id, other) = (mirror.git(&["rev-parse", what]), mirror.git(&["rev-parse", "main:README"]));
+        if how == "packs" {
+            spoil_packs(mirror.path());
+        } else {
+            lose(mirror.path(), &id);
+        }
+        let file = |id: &str| mirror.path().join("objects").join(&id[..2]).join(&id[2..]);
+        match how {
+            "empty" => std::fs::write(file(&id), "").unwrap(),
+            "another" => std::fs::copy(file(&other), file(&id)).map(drop).unwrap(),
+            _ => {}
+        }
+        // One that goes on from it, and one that has nothing to do with it but for mainline.
+        publish(&world, "first", &[("first", "text of more\n")], &json!({})).await;
+        let files = [("long", &*text("1", "nine")), ("second", "text of second\n")];
+        publish(&world, "second", &files, &json!({})).await;
+        let done = async {
+            while !(has_candidate(&world, "first", 2).await && has_candidate(&world, "second", 1).await) {
+                // What fails is tried again, and the mirror is mended when somebody missed something.
+                let mended: &[Loop] =
+                    if world.master().mirror_is_wanted() { &[Loop::Mend, Loop::Mainline] } else { &[] };
+                for which in [Loop::Watch, Loop::Candidates].iter().chain(mended) {
+                    drop(world.master().turn(*which).await);
+                }
+                for name in ["first", "second"] {
+                    publish_again(&world, &world.token, name, &json!({})).await;
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(crate::support::PATIENCE, done).await;
+        assert!(in_time.is_ok(), "{what} {how}: {}", world.branch("second").await["summary"]["verdict"]);
+    }
+}
+
+/// Changes a byte in the middle of each pack.
+fn spoil_packs(mirror: &Path) {
+    for pack in std::fs::read_dir(mirror.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path()) {
+        if pack.extension().is_some_and(|end| end == "pack") {
+            let mut bytes = std::fs::read(&pack).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0xff;
+            std::fs::remove_file(&pack).unwrap();
+            std::fs::write(&pack, bytes).unwrap();
+        }
+    }
+}
+
+/// Whether a branch has so many revisions, and of the newest a candidate.
+async fn has_candidate(world: &World, name: &str, revisions: u32) -> bool {
+    let branch = world.branch_row(name).await;
+    let newest = world.store().newest_revision(branch.id).await.unwrap();
+    let Some(newest) = newest.filter(|it| it.number == revisions) else { return false };
+    let candidate = world.store().candidate_of(newest.id).await.unwrap();
+    candidate.is_some_and(|it| it.made_commit().is_some())
 }

@@ -225,3 +225,79 @@ async fn mainline_goes_on_where_what_landed_can_t_be_read() {
     turn.await.unwrap().unwrap();
     assert_eq!(world.branch_row("torn").await.state, BranchState::Landed);
 }
+
+/// What passed and could not be pushed is tried again now and then: who is tested meanwhile keeps his builds.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_t_be_pushed_is_tried_again_without_a_word_to_those_who_are_tested() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "torn", &[("torn", "text of torn\n")]).await;
+    publish(&world, "fine", &[("fine", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    let blob = mirror(&world).git(&["rev-parse", "refs/branches/torn/r1:torn"]);
+    lose(mirror(&world).path(), &blob);
+    world.accept("torn").await;
+    world.accept("fine").await;
+    turns(&world, &[Loop::Queue, Loop::Queue, Loop::Schedule]).await;
+    assert_eq!(code(&world, "torn").await, "missing");
+    assert_eq!(given(&world).await, ["fine"]);
+    for _ in 0..2 {
+        world.stops().stop_at(&["landing.ready"]);
+        let tried = async {
+            loop {
+                let turn = tokio::spawn(world.master().turn(Loop::Queue));
+                tokio::pin!(turn);
+                tokio::select! {
+                    held = world.stops().held() => {
+                        world.stops().stop_at(&[]);
+                        held.go();
+                        turn.await.unwrap().unwrap();
+                        return;
+                    }
+                    ended = &mut turn => ended.unwrap().unwrap(),
+                }
+            }
+        };
+        timeout(PATIENCE, tried).await.expect("it is tried again");
+        assert_eq!(given(&world).await, ["fine"]);
+        assert_eq!((code(&world, "torn").await, code(&world, "fine").await), ("missing".into(), "testing".into()));
+    }
+    oak.passes_next().await;
+    turns(&world, &[Loop::Queue]).await;
+    assert_eq!(verdict(&world, "fine").await, "landed");
+}
+
+/// The clock was ahead by a year for a while, and is right again: nothing waits for that year to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_set_back_has_nobody_wait_until_it_is_that_late_again() {
+    let (world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "first", &[("first", "x\n")]).await;
+    passed(&world, &mut oak, "second", &[("second", "x\n")]).await;
+    let store = world.store();
+    let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
+    let run = async |sql: String| sqlx::query(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    let year_ms = 366 * 24 * 60 * 60 * 1000_i64;
+    // An intent that another master left, of an entry that may not land any more: it would hold up everybody.
+    store.set_paused(HERON, true, "mia").await.unwrap();
+    world.accept("first").await;
+    turns(&world, &[Loop::Queue]).await;
+    let entry = store.queue(HERON).await.unwrap().remove(0);
+    let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
+    store.set_paused(HERON, false, "mia").await.unwrap();
+    let to = candidate.made_commit().unwrap();
+    let claim = world.claim().await;
+    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+    assert!(matches!(begun, Begun::Yes(_)), "{begun:?}");
+    run(format!("UPDATE landing SET begun_ms = begun_ms + {year_ms}")).await;
+    run("UPDATE queue_entry SET token_id = NULL".to_owned()).await;
+    world.accept("second").await;
+    turns(&world, &[Loop::Queue, Loop::Queue, Loop::Queue]).await;
+    assert_eq!(code(&world, "first").await, "ejected-right-lost");
+    assert_eq!(verdict(&world, "second").await, "landed");
+    // Looks that were planned then.
+    run(format!("UPDATE branch SET next_look_ms = next_look_ms + {year_ms}")).await;
+    world.author.git(&["switch", "--quiet", "first"]);
+    world.author.commit(&[("first", "more\n")], "More");
+    turns(&world, &[Loop::Mainline, Loop::Mend, Loop::Watch]).await;
+    let branch = world.branch_row("first").await;
+    assert_eq!(store.last_revision(branch.id).await.unwrap(), 2);
+}

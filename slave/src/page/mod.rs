@@ -13,13 +13,22 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use listener::Bounds;
 use protocol::UnixMs;
 use protocol::wire::Availability;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// Connections to the page at once; one that only waits makes room for another.
+const CONNECTIONS: usize = 64;
+/// How long the page waits for a piece of a request, for all of one, or for a reader to take a piece of it.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where the page is served: an address of this machine that no other machine can reach.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,9 +87,20 @@ impl Page {
 
     /// Serves for ever.
     pub(crate) async fn serve(self) {
-        if let Err(error) = axum::serve(self.listener, self.router).await {
-            tracing::error!("this slave's page is gone: {error}");
-        }
+        let bounds = Bounds {
+            connections: CONNECTIONS,
+            connections_each: CONNECTIONS,
+            uncounted: Vec::new(),
+            request: PATIENCE,
+            body: PATIENCE,
+            answer: PATIENCE,
+        };
+        let router = self.router;
+        let answer = move |_, request: Request| {
+            let router = router.clone();
+            async move { router.oneshot(request).await.into_response() }
+        };
+        listener::serve(self.listener, bounds, CancellationToken::new(), answer).await;
     }
 }
 

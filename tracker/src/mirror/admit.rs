@@ -77,7 +77,13 @@ impl Mirror {
         group: Group<'_>,
     ) -> Result<Vec<CommitId>, AdmissionError> {
         let wanted = Wanted { what: group.iter().map(|one| one.branch.full()).collect(), sees_mirror: true };
-        match self.fetch_into(scratch, poller, group, &wanted).await {
+        let fetched = match self.fetch_into(scratch, poller, group, &wanted).await {
+            Err(error) if group.is_one() && says_objects(&error) => {
+                self.whose_fault(scratch, poller, group, &wanted, error).await
+            }
+            fetched => fetched,
+        };
+        match fetched {
             // Nothing of it is here to be compared, and the branch may have moved since it was seen.
             Err(AdmissionError::Refused(refused)) if group.is_one() => {
                 return Err(still_there(poller, group.lead, refused).await);
@@ -93,6 +99,34 @@ impl Mirror {
         let checked = check::check(self, scratch, group, commits).await?;
         self.take_over(scratch, group, &checked).await?;
         Ok(checked.commits)
+    }
+
+    /// After a fetch that ended at an object, by `error`: where the same comes whole when nothing of the mirror is used, it was
+    /// made of something here that can't be read, or it was broken on its way that once. So it is fetched once more.
+    async fn whose_fault(
+        &self,
+        scratch: &Scratch,
+        poller: &Poller,
+        group: Group<'_>,
+        wanted: &Wanted,
+        error: AdmissionError,
+    ) -> Result<(), AdmissionError> {
+        let (mirror, name) = (self.path().to_owned(), format!("{}.alone", group.lead.name));
+        let alone = blocking(move || Scratch::make(&mirror, &name)).await?;
+        let wanted_alone = Wanted { what: wanted.what.clone(), sees_mirror: false };
+        let is_whole = self.fetch_into(&alone, poller, group, &wanted_alone).await.is_ok();
+        blocking(move || drop(alone)).await;
+        if !is_whole {
+            return Err(error);
+        }
+        match self.fetch_into(scratch, poller, group, wanted).await {
+            Err(error) if says_objects(&error) => {
+                let text = "something that the mirror has already can't be read";
+                let source = git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Odb, text);
+                Err(MirrorError::Objects { what: format!("fetching `{}`", group.lead.branch.display()), source }.into())
+            }
+            fetched => fetched,
+        }
     }
 
     /// Fetches without a look at the objects: only their hashes, and that all are there, are checked on the way. So what
@@ -155,15 +189,27 @@ impl Mirror {
     /// The second stage: the mirror's own receiving side checks every object before any of it is kept.
     async fn take_over(&self, scratch: &Scratch, group: Group<'_>, checked: &Checked) -> Result<(), AdmissionError> {
         let limits = &group.lead.limits;
+        let kept: Vec<(String, &CommitId)> = group
+            .iter()
+            .zip(&checked.commits)
+            .flat_map(|(Admission { name, revision, .. }, commit)| {
+                [Self::revision_ref(name, *revision), Self::head_ref(name)].map(|kept| (kept, commit))
+            })
+            .collect();
         let mut receive = OsString::from("--receive-pack=");
         receive.push(quoted(self.git().program().as_os_str()));
-        receive.push(format!(" -c receive.maxInputSize={} receive-pack", limits.pack_bytes));
+        receive.push(format!(" -c receive.maxInputSize={}", limits.pack_bytes));
+        // It looks at mainline and at what is written, and at no other branch's refs: one of those that is broken would have
+        // it refuse this.
+        receive.push(
+            " -c core.alternateRefsPrefixes=refs/heads/ -c receive.hideRefs=refs -c receive.hideRefs='!refs/heads'",
+        );
+        kept.iter().for_each(|(name, _)| receive.push(format!(" -c receive.hideRefs='!{name}'")));
+        receive.push(" receive-pack");
         let run = self.git().bounded().repository(&scratch.path()).env("GIT_ALLOW_PROTOCOL", "file");
         let run = self.sees_mirror(run, group).args(["push", "-q", "--atomic"]).arg(receive).arg("--").arg(self.path());
         // A number that is used again belongs to an admission that was killed before anybody heard of it.
-        let refs = group.iter().zip(&checked.commits).flat_map(|(Admission { name, revision, .. }, commit)| {
-            [Self::revision_ref(name, *revision), Self::head_ref(name)].map(|kept| format!("+{commit}:{kept}"))
-        });
+        let refs = kept.iter().map(|(name, commit)| format!("+{commit}:{name}"));
         let limits =
             RunLimits { wall: limits.wall, cpu: limits.wall, file_bytes: limits.pack_bytes, ..RunLimits::default() };
         match run.args(refs).limits(limits).writing_refs(&self.ref_writers()).output().await {
@@ -179,6 +225,14 @@ pub(super) struct Wanted {
     pub(super) what: Vec<String>,
     /// Whether what the mirror has need not come: not so where the mirror itself may lack something.
     pub(super) sees_mirror: bool,
+}
+
+/// Whether a fetch ended at an object: one that came, or one that was here and that it was made whole with.
+fn says_objects(error: &AdmissionError) -> bool {
+    matches!(
+        error,
+        AdmissionError::Passing(Passing::Broken { .. }) | AdmissionError::Refused(CommitRefused::Fsck { .. })
+    )
 }
 
 /// A refusal of what came from a branch, if the branch is still where it was seen.

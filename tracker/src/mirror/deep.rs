@@ -71,6 +71,21 @@ impl Mirror {
         Ok(())
     }
 
+    /// Whether files can't be read, and were put aside: all of them are read, and it takes as long as that takes. What they held
+    /// is missing then, and comes back as anything else that is.
+    ///
+    /// # Errors
+    /// When git can't be run, or a file can't be moved.
+    pub async fn puts_aside(&self) -> Result<bool, MirrorError> {
+        let damage = self.damage().await?;
+        if damage.files.is_empty() {
+            return Ok(false);
+        }
+        tracing::warn!(files = damage.files.len(), "damaged files of the mirror are put aside");
+        self.put_aside(&damage).await?;
+        Ok(true)
+    }
+
     /// How each of these stands. Nothing is changed. A commit is whole when all that it needs is there, down to the first.
     ///
     /// # Errors

@@ -248,7 +248,13 @@ impl Mirror {
         branch: &BranchRef,
     ) -> Result<CommitId, OfficialError> {
         self.forget_dead_refs().await?;
-        let tip = self.fetch_mainline(url, branch, Fetch::Anew).await?;
+        let tip = match self.fetch_mainline(url, branch, Fetch::Anew).await {
+            // Git compares what comes with what seems to be there.
+            Err(error) if says_damage(&error) && self.puts_aside().await? => {
+                self.fetch_mainline(url, branch, Fetch::Anew).await?
+            }
+            fetched => fetched?,
+        };
         // Fetched anew at each look it would not get more.
         let _ = std::fs::remove_file(self.path().join(DISTRUSTED));
         Ok(tip)
@@ -283,6 +289,8 @@ impl Mirror {
         let before = self.ref_at(&name).await.ok().flatten();
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
+        // A broken ref of a branch is that branch's trouble: git would look at it, and take what it fetched for broken.
+        let run = run.config("fetch.hideRefs=refs").config(format!("fetch.hideRefs=!{name}"));
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         // Whether mainline was rewritten is found out afterwards: git would fall into a hole in what mainline was before.
         let run = run.args(["--no-recurse-submodules", "--no-auto-maintenance", "--no-show-forced-updates"]);
@@ -333,7 +341,7 @@ impl Mirror {
     }
 }
 
-/// Whether a fetch failed by what is wrong here: git looks at all refs when it has fetched one.
+/// Whether a fetch may have failed by what is wrong here: git looks at what it has when something comes.
 fn says_damage(error: &OfficialError) -> bool {
     let OfficialError::Reach(PollError::Git { source, .. }) = error else { return false };
     [
@@ -343,6 +351,10 @@ fn says_damage(error: &OfficialError) -> bool {
         "packed-refs",
         "broken ref",
         "unresolved delta",
+        "index-pack",
+        "inflate",
+        "is corrupt",
+        "SHA1 COLLISION",
     ]
     .iter()
     .any(|words| source.stderr().contains(words))

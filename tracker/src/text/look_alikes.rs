@@ -4,6 +4,7 @@
 //! languages at all); here is only where a character may stand as what it is. People can write their languages: words of one
 //! script are left alone, and so are the signs of a script beside its letters.
 
+use super::combining::is_astray;
 use unicode_properties::UnicodeEmoji as _;
 use unicode_properties::emoji::EmojiStatus;
 use unicode_script::{Script, ScriptExtension, UnicodeScript as _};
@@ -11,7 +12,7 @@ use unicode_security::general_security_profile::IdentifierType;
 use unicode_security::{GeneralSecurityProfile as _, skeleton};
 use unicode_width::UnicodeWidthChar as _;
 
-/// Where in the text, by byte and in order, characters stand that are taken for others.
+/// Where in the text, by byte and in order, characters stand that are taken for others, or are drawn over them.
 pub(super) fn marked(text: &str) -> Vec<usize> {
     let mut marks = Vec::new();
     let mut start = 0;
@@ -129,7 +130,8 @@ impl Line {
                 (_, Some(word)) if it.c.is_alphanumeric() => self.foreign_is_taken(i, word, &words),
                 _ => it.looks.is_ascii() && !self.is_beside(i, it.c.script_extension()),
             };
-            if is_taken {
+            let before = || self.characters[..i].iter().rev().map(|it| it.c);
+            if is_taken || is_astray(it.c, before()) {
                 marks.push(start + it.at);
             }
         }

@@ -204,3 +204,23 @@ async fn one_branch_s_lost_commits_and_damaged_refs_keep_nothing_else_from_going
     assert_eq!(world.mirror.missing(all).await.unwrap(), rows);
     world.made("bob", &other).await;
 }
+
+/// Whatever a disk made of one branch's refs, others are admitted and mainline goes on before anybody has mended that.
+#[tokio::test]
+async fn a_broken_ref_keeps_no_other_branch_from_being_admitted() {
+    let mut world = World::new().await;
+    two_revisions(&world).await;
+    let bob = world.author("bob");
+    let nothing = "1".repeat(40);
+    let torn = world.mirror.path().join("refs/branches/ann/r1");
+    let tag = world.mirror.path().join("refs/tags/v1");
+    for (n, text) in [(1, ""), (2, "nonsense\n"), (3, &nothing), (4, "ref: refs/branches/ann/r1\n"), (5, "\0\0")] {
+        std::fs::write(&torn, text).unwrap();
+        std::fs::write(&tag, text).unwrap();
+        bob.write("d.c", format!("{n}\n")).commit("More");
+        world.admit(&bob, "bob", n).await;
+        world.official.write("n", n.to_string()).commit("Meanwhile");
+        world.update().await;
+        assert_eq!(std::fs::read_to_string(&torn).unwrap(), text, "nothing was mended, nor all of mainline fetched");
+    }
+}

@@ -16,8 +16,8 @@ fn root() -> PathBuf {
 }
 
 /// The crates, by their folders; the command's own is the project itself.
-const CRATES: [&str; 10] =
-    ["", "changelog", "gate", "recipe", "protocol", "tracker", "master", "slave", "testkit", "xtask"];
+const CRATES: [&str; 11] =
+    ["", "changelog", "gate", "recipe", "protocol", "tracker", "listener", "master", "slave", "testkit", "xtask"];
 
 #[test]
 fn no_file_stands_in_a_circle() {

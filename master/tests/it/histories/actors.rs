@@ -45,6 +45,8 @@ pub enum Actor {
     Schedule,
     SeeMainline,
     Upkeep,
+    /// Rows and mirror are compared.
+    Mend,
 }
 
 /// What came of it.
@@ -168,6 +170,7 @@ impl Actor {
             Self::Schedule => turn(stage, Loop::Schedule),
             Self::SeeMainline => turn(stage, Loop::Mainline),
             Self::Upkeep => turn(stage, Loop::Upkeep),
+            Self::Mend => turn(stage, Loop::Mend),
         }
     }
 }

@@ -186,7 +186,8 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
             let by_hand = it.parts.iter().any(|p| p.actor == Actor::ByHand);
             let is_so = by_hand && ["in-mainline", "withdrawn"].contains(&standing.code.as_str());
             let holds = official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), "main"]).is_ok();
-            if holds && !is_so {
+            let by_another = entries.iter().any(|e| e.state == EntryState::Landed && e.commit == entry.commit);
+            if holds && !is_so && !by_another {
                 bad.push(format!("entry {} is in mainline, and it is said that it left: {standing:?}", entry.id));
             } else if !holds && standing.code == "ejected-refused" {
                 bad.push(format!("entry {} left by no fault of its own: {standing:?}", entry.id));
@@ -201,11 +202,15 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
         use Actor::*;
         matches!(actor, Withdraw | ForcePush | Revoke | Cancel | Rebuild | Describe)
     };
+    let landed_before =
+        entries.iter().any(|e| e.landed.is_some()) && it.parts.iter().any(|p| p.actor == Actor::PublishAgain);
     let accepted = stage.from == From::Accepted
         || it.parts.iter().any(|p| is_accept(p.actor) && answered(it, p.actor, 200).is_some());
     let state = stage.world.branch_row("feature").await.state;
     let by_hand = it.parts.iter().any(|p| p.actor == Actor::ByHand) && state == BranchState::Retired;
-    if accepted && !it.parts.iter().any(|p| against(&p.actor)) && state != BranchState::Landed && !by_hand {
+    // What had landed and was published again is to be accepted again.
+    let again = landed_before && state == BranchState::Live;
+    if accepted && !it.parts.iter().any(|p| against(&p.actor)) && state != BranchState::Landed && !by_hand && !again {
         bad.push(format!("nothing stood against it, and it is {state:?}"));
     }
     if accepted && entries.is_empty() {

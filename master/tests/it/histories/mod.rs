@@ -12,13 +12,22 @@ mod stage;
 
 use actors::Actor::{self, *};
 use play::explore;
-use stage::From;
+use stage::{From, On};
 
 /// Histories of each set that are played where nobody asked for more.
 const FEW: usize = 7;
 
 async fn all(from: From, sets: &[&[Actor]]) {
-    let mut stage = Box::pin(stage::Stage::prepare(from)).await;
+    // `HISTORIES_ON=postgres` plays all of them there.
+    let on = match std::env::var("HISTORIES_ON").as_deref() {
+        Ok("postgres") => On::Postgres,
+        _ => On::Sqlite,
+    };
+    all_on(on, from, sets).await;
+}
+
+async fn all_on(on: On, from: From, sets: &[&[Actor]]) {
+    let mut stage = Box::pin(stage::Stage::prepare(from, on)).await;
     let mut bad = Vec::new();
     for set in sets {
         bad.extend(Box::pin(explore(&mut stage, set, FEW)).await);
@@ -156,4 +165,37 @@ async fn making_candidates_while_something_else_happens() {
         ],
     )
     .await;
+}
+
+/// What ended goes on: it is published again, accepted again, asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_begins_again() {
+    let landing: &[&[Actor]] = &[
+        &[Land, Rewind, PublishAgain],
+        &[Land, Revoke, AcceptAgain],
+        &[Land, ForcePush, Restart],
+        &[Withdraw, PublishAgain, ForcePush],
+    ];
+    all(From::Accepted, landing).await;
+    all(From::Away, &[&[Report, Cancel, Rebuild], &[Report, Withdraw, PublishAgain]]).await;
+}
+
+/// Rows and mirror are compared, and what is missing is brought back, while others write both.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_mirror_is_mended() {
+    all(From::Accepted, &[&[Land, Mend], &[Land, ByHand, Mend]]).await;
+    all(From::Published, &[&[Candidates, Mend], &[Upkeep, Mend], &[ForcePush, Mend]]).await;
+}
+
+/// The same stories on the other database: those in which two write about the same rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql() {
+    let landing: &[&[Actor]] = &[&[Land, Withdraw], &[Land, Pause], &[Land, Restart], &[Land, Outside, Withdraw]];
+    all_on(On::Postgres, From::Accepted, landing).await;
+    let accepting: &[&[Actor]] = &[&[Accept, Withdraw], &[Accept, AcceptAgain], &[Accept, Revoke]];
+    all_on(On::Postgres, From::Ready, accepting).await;
+    let reporting: &[&[Actor]] = &[&[Report, Cancel], &[Report, Schedule], &[Schedule, Withdraw]];
+    all_on(On::Postgres, From::Away, reporting).await;
+    let making: &[&[Actor]] = &[&[Candidates, ForcePush], &[Candidates, Upkeep]];
+    all_on(On::Postgres, From::Published, making).await;
 }

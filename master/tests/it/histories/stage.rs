@@ -45,22 +45,68 @@ pub struct Stage {
     pub slave: Arc<Mutex<Option<FakeSlave>>>,
     other: Option<FakeSlave>,
     saved: tempfile::TempDir,
+    database: Option<Database>,
+}
+
+/// Where the store is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// A database that is copied as the folders are.
+struct Database {
+    url: String,
+}
+
+impl Database {
+    fn make() -> Self {
+        Self { url: testkit::postgres::fresh_database() }
+    }
+
+    fn name(&self) -> &str {
+        self.url.split(['/', '?']).nth(3).unwrap()
+    }
+
+    fn execute(&self, statement: &str) {
+        let admin = self.url.replace(&format!("/{}?", self.name()), "/postgres?");
+        testkit::postgres::execute(&admin, statement).unwrap();
+    }
+
+    fn save(&self) {
+        // A copied basedir does not tell that the master which it names is gone, and the next one would wait for that.
+        testkit::postgres::execute(&self.url, "UPDATE master SET owner = ''").unwrap();
+        let name = self.name();
+        self.execute(&format!("CREATE DATABASE {name}_saved TEMPLATE {name}"));
+    }
+
+    fn back(&self) {
+        let name = self.name();
+        self.execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+        self.execute(&format!("CREATE DATABASE {name} TEMPLATE {name}_saved"));
+    }
 }
 
 impl Stage {
     /// Plays what comes before all histories, and keeps a copy.
-    pub async fn prepare(from: From) -> Self {
-        let world = World::stepped().await;
+    pub async fn prepare(from: From, on: On) -> Self {
+        let database = match on {
+            On::Sqlite => None,
+            On::Postgres => Some(tokio::task::spawn_blocking(Database::make).await.unwrap()),
+        };
+        let settings = database.as_ref().map_or(String::new(), |it| format!("store = {:?}\n", it.url));
+        let world = World::stepped_as(&settings).await;
         world.official.git(&["config", "core.logAllRefUpdates", "always"]);
-        let max = world.token(TokenKind::Maintainer, "max").await;
+        let token_of_max = world.token(TokenKind::Maintainer, "max").await;
         let (oak, elm) = (world.token(TokenKind::Slave, "oak").await, world.token(TokenKind::Slave, "elm").await);
         let slave = Arc::new(Mutex::new(None));
         let max_id = world.store().tokens().await.unwrap().into_iter().find(|t| t.name == "max").unwrap().id;
         world.publish("feature").await;
         let (first, begin) = (world.author.resolve("feature"), world.official.head());
         let saved = testkit::quick_folder();
-        let mut stage =
-            Self { world, from, first, begin, words: Value::Null, max: max_id, oak, elm, slave, other: None, saved };
+        let (words, max, other) = (Value::Null, max_id, None);
+        let mut stage = Self { world, from, first, begin, words, max, oak, elm, slave, other, saved, database };
         stage.world.turn(Loop::Mainline).await;
         stage.world.turn(Loop::Watch).await;
         if from != From::Published {
@@ -76,11 +122,12 @@ impl Stage {
         }
         if from == From::Accepted {
             let path = "/api/v1/projects/heron/branches/feature/accept";
-            let answer = stage.world.post_as(&max, path, &stage.world.as_read("feature").await).await;
+            let answer = stage.world.post_as(&token_of_max, path, &stage.world.as_read("feature").await).await;
             assert_eq!(answer.status, 200, "{}", answer.text);
         }
         stage.world.kill_master().await;
         copy(stage.world.folder(), stage.saved.path());
+        stage.database.iter().for_each(Database::save);
         stage
     }
 
@@ -95,6 +142,7 @@ impl Stage {
             std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
         }
         copy(self.saved.path(), self.world.folder());
+        self.database.iter().for_each(Database::back);
         self.start().await;
     }
 
@@ -131,9 +179,16 @@ impl Stage {
         let mut errors = Vec::new();
         for _ in 0..40 {
             errors.clear();
-            for which in
-                [Loop::Claims, Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule, Loop::Queue]
-            {
+            for which in [
+                Loop::Claims,
+                Loop::Mend,
+                Loop::Mainline,
+                Loop::Watch,
+                Loop::Candidates,
+                Loop::Builds,
+                Loop::Schedule,
+                Loop::Queue,
+            ] {
                 if let Err(error) = self.world.master().turn(which).await {
                     errors.push(format!("{which:?}: {error}"));
                 }

@@ -47,7 +47,7 @@ impl Pace {
 
 /// A stream that is written to with patience, but not for ever.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     patience: Duration,
     pace: Pace,
@@ -55,7 +55,7 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
+    pub(crate) fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, pace: Pace::default(), end: Box::pin(sleep(patience)) }
     }
 

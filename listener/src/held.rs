@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::time::Sleep;
 
-/// See the module.
-pub(super) struct Held<T> {
+/// An answer's body, and what is let go of when it has been sent, or will not be.
+#[derive(Debug)]
+pub struct Held<T> {
     body: Body,
     /// When it is cut, however well it goes: its reader can ask again.
     ends: Option<Pin<Box<Sleep>>>,
@@ -16,11 +17,12 @@ pub(super) struct Held<T> {
 
 impl<T> Held<T> {
     /// One that is cut when `ends` is over.
-    pub(super) fn until(body: Body, ends: Option<Pin<Box<Sleep>>>, held: T) -> Self {
+    pub fn until(body: Body, ends: Option<Pin<Box<Sleep>>>, held: T) -> Self {
         Self { body, ends, _held: held }
     }
 
-    pub(super) fn new(body: Body, held: T) -> Self {
+    /// One that takes as long as it takes.
+    pub fn new(body: Body, held: T) -> Self {
         Self { body, ends: None, _held: held }
     }
 }

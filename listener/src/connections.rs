@@ -1,20 +1,19 @@
 //! The connections: each address has a share of them, and when all are taken, those that wait for a request make room.
 //!
 //! Only a connection whose request is being answered does anything; how many of those there are, and whose, is bounded
-//! by [`super::doors`]. One that only waits is closed, the one that has waited longest first, when another needs its place. So
+//! by whoever answers them. One that only waits is closed, the one that has waited longest first, when another needs its place. So
 //! nobody closes the door by connecting and saying nothing.
 
-use super::caller::network;
-use crate::config::Clients;
+use crate::Bounds;
 use gate::places::{Full, Places, Rank};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// All connections. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Connections(Arc<Mutex<Inner>>);
+pub(crate) struct Connections(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -28,7 +27,7 @@ struct Inner {
 
 /// One connection's place; it is free again when this goes.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     all: Connections,
     address: Option<IpAddr>,
     /// Its turn among those that wait; none while a request is being answered.
@@ -38,14 +37,14 @@ pub(super) struct Connection {
 
 /// A request that is being answered; its connection waits again when this goes.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Connection>);
+pub(crate) struct Busy(Arc<Connection>);
 
 impl Connections {
-    pub(super) fn new(clients: &Clients) -> Self {
+    pub(crate) fn new(bounds: &Bounds) -> Self {
         Self(Arc::new(Mutex::new(Inner {
-            places: Places::new(clients.connections, 0),
-            each: clients.connections_each,
-            uncounted: clients.trusted_proxies.clone(),
+            places: Places::new(bounds.connections, 0),
+            each: bounds.connections_each,
+            uncounted: bounds.uncounted.clone(),
             waiting: BTreeMap::new(),
             next: 0,
         })))
@@ -56,7 +55,7 @@ impl Connections {
     }
 
     /// A place for one more connection; why there is none.
-    pub(super) fn enter(&self, peer: IpAddr) -> Result<Arc<Connection>, Full> {
+    pub(crate) fn enter(&self, peer: IpAddr) -> Result<Arc<Connection>, Full> {
         let peer = network(peer);
         let mut inner = self.lock();
         // This machine's own and trusted proxies' speak for many: whose requests they bring is counted, not they.
@@ -75,7 +74,7 @@ impl Connections {
     }
 
     /// Closes the connection that has waited longest for a request; false when none waits.
-    pub(super) fn close_one(&self) -> bool {
+    pub(crate) fn close_one(&self) -> bool {
         self.lock().close_one()
     }
 }
@@ -101,7 +100,7 @@ impl Connection {
     }
 
     /// A request came: from now on nobody else needs the place more.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         if let Some(turn) = self.turn().take() {
             self.all.lock().waiting.remove(&turn);
         }
@@ -109,12 +108,12 @@ impl Connection {
     }
 
     /// Whether a request is being answered.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.turn().is_none()
     }
 
     /// Waits until another connection needs the place.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
     }
 }
@@ -137,17 +136,28 @@ impl Drop for Connection {
     }
 }
 
+/// What counts as one address: of IPv6 a /64.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::time::Duration;
 
     fn connections(all: usize, each: usize) -> Connections {
-        Connections::new(&Clients {
+        Connections::new(&Bounds {
             connections: all,
             connections_each: each,
-            trusted_proxies: vec!["192.0.2.128/25".parse().unwrap()],
-            ..Clients::default()
+            uncounted: vec!["192.0.2.128/25".parse().unwrap()],
+            request: Duration::from_secs(1),
+            body: Duration::from_secs(1),
+            answer: Duration::from_secs(1),
         })
     }
 
