@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,7 @@ impl Folded {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The fragment's path.
-    pub path: String,
+    pub path: Arc<str>,
     /// The line of the entry in it, from 1.
     pub line: usize,
     /// The entry's header.
@@ -114,7 +115,7 @@ pub enum Note {
     /// A header's date does not exist; the entry got the merge's.
     NoSuchDate {
         /// The fragment's path.
-        path: String,
+        path: Arc<str>,
         /// The date as written.
         date: String,
     },
@@ -158,12 +159,14 @@ pub enum FoldError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// It is not clear which section takes what is not released yet.
-    #[error("{path}: {}", told(headings, *why))]
+    #[error("{path}: {}", told(headings, *more, *why))]
     Unclear {
         /// The ChangeLog's path.
         path: String,
-        /// The headings that it hangs on, each with its line.
+        /// The first headings that it hangs on, each with its line.
         headings: Vec<(usize, String)>,
+        /// How many more there are.
+        more: usize,
         /// What is wrong with them.
         why: Unclear,
     },
@@ -195,8 +198,11 @@ pub enum FoldError {
 }
 
 /// The headings in question and what is wrong with them.
-fn told(headings: &[(usize, String)], why: Unclear) -> String {
-    let each: Vec<String> = headings.iter().map(|(line, title)| format!("line {line} (`{title}`)")).collect();
+fn told(headings: &[(usize, String)], more: usize, why: Unclear) -> String {
+    let mut each: Vec<String> = headings.iter().map(|(line, title)| format!("line {line} (`{title}`)")).collect();
+    if more > 0 {
+        each.push(format!("{more} more"));
+    }
     let all = each.join(" and ");
     match why {
         Unclear::Several => format!("{all} each name what is not released yet"),
@@ -250,4 +256,9 @@ pub enum Unclear {
     OldestFirst,
     /// A section that names no version stands where the newest would.
     NoVersion,
+}
+
+impl Unclear {
+    /// How many headings are named: how many there are, whoever wrote the file chose.
+    pub(crate) const NAMED: usize = 6;
 }

@@ -66,6 +66,7 @@ impl<'a> Iterator for Lines<'a> {
         }
         let end = memchr(b'\n', self.rest).map_or(self.rest.len(), |at| at + 1);
         let (line, rest) = self.rest.split_at(end);
+        crate::steps::count(1);
         self.rest = rest;
         Some(line)
     }

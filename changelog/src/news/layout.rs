@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use super::headings::{Form, Heading, Markup, Scanned, bullet, scan};
+use super::outline::Outline;
 use super::title::{Kind, Sure, Title};
 use crate::folded::{FoldError, Unclear};
-use crate::lines::{is_blank, line_number, lines, lossy, trim, trim_end};
+use crate::lines::{LineCounter, is_blank, lines, lossy, trim, trim_end};
 
 /// A section of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(crate) struct Version {
 pub(crate) struct Layout<'a> {
     pub(crate) text: &'a [u8],
     pub(crate) markup: Markup,
-    pub(crate) headings: Vec<Heading>,
+    pub(crate) headings: Outline,
     scanned: Scanned,
     pub(crate) versions: Vec<Version>,
     /// The level that versions have; patch releases may stand below it.
@@ -62,7 +63,7 @@ impl<'a> Layout<'a> {
                 .map_or(trailer, |m| with_anchors(text, &scanned, headings[m].lines.start, headings[m - 1].lines.end));
             versions.push(Version { heading: heading.clone(), title, range: heading.lines.start..end });
         }
-        Self { text, markup, headings, scanned, versions, level, top, trailer }
+        Self { text, markup, headings: Outline::new(headings), scanned, versions, level, top, trailer }
     }
 
     /// The section that news goes into, if there is one.
@@ -119,7 +120,7 @@ impl<'a> Layout<'a> {
         let limit = above.unwrap_or(self.trailer);
         let level = self.versions.first().map_or(usize::MAX, |v| v.heading.level);
         // A section of another name with news in it may be the newest release.
-        let mut others = self.headings.iter().filter(|h| h.lines.start >= self.top && h.lines.start < limit);
+        let mut others = self.headings.within(self.top..limit.max(self.top)).iter();
         let may_be = |h: &&Heading| h.level == level || above.is_none();
         let strange = others.find(|h| may_be(h) && !self.is_known(h) && self.has_news(h, limit));
         if let Some(strange) = strange {
@@ -133,13 +134,12 @@ impl<'a> Layout<'a> {
 
     /// What no new section may be put above of: the mark, or the heading before.
     fn floor(&self, at: usize) -> usize {
-        let before = self.headings.iter().take_while(|h| h.lines.start < at).last();
-        before.map_or(0, |h| h.lines.end).max(self.top)
+        self.headings.before(at).map_or(0, |h| h.lines.end).max(self.top)
     }
 
     /// Whether the list below a heading could be news.
     fn has_news(&self, heading: &Heading, limit: usize) -> bool {
-        let next = self.headings.iter().find(|h| h.lines.start >= heading.lines.end).map_or(limit, |h| h.lines.start);
+        let next = self.headings.from(heading.lines.end).map_or(limit, |h| h.lines.start);
         let mut at = heading.lines.end;
         let below = &self.text[at..next.clamp(at, limit.max(at))];
         lines(below).any(|line| {
@@ -154,8 +154,7 @@ impl<'a> Layout<'a> {
         lines(&self.text[at..version.range.end.max(at)]).any(|line| {
             at += line.len();
             let start = at - line.len();
-            let is_heading = self.headings.iter().any(|h| h.lines.contains(&start));
-            !is_heading && !is_blank(line) && !self.hides(start) && !self.scanned.is_rule(start)
+            !is_blank(line) && !self.headings.has_line(start) && !self.hides(start) && !self.scanned.is_rule(start)
         })
     }
 
@@ -204,22 +203,39 @@ impl<'a> Layout<'a> {
         Some(parts.map_while(|part| part).collect())
     }
 
+    /// Whether a heading stands within the section of a version, below its own.
+    pub(crate) fn is_within_version(&self, heading: &Heading) -> bool {
+        let at = heading.lines.start;
+        let above = self.versions.partition_point(|v| v.heading.lines.end <= at);
+        self.versions[..above].last().is_some_and(|v| at < v.range.end)
+    }
+
     pub(crate) fn shown(&self, heading: &Heading) -> String {
         lossy(&self.text[heading.title.clone()])
     }
 
     fn unclear(&self, path: &[u8], versions: &[&Version], why: Unclear) -> FoldError {
-        let headings = versions.iter().map(|v| self.named(&v.heading)).collect();
-        FoldError::Unclear { path: lossy(path), headings, why }
+        let headings: Vec<&Heading> = versions.iter().map(|v| &v.heading).collect();
+        self.unclear_headings(path, &headings, why)
     }
 
     fn unclear_heading(&self, path: &[u8], heading: &Heading) -> FoldError {
-        FoldError::Unclear { path: lossy(path), headings: vec![self.named(heading)], why: Unclear::NoVersion }
+        self.unclear_headings(path, &[heading], Unclear::NoVersion)
     }
 
-    fn named(&self, heading: &Heading) -> (usize, String) {
-        let form_over = matches!(heading.form, Form::Lined { over: true, .. });
-        (line_number(self.text, heading.lines.start) + usize::from(form_over), self.shown(heading))
+    fn unclear_headings(&self, path: &[u8], headings: &[&Heading], why: Unclear) -> FoldError {
+        let mut counter = LineCounter::new(self.text);
+        let named = |heading: &&Heading| {
+            let form_over = matches!(heading.form, Form::Lined { over: true, .. });
+            (counter.line(heading.lines.start) + usize::from(form_over), self.shown(heading))
+        };
+        let first = headings.iter().take(Unclear::NAMED).map(named).collect();
+        FoldError::Unclear {
+            path: lossy(path),
+            headings: first,
+            more: headings.len().saturating_sub(Unclear::NAMED),
+            why,
+        }
     }
 }
 

@@ -46,6 +46,9 @@ pub(crate) enum Sure {
     Plainly,
 }
 
+/// How much of a heading is read: what it says of a version, it says at its start. Its links and words are compared with each other.
+const LONGEST: usize = 1000;
+
 impl Title {
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.kind, Kind::Open(_))
@@ -53,6 +56,7 @@ impl Title {
 
     /// Reads a heading's text.
     pub(crate) fn read(raw: &[u8]) -> Self {
+        let raw = &raw[..raw.len().min(LONGEST)];
         let lower: Vec<u8> = raw.to_ascii_lowercase();
         let foreign = String::from_utf8_lossy(raw).to_lowercase();
         let mut text = without_targets(&lower);
