@@ -133,6 +133,20 @@ pub(crate) fn without_blank_lines(text: &[u8]) -> &[u8] {
     &text[blank_head(text)..]
 }
 
+/// Makes the text end in so many blank lines at least, unless it is empty.
+pub(crate) fn separate(out: &mut Vec<u8>, blank: usize, end: LineEnd) {
+    if out.is_empty() {
+        return;
+    }
+    if !out.ends_with(b"\n") {
+        out.extend_from_slice(end.as_bytes());
+    }
+    let there = lines(&out[blank_tail(out)..]).count();
+    for _ in there..blank {
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
 /// Appends `text` with every line ended by `end`, also the last one.
 pub(crate) fn push_with_line_ends(out: &mut Vec<u8>, text: &[u8], end: LineEnd) {
     for line in lines(text) {

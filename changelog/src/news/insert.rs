@@ -8,7 +8,7 @@ use super::layout::{Layout, Version};
 use super::parts::{Part, Parts, bare};
 use super::{News, Placed, push_bullet, words};
 use crate::folded::{FoldError, FoldOptions};
-use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, lines, lossy};
+use crate::lines::{LineEnd, blank_head, is_blank, lines, lossy, separate};
 use crate::towncrier::Towncrier;
 
 /// What kind of file it is, for what its own look does not say.
@@ -351,20 +351,6 @@ fn bullet_of(layout: &Layout<'_>) -> Vec<u8> {
     }
     let best = counts.iter().rev().max_by_key(|(_, n)| *n);
     best.map_or_else(|| b"- ".to_vec(), |(prefix, _)| prefix.to_vec())
-}
-
-/// Makes the text end in so many blank lines at least, unless it is empty.
-pub(super) fn separate(out: &mut Vec<u8>, blank: usize, end: LineEnd) {
-    if out.is_empty() {
-        return;
-    }
-    if !out.ends_with(b"\n") {
-        out.extend_from_slice(end.as_bytes());
-    }
-    let there = lines(&out[blank_tail(out)..]).count();
-    for _ in there..blank {
-        out.extend_from_slice(end.as_bytes());
-    }
 }
 
 /// What was released since the base, by its heading.

@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use super::News;
 use super::headings::bullet;
-use super::insert::separate;
 use super::layout::{Layout, Version};
-use crate::lines::{LineEnd, blank_tail, is_blank, lines, without_blank_lines};
+use crate::lines::{LineEnd, blank_tail, is_blank, lines, separate, without_blank_lines};
 use crate::steps;
 
 /// What stands last in a part.

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::days::written;
 use super::debian;
 use super::headings::{Form, Markup};
-use super::insert::{self, heading_text, separate};
+use super::insert::{self, heading_text};
 use super::layout::{Layout, Version};
 use super::title::{Kind, Title};
 use super::{kind_of, layout_of};
@@ -16,7 +16,7 @@ use crate::fold::fold;
 use crate::folded::{FoldError, FoldOptions, Folded, Note};
 use crate::format::Format;
 use crate::fragment::Fragment;
-use crate::lines::{LineEnd, line_number, lines, lossy, trim_end};
+use crate::lines::{LineEnd, line_number, lines, lossy, separate, trim_end};
 
 /// What is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
