@@ -116,14 +116,14 @@ impl Reader {
         readable("revision", &rows, super::revisions::read)
     }
 
-    /// The entries that landed of branches that are known as landed: all, or only those that were taken out since.
+    /// The entries that landed, also those of branches that are published again: all, or only those that were taken out since.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn landed_entries(&self, project: ProjectId, only_taken_out: bool) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
-            "SELECT q.* FROM queue_entry q JOIN branch b ON b.id = q.branch_id
-             WHERE q.project_id = $1 AND b.state = 'landed' AND q.landed IS NOT NULL
+            "SELECT q.* FROM queue_entry q
+             WHERE q.project_id = $1 AND q.landed IS NOT NULL
                  AND ($2 = 0 OR q.taken_out_ms IS NOT NULL)
              ORDER BY q.id DESC",
         )
