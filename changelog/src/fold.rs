@@ -16,7 +16,7 @@ use crate::format::{Format, FormatError};
 use crate::fragment::{Encoding, Fragment, FragmentKind};
 use crate::header::same_header;
 use crate::known::Known;
-use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
+use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, mark_len, push_with_line_ends, trim_end};
 use crate::log::{ChangeLog, Entry};
 use crate::news;
 use crate::style::Style;
@@ -277,7 +277,7 @@ fn push_group(out: &mut Vec<u8>, group: &Group, end: &[u8]) {
 
 /// Makes what is written so far end in a blank line, if it is not empty.
 fn open_paragraph(out: &mut Vec<u8>, end: &[u8]) {
-    if out.is_empty() {
+    if out.len() == mark_len(out) {
         return;
     }
     if !out.ends_with(b"\n") {

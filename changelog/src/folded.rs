@@ -208,7 +208,12 @@ fn told(headings: &[(usize, String)], more: usize, why: Unclear) -> String {
         Unclear::Several => format!("{all} each name what is not released yet"),
         Unclear::BelowReleases => format!("{all} names what is not released yet, below versions that are"),
         Unclear::NoDay => format!("{all} names a version without a date, while all others have one: is it released?"),
+        Unclear::OtherWords => {
+            format!("{all} says more than a version, as no other does, and no date: is it released?")
+        }
         Unclear::OldestFirst => format!("the newest version stands last, in {all}, and is released"),
+        Unclear::LooksLikeOne => format!("{all} names a version, and is no heading in this file's markup"),
+        Unclear::NoHeading => format!("{all} stands below no heading: which version is it of?"),
         Unclear::NoVersion => format!("{all} names no version, and may be the newest release"),
     }
 }
@@ -228,8 +233,13 @@ impl FoldError {
             Self::Unclear { why, .. } => match why {
                 Unclear::Several => "leave one of them, above all versions that are released",
                 Unclear::BelowReleases => "move it above the newest release, or delete it",
-                Unclear::NoDay => "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it",
-                Unclear::OldestFirst | Unclear::NoVersion => "put a heading `Unreleased` where the news shall go",
+                Unclear::NoDay | Unclear::OtherWords => {
+                    "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it"
+                }
+                Unclear::LooksLikeOne => "make it a heading, as `## 1.2.0` is in Markdown",
+                Unclear::NoHeading | Unclear::OldestFirst | Unclear::NoVersion => {
+                    "put a heading `Unreleased` where the news shall go"
+                }
             },
             Self::NothingToRelease { .. } => {
                 "release what brings fragments, or write the section by hand; `--empty` makes a version of which nothing is said"
@@ -252,10 +262,16 @@ pub enum Unclear {
     BelowReleases,
     /// The newest has no day, all others have one.
     NoDay,
+    /// The newest has words of its own, as no other has, and no day.
+    OtherWords,
     /// The newest version stands last.
     OldestFirst,
     /// A section that names no version stands where the newest would.
     NoVersion,
+    /// A line names a version as headings do, and is none.
+    LooksLikeOne,
+    /// News stands below no heading at all.
+    NoHeading,
 }
 
 impl Unclear {

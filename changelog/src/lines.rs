@@ -47,6 +47,12 @@ impl LineEnd {
     }
 }
 
+/// How many bytes the mark takes that some editors put before all text.
+pub(crate) fn mark_len(text: &[u8]) -> usize {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if text.starts_with(MARK) { MARK.len() } else { 0 }
+}
+
 /// The lines of `bytes`, each with its LF (the last one perhaps without).
 pub(crate) fn lines(bytes: &[u8]) -> Lines<'_> {
     Lines { rest: bytes }
@@ -135,7 +141,7 @@ pub(crate) fn without_blank_lines(text: &[u8]) -> &[u8] {
 
 /// Makes the text end in so many blank lines at least, unless it is empty.
 pub(crate) fn separate(out: &mut Vec<u8>, blank: usize, end: LineEnd) {
-    if out.is_empty() {
+    if out.len() == mark_len(out) {
         return;
     }
     if !out.ends_with(b"\n") {

@@ -59,7 +59,10 @@ fn a_build_in_which_nothing_ran_lands_nothing_and_ejects_nobody_where_mainline_h
     assert_eq!((held.queue[0].code.as_str(), held.queue[0].left_ms), ("mainline-trouble", None));
     assert_eq!(world.mainline().head(), before);
     // Mended, it lands, and nobody accepts it again.
-    world.mainline_gets(&[(".bb.toml", RECIPE)], "A recipe that tries something");
+    let official = world.folder().join("official.git");
+    let clone = testkit::git::Repo::clone(official.to_str().unwrap(), world.folder().join("clone"));
+    clone.commit(&[(".bb.toml", RECIPE)], "A recipe that tries something");
+    clone.git(&["push", "--quiet", "origin", "main"]);
     world.until_verdict("feature", "landed");
 }
 

@@ -5,7 +5,7 @@ mod rst;
 
 use std::ops::Range;
 
-use crate::lines::{is_blank, lines, trim, trim_end};
+use crate::lines::{is_blank, lines, mark_len, trim, trim_end};
 
 /// How a file marks its headings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,9 +122,9 @@ impl Line<'_> {
 
 /// All lines but the blank ones, which there may be millions of.
 fn placed(text: &[u8]) -> Vec<Line<'_>> {
-    let (mut at, mut is_first) = (0, true);
+    let (mut at, mut is_first) = (mark_len(text), true);
     let mut all = Vec::new();
-    for line in lines(text) {
+    for line in lines(&text[at..]) {
         let start = at;
         at += line.len();
         let is_blank = is_blank(line);

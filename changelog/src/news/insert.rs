@@ -108,7 +108,12 @@ fn place_of_new(path: &[u8], layout: &Layout<'_>, kind: Kind) -> Result<usize, F
             // Whatever stands there, it is older.
             Kind::News if layout.top == 0 => layout.headings.first().map_or(0, |h| h.lines.end),
             Kind::Towncrier => layout.top.max(layout.headings.first().map_or(0, |h| h.lines.end)),
-            _ => at,
+            // A list without a heading may be a release's, or what is not released.
+            Kind::Keep => match layout.loose_bullet() {
+                Some(bullet) => return Err(layout.loose(path, bullet)),
+                None => at,
+            },
+            Kind::News => at,
         });
     }
     Ok(at)

@@ -370,6 +370,8 @@ pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], options: &FoldOptions<'_>) 
 }
 
 #[cfg(test)]
+mod status_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod wild_tests;
