@@ -2,7 +2,7 @@
 
 use crate::date::HeaderDate;
 use crate::format::{Format, FormatError};
-use crate::lines::{is_space, lines, lossy, trim_end};
+use crate::lines::{is_space, lines, lossy, mark_len, trim_end};
 use crate::marks::{is_debian_head, is_keep_heading, is_news_heading, is_towncrier_start};
 use crate::news::has_versions;
 
@@ -29,7 +29,7 @@ pub fn detect(path: &[u8], bytes: &[u8]) -> Result<Format, FormatError> {
             () => Format::Gnu,
         });
     }
-    let shown = &bytes[..bytes.len().min(LOOKED_AT)];
+    let shown = &bytes[mark_len(bytes)..bytes.len().min(LOOKED_AT)];
     let mut found = marks(shown);
     // Headings of versions, however they are marked. A line that merely starts with a date is no more than that, then.
     let is_versioned = || has_versions(path, shown);

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::civil::{Date, Time};
 
@@ -15,7 +16,7 @@ use crate::format::{Format, FormatError};
 use crate::fragment::{Encoding, Fragment, FragmentKind};
 use crate::header::same_header;
 use crate::known::Known;
-use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, push_with_line_ends, trim_end};
+use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, mark_len, push_with_line_ends, trim_end};
 use crate::log::{ChangeLog, Entry};
 use crate::news;
 use crate::style::Style;
@@ -115,10 +116,11 @@ impl<'a> Plan<'a> {
             if !log.trailer().is_empty() {
                 notes.push(Note::TrailerDropped { path: lossy(fragment.path) });
             }
+            let path: Arc<str> = lossy(fragment.path).into();
             // Where dates count, this is a complaint already.
             for entry in log.entries().filter(|e| e.date().day.is_none() && options.date == DatePolicy::Merge) {
                 let date = lossy(entry.header().date_text);
-                notes.push(Note::NoSuchDate { path: lossy(fragment.path), date });
+                notes.push(Note::NoSuchDate { path: path.clone(), date });
             }
             files.push(
                 log.entries().map(|entry| Incoming { path: fragment.path, file: fragment.bytes, entry }).collect(),
@@ -141,7 +143,7 @@ impl<'a> Plan<'a> {
 
     /// Each entry once: not again if the ChangeLog has it, nor if two fragments bring it.
     fn leave_out_known(&mut self, log: &ChangeLog<'_>, base: Option<&[u8]>) {
-        let known = match base {
+        let mut known = match base {
             Some(base) => Some(Known::since(log, &ChangeLog::parse(base))),
             None => {
                 let oldest = self.entries.iter().filter_map(|e| e.entry.date().day).min();
@@ -151,15 +153,16 @@ impl<'a> Plan<'a> {
         let mut seen: HashSet<(Vec<u8>, Vec<u8>)> = HashSet::with_capacity(self.entries.len());
         let (entries, left_out) = (std::mem::take(&mut self.entries), &mut self.left_out);
         // Of one file they come in their order.
-        let mut counters: HashMap<(&[u8], *const u8), LineCounter<'_>> = HashMap::new();
+        let mut files: HashMap<(*const u8, *const u8), (Arc<str>, LineCounter<'_>)> = HashMap::new();
         for incoming in entries {
             let (header, text) = (incoming.entry.header(), incoming.entry.text());
-            let is_known = known.as_ref().is_some_and(|k| k.has(&header, text));
+            let is_known = known.as_mut().is_some_and(|k| k.has(&header, text));
             if is_known || !seen.insert((trimmed(incoming.entry.header_bytes()), trimmed(text))) {
-                let file = (incoming.path, incoming.file.as_ptr());
-                let counter = counters.entry(file).or_insert_with(|| LineCounter::new(incoming.file));
+                let file = (incoming.path.as_ptr(), incoming.file.as_ptr());
+                let (path, counter) =
+                    files.entry(file).or_insert_with(|| (lossy(incoming.path).into(), LineCounter::new(incoming.file)));
                 left_out.push(LeftOut {
-                    path: lossy(incoming.path),
+                    path: path.clone(),
                     line: counter.line(incoming.entry.offset()),
                     header: lossy(trim_end(lines(incoming.entry.header_bytes()).next().unwrap_or_default())),
                 });
@@ -274,7 +277,7 @@ fn push_group(out: &mut Vec<u8>, group: &Group, end: &[u8]) {
 
 /// Makes what is written so far end in a blank line, if it is not empty.
 fn open_paragraph(out: &mut Vec<u8>, end: &[u8]) {
-    if out.is_empty() {
+    if out.len() == mark_len(out) {
         return;
     }
     if !out.ends_with(b"\n") {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,7 @@ impl Folded {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The fragment's path.
-    pub path: String,
+    pub path: Arc<str>,
     /// The line of the entry in it, from 1.
     pub line: usize,
     /// The entry's header.
@@ -114,7 +115,7 @@ pub enum Note {
     /// A header's date does not exist; the entry got the merge's.
     NoSuchDate {
         /// The fragment's path.
-        path: String,
+        path: Arc<str>,
         /// The date as written.
         date: String,
     },
@@ -158,12 +159,14 @@ pub enum FoldError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// It is not clear which section takes what is not released yet.
-    #[error("{path}: {}", told(headings, *why))]
+    #[error("{path}: {}", told(headings, *more, *why))]
     Unclear {
         /// The ChangeLog's path.
         path: String,
-        /// The headings that it hangs on, each with its line.
+        /// The first headings that it hangs on, each with its line.
         headings: Vec<(usize, String)>,
+        /// How many more there are.
+        more: usize,
         /// What is wrong with them.
         why: Unclear,
     },
@@ -195,14 +198,22 @@ pub enum FoldError {
 }
 
 /// The headings in question and what is wrong with them.
-fn told(headings: &[(usize, String)], why: Unclear) -> String {
-    let each: Vec<String> = headings.iter().map(|(line, title)| format!("line {line} (`{title}`)")).collect();
+fn told(headings: &[(usize, String)], more: usize, why: Unclear) -> String {
+    let mut each: Vec<String> = headings.iter().map(|(line, title)| format!("line {line} (`{title}`)")).collect();
+    if more > 0 {
+        each.push(format!("{more} more"));
+    }
     let all = each.join(" and ");
     match why {
         Unclear::Several => format!("{all} each name what is not released yet"),
         Unclear::BelowReleases => format!("{all} names what is not released yet, below versions that are"),
         Unclear::NoDay => format!("{all} names a version without a date, while all others have one: is it released?"),
+        Unclear::OtherWords => {
+            format!("{all} says more than a version, as no other does, and no date: is it released?")
+        }
         Unclear::OldestFirst => format!("the newest version stands last, in {all}, and is released"),
+        Unclear::LooksLikeOne => format!("{all} names a version, and is no heading in this file's markup"),
+        Unclear::NoHeading => format!("{all} stands below no heading: which version is it of?"),
         Unclear::NoVersion => format!("{all} names no version, and may be the newest release"),
     }
 }
@@ -222,8 +233,13 @@ impl FoldError {
             Self::Unclear { why, .. } => match why {
                 Unclear::Several => "leave one of them, above all versions that are released",
                 Unclear::BelowReleases => "move it above the newest release, or delete it",
-                Unclear::NoDay => "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it",
-                Unclear::OldestFirst | Unclear::NoVersion => "put a heading `Unreleased` where the news shall go",
+                Unclear::NoDay | Unclear::OtherWords => {
+                    "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it"
+                }
+                Unclear::LooksLikeOne => "make it a heading, as `## 1.2.0` is in Markdown",
+                Unclear::NoHeading | Unclear::OldestFirst | Unclear::NoVersion => {
+                    "put a heading `Unreleased` where the news shall go"
+                }
             },
             Self::NothingToRelease { .. } => {
                 "release what brings fragments, or write the section by hand; `--empty` makes a version of which nothing is said"
@@ -246,8 +262,19 @@ pub enum Unclear {
     BelowReleases,
     /// The newest has no day, all others have one.
     NoDay,
+    /// The newest has words of its own, as no other has, and no day.
+    OtherWords,
     /// The newest version stands last.
     OldestFirst,
     /// A section that names no version stands where the newest would.
     NoVersion,
+    /// A line names a version as headings do, and is none.
+    LooksLikeOne,
+    /// News stands below no heading at all.
+    NoHeading,
+}
+
+impl Unclear {
+    /// How many headings are named: how many there are, whoever wrote the file chose.
+    pub(crate) const NAMED: usize = 6;
 }

@@ -10,21 +10,65 @@ use jiff::civil::Date;
 use crate::header::Header;
 use crate::lines::{is_blank, lines, trim_end};
 use crate::log::{ChangeLog, Entry};
+use crate::steps;
 
 /// The paragraphs of a ChangeLog that an entry could be a copy of.
 pub(crate) struct Known<'a> {
     hasher: RandomState,
     entries: Vec<KnownEntry<'a>>,
-    /// By author and paragraph: the entry and the paragraph in it.
-    starts: HashMap<u64, Vec<(usize, usize)>>,
+    /// By author and paragraph: where such a one can be the first of a copy.
+    starts: HashMap<u64, Vec<Place>>,
+    /// By author, first paragraph and how many: the runs there are, each by what it says, once they are asked for. Many
+    /// entries that start alike are so not compared with many others.
+    runs: HashMap<(u64, usize), HashMap<u64, Place>>,
     dated: bool,
+}
+
+/// An entry, and a paragraph of it.
+#[derive(Clone, Copy)]
+struct Place {
+    entry: usize,
+    paragraph: usize,
 }
 
 struct KnownEntry<'a> {
     day: Option<Date>,
-    /// Each with whether it may be a copy.
-    paragraphs: Vec<(&'a [u8], bool)>,
+    /// Each with how many from it on may be copies.
+    paragraphs: Vec<(&'a [u8], usize)>,
+    /// What those before each say together, and all.
+    said: Vec<u64>,
     authors: u64,
+}
+
+/// What several paragraphs say, in one number: that of a run is worked out of what stands before it and what stands before its end.
+#[derive(Clone, Copy)]
+struct Said {
+    sum: u64,
+    /// The base to the power of how many they are.
+    power: u64,
+}
+
+impl Said {
+    const PRIME: u64 = (1 << 61) - 1;
+
+    fn times(a: u64, b: u64) -> u64 {
+        let product = u128::from(a) * u128::from(b) % u128::from(Self::PRIME);
+        u64::try_from(product).unwrap_or_default()
+    }
+
+    fn nothing() -> Self {
+        Self { sum: 0, power: 1 }
+    }
+
+    fn and(self, paragraph: u64, base: u64) -> Self {
+        let sum = (Self::times(self.sum, base) + paragraph % Self::PRIME) % Self::PRIME;
+        Self { sum, power: Self::times(self.power, base) }
+    }
+
+    /// What the last of several say, of sums of all and of those before; `power` is that of how many they are.
+    fn last(all: u64, before: u64, power: u64) -> u64 {
+        (all + Self::PRIME - Self::times(before, power)) % Self::PRIME
+    }
 }
 
 impl<'a> Known<'a> {
@@ -49,7 +93,7 @@ impl<'a> Known<'a> {
                 }
             }
             if all.iter().any(|(_, gained)| *gained) {
-                entries.push(KnownEntry { day: None, paragraphs: all, authors: authors(&hasher, &entry.header()) });
+                entries.push(KnownEntry::new(&hasher, None, all, &entry));
             }
         }
         Self::index(hasher, entries, false)
@@ -61,29 +105,26 @@ impl<'a> Known<'a> {
         let entries = log
             .entries()
             .filter(|e| e.date().day.is_some_and(|d| d >= day))
-            .map(|e| KnownEntry {
-                day: e.date().day,
-                paragraphs: paragraphs(e.text()).map(|p| (p, true)).collect(),
-                authors: authors(&hasher, &e.header()),
-            })
+            .map(|e| KnownEntry::new(&hasher, e.date().day, paragraphs(e.text()).map(|p| (p, true)).collect(), &e))
             .collect();
         Self::index(hasher, entries, true)
     }
 
     fn index(hasher: RandomState, entries: Vec<KnownEntry<'a>>, dated: bool) -> Self {
-        let mut starts: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
+        let mut starts: HashMap<u64, Vec<Place>> = HashMap::new();
         for (e, entry) in entries.iter().enumerate() {
-            for (p, (paragraph, gained)) in entry.paragraphs.iter().enumerate() {
-                if *gained {
-                    starts.entry(start_key(&hasher, entry.authors, paragraph)).or_default().push((e, p));
+            for (p, (paragraph, run)) in entry.paragraphs.iter().enumerate() {
+                if *run > 0 {
+                    let key = start_key(&hasher, entry.authors, paragraph);
+                    starts.entry(key).or_default().push(Place { entry: e, paragraph: p });
                 }
             }
         }
-        Self { hasher, entries, starts, dated }
+        Self { hasher, entries, starts, runs: HashMap::new(), dated }
     }
 
     /// Whether an entry of these authors and this text is there.
-    pub(crate) fn has(&self, header: &Header<'_>, text: &[u8]) -> bool {
+    pub(crate) fn has(&mut self, header: &Header<'_>, text: &[u8]) -> bool {
         let wanted: Vec<&[u8]> = paragraphs(text).collect();
         let Some(first) = wanted.first() else { return false };
         if self.dated && header.date.day.is_none() {
@@ -91,13 +132,57 @@ impl<'a> Known<'a> {
         }
         let key = start_key(&self.hasher, authors(&self.hasher, header), first);
         let Some(places) = self.starts.get(&key) else { return false };
-        places.iter().any(|&(e, p)| {
-            let entry = &self.entries[e];
-            let late_enough = !self.dated || entry.day >= header.date.day;
-            let run = entry.paragraphs.get(p..p + wanted.len());
-            late_enough
-                && run.is_some_and(|run| run.iter().zip(&wanted).all(|((a, gained), b)| *gained && same_text(a, b)))
-        })
+        let base = base(&self.hasher);
+        let said = wanted.iter().fold(Said::nothing(), |said, p| said.and(words(&self.hasher, p), base));
+        let (entries, count) = (&self.entries, wanted.len());
+        let runs = self.runs.entry((key, count)).or_insert_with(|| runs(entries, places, count, said.power));
+        let Some(place) = runs.get(&said.sum) else { return false };
+        let entry = &self.entries[place.entry];
+        let run = entry.paragraphs.get(place.paragraph..place.paragraph + count);
+        (!self.dated || entry.day >= header.date.day)
+            && run.is_some_and(|run| run.iter().zip(&wanted).all(|((a, _), b)| same_text(a, b)))
+    }
+}
+
+/// The runs of so many paragraphs that start at these places, each once: in the newest entry that has it.
+fn runs(entries: &[KnownEntry<'_>], places: &[Place], count: usize, power: u64) -> HashMap<u64, Place> {
+    let mut found: HashMap<u64, Place> = HashMap::new();
+    steps::count(places.len());
+    for place in places {
+        let entry = &entries[place.entry];
+        let is_run = entry.paragraphs.get(place.paragraph).is_some_and(|(_, run)| *run >= count);
+        let (Some(before), Some(all)) = (entry.said.get(place.paragraph), entry.said.get(place.paragraph + count))
+        else {
+            continue;
+        };
+        if is_run {
+            let there = found.entry(Said::last(*all, *before, power)).or_insert(*place);
+            if entries[there.entry].day < entry.day {
+                *there = *place;
+            }
+        }
+    }
+    found
+}
+
+impl<'a> KnownEntry<'a> {
+    /// Of paragraphs, each with whether it may be a copy.
+    fn new(hasher: &RandomState, day: Option<Date>, all: Vec<(&'a [u8], bool)>, entry: &Entry<'_>) -> Self {
+        let base = base(hasher);
+        let mut last = Said::nothing();
+        let mut said = vec![last.sum];
+        for (paragraph, _) in &all {
+            last = last.and(words(hasher, paragraph), base);
+            said.push(last.sum);
+        }
+        let mut run = 0;
+        let mut paragraphs: Vec<(&[u8], usize)> = Vec::with_capacity(all.len());
+        for (paragraph, gained) in all.into_iter().rev() {
+            run = if gained { run + 1 } else { 0 };
+            paragraphs.push((paragraph, run));
+        }
+        paragraphs.reverse();
+        Self { day, paragraphs, said, authors: authors(hasher, &entry.header()) }
     }
 }
 
@@ -131,6 +216,18 @@ fn start_key(hasher: &RandomState, authors: u64, paragraph: &[u8]) -> u64 {
     std::hash::Hasher::write_u64(&mut h, authors);
     feed(&mut h, paragraph);
     std::hash::Hasher::finish(&h)
+}
+
+/// What one paragraph says.
+fn words(hasher: &RandomState, paragraph: &[u8]) -> u64 {
+    let mut h = hasher.build_hasher();
+    feed(&mut h, paragraph);
+    std::hash::Hasher::finish(&h)
+}
+
+/// What sums are made with: nobody outside knows it.
+fn base(hasher: &RandomState) -> u64 {
+    hasher.hash_one("base") % (Said::PRIME - 2) + 2
 }
 
 fn authors(hasher: &RandomState, header: &Header<'_>) -> u64 {

@@ -41,6 +41,7 @@ mod merge;
 mod news;
 mod own;
 mod place;
+mod steps;
 mod style;
 mod towncrier;
 
@@ -62,4 +63,7 @@ pub use merge::{Markers, MergeOptions, Merged, Order, entry_start, merge, merge_
 pub use news::{Nothing, Release, VersionSection, release, versions};
 pub use own::{Whose, whose};
 pub use place::{FoldAt, Place, has_work, place_of, taker_of};
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use steps::taken as steps_taken;
 pub use towncrier::Towncrier;

@@ -47,6 +47,12 @@ impl LineEnd {
     }
 }
 
+/// How many bytes the mark takes that some editors put before all text.
+pub(crate) fn mark_len(text: &[u8]) -> usize {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if text.starts_with(MARK) { MARK.len() } else { 0 }
+}
+
 /// The lines of `bytes`, each with its LF (the last one perhaps without).
 pub(crate) fn lines(bytes: &[u8]) -> Lines<'_> {
     Lines { rest: bytes }
@@ -66,6 +72,7 @@ impl<'a> Iterator for Lines<'a> {
         }
         let end = memchr(b'\n', self.rest).map_or(self.rest.len(), |at| at + 1);
         let (line, rest) = self.rest.split_at(end);
+        crate::steps::count(1);
         self.rest = rest;
         Some(line)
     }
@@ -130,6 +137,20 @@ pub(crate) fn blank_head(text: &[u8]) -> usize {
 pub(crate) fn without_blank_lines(text: &[u8]) -> &[u8] {
     let text = &text[..blank_tail(text)];
     &text[blank_head(text)..]
+}
+
+/// Makes the text end in so many blank lines at least, unless it is empty.
+pub(crate) fn separate(out: &mut Vec<u8>, blank: usize, end: LineEnd) {
+    if out.len() == mark_len(out) {
+        return;
+    }
+    if !out.ends_with(b"\n") {
+        out.extend_from_slice(end.as_bytes());
+    }
+    let there = lines(&out[blank_tail(out)..]).count();
+    for _ in there..blank {
+        out.extend_from_slice(end.as_bytes());
+    }
 }
 
 /// Appends `text` with every line ended by `end`, also the last one.

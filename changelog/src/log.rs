@@ -4,7 +4,7 @@
 use crate::date::HeaderDate;
 use crate::header::{Header, header_len};
 use crate::items::{Items, items};
-use crate::lines::{blank_tail, lines, trim_end, without_blank_lines};
+use crate::lines::{blank_tail, lines, mark_len, trim_end, without_blank_lines};
 
 /// A parsed GNU ChangeLog.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl<'a> ChangeLog<'a> {
 
     pub(crate) fn parse_extent(bytes: &'a [u8], extent: Extent) -> Self {
         let mut spans = Vec::new();
-        let mut at = 0;
+        let mut at = mark_len(bytes);
         while at < bytes.len() {
             let len = header_len_at(bytes, at);
             if len > 0 {

@@ -20,7 +20,7 @@ pub(crate) fn is_towncrier_start(line: &[u8]) -> bool {
     memchr::memmem::find(line, b"towncrier release notes start").is_some()
 }
 
-/// `* Noteworthy changes in release 1.2 (…)`, `Changes in 1.2:`.
+/// `* Noteworthy changes in release 1.2 (…)`, `Changes in 1.2:`, `* Installation Changes in 1.2`.
 pub(crate) fn is_news_heading(line: &[u8]) -> bool {
     line.starts_with(b"* Noteworthy changes in ")
         || line.starts_with(b"* Changes in ")
@@ -28,4 +28,5 @@ pub(crate) fn is_news_heading(line: &[u8]) -> bool {
         || line.starts_with(b"Changes since ")
         || line.starts_with(b"* Major changes in ")
         || line.starts_with(b"News in ")
+        || line.starts_with(b"* ") && memchr::memmem::find(&line[..line.len().min(60)], b" Changes in ").is_some()
 }

@@ -93,7 +93,7 @@ codes! {
     RecipeError = Branch "recipe-error", "a maintainer mends .bb.toml of mainline, or an admin the recipe that master.toml names";
     /// The recipe that the branch brings has an error.
     BranchRecipeError = Branch "branch-recipe-error", "the author mends .bb.toml of the branch";
-    /// The candidate for the mainline of now is not made yet.
+    /// The candidate for the mainline of now is not made yet, or mainline's recipe is not read yet.
     NoCandidate = Branch "no-candidate", "bb makes it";
     /// The official repository can't be read, so bb does not know where mainline is, and nothing can land.
     MainlineAway = Branch "mainline-away", "an admin sees to the official repository; bb tries again, ever more seldom";
@@ -147,7 +147,8 @@ codes! {
     Landing = Queue "landing", "bb pushes";
     /// Its candidate passed, and the official repository did not take the push; it is tried again.
     PushRefused = Queue "push-refused", "an admin mends what the official repository refuses; bb tries again";
-    /// Something on mainline itself is broken, its recipe or its ChangeLog: nobody is ejected for it.
+    /// Something on mainline itself is broken, its recipe or its ChangeLog, or its recipe has a required builder that was skipped:
+    /// nobody is ejected for it.
     MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline; bb goes on by itself then";
     /// What it is made of is not in the mirror any more, or can't be read there; others go by.
     Missing = Queue "missing", "as the reason says: bb fetches it again, the author pushes or publishes it again, or an admin looks at the disk";
@@ -167,8 +168,8 @@ codes! {
     EjectedProgram = Queue "ejected-program-missing", "an admin gives the slaves the program, or whoever wrote the recipe does without it; then a maintainer accepts it again";
     /// A required builder ended without a result too often.
     EjectedNoResult = Queue "ejected-no-result", "an admin looks after the machine, then a maintainer accepts it again";
-    /// A required builder was skipped, and no result is never success.
-    EjectedSkipped = Queue "ejected-skipped", "a maintainer mends the recipe, or its author where the branch brings it, and accepts it again";
+    /// A required builder was skipped as the branch's own recipe has it, and no result is never success.
+    EjectedSkipped = Queue "ejected-skipped", "the author makes the builder run, or optional, in .bb.toml, then a maintainer accepts it again";
     /// The recipe that the branch brings requires no builder, and nothing lands untested.
     EjectedUntested = Queue "ejected-untested", "the author sets `required = true` for a builder in .bb.toml, then a maintainer accepts it again";
     /// The official repository refused its tested commit too often.

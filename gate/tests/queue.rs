@@ -54,7 +54,7 @@ fn stack(id: i64, entry: i64, on: u32, candidate: Candidate) -> Stack {
 }
 
 fn builder(name: &str, required: bool) -> BuilderOf {
-    BuilderOf { name: name.to_owned(), required }
+    BuilderOf { name: name.to_owned(), required, of_mainline: false }
 }
 
 fn build(builder: &str, status: BuildStatus) -> BuildOf {
@@ -315,14 +315,20 @@ fn mainline_trouble() -> Candidate {
     Candidate::MainlineTrouble { text, hint: "make it a file".into() }
 }
 
+/// Of a required builder that mainline's recipe has just so, and that was skipped.
+fn untried() -> Candidate {
+    let builders = vec![BuilderOf { of_mainline: true, ..builder("linux", true) }, builder("asan", true)];
+    Candidate::Made { commit: commit(11), builders, builds: vec![build("linux", ended(BuildResult::Skipped, ""))] }
+}
+
 /// Whatever of the entries waits for mainline, nobody is ejected for it, and who does not need what is broken goes by.
 #[test]
 fn what_is_wrong_on_mainline_ejects_nobody() {
-    for others in 0..4u32 {
-        let mut state = first(mainline_trouble());
+    for (others, trouble) in (0..4u32).flat_map(|others| [(others, mainline_trouble()), (others, untried())]) {
+        let mut state = first(trouble.clone());
         for (nth, entry) in [2, 3].into_iter().enumerate() {
             if others & (1 << nth) != 0 {
-                state.stacks.push(stack(entry + 5, entry, 1, mainline_trouble()));
+                state.stacks.push(stack(entry + 5, entry, 1, trouble.clone()));
             }
         }
         let decision = decide(&state);
@@ -344,6 +350,37 @@ fn what_is_wrong_on_mainline_ejects_nobody() {
             .collect();
         assert_eq!(made, free.into_iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn what_the_branch_did_itself_ejects_it_whatever_mainline_s_recipe_skips() {
+    let with = |failed: BuildOf| match untried() {
+        Candidate::Made { commit, builders, mut builds } => {
+            builds.push(failed);
+            Candidate::Made { commit, builders, builds }
+        }
+        other => other,
+    };
+    for (result, code) in [
+        (BuildResult::Failure, Code::EjectedFailure),
+        // `asan` is not mainline's.
+        (BuildResult::Skipped, Code::EjectedSkipped),
+    ] {
+        let decision = decide(&first(with(build("asan", ended(result, "")))));
+        assert!(
+            matches!(&decision.actions[..], [Action::Eject { code: it, next, .. }, ..] if *it == code && next.who == "Tomas"),
+            "{:?}",
+            decision.actions
+        );
+    }
+    // A build that was asked for again, or of another commit, is another word.
+    for later in [
+        BuildOf { attempt: 2, ..build("linux", BuildStatus::Waiting) },
+        BuildOf { attempt: 2, ..build("linux", ended(BuildResult::Success, "")) },
+    ] {
+        assert!(!with(later.clone()).is_held(), "{later:?}");
+    }
+    assert!(with(BuildOf { commit: commit(12), attempt: 2, ..build("linux", BuildStatus::Running) }).is_held());
 }
 
 #[test]

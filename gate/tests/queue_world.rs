@@ -355,7 +355,7 @@ impl World {
             }
             _ => {
                 let required = temper != Temper::RequiresNothing;
-                let of = |name: &str, required| BuilderOf { name: name.to_owned(), required };
+                let of = |name: &str, required| BuilderOf { name: name.to_owned(), required, of_mainline: false };
                 let mut builders: Vec<BuilderOf> = REQUIRED.iter().map(|name| of(name, required)).collect();
                 builders.push(of("docs", false));
                 // A result that belongs to another commit is there already, and must count for nothing.

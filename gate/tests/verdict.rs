@@ -169,6 +169,11 @@ fn all() -> Vec<(&'static str, Facts)> {
         ),
         ("source gone", Facts { source: Source::Gone(trouble("there is no branch `x` any more", "")), ..green() }),
         ("source not readable now", Facts { source: Source::Trouble(trouble("timed out", "")), ..green() }),
+        ("mainline's recipe not read yet", Facts { recipe: Recipe::Unknown, ..green() }),
+        (
+            "mainline's recipe not read, and mainline away",
+            Facts { recipe: Recipe::Unknown, mainline: Mainline::Away(trouble("no answer", "")), ..green() },
+        ),
         ("no recipe", Facts { recipe: Recipe::Missing, ..green() }),
         (
             "mainline's recipe broken",

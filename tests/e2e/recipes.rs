@@ -38,10 +38,13 @@ fn a_builder_that_a_branch_brings_along_must_pass_before_it_lands() {
     assert_eq!(marks, [("linux", "passed"), ("docs", "passed")]);
 }
 
+/// A required builder that never runs.
+const NEVER: &str =
+    "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"tidy\"\nrun = \"true\"\nwhen = \"on-failure\"\n";
+
 #[test]
-fn a_build_in_which_nothing_ran_lands_nothing() {
-    let never =
-        "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"tidy\"\nrun = \"true\"\nwhen = \"on-failure\"\n";
+fn a_build_in_which_nothing_ran_lands_nothing_and_ejects_nobody_where_mainline_has_it_so() {
+    let never = NEVER;
     let world = world_as(&Plan { recipe: Some(never.to_owned()), ..Plan::default() });
     world.slave("oak");
     let ann = world.author("ann");
@@ -51,9 +54,29 @@ fn a_build_in_which_nothing_ran_lands_nothing() {
     assert_eq!(branch.summary.verdict.next.who, "a maintainer");
     let before = world.mainline().head();
     world.maintainer().accepts("feature").ok();
-    let left = world.until("feature", |branch| branch.queue.first().is_some_and(|entry| entry.left_ms.is_some()));
-    assert_eq!(left.queue[0].code, "ejected-skipped", "{}", left.queue[0].says);
+    let held = world.until_verdict("feature", "mainline-broken");
+    assert_eq!(held.summary.verdict.next.who, "a maintainer", "{:?}", held.summary.verdict);
+    assert_eq!((held.queue[0].code.as_str(), held.queue[0].left_ms), ("mainline-trouble", None));
     assert_eq!(world.mainline().head(), before);
+    // Mended, it lands, and nobody accepts it again.
+    let official = world.folder().join("official.git");
+    let clone = testkit::git::Repo::clone(official.to_str().unwrap(), world.folder().join("clone"));
+    clone.commit(&[(".bb.toml", RECIPE)], "A recipe that tries something");
+    clone.git(&["push", "--quiet", "origin", "main"]);
+    world.until_verdict("feature", "landed");
+}
+
+#[test]
+fn a_branch_whose_own_recipe_tries_nothing_is_ejected_and_its_author_is_next() {
+    let world = world();
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("idle", &[(".bb.toml", NEVER)]);
+    ann.publishes("idle").ok();
+    world.until_verdict("idle", "ready");
+    world.maintainer().accepts("idle").ok();
+    let left = world.until("idle", |branch| branch.queue.first().is_some_and(|entry| entry.left_ms.is_some()));
+    assert_eq!((left.queue[0].code.as_str(), left.queue[0].next.who.as_str()), ("ejected-skipped", "ann"));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::headings::bullet;
+use super::headings::{Heading, bullet};
 use super::layout::{Layout, Version};
 use super::{News, words};
 use crate::lines::{LineCounter, is_blank, lines, lossy, trim_end};
@@ -21,7 +22,7 @@ pub(super) struct Bullet {
 pub(super) fn bullets(layout: &Layout<'_>, within: Range<usize>) -> Vec<Bullet> {
     let text = layout.text;
     let mut all: Vec<Bullet> = Vec::new();
-    let mut headings = layout.headings.iter().peekable();
+    let mut headings = layout.headings.all().iter().peekable();
     let none: Rc<str> = "".into();
     let (mut heading, mut open) = (none.clone(), false);
     let versions: HashSet<usize> = layout.versions.iter().map(|v| v.heading.lines.start).collect();
@@ -96,7 +97,7 @@ pub(super) fn lift(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>) -> (Vec<
     let mut lifted = Vec::new();
     let mut rest = Vec::with_capacity(text.len());
     let mut last = 0;
-    let (changed, path_of_all): (Rc<str>, Rc<[u8]>) = ("Changed".into(), path.into());
+    let (changed, path_of_all): (Rc<str>, Arc<str>) = ("Changed".into(), lossy(path).into());
     let mut counter = LineCounter::new(text);
     for bullet in bullets(branch, 0..text.len()) {
         match before.get_mut(&bullet.words) {
@@ -115,6 +116,7 @@ pub(super) fn lift(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>) -> (Vec<
                     issues: Vec::new(),
                     author: None,
                     path: path_of_all.clone(),
+                    fragment: None,
                     line: counter.line(bullet.range.start),
                 });
                 rest.extend_from_slice(&text[last..bullet.range.start]);
@@ -133,20 +135,23 @@ fn without_new_headings(path: &[u8], base: &Layout<'_>, branch: &Layout<'_>, tex
     let layout = Layout::with_markup(branch.markup, text, branch.top.min(text.len()));
     let Some(open) = layout.open(path).ok().flatten() else { return text.to_vec() };
     let base_open = base.open(path).ok().flatten();
-    let has = |title: &str| {
-        let Some(range) = base_open.map(|v| v.range.clone()) else { return false };
-        base.headings.iter().any(|h| range.contains(&h.lines.start) && base.shown(h) == title)
-    };
+    let before = base_open.map_or(&[][..], |v| base.headings.within(v.range.clone()));
+    let before: HashSet<&[u8]> = before.iter().map(|h| &base.text[h.title.clone()]).collect();
+    let has = |heading: &Heading| before.contains(&text[heading.title.clone()]);
     let mut out = Vec::with_capacity(text.len());
     let mut last = 0;
     // From the innermost: a heading that only had such headings under it is one of them.
-    let within: Vec<_> = layout.headings.iter().filter(|h| open.range.contains(&h.lines.start)).collect();
+    let within = layout.headings.within(open.range.clone());
     let mut gone = vec![false; within.len()];
+    // The highest level from the next one on down to the first that stays.
+    let mut stays: Option<usize> = None;
     for n in (0..within.len()).rev() {
+        let own = within[n].level;
         let end = within.get(n + 1).map_or(open.range.end, |h| h.lines.start);
         let is_empty = lines(&text[within[n].lines.end..end]).all(is_blank);
-        let deeper = within[n + 1..].iter().zip(&gone[n + 1..]).take_while(|(h, _)| h.level > within[n].level);
-        gone[n] = is_empty && deeper.into_iter().all(|(_, gone)| *gone) && !has(&layout.shown(within[n]));
+        let has_some = stays.is_some_and(|level| level > own);
+        gone[n] = is_empty && !has_some && !has(&within[n]);
+        stays = if gone[n] { stays.map(|level| level.min(own)) } else { Some(own) };
     }
     for (n, heading) in within.iter().enumerate().filter(|(n, _)| gone[*n]) {
         out.extend_from_slice(&text[last.min(heading.lines.start)..heading.lines.start]);

@@ -1,10 +1,14 @@
 //! `debian/changelog`: only a stanza that is UNRELEASED takes news; else a new one is made.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
 use jiff::civil::Date;
 
 use super::{Links, News, Placed, VersionSection, push_bullet, words};
 use crate::date::{DateStyle, HeaderDate, write};
 use crate::folded::FoldError;
+use crate::fragment::FragmentAuthor;
 use crate::lines::{LineEnd, blank_tail, is_blank, lines, lossy, trim, trim_end};
 use crate::marks::is_debian_head;
 
@@ -20,7 +24,8 @@ pub(super) fn insert(
         return Err(FoldError::NoStanza);
     };
     let open = stanza.is_unreleased;
-    let known: Vec<Vec<u8>> = if open { bullets_of(stanza.body(before)) } else { Vec::new() };
+    let known: HashSet<Vec<u8>> =
+        if open { bullets_of(stanza.body(before)).into_iter().collect() } else { HashSet::new() };
     let is_new = |n: &&News| !known.contains(&words(links.text(n).iter().map(Vec::as_slice)));
     let (new, old): (Vec<&News>, Vec<&News>) = news.iter().partition(is_new);
     let left_out = old.iter().map(|n| n.left_out()).collect();
@@ -49,12 +54,17 @@ pub(super) fn insert(
         out.extend_from_slice(eol);
         out.extend_from_slice(eol);
     }
-    let maintainer = new.iter().find_map(|n| n.author.clone());
+    let maintainer: Option<Rc<FragmentAuthor>> = new.iter().find_map(|n| n.author.clone());
+    let signer = stanza.maintainer(before);
+    let own = if open { &signer } else { maintainer.as_ref().map_or(&b""[..], |m| &m.name) };
+    let mut last: Option<&Rc<FragmentAuthor>> = None;
     for one in &new {
         let name = one.author.as_ref().map_or(&b""[..], |a| &a.name);
-        let own = if open { &stanza.maintainer(before) } else { maintainer.as_ref().map_or(&b""[..], |m| &m.name) };
         let owner = if current.is_empty() { own } else { &current };
-        if !name.is_empty() && name != owner {
+        // Whose the last was, is not read again for each piece of the same author's.
+        let is_same = one.author.as_ref().zip(last).is_some_and(|(own, last)| Rc::ptr_eq(own, last));
+        last = one.author.as_ref().or(last);
+        if !is_same && !name.is_empty() && name != owner {
             out.extend_from_slice(eol);
             out.extend_from_slice(&[b"  [ ", name, b" ]", eol].concat());
             current = name.to_vec();

@@ -5,9 +5,10 @@ use std::ops::Range;
 use super::bullets::known;
 use super::headings::{Form, Heading, Markup, bullet, width};
 use super::layout::{Layout, Version};
+use super::parts::{Part, Parts, bare};
 use super::{News, Placed, push_bullet, words};
 use crate::folded::{FoldError, FoldOptions};
-use crate::lines::{LineEnd, blank_head, blank_tail, is_blank, lines, lossy};
+use crate::lines::{LineEnd, blank_head, is_blank, lines, lossy, separate};
 use crate::towncrier::Towncrier;
 
 /// What kind of file it is, for what its own look does not say.
@@ -48,34 +49,27 @@ pub(super) fn insert(
     }
     let look = Look::of(layout, open, kind, options.towncrier);
     let (range, mut parts) = match open {
-        Some(version) => (version.range.clone(), joined(parts_of(layout, version))),
+        Some(version) => (version.range.clone(), Parts::of(layout, version)),
         None => {
             let at = place_of_new(path, layout, kind)?;
             let at = at + blank_head(&before[at..]);
             let text = look.new_heading(layout, kind, end);
-            (at..at, vec![Part { title: String::new(), level: look.version_level, head: text.len(), text }])
+            (at..at, Parts::only(Part::new(String::new(), look.version_level, text.len(), text)))
         }
     };
+    let is_bare = options.towncrier.is_some_and(|t| t.no_bullets);
+    let mut piece = Vec::new();
     for one in &new {
-        let at = look.part_for(&mut parts, one, end);
-        // A version's own list does not start right below its heading.
-        if at == 0 && parts[at].is_only_heading() && blank_tail(&parts[at].text) == parts[at].text.len() {
-            separate(&mut parts[at].text, 1, end);
-        }
-        let is_bare = options.towncrier.is_some_and(|t| t.no_bullets);
-        parts[at].push(|out| push_bullet(out, &look.bullet, &links.text(one), is_bare, end), end);
+        piece.clear();
+        push_bullet(&mut piece, &look.bullet, &links.text(one), is_bare, end);
+        parts.add(one, &piece, end, |parts| look.part_for(parts, one, end));
     }
     let mut out = before[..range.start].to_vec();
     if range.is_empty() {
         separate(&mut out, 1, end);
     }
     let start = out.len();
-    for (n, part) in parts.iter().enumerate() {
-        if n > 0 {
-            separate(&mut out, 1, end);
-        }
-        out.extend_from_slice(&part.text);
-    }
+    parts.write(&mut out, end);
     let added = start..out.len();
     if range.end < before.len() {
         separate(&mut out, 1, end);
@@ -113,8 +107,13 @@ fn place_of_new(path: &[u8], layout: &Layout<'_>, kind: Kind) -> Result<usize, F
         return Ok(match kind {
             // Whatever stands there, it is older.
             Kind::News if layout.top == 0 => layout.headings.first().map_or(0, |h| h.lines.end),
-            Kind::Towncrier => layout.top.max(layout.headings.iter().take(1).map(|h| h.lines.end).max().unwrap_or(0)),
-            _ => at,
+            Kind::Towncrier => layout.top.max(layout.headings.first().map_or(0, |h| h.lines.end)),
+            // A list without a heading may be a release's, or what is not released.
+            Kind::Keep => match layout.loose_bullet() {
+                Some(bullet) => return Err(layout.loose(path, bullet)),
+                None => at,
+            },
+            Kind::News => at,
         });
     }
     Ok(at)
@@ -160,76 +159,6 @@ impl Links<'_> {
     }
 }
 
-/// A version's own text, or that of a heading within; the first has no title.
-struct Part {
-    title: String,
-    level: usize,
-    /// How much of the text is the heading.
-    head: usize,
-    text: Vec<u8>,
-}
-
-impl Part {
-    /// Whether nothing but the heading stands in it.
-    fn is_only_heading(&self) -> bool {
-        self.text.get(self.head..).is_none_or(is_blank)
-    }
-
-    /// Adds at the end of the text, above the blank lines there.
-    fn push(&mut self, add: impl FnOnce(&mut Vec<u8>), end: LineEnd) {
-        let is_only_heading = self.is_only_heading();
-        let text = &mut self.text;
-        let tail = text.split_off(if is_only_heading { text.len() } else { blank_tail(text) });
-        if !text.is_empty() && !text.ends_with(b"\n") {
-            text.extend_from_slice(end.as_bytes());
-        }
-        // A list does not start right below a line of text.
-        if !is_only_heading && !ends_in_list(text) {
-            text.extend_from_slice(end.as_bytes());
-        }
-        add(text);
-        text.extend_from_slice(&tail);
-    }
-}
-
-fn parts_of(layout: &Layout<'_>, version: &Version) -> Vec<Part> {
-    let within = version.heading.lines.end..version.range.end;
-    let inner: Vec<&Heading> = layout.headings.iter().filter(|h| within.contains(&h.lines.start)).collect();
-    let end_of = |n: usize| inner.get(n).map_or(version.range.end, |h| h.lines.start);
-    let first = &layout.text[version.range.start..end_of(0)];
-    let own = &version.heading;
-    let mut all = vec![Part { title: String::new(), level: own.level, head: own.lines.len(), text: first.to_vec() }];
-    all.extend(inner.iter().enumerate().map(|(n, h)| Part {
-        title: layout.shown(h),
-        level: h.level,
-        head: h.lines.len(),
-        text: layout.text[h.lines.start..end_of(n + 1)].to_vec(),
-    }));
-    all
-}
-
-/// Parts that a merge doubled are one again, unless there are others below them.
-fn joined(parts: Vec<Part>) -> Vec<Part> {
-    let top = parts.get(1).map_or(0, |p| p.level);
-    let levels: Vec<usize> = parts.iter().map(|p| p.level).collect();
-    let mut all: Vec<Part> = Vec::with_capacity(parts.len());
-    for (n, part) in parts.into_iter().enumerate() {
-        let is_alone = n > 0 && part.level == top && levels.get(n + 1).is_none_or(|next| *next <= top);
-        let same = |p: &&mut Part| p.level == top && !p.title.is_empty() && p.title.eq_ignore_ascii_case(&part.title);
-        let end_of = |n: usize, all: &[Part]| all.get(n + 1).is_none_or(|p| p.level <= top);
-        let twin = all.iter().position(|p| p.level == top && p.title.eq_ignore_ascii_case(&part.title));
-        match twin.filter(|&at| is_alone && at > 0 && end_of(at, &all)).and_then(|at| all.get_mut(at)).filter(same) {
-            None => all.push(part),
-            Some(first) => {
-                let body = crate::lines::without_blank_lines(part.text.get(part.head..).unwrap_or_default());
-                let end = LineEnd::of(&part.text);
-                first.push(|out| out.extend_from_slice(body), end);
-            }
-        }
-    }
-    all
-}
-
 /// How a file writes what is added to it.
 struct Look<'t> {
     bullet: Vec<u8>,
@@ -252,7 +181,7 @@ impl<'t> Look<'t> {
         let highest = highest.filter(|v| layout.level.is_none_or(|level| v.heading.level <= level));
         let like = open.or(highest).or_else(|| layout.versions.iter().min_by_key(|v| v.heading.level));
         let like = like.map(|v| (v.heading.level, v.heading.form));
-        let title_level = layout.headings.iter().filter(|h| h.lines.start < layout.top).map(|h| h.level).max();
+        let title_level = layout.headings.within(0..layout.top).iter().map(|h| h.level).max();
         let (version_level, version_form) = like.unwrap_or_else(|| match layout.markup {
             Markup::Markdown => (towncrier.and_then(hashes_of).unwrap_or(2), Form::Hashes),
             Markup::Rst => {
@@ -266,14 +195,12 @@ impl<'t> Look<'t> {
             Markup::Markdown => usize::MAX,
             Markup::Rst => version_level + if named { 2 } else { 1 },
         };
-        let inner = |h: &&Heading| {
-            (version_level + 1..=deepest).contains(&h.level)
-                && layout.versions.iter().any(|v| (v.heading.lines.end..v.range.end).contains(&h.lines.start))
-        };
+        let inner = |h: &&Heading| (version_level + 1..=deepest).contains(&h.level) && layout.is_within_version(h);
+        let headings = layout.headings.all();
         let is_named = |h: &&Heading, names: &[String]| names.iter().any(|n| n.eq_ignore_ascii_case(&layout.shown(h)));
         let own = match towncrier {
-            Some(t) => layout.headings.iter().filter(inner).find(|h| is_named(h, &t.order)),
-            None => layout.headings.iter().find(inner),
+            Some(t) => headings.iter().filter(inner).find(|h| is_named(h, &t.order)),
+            None => headings.iter().find(inner),
         };
         let depth = |n: usize| match layout.markup {
             Markup::Markdown => (version_level + n, Form::Hashes),
@@ -290,7 +217,7 @@ impl<'t> Look<'t> {
             (None, Kind::Keep) if layout.markup == Markup::Markdown => Some(depth(1)),
             (None, _) => towncrier.map(|_| depth(if named { 2 } else { 1 })),
         };
-        let first_below = layout.headings.iter().find(inner).map(|h| lines(&text[h.lines.end..]).next());
+        let first_below = headings.iter().find(inner).map(|h| lines(&text[h.lines.end..]).next());
         let blank_below_heading = first_below.is_none_or(|line| line.is_none_or(is_blank));
         Self {
             bullet: bullet_of(layout),
@@ -330,15 +257,15 @@ impl<'t> Look<'t> {
     }
 
     /// The part that news goes into, made if it is missing.
-    fn part_for(&self, parts: &mut Vec<Part>, news: &News, end: LineEnd) -> usize {
+    fn part_for(&self, parts: &mut Parts, news: &News, end: LineEnd) -> usize {
         let Some((level, form)) = self.types else { return 0 };
         let mut within = 0..parts.len();
         if let Some(section) = &news.section {
             let order = self.towncrier.map_or(&[][..], |t| &t.sections);
             let ranks: Vec<&str> = order.iter().map(String::as_str).collect();
             let at = self.find_or_make(parts, within, section, self.sections, &ranks, end);
-            let below = parts[at + 1..].iter().take_while(|p| p.level > self.sections.0).count();
-            within = at..at + 1 + below;
+            let next = parts.find(at + 1..parts.len(), |p| p.level <= self.sections.0);
+            within = at..next.unwrap_or(parts.len());
         }
         let ranks: Vec<&str> = match self.towncrier {
             Some(towncrier) => towncrier.order.iter().map(String::as_str).collect(),
@@ -349,34 +276,30 @@ impl<'t> Look<'t> {
 
     fn find_or_make(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Parts,
         within: Range<usize>,
         title: &str,
         (level, form): (usize, Form),
         ranks: &[&str],
         end: LineEnd,
     ) -> usize {
-        let same = |p: &Part| bare(&p.title).eq_ignore_ascii_case(bare(title));
         let inner = within.start + 1..within.end;
-        if let Some(at) = inner.clone().find(|&n| same(&parts[n])) {
+        if let Some(at) = parts.titled(title, inner.clone()) {
             return at;
         }
         let rank = |title: &str| ranks.iter().position(|o| o.eq_ignore_ascii_case(bare(title))).unwrap_or(ranks.len());
-        let at = inner.clone().find(|&n| parts[n].level <= level && rank(&parts[n].title) > rank(title));
-        let at = at.unwrap_or(within.end);
+        let own = rank(title);
+        let is_later = |p: &Part| p.level <= level && rank(&p.title) > own;
+        let later = if own < ranks.len() { parts.find(inner, is_later) } else { None };
         let mut text = heading_text(title, level, form, end);
-        let head = text.len();
+        let heading = text.len();
         if self.blank_below_heading {
             text.extend_from_slice(end.as_bytes());
         }
-        parts.insert(at, Part { title: title.to_owned(), level, head, text });
+        let at = later.unwrap_or(within.end);
+        parts.insert(at, Part::new(title.to_owned(), level, heading, text));
         at
     }
-}
-
-/// A title without what stands around its words.
-fn bare(title: &str) -> &str {
-    title.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
 /// How many `#` towncrier's own line for a version's title has.
@@ -410,14 +333,13 @@ pub(super) fn heading_text(title: &str, level: usize, form: Form, end: LineEnd) 
 fn bullet_of(layout: &Layout<'_>) -> Vec<u8> {
     let text = layout.text;
     let mut counts: Vec<(&[u8], usize)> = Vec::new();
-    let heads: Vec<usize> = layout.headings.iter().map(|h| h.lines.start).collect();
     let mut at = 0;
     // An indented bullet may be one below another; it counts where none stands at the margin.
     for margin in [true, false] {
         for line in lines(text) {
             let start = at;
             at += line.len();
-            let Some(prefix) = bullet(line).filter(|_| heads.binary_search(&start).is_err()) else { continue };
+            let Some(prefix) = bullet(line).filter(|_| !layout.headings.has_line(start)) else { continue };
             if (line[0] != b' ') != margin {
                 continue;
             }
@@ -434,28 +356,6 @@ fn bullet_of(layout: &Layout<'_>) -> Vec<u8> {
     }
     let best = counts.iter().rev().max_by_key(|(_, n)| *n);
     best.map_or_else(|| b"- ".to_vec(), |(prefix, _)| prefix.to_vec())
-}
-
-/// Whether the last paragraph belongs to a list.
-fn ends_in_list(text: &[u8]) -> bool {
-    let all: Vec<&[u8]> = lines(text).collect();
-    let paragraph = all.iter().rev().take_while(|l| !is_blank(l));
-    let first = paragraph.clone().last().copied().unwrap_or_default();
-    paragraph.clone().any(|l| bullet(l).is_some()) || matches!(first.first(), Some(b' ' | b'\t'))
-}
-
-/// Makes the text end in so many blank lines at least, unless it is empty.
-pub(super) fn separate(out: &mut Vec<u8>, blank: usize, end: LineEnd) {
-    if out.is_empty() {
-        return;
-    }
-    if !out.ends_with(b"\n") {
-        out.extend_from_slice(end.as_bytes());
-    }
-    let there = lines(&out[blank_tail(out)..]).count();
-    for _ in there..blank {
-        out.extend_from_slice(end.as_bytes());
-    }
 }
 
 /// What was released since the base, by its heading.

@@ -3,10 +3,17 @@
 
 use std::ops::Range;
 
+use jiff::civil::Date;
+
+use super::days::Day;
 use super::headings::{Form, Heading, Markup, Scanned, bullet, scan};
+use super::outline::Outline;
 use super::title::{Kind, Sure, Title};
 use crate::folded::{FoldError, Unclear};
-use crate::lines::{is_blank, line_number, lines, lossy, trim, trim_end};
+use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, trim, trim_end};
+
+/// A longer line below a heading is none that says when it was released.
+const LONGEST_STATUS: usize = 100;
 
 /// A section of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +23,25 @@ pub(crate) struct Version {
     pub(crate) title: Title,
     /// All of it, heading and all, without what belongs to the heading that follows.
     pub(crate) range: Range<usize>,
+    /// The line below the heading that says when it was released, or that it was not, where the heading does not.
+    pub(crate) status: Option<Status>,
+}
+
+/// A line such as `Unreleased` or `Released 2024-01-02` below the heading of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Its text in the file, without the line end.
+    pub(crate) text: Range<usize>,
+    /// The day that it names; its range is within the text.
+    pub(crate) day: Option<Day>,
+}
+
+impl Version {
+    /// The day of its release, as far as it is said.
+    pub(crate) fn day(&self) -> Option<Date> {
+        let below = self.status.as_ref().and_then(|status| status.day.as_ref());
+        self.title.day.as_ref().or(below).map(|day| day.date)
+    }
 }
 
 /// A file's sections.
@@ -23,7 +49,7 @@ pub(crate) struct Version {
 pub(crate) struct Layout<'a> {
     pub(crate) text: &'a [u8],
     pub(crate) markup: Markup,
-    pub(crate) headings: Vec<Heading>,
+    pub(crate) headings: Outline,
     scanned: Scanned,
     pub(crate) versions: Vec<Version>,
     /// The level that versions have; patch releases may stand below it.
@@ -60,9 +86,48 @@ impl<'a> Layout<'a> {
             // The heading right above may be one within this section: what marks it is its own.
             let end = ends
                 .map_or(trailer, |m| with_anchors(text, &scanned, headings[m].lines.start, headings[m - 1].lines.end));
-            versions.push(Version { heading: heading.clone(), title, range: heading.lines.start..end });
+            versions.push(Version { heading: heading.clone(), title, range: heading.lines.start..end, status: None });
         }
-        Self { text, markup, headings, scanned, versions, level, top, trailer }
+        let mut layout =
+            Self { text, markup, headings: Outline::new(headings), scanned, versions, level, top, trailer };
+        layout.read_statuses();
+        layout
+    }
+
+    /// Reads what stands below headings that name a version and neither its day nor that it is open.
+    fn read_statuses(&mut self) {
+        let mut found = Vec::new();
+        for (n, version) in self.versions.iter().enumerate() {
+            let says = version.title.day.is_some() || version.title.is_open() || version.title.version.is_none();
+            if let Some((status, is_open)) = self.status_of(version).filter(|_| !says) {
+                found.push((n, status, is_open));
+            }
+        }
+        for (n, status, is_open) in found {
+            let version = &mut self.versions[n];
+            version.status = Some(status);
+            if is_open {
+                version.title.kind = Kind::Open(Sure::Plainly);
+            }
+        }
+    }
+
+    /// The line below a version's heading, if it says no more than when it was released, and whether it says that it was not.
+    fn status_of(&self, version: &Version) -> Option<(Status, bool)> {
+        let below = version.heading.lines.end;
+        let start = below + blank_head(self.text.get(below..version.range.end)?);
+        let line = lines(&self.text[start..version.range.end]).next()?;
+        if bullet(line).is_some() || self.hides(start) || self.headings.has_line(start) || line.len() > LONGEST_STATUS {
+            return None;
+        }
+        let shown = trim_end(line);
+        let title = Title::read(shown);
+        let text = start..start + shown.len();
+        match title.kind {
+            Kind::Open(Sure::Plainly) if title.version.is_none() => Some((Status { text, day: None }, true)),
+            Kind::Version(Sure::Plainly) if title.version.is_none() => Some((Status { text, day: title.day }, false)),
+            _ => None,
+        }
     }
 
     /// The section that news goes into, if there is one.
@@ -96,11 +161,20 @@ impl<'a> Layout<'a> {
         }
         // The newest without a day where all others have one: nobody knows whether it is out.
         if let [first, others @ ..] = self.versions.as_slice()
-            && first.title.day.is_none()
+            && first.day().is_none()
             && !others.is_empty()
-            && others.iter().all(|v| v.title.day.is_some() || v.title.is_open())
+            && others.iter().all(|v| v.day().is_some() || v.title.is_open())
         {
             return Err(self.unclear(path, &[first], Unclear::NoDay));
+        }
+        // In words that no other has: it may be those that say that it is not out.
+        if let [first, others @ ..] = self.versions.as_slice()
+            && first.title.has_words
+            && first.day().is_none()
+            && !others.is_empty()
+            && others.iter().all(|v| !v.title.has_words || v.title.is_open())
+        {
+            return Err(self.unclear(path, &[first], Unclear::OtherWords));
         }
         Ok(None)
     }
@@ -119,27 +193,79 @@ impl<'a> Layout<'a> {
         let limit = above.unwrap_or(self.trailer);
         let level = self.versions.first().map_or(usize::MAX, |v| v.heading.level);
         // A section of another name with news in it may be the newest release.
-        let mut others = self.headings.iter().filter(|h| h.lines.start >= self.top && h.lines.start < limit);
+        let mut others = self.headings.within(self.top..limit.max(self.top)).iter();
         let may_be = |h: &&Heading| h.level == level || above.is_none();
-        let strange = others.find(|h| may_be(h) && !self.is_known(h) && self.has_news(h, limit));
+        let strange =
+            others.find(|h| may_be(h) && !self.is_known(h) && (h.form == Form::Line || self.has_news(h, limit)));
         if let Some(strange) = strange {
             return Err(self.unclear_heading(path, strange));
         }
+        self.see_that_none_looks_like_one(path, self.top..limit, above.is_none())?;
         match above {
             Some(above) => Ok(with_anchors(self.text, &self.scanned, above, self.floor(above))),
             None => Ok(self.trailer),
         }
     }
 
+    /// A line that names a version as headings do, and is none by the file's markup: bold, in HTML, `##` without a blank; where
+    /// nothing else names a version, also one that stands alone.
+    fn see_that_none_looks_like_one(&self, path: &[u8], part: Range<usize>, alone: bool) -> Result<(), FoldError> {
+        let mut at = part.start;
+        let (mut below_blank, mut all) = (true, lines(&self.text[part.clone()]).peekable());
+        while let Some(line) = all.next() {
+            let start = at;
+            at += line.len();
+            let is_alone =
+                std::mem::replace(&mut below_blank, is_blank(line)) && all.peek().is_none_or(|l| is_blank(l));
+            let shown = trim(line);
+            let is_other = line.len() > LONGEST_STATUS
+                || bullet(line).is_some()
+                || self.hides(start)
+                || self.headings.has_line(start);
+            if is_other || !(is_marked(shown) || alone && is_alone && !shown.is_empty()) {
+                continue;
+            }
+            let title = Title::read(without_marks(shown));
+            let is_version = match title.kind {
+                Kind::Open(sure) => sure == Sure::Plainly,
+                Kind::Version(sure) => sure == Sure::Plainly && title.version.is_some(),
+                Kind::Other => false,
+            };
+            if is_version {
+                let headings = vec![(LineCounter::new(self.text).line(start), lossy(shown))];
+                return Err(FoldError::Unclear { path: lossy(path), headings, more: 0, why: Unclear::LooksLikeOne });
+            }
+        }
+        Ok(())
+    }
+
+    /// The first bullet that no heading stands above of.
+    pub(crate) fn loose_bullet(&self) -> Option<usize> {
+        let end = self.headings.first().map_or(self.trailer, |h| h.lines.start);
+        let mut at = 0;
+        lines(&self.text[..end]).find_map(|line| {
+            let start = at;
+            at += line.len();
+            (bullet(line).is_some() && !self.hides(start)).then_some(start)
+        })
+    }
+
+    /// That nothing says which version a bullet belongs to.
+    pub(crate) fn loose(&self, path: &[u8], bullet: usize) -> FoldError {
+        let line = lossy(trim(lines(&self.text[bullet..]).next().unwrap_or_default()));
+        let shown: String = line.chars().take(LONGEST_STATUS).collect();
+        let headings = vec![(LineCounter::new(self.text).line(bullet), shown)];
+        FoldError::Unclear { path: lossy(path), headings, more: 0, why: Unclear::NoHeading }
+    }
+
     /// What no new section may be put above of: the mark, or the heading before.
     fn floor(&self, at: usize) -> usize {
-        let before = self.headings.iter().take_while(|h| h.lines.start < at).last();
-        before.map_or(0, |h| h.lines.end).max(self.top)
+        self.headings.before(at).map_or(0, |h| h.lines.end).max(self.top)
     }
 
     /// Whether the list below a heading could be news.
     fn has_news(&self, heading: &Heading, limit: usize) -> bool {
-        let next = self.headings.iter().find(|h| h.lines.start >= heading.lines.end).map_or(limit, |h| h.lines.start);
+        let next = self.headings.from(heading.lines.end).map_or(limit, |h| h.lines.start);
         let mut at = heading.lines.end;
         let below = &self.text[at..next.clamp(at, limit.max(at))];
         lines(below).any(|line| {
@@ -154,8 +280,12 @@ impl<'a> Layout<'a> {
         lines(&self.text[at..version.range.end.max(at)]).any(|line| {
             at += line.len();
             let start = at - line.len();
-            let is_heading = self.headings.iter().any(|h| h.lines.contains(&start));
-            !is_heading && !is_blank(line) && !self.hides(start) && !self.scanned.is_rule(start)
+            let is_status = version.status.as_ref().is_some_and(|status| status.text.start == start);
+            !is_blank(line)
+                && !is_status
+                && !self.headings.has_line(start)
+                && !self.hides(start)
+                && !self.scanned.is_rule(start)
         })
     }
 
@@ -186,7 +316,7 @@ impl<'a> Layout<'a> {
 
     /// Whether the versions' days go up.
     fn is_oldest_first(&self) -> bool {
-        let days: Vec<_> = self.versions.iter().filter_map(|v| v.title.day.as_ref().map(|d| d.date)).collect();
+        let days: Vec<_> = self.versions.iter().filter_map(Version::day).collect();
         if let [first, .., last] = days.as_slice() {
             return first < last;
         }
@@ -204,23 +334,57 @@ impl<'a> Layout<'a> {
         Some(parts.map_while(|part| part).collect())
     }
 
+    /// Whether a heading stands within the section of a version, below its own.
+    pub(crate) fn is_within_version(&self, heading: &Heading) -> bool {
+        let at = heading.lines.start;
+        let above = self.versions.partition_point(|v| v.heading.lines.end <= at);
+        self.versions[..above].last().is_some_and(|v| at < v.range.end)
+    }
+
     pub(crate) fn shown(&self, heading: &Heading) -> String {
         lossy(&self.text[heading.title.clone()])
     }
 
     fn unclear(&self, path: &[u8], versions: &[&Version], why: Unclear) -> FoldError {
-        let headings = versions.iter().map(|v| self.named(&v.heading)).collect();
-        FoldError::Unclear { path: lossy(path), headings, why }
+        let headings: Vec<&Heading> = versions.iter().map(|v| &v.heading).collect();
+        self.unclear_headings(path, &headings, why)
     }
 
     fn unclear_heading(&self, path: &[u8], heading: &Heading) -> FoldError {
-        FoldError::Unclear { path: lossy(path), headings: vec![self.named(heading)], why: Unclear::NoVersion }
+        self.unclear_headings(path, &[heading], Unclear::NoVersion)
     }
 
-    fn named(&self, heading: &Heading) -> (usize, String) {
-        let form_over = matches!(heading.form, Form::Lined { over: true, .. });
-        (line_number(self.text, heading.lines.start) + usize::from(form_over), self.shown(heading))
+    fn unclear_headings(&self, path: &[u8], headings: &[&Heading], why: Unclear) -> FoldError {
+        let mut counter = LineCounter::new(self.text);
+        let named = |heading: &&Heading| {
+            let form_over = matches!(heading.form, Form::Lined { over: true, .. });
+            (counter.line(heading.lines.start) + usize::from(form_over), self.shown(heading))
+        };
+        let first = headings.iter().take(Unclear::NAMED).map(named).collect();
+        FoldError::Unclear {
+            path: lossy(path),
+            headings: first,
+            more: headings.len().saturating_sub(Unclear::NAMED),
+            why,
+        }
     }
+}
+
+/// Whether a line begins as headings of one kind of markup or another do.
+fn is_marked(shown: &[u8]) -> bool {
+    let is_html =
+        shown.len() > 3 && shown[0] == b'<' && shown[1].eq_ignore_ascii_case(&b'h') && shown[2].is_ascii_digit();
+    is_html
+        || shown.starts_with(b"#")
+        || shown.starts_with(b"**")
+        || shown.starts_with(b"__")
+        || shown.starts_with(b"==")
+}
+
+fn without_marks(shown: &[u8]) -> &[u8] {
+    let start = shown.iter().position(|b| !b"#*_= ".contains(b)).unwrap_or(shown.len());
+    let end = shown.iter().rposition(|b| !b"#*_=: ".contains(b)).map_or(start, |n| n + 1);
+    &shown[start..end.max(start)]
 }
 
 /// Whether a text has headings of versions.

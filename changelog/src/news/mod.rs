@@ -8,6 +8,8 @@ mod headings;
 mod insert;
 mod keep;
 mod layout;
+mod outline;
+mod parts;
 mod release;
 mod sections;
 mod title;
@@ -15,6 +17,7 @@ mod version;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
@@ -25,6 +28,7 @@ use crate::format::Format;
 use crate::fragment::{Encoding, Fragment, FragmentAuthor, FragmentKind};
 use crate::lines::{LineCounter, LineEnd, lines, lossy, trim, trim_end, without_blank_lines};
 use crate::log::ChangeLog;
+use crate::steps;
 
 use headings::bullet;
 use insert::{Kind, Links};
@@ -48,14 +52,22 @@ pub(crate) struct News {
     issues: Vec<String>,
     /// Who wrote it.
     author: Option<Rc<FragmentAuthor>>,
-    path: Rc<[u8]>,
+    /// The file's path, as it is shown.
+    path: Arc<str>,
+    /// Which of the fragments it is of.
+    fragment: Option<usize>,
     line: usize,
 }
 
 impl News {
+    /// Which heading it is, not what it says: one that is shared need not be read for each piece.
+    fn which_heading(&self) -> *const u8 {
+        Rc::as_ptr(&self.heading).cast()
+    }
+
     fn left_out(&self) -> LeftOut {
         LeftOut {
-            path: lossy(&self.path),
+            path: self.path.clone(),
             line: self.line,
             header: self.lines.first().map_or(String::new(), |l| lossy(l)),
         }
@@ -85,9 +97,9 @@ pub(crate) fn fold(
     news.extend(lifted);
     let mut news = with_all_issues(news);
     let mut twice = Vec::new();
-    let mut seen: HashSet<(Rc<str>, Vec<Vec<u8>>)> = HashSet::with_capacity(news.len());
+    let mut seen: HashSet<(*const u8, Vec<Vec<u8>>)> = HashSet::with_capacity(news.len());
     news.retain(|n| {
-        let is_new = seen.insert((n.heading.clone(), n.lines.clone()));
+        let is_new = seen.insert((n.which_heading(), n.lines.clone()));
         if !is_new {
             twice.push(n.left_out());
         }
@@ -167,9 +179,10 @@ fn news_of(before: &[u8], fragments: &[Fragment<'_>]) -> Result<Vec<News>, FoldE
     }
     Ok(fragments
         .iter()
-        .flat_map(|fragment| match &fragment.kind {
+        .enumerate()
+        .flat_map(|(n, fragment)| match &fragment.kind {
             FragmentKind::Gnu => of_entries(fragment),
-            FragmentKind::Typed { name, heading, section } => of_text(fragment, name, heading, section.as_ref()),
+            FragmentKind::Typed { name, heading, section } => of_text((n, fragment), name, heading, section.as_ref()),
         })
         .collect())
 }
@@ -177,7 +190,7 @@ fn news_of(before: &[u8], fragments: &[Fragment<'_>]) -> Result<Vec<News>, FoldE
 /// Each item of a GNU fragment is a piece of news, without a type of its own.
 fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
     let mut all = Vec::new();
-    let (heading, path): (Rc<str>, Rc<[u8]>) = ("Changed".into(), fragment.path.into());
+    let (heading, path): (Rc<str>, Arc<str>) = ("Changed".into(), lossy(fragment.path).into());
     let mut counter = LineCounter::new(fragment.bytes);
     for entry in ChangeLog::parse(fragment.bytes).entries() {
         let line = counter.line(entry.offset());
@@ -208,6 +221,7 @@ fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
                 issues: Vec::new(),
                 author: author.clone(),
                 path: path.clone(),
+                fragment: None,
                 line,
             });
         }
@@ -216,9 +230,9 @@ fn of_entries(fragment: &Fragment<'_>) -> Vec<News> {
 }
 
 /// A typed fragment is one piece of news; or several, if each starts with a bullet.
-fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str, section: Option<&String>) -> Vec<News> {
+fn of_text((n, fragment): (usize, &Fragment<'_>), name: &[u8], heading: &str, section: Option<&String>) -> Vec<News> {
     let author = fragment.author.clone().map(Rc::new);
-    let (heading, path): (Rc<str>, Rc<[u8]>) = (heading.into(), fragment.path.into());
+    let (heading, path): (Rc<str>, Arc<str>) = (heading.into(), lossy(fragment.path).into());
     let mut counter = LineCounter::new(fragment.bytes);
     paragraphs(without_blank_lines(fragment.bytes))
         .into_iter()
@@ -229,6 +243,7 @@ fn of_text(fragment: &Fragment<'_>, name: &[u8], heading: &str, section: Option<
             issues: fragment.issue(name).into_iter().collect(),
             author: author.clone(),
             path: path.clone(),
+            fragment: Some(n),
             line: counter.line(offset),
         })
         .collect()
@@ -267,22 +282,38 @@ fn unindented(line: &[u8], wide: usize) -> Vec<u8> {
     line[blanks..].to_vec()
 }
 
-/// The same words for several issues are one piece of news about all of them.
-fn with_all_issues(news: Vec<News>) -> Vec<News> {
-    let mut all: Vec<News> = Vec::with_capacity(news.len());
-    let mut places: HashMap<(Rc<str>, Vec<Vec<u8>>), usize> = HashMap::new();
+/// Headings that say the same are the same, so that which one it is says what it says.
+fn with_shared_headings(news: &mut [News]) {
+    let mut known: HashMap<*const u8, Rc<str>> = HashMap::new();
+    let mut said: HashSet<Rc<str>> = HashSet::new();
     for one in news {
-        let key = (one.heading.clone(), one.lines.clone());
+        let shared = known.entry(one.which_heading()).or_insert_with(|| {
+            steps::count(one.heading.len() / 64);
+            said.get(&one.heading).cloned().unwrap_or_else(|| {
+                said.insert(one.heading.clone());
+                one.heading.clone()
+            })
+        });
+        one.heading = shared.clone();
+    }
+}
+
+/// The same words for several issues are one piece of news about all of them; headings are shared from then on.
+fn with_all_issues(mut news: Vec<News>) -> Vec<News> {
+    with_shared_headings(&mut news);
+    let mut all: Vec<News> = Vec::with_capacity(news.len());
+    let mut places: HashMap<(*const u8, Vec<Vec<u8>>), usize> = HashMap::new();
+    let mut about: HashSet<(usize, String)> = HashSet::new();
+    for one in news {
+        let key = (one.which_heading(), one.lines.clone());
         match places.get(&key) {
             Some(&at) if !one.issues.is_empty() && !all[at].issues.is_empty() && all[at].issues != one.issues => {
-                for issue in one.issues {
-                    if !all[at].issues.contains(&issue) {
-                        all[at].issues.push(issue);
-                    }
-                }
+                let new = one.issues.into_iter().filter(|issue| about.insert((at, issue.clone())));
+                all[at].issues.extend(new);
             }
             _ => {
                 places.insert(key, all.len());
+                about.extend(one.issues.iter().map(|issue| (all.len(), issue.clone())));
                 all.push(one);
             }
         }
@@ -316,11 +347,10 @@ fn words<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 /// Typed fragments as entries of a GNU ChangeLog: each path with the entry's text, headed by who committed the fragment.
 pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], options: &FoldOptions<'_>) -> Vec<(&'a [u8], Vec<u8>)> {
     let links = Links { markup: headings::Markup::Markdown, options };
-    let typed = fragments.iter().filter_map(|f| match &f.kind {
-        FragmentKind::Typed { name, heading, section } => Some(of_text(f, name, heading, section.as_ref())),
+    let typed = fragments.iter().enumerate().filter_map(|(n, f)| match &f.kind {
+        FragmentKind::Typed { name, heading, section } => Some(of_text((n, f), name, heading, section.as_ref())),
         FragmentKind::Gnu => None,
     });
-    let paths: HashMap<&[u8], &'a [u8]> = fragments.iter().map(|f| (f.path, f.path)).collect();
     with_all_issues(typed.flatten().collect())
         .into_iter()
         .filter_map(|news| {
@@ -334,11 +364,13 @@ pub(crate) fn as_gnu<'a>(fragments: &[Fragment<'a>], options: &FoldOptions<'_>) 
                 }
                 text.push(b'\n');
             }
-            Some((paths.get(&news.path[..]).copied()?, text))
+            Some((fragments.get(news.fragment?)?.path, text))
         })
         .collect()
 }
 
+#[cfg(test)]
+mod status_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

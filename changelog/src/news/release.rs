@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::days::written;
 use super::debian;
 use super::headings::{Form, Markup};
-use super::insert::{self, heading_text, separate};
+use super::insert::{self, heading_text};
 use super::layout::{Layout, Version};
 use super::title::{Kind, Title};
 use super::{kind_of, layout_of};
@@ -16,7 +16,7 @@ use crate::fold::fold;
 use crate::folded::{FoldError, FoldOptions, Folded, Note};
 use crate::format::Format;
 use crate::fragment::Fragment;
-use crate::lines::{LineEnd, line_number, lines, lossy, trim_end};
+use crate::lines::{LineEnd, line_number, lines, lossy, separate, trim_end};
 
 /// What is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,17 @@ pub fn release(
         }
         let layout = layout_of(path, &folded.changelog, options);
         let open = layout.open(path)?.ok_or_else(nothing)?;
-        with_heading(&layout, open, had_one && format == Format::KeepAChangelog, release, options)
+        let may_stay = had_one && format == Format::KeepAChangelog;
+        match with_status(&layout, open, release) {
+            None => with_heading(&layout, open, may_stay, release, options),
+            Some(dated) => {
+                // It is not open any more, and stands where it stood.
+                let layout = layout_of(path, &dated, options);
+                let start = open.heading.lines.start;
+                let same = layout.versions.iter().find(|v| v.heading.lines.start == start).ok_or_else(nothing)?;
+                with_heading(&layout, same, may_stay, release, options)
+            }
+        }
     };
     // All that is new: the heading too.
     let same_end = text.iter().rev().zip(folded.changelog.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -122,6 +132,29 @@ fn see_that_it_is_new(
 
 fn bare(version: &str) -> &str {
     version.strip_prefix(['v', 'V']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(version)
+}
+
+/// The file with a line below the open section's heading that says when it was released, where the file has such lines: as the
+/// newest release's is.
+fn with_status(layout: &Layout<'_>, open: &Version, release: Release<'_>) -> Option<Vec<u8>> {
+    let text = layout.text;
+    let like = layout.released().find_map(|v| v.status.as_ref().filter(|status| status.day.is_some()));
+    if like.is_none() && open.status.is_none() || open.title.day.is_some() {
+        return None;
+    }
+    let line = match like.and_then(|status| Some((status, status.day.as_ref()?))) {
+        Some((status, day)) => {
+            let raw = layout.text.get(status.text.clone()).unwrap_or_default();
+            replaced(&lossy(raw), vec![(day.range.clone(), written(release.on, day.style))])
+        }
+        None => format!("Released {}", release.on),
+    };
+    let (there, around) = match &open.status {
+        Some(status) => (status.text.clone(), None),
+        None => (open.heading.lines.end..open.heading.lines.end, Some(LineEnd::of(text).as_bytes())),
+    };
+    let end = around.unwrap_or_default();
+    Some([&text[..there.start], end, line.as_bytes(), end, &text[there.end..]].concat())
 }
 
 /// The file with the open section's heading replaced.

@@ -6,7 +6,7 @@ use super::{kind_of, layout_of};
 use crate::detect::detect;
 use crate::folded::FoldOptions;
 use crate::format::{Format, FormatError};
-use crate::lines::{line_number, lossy};
+use crate::lines::{LineCounter, lossy};
 
 /// The versions of a file that is written by version, in its order; none of one that is written by date.
 ///
@@ -24,10 +24,11 @@ pub fn versions(path: &[u8], text: &[u8], options: &FoldOptions<'_>) -> Result<V
         return Ok(debian::stanzas(text));
     }
     let layout = layout_of(path, text, options);
+    let mut counter = LineCounter::new(text);
     let section = |v: &super::layout::Version| {
         let title = &text[v.heading.title.clone()];
         VersionSection {
-            line: line_number(text, v.heading.title.start),
+            line: counter.line(v.heading.title.start),
             start: v.range.start,
             end: v.range.end,
             heading: layout.shown(&v.heading),

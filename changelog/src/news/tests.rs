@@ -175,6 +175,22 @@ fn plain_news_goes_under_the_open_version() {
 }
 
 #[test]
+fn a_list_does_not_start_right_below_a_paragraph() {
+    let heading = "* Noteworthy changes in release ?.? (????-??-??) [?]\n";
+    let old = "* Noteworthy changes in release 1.0 (2024-01-01) [stable]\n\n- Old.\n";
+    let new = "- No more crash\n  at start. (#12)\n";
+    // The heading is no bullet, though it looks like one; an indented paragraph is one of a list only below a bullet.
+    for text in ["Words.\n", "\nWords\nand more.\n", "\n  Indented words.\n", "\n** Fixes\n\n  Indented words.\n"] {
+        let log = format!("{heading}{text}\n{old}");
+        assert_eq!(folded("NEWS", &log, &[FIX]), format!("{heading}{text}\n{new}\n{old}"));
+    }
+    for text in ["\n- A.\n", "\n- A.\n\n  More of it.\n"] {
+        let log = format!("{heading}{text}\n{old}");
+        assert_eq!(folded("NEWS", &log, &[FIX]), format!("{heading}{text}{new}\n{old}"));
+    }
+}
+
+#[test]
 fn a_typed_fragment_becomes_an_entry_of_a_gnu_changelog() {
     let want = "2024-03-05  Ann  <ann@x>\n\n\t* No more crash\n\tat start. (#12)\n";
     assert_eq!(folded("ChangeLog", "", &[FIX]), want);

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::days::{Day, days_in};
 use version::{says_dev, version_in};
-use words::{FOREIGN, OPEN, WEAK, is_one_of, is_placeholder, is_stranger, without_targets, words_of};
+use words::{EXPECTED, FOREIGN, OPEN, WEAK, is_one_of, is_placeholder, is_stranger, without_targets, words_of};
 
 /// What a heading's text says. All ranges are within the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct Title {
     pub(crate) day: Option<Day>,
     /// Whether words of their own stand behind the version, such as its nickname.
     pub(crate) has_more: bool,
+    /// Whether any words of its own stand in it.
+    pub(crate) has_words: bool,
     /// What says that it is not released, if there is a version beside it.
     pub(crate) remark: Option<Range<usize>>,
 }
@@ -46,6 +48,9 @@ pub(crate) enum Sure {
     Plainly,
 }
 
+/// How much of a heading is read: what it says of a version, it says at its start. Its links and words are compared with each other.
+const LONGEST: usize = 1000;
+
 impl Title {
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.kind, Kind::Open(_))
@@ -53,6 +58,7 @@ impl Title {
 
     /// Reads a heading's text.
     pub(crate) fn read(raw: &[u8]) -> Self {
+        let raw = &raw[..raw.len().min(LONGEST)];
         let lower: Vec<u8> = raw.to_ascii_lowercase();
         let foreign = String::from_utf8_lossy(raw).to_lowercase();
         let mut text = without_targets(&lower);
@@ -86,6 +92,7 @@ impl Title {
         }
         let strangers = rest.iter().filter(|w| is_stranger(&text[(*w).clone()])).count();
         title.has_more = strangers > before;
+        title.has_words = strangers > 0;
         title.kind = kind(&text, &rest, &title, dev, before);
         if FOREIGN.iter().any(|words| foreign.contains(words)) {
             title.kind = Kind::Open(Sure::Plainly);
@@ -105,7 +112,10 @@ impl Title {
 fn kind(text: &[u8], rest: &[Range<usize>], title: &Title, dev: bool, before: usize) -> Kind {
     let word = |w: &Range<usize>| &text[w.clone()];
     let is_open = |w: &&Range<usize>| is_one_of(word(w), OPEN) || is_placeholder(word(w));
-    let said = rest.iter().any(|w| matches!(word(w), b"unreleased" | b"unpublished")) || says_not_released(text, rest);
+    let says = |w: &Range<usize>| {
+        matches!(word(w), b"unreleased" | b"unpublished" | b"not-yet-released" | b"to-be-released" | b"not-released")
+    };
+    let said = rest.iter().any(says) || says_not_released(text, rest);
     let strangers = rest.iter().filter(|w| is_stranger(word(w))).count();
     let opens = rest.iter().filter(is_open).count();
     let weak = rest.iter().filter(|w| is_one_of(word(w), WEAK)).count();
@@ -113,6 +123,10 @@ fn kind(text: &[u8], rest: &[Range<usize>], title: &Title, dev: bool, before: us
     let has_version = title.version.is_some();
     if said && (has_version || strangers <= 1) {
         return Kind::Open(if is_plain || has_version { Sure::Plainly } else { Sure::Perhaps });
+    }
+    // A day that is still to come is none of a release.
+    if has_version && before == 0 && rest.iter().any(|w| is_one_of(word(w), EXPECTED)) {
+        return Kind::Open(Sure::Plainly);
     }
     if title.day.is_none() {
         if dev || !has_version && is_plain && rest.iter().any(|w| word(w) == b"since") {
@@ -122,6 +136,10 @@ fn kind(text: &[u8], rest: &[Range<usize>], title: &Title, dev: bool, before: us
             return Kind::Open(Sure::Plainly);
         }
         if !has_version && is_plain && opens > 0 {
+            return Kind::Open(Sure::Plainly);
+        }
+        // As some keep them above all releases.
+        if !has_version && rest.len() == 2 && word(&rest[0]) == b"latest" && word(&rest[1]) == b"changes" {
             return Kind::Open(Sure::Plainly);
         }
         // `Main changes` is another heading, `Changes in main` is not.
@@ -250,6 +268,11 @@ mod tests {
             "1.1.0.dev0",
             "1.1.dev1",
             "1.1-SNAPSHOT",
+            "1.1.0 (expected 2024-06-01)",
+            "1.1.0 - due June 2024",
+            "Latest changes",
+            "v1.1.0 / not-yet-released",
+            "1.1.0 (xx/xx/xxxx)",
             "v1.1.0-next",
             "1.1.0-unreleased",
             "Next",

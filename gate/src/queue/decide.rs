@@ -107,7 +107,14 @@ fn held(state: &QueueState, entry: &Entry) -> Option<How> {
             let next = who("an admin", "reads the master's log, and reports it to the makers of bb");
             (Code::Unreadable, format!("bb can't read what it keeps of it: {text}"), next)
         }
-        _ => return None,
+        made => {
+            let name = &made.untried()?.name;
+            let says = format!(
+                "mainline itself is at fault: {name}, as its recipe has it, was skipped, and no result is never success"
+            );
+            let what = format!("makes {name} run, or optional, in .bb.toml of mainline");
+            (Code::MainlineTrouble, says, who("a maintainer", what))
+        }
     };
     Some((vec![entry.id], Some(stack.id), code, says, next))
 }
@@ -163,6 +170,7 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
         }
         // How each of them stands is said of all alike.
+        held if held.is_held() => Head::default(),
         Candidate::MainlineTrouble { .. } | Candidate::Missing { .. } | Candidate::Unreadable { .. } => Head::default(),
         Candidate::InMainline { entry } => {
             let actions = vec![Action::Retire { entry: *entry }, Action::Drop { stack: stack.id }];
@@ -197,9 +205,7 @@ enum Word<'a> {
 }
 
 fn word<'a>(builder: &BuilderOf, commit: &CommitId, builds: &'a [BuildOf], retries: u32) -> Word<'a> {
-    // Whatever else may stand in the store, only a build of this very commit counts.
-    let mine = builds.iter().filter(|b| b.builder == builder.name && b.commit == *commit);
-    let Some(build) = mine.max_by_key(|b| b.attempt) else { return Word::Ask(1) };
+    let Some(build) = builder.latest(commit, builds) else { return Word::Ask(1) };
     let (result, says, lacks) = match &build.status {
         BuildStatus::Waiting | BuildStatus::Running => return Word::Open(build),
         BuildStatus::Finished { result, says, lacks } => (*result, says.as_str(), lacks.as_deref()),
@@ -252,13 +258,13 @@ fn judge(
                 let next = who(author(state, first.id), format!("makes {name} pass"));
                 return eject(Code::EjectedFailure, with_detail(format!("{name} failed"), says), next);
             }
+            // One that mainline has just so is no reason; what is wrong beside it is.
+            Word::Skipped if builder.of_mainline => {}
             Word::Skipped => {
-                let says = format!("{name} was skipped, and no result is never success");
-                let what = format!(
-                    "makes {name} run, or optional, or its author does where the branch brings the recipe, and accepts it again"
-                );
-                let next = who("a maintainer", what);
-                return eject(Code::EjectedSkipped, says, next);
+                let says = format!("{name}, as its own recipe has it, was skipped, and no result is never success");
+                let what =
+                    format!("makes {name} run, or optional, in its .bb.toml, then a maintainer accepts it again");
+                return eject(Code::EjectedSkipped, says, who(author(state, first.id), what));
             }
             Word::GaveUp { attempts, last, says } => {
                 let often = if *attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };

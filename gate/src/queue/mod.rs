@@ -200,8 +200,28 @@ pub enum Candidate {
 
 impl Candidate {
     /// Whether its entry waits for something that is no fault of its own, and others go by.
-    pub const fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         matches!(self, Self::MainlineTrouble { .. } | Self::Missing { .. } | Self::Unreadable { .. })
+            || self.untried().is_some()
+    }
+
+    /// The required builder of mainline's recipe by which nothing of it was tried, if there is one, and nothing else is
+    /// said against it: a builder that mainline has just so says nothing of a branch when it is skipped.
+    pub fn untried(&self) -> Option<&BuilderOf> {
+        let Self::Made { commit, builders, builds } = self else { return None };
+        let mut untried = None;
+        for builder in builders.iter().filter(|builder| builder.required) {
+            let Some(BuildStatus::Finished { result, .. }) = builder.latest(commit, builds).map(|b| &b.status) else {
+                continue;
+            };
+            match result {
+                BuildResult::Failure => return None,
+                BuildResult::Skipped if !builder.of_mainline => return None,
+                BuildResult::Skipped => untried = untried.or(Some(builder)),
+                _ => {}
+            }
+        }
+        untried
     }
 }
 
@@ -212,6 +232,15 @@ pub struct BuilderOf {
     pub name: String,
     /// Whether landing needs it.
     pub required: bool,
+    /// Whether mainline's recipe has it just so: what is wrong with it is no fault of the branch.
+    pub of_mainline: bool,
+}
+
+impl BuilderOf {
+    /// Its latest build of this commit. Whatever else may stand in the store, only a build of this very commit counts.
+    fn latest<'b>(&self, commit: &CommitId, builds: &'b [BuildOf]) -> Option<&'b BuildOf> {
+        builds.iter().filter(|b| b.builder == self.name && b.commit == *commit).max_by_key(|b| b.attempt)
+    }
 }
 
 /// A build of a candidate.

@@ -193,6 +193,9 @@ pub(super) fn recipe(facts: &Facts) -> Option<Answer> {
     let broken = |code| Answer::new(code, "waiting", Look::Exception, WouldLand::NotYet);
     Some(match &facts.recipe {
         Recipe::Fine => return None,
+        Recipe::Unknown => Answer::new(Code::NoCandidate, "waiting", Look::Waiting, WouldLand::NotKnownYet)
+            .because("because mainline's recipe is not read yet")
+            .next("bb", "reads it"),
         Recipe::Missing => broken(Code::NoRecipe)
             .because("because the project has no recipe, and none could be guessed")
             .next("a maintainer", "adds .bb.toml to mainline"),

@@ -42,6 +42,16 @@ pub struct Facts {
     pub queue: Queue,
 }
 
+impl Facts {
+    /// The builders of which there is something to be said: those that have a build; and where builds are still to be asked for,
+    /// the others. Of a branch that has ended, and of one that is not made a candidate, none is to come.
+    pub fn told_builders(&self) -> impl Iterator<Item = &Builder> {
+        let come = self.life == Life::Live && matches!(self.candidate, Candidate::NotMade | Candidate::Made);
+        let is_asked = |builder: &&Builder| !matches!(builder.build, Build::NotAsked | Build::Held(_));
+        self.builders.iter().filter(move |builder| come || is_asked(builder))
+    }
+}
+
 /// Whether a branch is live, or what ended it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Life {
@@ -105,6 +115,8 @@ pub struct Revision {
 pub enum Recipe {
     /// It can be used.
     Fine,
+    /// Mainline's was not read yet.
+    Unknown,
     /// There is none, and none could be guessed.
     Missing,
     /// Mainline's, or the master's own for the project, has an error.

@@ -26,7 +26,7 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
     let warns = |text: &String| need(Look::Warnings, format!("Its recipe: {text}"), Some("#recipe"));
     needs.extend(facts.recipe_warnings.iter().map(warns));
     needs.extend(candidate(facts));
-    needs.extend(facts.builders.iter().map(builder));
+    needs.extend(facts.told_builders().map(builder));
     needs.extend(acceptance(facts));
     // Stable, so that builders keep the recipe's order within each kind.
     needs.sort_by_key(|need| rank(need.look));
@@ -82,6 +82,7 @@ fn revision(facts: &Facts) -> Option<Need> {
 fn recipe(facts: &Facts) -> Option<Need> {
     match &facts.recipe {
         Recipe::Fine => None,
+        Recipe::Unknown => Some(need(Look::Waiting, "Mainline's recipe is not read yet", None)),
         Recipe::Missing => Some(need(Look::Exception, "The project has no recipe, and none could be guessed", None)),
         Recipe::Broken(t) => {
             Some(need(Look::Exception, format!("The project's recipe has an error: {}", t.text), None))

@@ -156,7 +156,7 @@ impl Surroundings {
     #[must_use]
     pub fn around(&self, own: Facts, held: Option<Crowded>) -> Facts {
         let recipe = match &self.recipe {
-            Recipe::Missing | Recipe::Broken(_) => self.recipe.clone(),
+            Recipe::Unknown | Recipe::Missing | Recipe::Broken(_) => self.recipe.clone(),
             Recipe::Fine | Recipe::BrokenInBranch(_) => own.recipe,
         };
         let mut others = own.builders;

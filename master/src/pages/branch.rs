@@ -10,7 +10,7 @@ use super::{Context, Pages, PagesError};
 pub(super) use evidence::RevisionLine;
 use evidence::{AsOf, BuilderLine, CandidateLine, ChangelogsView, CommitLine, ConflictView, EventLine, RefusalView};
 use files::FileView;
-use protocol::api::{BranchDetail, CandidateOutcome, WouldLand};
+use protocol::api::{BranchDetail, CandidateOutcome, Look, WouldLand};
 use serde::Serialize;
 
 /// What the reader may do with a branch.
@@ -140,7 +140,7 @@ fn live(detail: &BranchDetail) -> bool {
 fn accept(detail: &BranchDetail) -> Option<Accept> {
     let (revision, commit) = (detail.summary.revision?, detail.summary.commit.as_ref()?);
     let green =
-        detail.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.word.as_str(), "passed" | "warnings"));
+        detail.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.look, Look::Passed | Look::Warnings));
     let what = if detail.changes_recipe { format!("r{revision} and its recipe") } else { format!("r{revision}") };
     let label = if green { format!("Accept {what}") } else { format!("Accept {what} when green") };
     Some(Accept { commit: Commit::from(commit), words: detail.summary.words.clone(), label })

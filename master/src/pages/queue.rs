@@ -59,7 +59,7 @@ impl Pages {
             Some(next) => (Some(next.who.clone()), sentence(&next.what)),
             None => (None, String::new()),
         };
-        let landed = shown.left.iter().filter(|e| e.landed.is_some()).count();
+        let landed = shown.left.iter().filter(|e| e.look == Look::Landed).count();
         let view = View {
             page: format!("{}/queue", context.base()),
             count_note: match shown.project.queued as usize {

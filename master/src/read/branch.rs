@@ -33,7 +33,7 @@ pub(crate) async fn branch_summary(
 
 pub(super) fn summary(project: &Guarded, known: &Known) -> BranchSummary {
     let Known { branch, newest, builds, facts, title, terms, .. } = known;
-    let marks = facts.builders.iter().map(|builder| {
+    let marks = facts.told_builders().map(|builder| {
         let (look, word) = builder.build.mark();
         let build = builds.latest_of(&builder.name).map(|b| b.id);
         Mark { builder: builder.name.clone(), required: builder.required, look, word: word.to_owned(), build }

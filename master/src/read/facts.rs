@@ -124,7 +124,7 @@ impl Around {
 pub(super) async fn surroundings(at: &Moment<'_>, project: &Guarded) -> Result<Surroundings, ReadError> {
     let row = at.project(project.id).await?;
     let (recipe, builders) = match of_mainline(project, row.tip.as_ref()).await {
-        RecipeState::Unknown => (verdict::Recipe::Fine, Vec::new()),
+        RecipeState::Unknown => (verdict::Recipe::Unknown, Vec::new()),
         RecipeState::Missing => (verdict::Recipe::Missing, Vec::new()),
         RecipeState::Broken(trouble) => (verdict::Recipe::Broken(trouble), Vec::new()),
         RecipeState::Fine(it) => {
@@ -142,11 +142,15 @@ type Revisions = HashMap<RevisionId, Revision>;
 async fn of_mainline(project: &Guarded, tip: Option<&CommitId>) -> RecipeState {
     let latest = project.recipe();
     match (&latest, tip) {
-        (RecipeState::Fine(it), Some(tip)) if it.commit != *tip => {
-            recipes::at(project, tip).await.unwrap_or(RecipeState::Unknown)
-        }
+        (RecipeState::Fine(it), Some(tip)) if it.commit != *tip => recipe_at(project, tip).await,
+        // The official repository was not read since the start, and the mirror has what it was at last.
+        (RecipeState::Unknown, Some(tip)) => recipe_at(project, tip).await,
         _ => latest,
     }
+}
+
+async fn recipe_at(project: &Guarded, tip: &CommitId) -> RecipeState {
+    recipes::at(project, tip).await.unwrap_or(RecipeState::Unknown)
 }
 
 /// What deserves a look of the recipe that a branch brings, where it is another than mainline's.

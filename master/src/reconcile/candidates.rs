@@ -7,7 +7,7 @@ use super::follow::follow;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{Change, Claim, NewCandidate, Topic, Wanted, now};
+use crate::store::{Change, Claim, IN_MAINLINE, NewCandidate, Topic, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
@@ -122,6 +122,9 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
         let kept = Mirror::kept_candidate_ref(name, wanted.revision.number, commit);
         let shown = newest.then(|| Mirror::candidate_ref(name));
         project.mirror.keep(commit, [kept].into_iter().chain(shown).collect()).await?;
+    } else if !matches!(&kept.outcome, CandidateOutcome::Refused(it) if IN_MAINLINE.contains(&it.code.as_str())) {
+        // How it would be built is said of it all the same.
+        kept.changes_recipe = project.mirror.brings_recipe(on.tip, &wanted.revision.commit).await?;
     }
     let hash = terms.kept()?.hash;
     let new = NewCandidate {

@@ -21,6 +21,7 @@ const NO_BRANCH: &str = "official-no-branch";
 
 pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, StepError> {
     let Some(claim) = project.claim() else { return Ok(Again::AtTick) };
+    remember(shared, project).await?;
     match look(shared, project, claim).await {
         Ok(_) => {}
         Err(StepError::Settings(_)) => return Ok(Again::AtTick),
@@ -31,6 +32,25 @@ pub(super) async fn step(shared: &Shared, project: &Guarded) -> Result<Again, St
         Err(error) => return Err(error),
     }
     Ok(Again::After(pause(shared.config.times.poll_s, project.failed_looks.load(Ordering::Relaxed))))
+}
+
+/// What mainline was at last is in the mirror: what it says of builds counts until the official repository is read again, which may
+/// be away.
+async fn remember(shared: &Shared, project: &Guarded) -> Result<(), StepError> {
+    if !matches!(project.recipe(), RecipeState::Unknown) {
+        return Ok(());
+    }
+    let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(()) };
+    match recipes::at(project, &tip).await {
+        Ok(recipe) => {
+            if project.set_recipe(recipe) {
+                shared.store.say(Change::of(project.id, Topic::Mainline, 0));
+            }
+        }
+        // It is read when mainline is looked at.
+        Err(error) => tracing::warn!(project = %project.name, %error, "mainline's recipe can't be read"),
+    }
+    Ok(())
 }
 
 /// Until the next look at mainline, after so many that failed: ever longer, and never for long.

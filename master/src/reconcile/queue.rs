@@ -294,11 +294,17 @@ async fn stack(
                     let text = "its recipe requires no builder, and nothing lands untested";
                     of_mainline(text, "set `required = true` for a builder in .bb.toml")
                 }
-                (RecipeState::Fine(in_use), _) => {
-                    let builders = gate::builders::builders_for(&in_use.recipe);
-                    let builders =
-                        builders.into_iter().map(|b| BuilderOf { name: b.name.clone(), required: b.required });
-                    let builders: Vec<BuilderOf> = builders.collect();
+                (RecipeState::Fine(in_use), inherited) => {
+                    let of_mainline = |b: &recipe::Builder| match &inherited {
+                        RecipeState::Fine(inherited) => inherited.recipe.builders.contains(b),
+                        RecipeState::Broken(_) | RecipeState::Missing | RecipeState::Unknown => false,
+                    };
+                    let of = |b: &recipe::Builder| BuilderOf {
+                        name: b.name.clone(),
+                        required: b.required,
+                        of_mainline: of_mainline(b),
+                    };
+                    let builders = gate::builders::builders_for(&in_use.recipe).into_iter().map(of).collect();
                     let builds = builds_of(shared, candidate, commit, &in_use.recipe).await?;
                     recipe = Some(in_use);
                     queue::Candidate::Made { commit: commit.clone(), builders, builds }

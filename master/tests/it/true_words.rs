@@ -300,3 +300,82 @@ async fn a_file_with_the_name_of_a_code_retires_no_branch() {
         assert_eq!(verdict(&world, name).await, "candidate-refused", "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_out_has_not_landed_lately_though_its_branch_is_published_again() {
+    let (world, mut oak) = stepped().await;
+    let begin = world.official.head();
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    world.accept("feature").await;
+    turns(&world, &[Loop::Queue]).await;
+    let landed = async || world.get("/api/v1/projects/heron").await.json()["landed"].as_array().unwrap().len();
+    assert_eq!(landed().await, 1);
+    publish(&world, "feature", &[("feature", "y\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    assert_eq!(world.branch("feature").await["summary"]["verdict"]["state"], "waiting", "it is live again");
+    world.author.git(&["push", "--quiet", "--force", "origin", &format!("{begin}:main")]);
+    turns(&world, &[Loop::Mainline]).await;
+    assert_eq!(landed().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_brings_its_own_recipe_says_so_while_it_conflicts_too() {
+    let (world, _oak) = stepped().await;
+    let own = LABELLED.replace("mips", "arm");
+    publish(&world, "other", &[(".bb.toml", &own), ("README", "ours\n")], &json!({})).await;
+    publish(&world, "plain", &[("README", "ours too\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    let marks = async || {
+        let of = async |name: &str| world.branch(name).await["summary"]["changes_recipe"] == true;
+        (of("other").await, of("plain").await)
+    };
+    assert_eq!(marks().await, (true, false));
+    // Mainline's own recipe changes as well: that is none of theirs.
+    by_hand(&world, &[("README", "theirs\n"), (".bb.toml", LABELLED)]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates]).await;
+    for name in ["other", "plain"] {
+        assert_eq!(verdict(&world, name).await, "conflict");
+    }
+    assert_eq!(marks().await, (true, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_builder_of_a_branch_waits_of_which_nothing_is_to_be_built() {
+    let (world, _oak) = stepped().await;
+    for name in ["superseded", "conflicting"] {
+        publish(&world, name, &[("feature", "x\n")], &json!({})).await;
+    }
+    world.author.git(&["switch", "--quiet", "conflicting"]);
+    world.author.commit(&[("feature", "y\n")], "Otherwise");
+    by_hand(&world, &[("feature", "x\n"), ("more", "And more, so that it is another patch\n")]);
+    turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    for (name, code) in [("superseded", "superseded"), ("conflicting", "conflict")] {
+        let branch = world.branch(name).await;
+        assert_eq!(branch["summary"]["verdict"]["code"], code);
+        assert_eq!(branch["summary"]["marks"], json!([]), "{name}");
+        let needs = branch["summary"]["verdict"]["needs"].to_string();
+        assert!(!needs.contains("not built yet"), "{needs}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_starts_while_mainline_is_away_says_that_and_knows_the_recipe() {
+    let (mut world, mut oak) = stepped().await;
+    passed(&world, &mut oak, "feature", &[("feature", "x\n")]).await;
+    assert_eq!(verdict(&world, "feature").await, "ready");
+    world.author.branch("more", "origin/main");
+    world.author.commit(&[("more", "x\n")], "More");
+    std::fs::rename(world.official.path(), world.official.path().with_extension("away")).unwrap();
+    world.kill_master().await;
+    world.start_master().await;
+    // Before mainline was looked at, too.
+    assert_eq!(verdict(&world, "feature").await, "ready");
+    turns(&world, &[Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "feature").await, "mainline-away");
+    let next = &world.branch("feature").await["summary"]["verdict"]["next"]["who"];
+    assert_eq!(next, "an admin");
+    // What is published now is built by what mainline was at last.
+    assert!(publish_again(&world, &world.token, "more", &json!({})).await.status < 300);
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    assert_eq!(world.branch("more").await["builders"][0]["builds"].as_array().map(Vec::len), Some(1));
+}

@@ -3,7 +3,7 @@
 
 use super::faults::{MAX_CHANGELOG, not_a_file, path_fault, too_large};
 use super::refusal;
-use crate::mirror::{Kept, Mirror, MirrorError, kept_at, tree_of};
+use crate::mirror::{Kept, Mirror, MirrorError, commit_id, kept_at, merge_base, oid, tree_of};
 use crate::text::shown;
 use changelog::{FoldError, Place, fold};
 use git2::{Repository, Tree};
@@ -27,6 +27,27 @@ impl Mirror {
     pub async fn recipe_file(&self, commit: &CommitId) -> Result<Option<Result<Vec<u8>, Refusal>>, MirrorError> {
         let commit = commit.clone();
         self.with_repository(move |repository| recipe_of(repository, &tree_of(repository, &commit)?)).await
+    }
+
+    /// Whether a revision brings a recipe of its own: neither that of mainline nor that which it began with. For a revision
+    /// of which no candidate can be made; one that is made shows it itself.
+    ///
+    /// # Errors
+    /// When a commit is not there.
+    pub async fn brings_recipe(&self, mainline: &CommitId, revision: &CommitId) -> Result<bool, MirrorError> {
+        let (mainline, revision) = (mainline.clone(), revision.clone());
+        self.with_repository(move |repository| {
+            let at = |commit: &CommitId| kept_at(&tree_of(repository, commit)?, FILE_NAME);
+            let own = at(&revision)?;
+            if own == at(&mainline)? {
+                return Ok(false);
+            }
+            Ok(match merge_base(repository, oid(&mainline)?, oid(&revision)?)? {
+                Some(base) => own != at(&commit_id(base)?)?,
+                None => true,
+            })
+        })
+        .await
     }
 }
 

@@ -145,7 +145,7 @@ pub(crate) fn relation(
 }
 
 /// A newest commit that both descend from, if there is one.
-fn merge_base(
+pub(crate) fn merge_base(
     repository: &git2::Repository,
     one: git2::Oid,
     other: git2::Oid,

@@ -50,6 +50,8 @@ pub(super) fn says_dev(version: &[u8]) -> bool {
         matches!(
             word,
             b"dev" | b"devel" | b"snapshot" | b"unreleased" | b"next" | b"head" | b"git" | b"master" | b"wip"
-        ) || word.len() <= 6 && word.ends_with(b"dev") && word[..word.len() - 3].iter().all(u8::is_ascii_digit)
+        ) || word.len() <= 6
+            && (word.ends_with(b"dev") || word.ends_with(b"git"))
+            && word[..word.len() - 3].iter().all(u8::is_ascii_digit)
     })
 }

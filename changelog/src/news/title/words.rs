@@ -36,6 +36,7 @@ pub(super) const WEAK: &[&str] = &[
     "pending",
     "progress",
     "soon",
+    "coming",
     "git",
     "unstable",
     "canary",
@@ -44,6 +45,10 @@ pub(super) const WEAK: &[&str] = &[
     "staged",
     "draft",
 ];
+
+/// Words by which a day is one that is still to come.
+pub(super) const EXPECTED: &[&str] =
+    &["expected", "planned", "due", "eta", "scheduled", "target", "targeted", "estimated", "tentative"];
 
 /// Words that say nothing.
 const FILLERS: &[&str] = &[
@@ -82,7 +87,6 @@ const FILLERS: &[&str] = &[
     "news",
     "under",
     "work",
-    "coming",
     "at",
     "this",
     "bugfix",
@@ -140,7 +144,8 @@ pub(super) fn is_placeholder(word: &[u8]) -> bool {
         && marks >= 1
         && open > marks
         && matches!(word, b"x.y" | b"x.y.z" | b"x.x" | b"x.x.x" | b"?.?" | b"?.?.?");
-    is_all && (is_day || is_number || word.iter().all(|b| *b == b'?'))
+    let is_open = word.iter().all(|b| *b == b'?') || word.len() > 1 && word.iter().all(|b| *b == b'x');
+    is_all && (is_day || is_number || is_open)
 }
 
 /// The words: what stands between blanks, brackets and other marks.
