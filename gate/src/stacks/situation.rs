@@ -1,0 +1,205 @@
+//! The question: everything that the next step depends on.
+
+use super::experience::Experience;
+use crate::queue::{EntryId, StackId};
+use protocol::UnixMs;
+
+/// A commit that mainline was at, as the store numbers them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct MainlineId(pub i64);
+
+/// Everything that the queue's next step depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Situation {
+    /// The time now.
+    pub now: UnixMs,
+    /// Where mainline is, and how it came there.
+    pub mainline: Mainline,
+    /// Accepted and neither landed nor gone, in the order in which they were accepted.
+    pub entries: Vec<Accepted>,
+    /// The stacks that were asked for, in that order. Those of which no member waits any more may be left out.
+    pub stacks: Vec<Stack>,
+    /// Pairs of entries that can't be merged into one line.
+    pub conflicts: Vec<(EntryId, EntryId)>,
+    /// The stack whose landing was begun, and whose end is not known yet.
+    pub landing: Option<StackId>,
+    /// So many more stacks could be built at once.
+    pub free: u32,
+    /// How long the builds of a stack take, as a mean, in milliseconds.
+    pub mean_ms: u64,
+    /// What was learned so far.
+    pub experience: Experience,
+    /// The project's settings.
+    pub policy: Policy,
+}
+
+/// What a project sets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// What a build is worth: so many branches wait one build's length for it. Cheap builds: less; dear ones: more.
+    pub price: f64,
+    /// How certain it must be that a branch fails by itself, and not by chance, before it is ejected.
+    pub sure: f64,
+    /// How often builds of good content fail by chance, where the project knows; learned where it does not.
+    pub chance: Option<f64>,
+    /// At most so many entries in a stack; 1 where every commit of mainline must be tested.
+    pub most: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { price: 0.25, sure: 0.999, chance: None, most: 200 }
+    }
+}
+
+/// Where mainline is, and how it came there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mainline {
+    /// Where it is now.
+    pub at: MainlineId,
+    /// How it came there, the oldest move first, from the oldest commit that a stack stands on.
+    pub moves: Vec<Move>,
+}
+
+/// A move of mainline, from a commit to the next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Move {
+    /// Where it was.
+    pub from: MainlineId,
+    /// Who moved it.
+    pub by: By,
+}
+
+/// Who moved mainline.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum By {
+    /// The queue landed these, in this order.
+    Landing(Vec<EntryId>),
+    /// Somebody else pushed.
+    Others,
+}
+
+/// An accepted branch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// Its place.
+    pub id: EntryId,
+    /// A maintainer's word; greater goes first, 0 is usual.
+    pub priority: i32,
+    /// When it was accepted.
+    pub since: UnixMs,
+    /// The entries that must land before it or with it, those that landed left out. One that is not among the entries has
+    /// left, and holds it.
+    pub needs: Vec<EntryId>,
+    /// How likely it fails beside an ordinary branch of this project, by what is known of it before it is built: 1 is
+    /// ordinary, 2 fails about twice as often.
+    pub risk: f64,
+    /// Whether it does not merge with mainline as it is now.
+    pub conflicts: bool,
+}
+
+/// A line of commits: entries merged one after the other onto a commit of mainline. The same line is the same content.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub struct Line {
+    /// The commit of mainline.
+    pub on: MainlineId,
+    /// The entries, first merged first; of none it is mainline itself.
+    pub entries: Vec<EntryId>,
+}
+
+/// A line that was asked for, and what came of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stack {
+    /// The stack.
+    pub id: StackId,
+    /// What it is made of.
+    pub line: Line,
+    /// What came of it.
+    pub candidate: Candidate,
+    /// When the builds that run now were asked for.
+    pub begun: UnixMs,
+}
+
+/// What came of making a stack.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Candidate {
+    /// It was asked for.
+    Asked,
+    /// It can't be made: two entries conflict, which is told apart from this. It says nothing of anybody.
+    Unmade,
+    /// It was made, and these judge it. One that nobody judges never lands.
+    Made(Vec<Judge>),
+}
+
+/// A required builder, and how often it built the stack's top.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Judge {
+    /// The builder's name.
+    pub builder: String,
+    /// Its builds of this content, whoever asked for them, in order.
+    pub runs: Vec<Run>,
+}
+
+/// A build.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Run {
+    /// It waits or runs.
+    Running,
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed,
+    /// It ended without a result: an exception, lost, cancelled. It says nothing of anybody.
+    Nothing,
+}
+
+/// What the builds of a stack say of it so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Colour {
+    /// Every builder passed.
+    Green,
+    /// A builder failed so often, and did not pass.
+    Red {
+        /// So often.
+        times: u32,
+        /// Which of the judges.
+        judge: usize,
+    },
+    /// Nothing yet.
+    Open,
+}
+
+impl Stack {
+    /// What its builds say of it so far.
+    pub fn colour(&self) -> Colour {
+        let Candidate::Made(judges) = &self.candidate else { return Colour::Open };
+        let failed = judges.iter().map(Judge::failed).enumerate().filter(|(_, times)| *times > 0);
+        // The first of those that failed most often.
+        if let Some((judge, times)) = failed.rev().max_by_key(|(_, times)| *times) {
+            return Colour::Red { times, judge };
+        }
+        let green = !judges.is_empty() && judges.iter().all(Judge::passed);
+        if green { Colour::Green } else { Colour::Open }
+    }
+
+    /// Whether something of it is being made or built.
+    pub fn runs(&self) -> bool {
+        match &self.candidate {
+            Candidate::Asked => true,
+            Candidate::Unmade => false,
+            Candidate::Made(judges) => judges.iter().any(|judge| judge.runs.contains(&Run::Running)),
+        }
+    }
+}
+
+impl Judge {
+    fn passed(&self) -> bool {
+        self.runs.contains(&Run::Passed)
+    }
+
+    /// How often it failed, if it never passed.
+    fn failed(&self) -> u32 {
+        let failed = self.runs.iter().filter(|run| **run == Run::Failed).count();
+        if self.passed() { 0 } else { u32::try_from(failed).unwrap_or(u32::MAX) }
+    }
+}
