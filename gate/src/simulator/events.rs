@@ -235,7 +235,10 @@ impl Player<'_> {
         let stands = |at| kept.iter().any(|stack: &Stack| stack.line.on == at && !stack.line.entries.is_empty());
         let moves = &mut self.situation.mainline.moves;
         let old = moves.iter().take_while(|one| !stands(one.from)).count();
-        moves.drain(..old);
+        if let Some(last) = moves.drain(..old).next_back() {
+            self.situation.mainline.began_by_queue = matches!(last.by, By::Landing(_));
+        }
+        let moves = &self.situation.mainline.moves;
         let known = |at| at == now || moves.iter().any(|one| one.from == at);
         kept.retain(|stack| !stack.line.entries.is_empty() || known(stack.line.on) || stack.runs());
         self.situation.stacks = kept;

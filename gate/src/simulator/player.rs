@@ -106,7 +106,7 @@ impl<'a> Player<'a> {
             time: 0.0,
             situation: Situation {
                 now: UnixMs(0),
-                mainline: Mainline { at: official.now(), moves: Vec::new() },
+                mainline: Mainline { at: official.now(), moves: Vec::new(), began_by_queue: false },
                 entries: Vec::new(),
                 stacks: Vec::new(),
                 conflicts: Vec::new(),
@@ -169,7 +169,20 @@ impl<'a> Player<'a> {
             if decision.actions.is_empty() {
                 return Ok(());
             }
-            if std::env::var_os("SHOW").is_some() { eprintln!("t={:.2} free {} {:?}\n   {:?}", self.time, self.situation.free, decision.actions, decision.standings.iter().map(|s| format!("{}{}", s.entry.0, s.why.word().chars().next().unwrap())).collect::<Vec<_>>().join(" ")); }
+            if std::env::var_os("SHOW").is_some() {
+                eprintln!(
+                    "t={:.2} free {} {:?}\n   {:?}",
+                    self.time,
+                    self.situation.free,
+                    decision.actions,
+                    decision
+                        .standings
+                        .iter()
+                        .map(|s| format!("{}{}", s.entry.0, s.why.word().chars().next().unwrap()))
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                );
+            }
             for action in decision.actions {
                 if self.draws.happens(self.world.setting.faults.crash) {
                     self.crash();

@@ -40,13 +40,15 @@ impl<'a> Board<'a> {
         waited as f64 / self.situation.mean_ms.max(1) as f64
     }
 
-    /// Whether a stack with these, besides what is known to be good, tells nothing: one that was convicted is in it, or all of
-    /// a set that failed and others, too, so that it fails by that set in any case.
-    pub(super) fn is_doomed(&self, fresh: &Bits) -> bool {
-        let whole = |group: &&Group| group.members.within(fresh) && group.members != *fresh;
+    /// Whether a stack of these tells nothing: one that was convicted is in it, not alone, or all of a set that failed and
+    /// others, too, so that it fails by that set in any case.
+    pub(super) fn is_doomed(&self, waiting: &Bits) -> bool {
+        let fresh = waiting.without(&self.known.good);
+        let whole = |group: &&Group| group.members.within(&fresh) && group.members != fresh;
         let set = |group: &Group| Set::of(group, &self.order.entries);
         let hardly = |group: &Group| self.rates.good(&set(group), set(group).risk) < HARDLY;
-        fresh.meets(self.convicted) || self.known.groups.iter().filter(whole).any(hardly)
+        let convicted = fresh.meets(self.convicted) && waiting.count() > 1;
+        convicted || self.known.groups.iter().filter(whole).any(hardly)
     }
 
     /// How likely those that are known to be good go together.

@@ -19,10 +19,9 @@ pub fn decide(situation: &Situation) -> Decision {
     let mut out: HashSet<EntryId> = HashSet::new();
     let landing = landing(situation, &moves, &mut decision);
     eject(situation, &moves, &landing, &mut out, &mut decision);
-    // What is landed now is taken to be in mainline by everything that comes after; if it fails, the lines are of no use.
-    if !landing.is_empty() {
-        moves.push(Move { from: situation.mainline.at, by: By::Landing(landing.clone()) });
-    }
+    // What is landed now, and what passed on top of it, is taken to be in mainline by everything that comes after; if it
+    // fails, the lines are of no use.
+    let landing = with_next(situation, &mut moves, landing);
     let order = Order::of(situation, &moves, &out);
     let seen = seen::all(situation, &moves, &order);
     let (known, rates, health) = know(situation, &moves, &order, &seen);
@@ -56,26 +55,36 @@ pub fn decide(situation: &Situation) -> Decision {
 fn landing(situation: &Situation, moves: &[Move], decision: &mut Decision) -> Vec<EntryId> {
     let order = Order::of(situation, moves, &HashSet::new());
     let seen = seen::all(situation, moves, &order);
-    let entries = |places: &[usize]| places.iter().map(|at| order.entries[*at].id).collect::<Vec<_>>();
     if let Some(begun) = situation.landing {
         let begun = seen.iter().find(|one| one.stack.id == begun);
-        return begun.and_then(|one| one.lands.as_deref()).map(entries).unwrap_or_default();
+        return begun.and_then(|one| one.lands.as_deref()).map(|places| order.ids(places)).unwrap_or_default();
     }
-    let lands = |one: &Seen<'_>| {
-        let green = one.colour == Colour::Green && one.whole;
-        one.lands.as_ref().filter(|places| green && !places.is_empty()).map(|places| entries(places))
-    };
-    let mut best: Option<(StackId, Vec<EntryId>)> = None;
-    for one in &seen {
-        if let Some(entries) = lands(one)
-            && best.as_ref().is_none_or(|(_, most)| entries.len() > most.len())
-        {
-            best = Some((one.stack.id, entries));
-        }
-    }
-    let Some((stack, entries)) = best else { return Vec::new() };
+    let Some((stack, places)) = tallest(&seen) else { return Vec::new() };
+    let entries = order.ids(places);
     decision.actions.push(Action::Land { stack, entries: entries.clone() });
     entries
+}
+
+/// Of the stacks that passed and stand on mainline the longest; of equals the first.
+fn tallest<'s>(seen: &'s [Seen<'_>]) -> Option<(StackId, &'s [usize])> {
+    let green = seen.iter().filter(|one| one.colour == Colour::Green && one.whole);
+    let lands = green.filter_map(|one| one.lands.as_deref().map(|places| (one.stack.id, places)));
+    lands.filter(|(_, places)| !places.is_empty()).rev().max_by_key(|(_, places)| places.len())
+}
+
+/// What is landed now, and what follows by stacks that passed on top of it; both as one move of mainline.
+fn with_next(situation: &Situation, moves: &mut Vec<Move>, mut landing: Vec<EntryId>) -> Vec<EntryId> {
+    if landing.is_empty() {
+        return landing;
+    }
+    loop {
+        moves.push(Move { from: situation.mainline.at, by: By::Landing(landing.clone()) });
+        let order = Order::of(situation, moves, &HashSet::new());
+        let seen = seen::all(situation, moves, &order);
+        let Some((_, places)) = tallest(&seen) else { return landing };
+        landing.extend(order.ids(places));
+        moves.pop();
+    }
 }
 
 /// Ejects everybody whose evidence stands, until nobody is left: who is gone changes what is known of others.
@@ -142,7 +151,7 @@ fn start(board: &Board<'_>, verdicts: &Verdicts, now: Fitness, landing: &[EntryI
             }
         }
     }
-    let (starts, steps) = plan::plan(board, free);
+    let (starts, steps) = plan::plan(board, free, !landing.is_empty());
     decision.steps += steps;
     for plan::Start { line, purpose } in starts {
         // The same content was built before: it failed, perhaps by chance, or ended without a result.

@@ -29,6 +29,9 @@ impl Health {
     /// What is known of each commit of mainline: one that was landed passed, others by builds of mainline itself.
     pub(super) fn of(situation: &Situation, moves: &[Move], rates: impl Fn(u32) -> f64) -> Self {
         let mut all = vec![Fitness::Unknown; moves.len() + 1];
+        if situation.mainline.began_by_queue {
+            all[0] = Fitness::Passes;
+        }
         for (at, one) in moves.iter().enumerate() {
             if matches!(one.by, By::Landing(_)) {
                 all[at + 1] = Fitness::Passes;

@@ -64,6 +64,11 @@ impl<'a> Order<'a> {
         self.entries.len()
     }
 
+    /// The entries at these places.
+    pub(super) fn ids(&self, places: &[usize]) -> Vec<EntryId> {
+        places.iter().map(|at| self.entries[*at].id).collect()
+    }
+
     pub(super) fn find(&self, entry: EntryId) -> Where {
         self.index.get(entry)
     }

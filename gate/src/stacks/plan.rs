@@ -15,8 +15,8 @@ pub(super) struct Start {
     pub(super) purpose: Purpose,
 }
 
-/// The builds to start, and how much was weighed.
-pub(super) fn plan(board: &Board<'_>, free: u32) -> (Vec<Start>, u64) {
+/// The builds to start, and how much was weighed. While something is landed nothing is started for want of something better.
+pub(super) fn plan(board: &Board<'_>, free: u32, lands: bool) -> (Vec<Start>, u64) {
     let running = board.running();
     let together = board.together();
     let mut atoms = atoms::all(board, &running);
@@ -52,7 +52,7 @@ pub(super) fn plan(board: &Board<'_>, free: u32) -> (Vec<Start>, u64) {
         taken.push(choice.line.clone());
         starts.push(Start { line: choice.line, purpose });
     }
-    if starts.is_empty() && running.is_empty() && free > 0 {
+    if starts.is_empty() && running.is_empty() && free > 0 && !lands {
         starts.extend(first(board, &taken));
     }
     (starts, steps)
@@ -67,7 +67,10 @@ fn taken(board: &Board<'_>) -> Vec<Vec<usize>> {
 /// When nothing else is to be done: the first of the queue, alone on mainline with what it needs.
 fn first(board: &Board<'_>, taken: &[Vec<usize>]) -> Option<Start> {
     let order = board.order;
-    (0..order.len()).filter(|at| !order.entries[*at].conflicts).find_map(|at| {
+    let fits = |at: &usize| !order.entries[*at].conflicts;
+    let (last, first): (Vec<usize>, Vec<usize>) =
+        (0..order.len()).filter(fits).partition(|at| board.convicted.has(*at));
+    first.into_iter().chain(last).find_map(|at| {
         let mut line = Bits::of(order.len(), &[at]);
         for below in (0..=at).rev() {
             if line.has(below) {

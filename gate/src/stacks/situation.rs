@@ -59,6 +59,8 @@ pub struct Mainline {
     pub at: MainlineId,
     /// How it came there, the oldest move first, from the oldest commit that a stack stands on.
     pub moves: Vec<Move>,
+    /// Whether the queue put it at the oldest of these commits; so that one passed.
+    pub began_by_queue: bool,
 }
 
 /// A move of mainline, from a commit to the next.

@@ -131,8 +131,7 @@ impl Weighing<'_> {
             return;
         }
         let line: Vec<usize> = [ground.base.line, &ground.good, part].concat();
-        let fresh = Bits::of(self.board.order.len(), &line).without(&self.board.known.good);
-        if self.taken.contains(&line) || self.board.is_doomed(&fresh) {
+        if self.taken.contains(&line) || self.board.is_doomed(&Bits::of(self.board.order.len(), &line)) {
             return;
         }
         let good = line.iter().filter(|at| self.board.known.good.has(**at)).count();
