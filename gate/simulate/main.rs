@@ -116,6 +116,45 @@ fn main() {
                 }
             }
         }
+        "d1" => {
+            let seed: u64 = args[3].parse().unwrap();
+            let slots: u32 = args[4].parse().unwrap();
+            let bad: f64 = args[5].parse().unwrap();
+            let clash: f64 = args[6].parse().unwrap();
+            let setting = Setting { bad, slots, clash, ..Setting::default() };
+            let w = World::drawn(&setting, seed);
+            println!(
+                "{:?} {:?}",
+                w.clashes,
+                w.bad.iter().enumerate().filter(|x| *x.1).map(|x| x.0).collect::<Vec<_>>()
+            );
+            println!(
+                "{:?}",
+                play(&w, &Game { policy: Policy { chance: Some(0.0), ..Policy::default() }, ..Game::default() })
+                    .map(|s| s.tests)
+            );
+        }
+        "b1" => {
+            let slots: u32 = args[3].parse().unwrap();
+            let load: f64 = args[4].parse().unwrap();
+            let setting =
+                Setting { branches: 2000, slots, arrivals: Some(load * f64::from(slots)), ..Setting::default() };
+            let w = World::drawn(&setting, 0);
+            let s = play(&w, &Game { policy: Policy { chance: Some(0.0), ..Policy::default() }, ..Game::default() })
+                .unwrap();
+            for (name, landed) in [("landed", true), ("ejected", false)] {
+                let mut v: Vec<f64> = s.decided.iter().filter(|d| d.landed == landed).map(|d| d.waited).collect();
+                v.sort_by(f64::total_cmp);
+                println!(
+                    "{name} {} p10 {:.1} p50 {:.1} p90 {:.1} max {:.1}",
+                    v.len(),
+                    v[v.len() / 10],
+                    v[v.len() / 2],
+                    v[v.len() * 9 / 10],
+                    v[v.len() - 1]
+                );
+            }
+        }
         "h" => {
             let mut worst: f64 = 0.0;
             let mut broken = 0;

@@ -10,6 +10,11 @@ impl Bits {
         Self(vec![0; size.div_ceil(64)])
     }
 
+    /// The empty set, of as many places as another.
+    pub(super) fn like(other: &Self) -> Self {
+        Self(vec![0; other.0.len()])
+    }
+
     /// All places below `size`.
     pub(super) fn all(size: usize) -> Self {
         let mut all = Self::none(size);

@@ -62,7 +62,8 @@ impl<'a> Board<'a> {
         if count < 2 || self.seen.iter().any(passed) {
             return 1.0;
         }
-        let blamed = self.known.groups.iter().filter(|group| !group.weak && group.along > 0);
+        let on_top = |group: &&Group| group.stacks.iter().any(|at| good.within(&self.seen[*at].waiting));
+        let blamed = self.known.groups.iter().filter(|group| !group.weak).filter(on_top);
         let odds = blamed.fold(self.rates.clash * count as f64, |odds, group| {
             let fails = 1.0 - self.rates.before(self.risk(&group.members));
             odds / fails.max(1e-3)

@@ -61,10 +61,12 @@ impl Known {
                 failures.push(Failure { stack, times });
             }
         }
-        let groups = groups(seen, &failures, &passed);
+        let (groups, loose) = groups(seen, &failures, &passed);
         let mut unknown = Bits::all(size);
         unknown.take_out(&passed);
-        let mut good = passed;
+        // Those of sets that are left aside for smaller ones passed apart, but ride along with nobody: they are tested anew.
+        let mut good = passed.without(&loose);
+        unknown.join(&loose);
         for group in &groups {
             unknown.take_out(&group.members);
             good.take_out(&group.members);
@@ -78,8 +80,9 @@ impl Known {
     }
 }
 
-/// The smallest sets first, and of those that overlap the smaller. One all of whose members passed elsewhere is weak.
-fn groups(seen: &[Seen<'_>], failures: &[Failure], passed: &Bits) -> Vec<Group> {
+/// The smallest sets first, and of those that overlap the smaller. One all of whose members passed elsewhere is weak; and of
+/// weak sets that are left aside the members.
+fn groups(seen: &[Seen<'_>], failures: &[Failure], passed: &Bits) -> (Vec<Group>, Bits) {
     let mut sets: Vec<(usize, Group)> = Vec::new();
     for Failure { stack, times } in failures {
         let waiting = &seen[*stack].waiting;
@@ -102,10 +105,13 @@ fn groups(seen: &[Seen<'_>], failures: &[Failure], passed: &Bits) -> Vec<Group> 
     // What is sorted stably stays in the order of the stacks where it is equal. Sets of those that never passed go first.
     sets.sort_by_key(|(count, set)| (set.weak, *count));
     let mut kept: Vec<Group> = Vec::new();
+    let mut loose = Bits::like(passed);
     for (_, set) in sets {
         if !kept.iter().any(|one| one.members.meets(&set.members)) {
             kept.push(set);
+        } else if set.weak {
+            loose.join(&set.members);
         }
     }
-    kept
+    (kept, loose)
 }
