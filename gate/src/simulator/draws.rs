@@ -14,11 +14,11 @@ impl Draws {
     /// Others, which are the same for the same seed and name.
     pub fn apart(&self, name: u64) -> Self {
         let mut apart = Self(self.0 ^ name.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        Self(apart.next())
+        Self(apart.number())
     }
 
     /// A number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Draws {
 
     /// A number from 0 up to 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.number() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Whether something happens that does so often.

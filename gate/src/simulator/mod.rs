@@ -33,7 +33,7 @@ mod world;
 
 pub use draws::Draws;
 pub use faults::Faults;
-pub use player::{Game, play};
+pub use player::{Game, play, play_told};
 pub use score::{Decided, Score};
 pub use watch::Broken;
 pub use world::{Setting, World};

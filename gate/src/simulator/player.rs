@@ -75,19 +75,28 @@ pub(super) struct Player<'a> {
     pub(super) score: Score,
     /// A promise that was broken while things happened.
     pub(super) broken: Option<String>,
+    tell: &'a mut Tell<'a>,
 }
 
 /// Plays the queue in a world until everybody left.
 pub fn play(world: &World, game: &Game) -> Result<Score, Broken> {
-    let mut player = Player::new(world, game);
+    play_told(world, game, &mut |_, _| {})
+}
+
+/// The same, and every question and answer is told.
+pub fn play_told<'a>(world: &'a World, game: &Game, tell: &'a mut Tell<'a>) -> Result<Score, Broken> {
+    let mut player = Player::new(world, game, tell);
     player.plays().map_err(|what| Broken { seed: world.seed, what })?;
     Ok(player.score)
 }
 
+/// Who is told.
+type Tell<'a> = dyn FnMut(&Situation, &Decision) + 'a;
+
 pub(super) type Promise = Result<(), String>;
 
 impl<'a> Player<'a> {
-    fn new(world: &'a World, game: &Game) -> Self {
+    fn new(world: &'a World, game: &Game, tell: &'a mut Tell<'a>) -> Self {
         let official = Official::new();
         let mut draws = world.draws(21);
         let faults = &world.setting.faults;
@@ -125,6 +134,7 @@ impl<'a> Player<'a> {
             clock,
             score: Score::default(),
             broken: None,
+            tell,
         };
         player.mainline_passed();
         player
@@ -165,23 +175,10 @@ impl<'a> Player<'a> {
             self.situation.free = self.world.setting.slots.saturating_sub(slots);
             self.situation.now = UnixMs((self.time * LENGTH_MS as f64) as i64);
             let decision = decide(&self.situation);
+            (self.tell)(&self.situation, &decision);
             self.look_at(&decision)?;
             if decision.actions.is_empty() {
                 return Ok(());
-            }
-            if std::env::var_os("SHOW").is_some() {
-                eprintln!(
-                    "t={:.2} free {} {:?}\n   {:?}",
-                    self.time,
-                    self.situation.free,
-                    decision.actions,
-                    decision
-                        .standings
-                        .iter()
-                        .map(|s| format!("{}{}", s.entry.0, s.why.word().chars().next().unwrap()))
-                        .collect::<Vec<_>>()
-                        .join(" ")
-                );
             }
             for action in decision.actions {
                 if self.draws.happens(self.world.setting.faults.crash) {

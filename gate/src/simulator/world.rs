@@ -42,6 +42,26 @@ impl Default for Setting {
     }
 }
 
+impl Setting {
+    /// A small project on a day when everything goes wrong, drawn.
+    pub fn bad_day(draws: &mut Draws) -> Self {
+        // Squares: most are small, some are not.
+        let mut few = |most: f64| most * draws.unit() * draws.unit();
+        let (flake, clash, bad) = (few(0.2), few(0.05), few(0.5));
+        Self {
+            branches: 1 + draws.below(30),
+            arrivals: draws.happens(0.5).then(|| 0.5 + 4.0 * draws.unit()),
+            bad,
+            slots: u32::try_from(1 + draws.below(8)).unwrap_or(1),
+            flake,
+            clash,
+            spread: 0.5,
+            builders: 1 + draws.below(2),
+            faults: Faults::bad_day(),
+        }
+    }
+}
+
 /// One draw of a setting: the same for every queue that is played in it.
 #[derive(Clone, Debug)]
 pub struct World {

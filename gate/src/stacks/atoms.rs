@@ -40,13 +40,13 @@ impl Atom {
 
 /// All sets of which a part could be tested.
 pub(super) fn all(board: &Board<'_>, running: &[&Seen<'_>]) -> Vec<Atom> {
-    let mut flying = Bits::none(board.order.len());
+    let mut flying = Bits::none(board.view.order.len());
     running.iter().for_each(|one| flying.join(&one.waiting));
-    let sets = board.known.groups.iter().filter(|group| !group.members.meets(board.convicted));
-    let sets = sets.map(|group| (Set::of(group, &board.order.entries), group.members.clone()));
-    let unknown = Set { risk: board.risk(&board.known.unknown), times: 0, weak: false };
+    let sets = board.view.known.groups.iter().filter(|group| !group.members.meets(board.convicted));
+    let sets = sets.map(|group| (Set::of(group, &board.view.order.entries), group.members.clone()));
+    let unknown = Set { risk: board.risk(&board.view.known.unknown), times: 0, weak: false };
     let mut atoms: Vec<Atom> = sets
-        .chain(std::iter::once((unknown, board.known.unknown.clone())))
+        .chain(std::iter::once((unknown, board.view.known.unknown.clone())))
         .filter(|(_, members)| !members.is_empty())
         .map(|(set, members)| {
             let age = members.places().map(|at| board.age(at)).fold(0.0, f64::max);
@@ -62,7 +62,7 @@ pub(super) fn all(board: &Board<'_>, running: &[&Seen<'_>]) -> Vec<Atom> {
 fn share(board: &Board<'_>, atoms: &mut [Atom]) {
     let bits = |atom: &Atom| {
         let part = atom.rest.len() as f64 / atom.size as f64;
-        board.rates.bits(&atom.set, atom.size) * part
+        board.view.rates.bits(&atom.set, atom.size) * part
     };
     let bits: Vec<f64> = atoms.iter().map(bits).collect();
     let sum: f64 = bits.iter().sum();

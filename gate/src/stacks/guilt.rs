@@ -2,11 +2,11 @@
 
 use super::bits::Bits;
 use super::decision::Evidence;
-use super::known::{Group, Known};
-use super::order::Order;
-use super::rates::{Rates, Set};
+use super::known::Group;
+use super::rates::Set;
 use super::seen::Seen;
 use super::situation::{By, Candidate, Colour, Line, Move, Situation};
+use super::view::View;
 use crate::queue::EntryId;
 
 /// How mainline itself does, by how many moves led there.
@@ -68,14 +68,8 @@ pub(super) struct Verdicts {
 }
 
 /// Judges each set of one.
-pub(super) fn judge(
-    situation: &Situation,
-    seen: &[Seen<'_>],
-    order: &Order<'_>,
-    known: &Known,
-    rates: &Rates,
-    health: &Health,
-) -> Verdicts {
+pub(super) fn judge(situation: &Situation, view: &View<'_>) -> Verdicts {
+    let View { order, seen, known, rates, health } = view;
     let mut verdicts = Verdicts { convicted: Bits::none(order.len()), ..Verdicts::default() };
     for group in &known.groups {
         let Some(at) = group.members.first().filter(|_| group.members.count() == 1) else { continue };

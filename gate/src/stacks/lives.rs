@@ -73,8 +73,8 @@ impl Lives {
 
 /// How likely a stack of these passes.
 fn passes(board: &Board<'_>, atoms: &[Atom], members: &Bits, together: f64) -> f64 {
-    let several = members.and(&board.known.good).count() > 1;
+    let several = members.and(&board.view.known.good).count() > 1;
     let start = if several { together } else { 1.0 };
-    let part = |atom: &Atom| board.rates.good(&atom.set, board.risk(&members.and(&atom.members)));
-    start * atoms.iter().map(part).product::<f64>() * (1.0 - board.rates.flake)
+    let part = |atom: &Atom| board.view.rates.good(&atom.set, board.risk(&members.and(&atom.members)));
+    start * atoms.iter().map(part).product::<f64>() * (1.0 - board.view.rates.flake)
 }

@@ -33,7 +33,7 @@
 //! | `known` | who is good, and which sets hold a bad one |
 //! | `rates` | how often branches are bad and builds fail by chance |
 //! | `guilt` | who is ejected, and by which evidence |
-//! | `board` | all of that, as the plan is made from it |
+//! | `view`, `board` | all of that together, and as the plan is made from it |
 //! | `atoms`, `lives` | the sets whose parts can be tested, and the running stacks that may land |
 //! | `worth`, `weigh` | what a build is worth, and which one is worth most |
 //! | `plan` | which builds to start |
@@ -56,6 +56,7 @@ mod seen;
 mod situation;
 mod standing;
 mod useless;
+mod view;
 mod weigh;
 mod worth;
 

@@ -21,10 +21,10 @@ pub(super) fn plan(board: &Board<'_>, free: u32, lands: bool) -> (Vec<Start>, u6
     let together = board.together();
     let mut atoms = atoms::all(board, &running);
     let mut lives = Lives::of(board, &running, &atoms, together);
-    let unsure = board.order.len() - board.known.good.count();
+    let unsure = board.view.order.len() - board.view.known.good.count();
     let scale = Scale::of(unsure, board.situation.free as usize + running.len());
     let mut taken = taken(board);
-    let mut steps = board.seen.len() as u64;
+    let mut steps = board.view.seen.len() as u64;
     let mut starts: Vec<Start> = Vec::new();
     for _ in 0..free {
         let mut weighing = Weighing {
@@ -47,7 +47,7 @@ pub(super) fn plan(board: &Board<'_>, free: u32, lands: bool) -> (Vec<Start>, u6
             let part = &choice.line[choice.line.len() - choice.tested..];
             atoms[atom].fly(part);
         }
-        let members = Bits::of(board.order.len(), &choice.line);
+        let members = Bits::of(board.view.order.len(), &choice.line);
         lives.add(choice.line.clone(), members, choice.passes, 1.0);
         taken.push(choice.line.clone());
         starts.push(Start { line: choice.line, purpose });
@@ -61,12 +61,12 @@ pub(super) fn plan(board: &Board<'_>, free: u32, lands: bool) -> (Vec<Start>, u6
 /// The lines that need not be started: they run, or they can't be made.
 fn taken(board: &Board<'_>) -> Vec<Vec<usize>> {
     let useless = |one: &super::seen::Seen<'_>| one.runs || one.stack.candidate == Candidate::Unmade;
-    board.seen.iter().filter(|one| useless(one)).filter_map(|one| one.lands.clone()).collect()
+    board.view.seen.iter().filter(|one| useless(one)).filter_map(|one| one.lands.clone()).collect()
 }
 
 /// When nothing else is to be done: the first of the queue, alone on mainline with what it needs.
 fn first(board: &Board<'_>, taken: &[Vec<usize>]) -> Option<Start> {
-    let order = board.order;
+    let order = &board.view.order;
     let fits = |at: &usize| !order.entries[*at].conflicts;
     let (last, first): (Vec<usize>, Vec<usize>) =
         (0..order.len()).filter(fits).partition(|at| board.convicted.has(*at));

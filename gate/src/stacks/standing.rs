@@ -7,7 +7,7 @@ use crate::queue::EntryId;
 
 /// How each stands that stays, in the queue's order: first those that are landed now, last those that are held.
 pub(super) fn all(board: &Board<'_>, landing: &[EntryId], mainline: Fitness) -> Vec<Standing> {
-    let order = board.order;
+    let order = &board.view.order;
     let running = board.running();
     let landed = landing.iter().map(|entry| (*entry, None, Why::Landing));
     let waits = order.entries.iter().enumerate().map(|(at, entry)| {
@@ -24,16 +24,16 @@ fn why(board: &Board<'_>, at: usize, tested: bool) -> Why {
     if board.convicted.has(at) {
         return Why::Convicted;
     }
-    let order = board.order;
+    let order = &board.view.order;
     if let Some(with) = order.conflicts[at].iter().find(|with| **with < at).filter(|_| !tested) {
         return Why::Conflict { with: order.entries[*with].id };
     }
-    match board.known.group_of(at) {
+    match board.view.known.group_of(at) {
         Some(group) => {
             let of = u32::try_from(group.members.count()).unwrap_or(u32::MAX);
             Why::Suspect { of, times: group.times }
         }
-        None if board.known.good.has(at) => Why::Good,
+        None if board.view.known.good.has(at) => Why::Good,
         None => Why::Unknown,
     }
 }

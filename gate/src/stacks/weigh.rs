@@ -63,7 +63,7 @@ impl Weighing<'_> {
     /// Weighs everything that could be started now.
     pub(super) fn weigh(&mut self) {
         let lives = self.lives;
-        let none = Bits::none(self.board.order.len());
+        let none = Bits::none(self.board.view.order.len());
         self.weigh_on(&Base { line: &[], members: none, passes: 1.0, save: lives.none_lands() });
         if let Some(live) = lives.chain() {
             let (line, members) = (&live.line, live.members.clone());
@@ -72,7 +72,7 @@ impl Weighing<'_> {
     }
 
     fn weigh_on(&mut self, base: &Base<'_>) {
-        let good = self.fitting(base, &[], self.board.known.good.places(), usize::MAX);
+        let good = self.fitting(base, &[], self.board.view.known.good.places(), usize::MAX);
         let apart = !good.is_empty() && self.together < APART;
         let together = if good.is_empty() { 1.0 } else { self.together };
         let ground = Ground { base, good, passes: base.passes * together };
@@ -89,7 +89,7 @@ impl Weighing<'_> {
         if count == 0 {
             return;
         }
-        let passes = ground.passes * (1.0 - self.board.rates.flake);
+        let passes = ground.passes * (1.0 - self.board.view.rates.flake);
         let tells = if count > 1 { ground.base.passes * self.scale.bit * entropy(self.together) } else { 0.0 };
         self.offer(passes * count as f64 * ground.base.save + tells, passes, ground, &[], None);
     }
@@ -109,14 +109,14 @@ impl Weighing<'_> {
         let (board, base) = (self.board, ground.base);
         let below = board.risk(&base.members.and(&atom.members));
         let beside = board.risk(&atom.flying.without(&base.members));
-        let weigher = Weigher::new(board.rates, atom.set, Part { below, beside });
+        let weigher = Weigher::new(&board.view.rates, atom.set, Part { below, beside });
         let age = if atom.failed() { self.scale.age(atom.age) } else { 0.0 };
         let (mut risk, mut from) = (0.0, 0);
         for size in sizes(part.len()) {
-            risk += part[from..size].iter().map(|at| board.order.entries[*at].risk).sum::<f64>();
+            risk += part[from..size].iter().map(|at| board.view.order.entries[*at].risk).sum::<f64>();
             from = size;
             let says = weigher.says(risk);
-            let passes = says.good * (1.0 - board.rates.flake);
+            let passes = says.good * (1.0 - board.view.rates.flake);
             let lands = passes * (ground.good.len() + size) as f64 * base.save;
             let ejects = if size == 1 { (1.0 - says.good) * base.save } else { 0.0 };
             let age = if says.bits > TELLS { age } else { 0.0 };
@@ -131,10 +131,10 @@ impl Weighing<'_> {
             return;
         }
         let line: Vec<usize> = [ground.base.line, &ground.good, part].concat();
-        if self.taken.contains(&line) || self.board.is_doomed(&Bits::of(self.board.order.len(), &line)) {
+        if self.taken.contains(&line) || self.board.is_doomed(&Bits::of(self.board.view.order.len(), &line)) {
             return;
         }
-        let good = line.iter().filter(|at| self.board.known.good.has(**at)).count();
+        let good = line.iter().filter(|at| self.board.view.known.good.has(**at)).count();
         self.best = Some(Choice { worth, line, tested: part.len(), good, atom, passes });
     }
 
@@ -147,7 +147,7 @@ impl Weighing<'_> {
         from: impl Iterator<Item = usize>,
         most: usize,
     ) -> Vec<usize> {
-        let order = self.board.order;
+        let order = &self.board.view.order;
         let room = (self.board.situation.policy.most as usize).saturating_sub(base.line.len() + below.len());
         let most = most.min(room);
         let mut line = base.members.clone();
@@ -169,8 +169,8 @@ impl Weighing<'_> {
     }
 }
 
-/// The sizes that are tried: each of the small ones, then each by a tenth larger.
+/// The sizes that are tried: each of the small ones, then each by an eighth larger.
 fn sizes(most: usize) -> impl Iterator<Item = usize> {
-    let next = move |size: &usize| (*size < most).then(|| (size + 1).max(size + size / 10).min(most));
+    let next = move |size: &usize| (*size < most).then(|| (size + 1).max(size + size / 8).min(most));
     std::iter::successors((most > 0).then_some(1), next)
 }
