@@ -28,7 +28,7 @@ impl<'a> Board<'a> {
 
     /// The sum of the risks of these.
     pub(super) fn risk(&self, members: &Bits) -> f64 {
-        members.places().map(|at| self.view.order.entries[at].risk).sum()
+        members.places().map(|at| self.view.order.entries[at].hazard()).sum()
     }
 
     /// The age of an entry, in lengths of a build.

@@ -51,7 +51,7 @@ impl Rates {
         let flake = policy.chance.unwrap_or(learned).clamp(0.0, 0.5);
         let decided = experience.good + experience.bad + experience.clashed;
         let clash = (experience.clashed + CLASHES.0) / (decided + CLASHES.1);
-        let good = experience.good + known.good.places().map(|at| entries[at].risk).sum::<f64>();
+        let good = experience.good + known.good.places().map(|at| entries[at].hazard()).sum::<f64>();
         let sets: Vec<Set> = known.groups.iter().filter(|group| !group.weak).map(|g| Set::of(g, entries)).collect();
         let (mut ln_good, mut weight) = ([0.0; GRID], [0.0; GRID]);
         for at in 0..GRID {
@@ -147,7 +147,7 @@ fn none_of(ln_good: f64, set: &Set, flake: f64) -> f64 {
 impl Set {
     /// A group as a set.
     pub(super) fn of(group: &Group, entries: &[&Accepted]) -> Self {
-        let risk = group.members.places().map(|at| entries[at].risk).sum();
+        let risk = group.members.places().map(|at| entries[at].hazard()).sum();
         Self { risk, times: group.times, weak: group.weak }
     }
 }

@@ -100,6 +100,13 @@ pub struct Accepted {
     pub conflicts: bool,
 }
 
+impl Accepted {
+    /// Its risk, within reason: what is no number is ordinary.
+    pub(super) fn hazard(&self) -> f64 {
+        if self.risk.is_finite() { self.risk.clamp(0.01, 100.0) } else { 1.0 }
+    }
+}
+
 /// A line of commits: entries merged one after the other onto a commit of mainline. The same line is the same content.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub struct Line {

@@ -113,7 +113,7 @@ impl Weighing<'_> {
         let age = if atom.failed() { self.scale.age(atom.age) } else { 0.0 };
         let (mut risk, mut from) = (0.0, 0);
         for size in sizes(part.len()) {
-            risk += part[from..size].iter().map(|at| board.view.order.entries[*at].risk).sum::<f64>();
+            risk += part[from..size].iter().map(|at| board.view.order.entries[*at].hazard()).sum::<f64>();
             from = size;
             let says = weigher.says(risk);
             let passes = says.good * (1.0 - board.view.rates.flake);
