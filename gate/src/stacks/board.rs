@@ -4,7 +4,8 @@ use super::bits::Bits;
 use super::known::Group;
 use super::rates::Set;
 use super::seen::Seen;
-use super::situation::{Colour, Situation};
+use super::situation::Situation;
+use super::stack::Colour;
 use super::view::View;
 
 /// A build that hardly passes, and holds more than the set that it would fail by, tells nothing more.

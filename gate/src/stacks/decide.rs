@@ -2,9 +2,11 @@
 
 use super::board::Board;
 use super::decision::{Action, Decision, Evidence, Purpose};
-use super::guilt::{self, Fitness, Verdicts};
+use super::guilt::{self, Verdicts};
+use super::health::Fitness;
 use super::order::Where;
-use super::situation::{By, Candidate, Line, Move, Situation};
+use super::situation::{By, Move, Situation};
+use super::stack::{Candidate, Line};
 use super::view::View;
 use super::{plan, standing, useless};
 use crate::queue::EntryId;

@@ -1,6 +1,6 @@
 //! The answer: what is missing, and how everybody stands.
 
-use super::situation::Line;
+use super::stack::Line;
 use crate::queue::{EntryId, StackId};
 
 /// What the queue does next.

@@ -1,6 +1,6 @@
 //! What a project's queue learned from those that left it: how often branches are bad, and builds fail by chance.
 
-use super::situation::{Candidate, Run, Stack};
+use super::stack::{Candidate, Run, Stack};
 use crate::queue::EntryId;
 
 /// Failure rates drift: when so many were decided, what was learned counts half.

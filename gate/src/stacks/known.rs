@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::seen::Seen;
-use super::situation::Colour;
+use super::stack::Colour;
 
 /// What is known of the entries.
 pub(super) struct Known {

@@ -26,12 +26,13 @@
 //!
 //! | file | what it is for |
 //! | --- | --- |
-//! | `situation` | the question: entries, stacks, mainline, rates |
+//! | `situation`, `stack`, `experience` | the question: entries, stacks, mainline, what was learned |
 //! | `decision` | the answer |
 //! | `order` | who comes after whom, and who is held by what it needs |
 //! | `seen` | what each stack says today, as sets of places |
 //! | `known` | who is good, and which sets hold a bad one |
 //! | `rates` | how often branches are bad and builds fail by chance |
+//! | `health` | which commits of mainline pass by themselves |
 //! | `guilt` | who is ejected, and by which evidence |
 //! | `view`, `board` | all of that together, and as the plan is made from it |
 //! | `atoms`, `lives` | the sets whose parts can be tested, and the running stacks that may land |
@@ -47,6 +48,7 @@ mod decide;
 mod decision;
 mod experience;
 mod guilt;
+mod health;
 mod known;
 mod lives;
 mod order;
@@ -54,6 +56,7 @@ mod plan;
 mod rates;
 mod seen;
 mod situation;
+mod stack;
 mod standing;
 mod useless;
 mod view;
@@ -63,6 +66,5 @@ mod worth;
 pub use decide::decide;
 pub use decision::{Action, Decision, Evidence, Purpose, Standing, Why};
 pub use experience::{Experience, Fate};
-pub use situation::{
-    Accepted, By, Candidate, Colour, Judge, Line, Mainline, MainlineId, Move, Policy, Run, Situation, Stack,
-};
+pub use situation::{Accepted, By, Mainline, Move, Policy, Situation};
+pub use stack::{Candidate, Colour, Judge, Line, MainlineId, Run, Stack};

@@ -5,7 +5,7 @@ use super::bits::Bits;
 use super::board::Board;
 use super::decision::Purpose;
 use super::lives::Lives;
-use super::situation::Candidate;
+use super::stack::Candidate;
 use super::weigh::{Choice, Weighing};
 use super::worth::Scale;
 

@@ -2,7 +2,8 @@
 
 use super::bits::Bits;
 use super::order::{Order, Where};
-use super::situation::{By, Colour, MainlineId, Move, Situation, Stack};
+use super::situation::{By, Move, Situation};
+use super::stack::{Colour, MainlineId, Stack};
 use std::collections::HashMap;
 
 /// A stack as it is seen now.

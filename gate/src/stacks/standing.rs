@@ -2,7 +2,7 @@
 
 use super::board::Board;
 use super::decision::{Standing, Why};
-use super::guilt::Fitness;
+use super::health::Fitness;
 use crate::queue::EntryId;
 
 /// How each stands that stays, in the queue's order: first those that are landed now, last those that are held.

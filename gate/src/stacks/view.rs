@@ -1,11 +1,12 @@
 //! The situation as it is seen with some out of the queue, and mainline moved so.
 
-use super::guilt::{Fitness, Health};
+use super::health::{Fitness, Health};
 use super::known::Known;
 use super::order::Order;
 use super::rates::Rates;
 use super::seen::{self, Seen};
-use super::situation::{Colour, Move, Situation};
+use super::situation::{Move, Situation};
+use super::stack::Colour;
 use crate::queue::{EntryId, StackId};
 use std::collections::HashSet;
 
