@@ -51,6 +51,15 @@ impl Lives {
         self.0.iter().filter(|live| live.lowest).map(|live| 1.0 - live.passes).product()
     }
 
+    /// How many more would land, as a mean, if this line were built, too, which passes so likely: those between the next lower
+    /// line that is built and this one, if this one passes and the next higher one does not.
+    pub(super) fn gain(&self, line: &[usize], passes: f64) -> f64 {
+        let lower = self.0.iter().filter(|live| line.starts_with(&live.line)).map(|live| live.line.len());
+        let higher = self.0.iter().filter(|live| live.line.starts_with(line)).map(|live| live.passes);
+        let (lower, higher) = (lower.max().unwrap_or_default(), higher.fold(0.0, f64::max));
+        (line.len() - lower) as f64 * (passes - higher)
+    }
+
     /// The end of the chain that most likely passes as a whole.
     pub(super) fn chain(&self) -> Option<&Live> {
         let mut end: Option<&Live> = None;

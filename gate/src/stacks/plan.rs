@@ -43,7 +43,7 @@ pub(super) fn plan(board: &Board<'_>, free: u32, lands: bool) -> (Vec<Start>, u6
         let worthy = |choice: &Choice| idle || choice.worth >= board.situation.policy.price;
         let Some(choice) = weighing.best.filter(worthy) else { break };
         let purpose = purpose(&choice, &atoms);
-        if let Some(atom) = choice.atom {
+        if let Some(atom) = choice.atom.filter(|_| !choice.bet) {
             let part = &choice.line[choice.line.len() - choice.tested..];
             atoms[atom].fly(part);
         }

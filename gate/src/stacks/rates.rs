@@ -26,8 +26,9 @@ pub(super) struct Rates {
     ln_good: [f64; GRID],
     /// How likely each value is.
     weight: [f64; GRID],
-    /// How often a build of good content fails by chance.
+    /// How often a build of good content fails by chance, as a mean.
     pub(super) flake: f64,
+    chance: Chance,
     /// How often one that passed does not go together with others.
     pub(super) clash: f64,
 }
@@ -47,8 +48,9 @@ impl Rates {
     /// From what was learned, and from what waits.
     pub(super) fn of(experience: &Experience, policy: &Policy, known: &Known, entries: &[&Accepted]) -> Self {
         let flaked = experience.flaked + f64::from(known.flaked);
-        let learned = (flaked + FLAKES.0) / (experience.passed + flaked + FLAKES.1);
-        let flake = policy.chance.unwrap_or(learned).clamp(0.0, 0.5);
+        let seen = Chance::Seen { failed: flaked + FLAKES.0, all: experience.passed + flaked + FLAKES.1 };
+        let chance = policy.chance.map_or(seen, |known| Chance::Known(known.clamp(0.0, 0.5)));
+        let flake = chance.so_often(1);
         let decided = experience.good + experience.bad + experience.clashed;
         let clash = (experience.clashed + CLASHES.0) / (decided + CLASHES.1);
         let good = experience.good + known.good.places().map(|at| entries[at].hazard()).sum::<f64>();
@@ -58,14 +60,14 @@ impl Rates {
             let part = at as f64 / (GRID - 1) as f64;
             let bad = RANGE.0 * (RANGE.1 / RANGE.0).powf(part);
             ln_good[at] = (-bad).ln_1p();
-            let sets = sets.iter().map(|set| (1.0 - none_of(ln_good[at], set, flake)).max(1e-12).ln());
+            let sets = sets.iter().map(|set| (1.0 - none_of(ln_good[at], set, &chance)).max(1e-12).ln());
             weight[at] = experience.bad * bad.ln() + good * ln_good[at] + sets.sum::<f64>();
         }
         let greatest = weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         weight.iter_mut().for_each(|one| *one = (*one - greatest).exp());
         let sum: f64 = weight.iter().sum();
         weight.iter_mut().for_each(|one| *one /= sum);
-        Self { ln_good, weight, flake, clash }
+        Self { ln_good, weight, flake, chance, clash }
     }
 
     /// The mean of what is worked out for each value.
@@ -90,7 +92,7 @@ impl Rates {
             return self.mean(|ln| (ln * risk).exp());
         }
         let share = |ln: f64| {
-            let none = none_of(ln, set, self.flake);
+            let none = none_of(ln, set, &self.chance);
             ((ln * risk).exp() - none) / (1.0 - none).max(1e-12)
         };
         self.mean(share).clamp(0.0, 1.0)
@@ -103,7 +105,7 @@ impl Rates {
 
     /// The same for a set whose members all passed apart: two of them do not go together, or one with what landed since.
     fn together(&self, set: &Set, risk: f64) -> f64 {
-        let chance = self.flake.powi(set.times.cast_signed());
+        let chance = self.chance.so_often(set.times);
         let none = (1.0 - self.clash) * chance / ((1.0 - self.clash) * chance + self.clash);
         let part = (risk / set.risk).min(1.0);
         none + (1.0 - none) * (1.0 - part * part)
@@ -116,7 +118,7 @@ impl Rates {
 
     /// How likely mainline itself is broken after it failed so often.
     pub(super) fn broken(&self, times: u32) -> f64 {
-        let chance = (1.0 - BROKEN) * self.flake.powi(times.cast_signed());
+        let chance = (1.0 - BROKEN) * self.chance.so_often(times);
         BROKEN / (BROKEN + chance)
     }
 
@@ -131,7 +133,7 @@ impl Rates {
         }
         let red = |ln: f64| {
             let one = ln.exp();
-            let none = none_of(ln, &Set { times: u32::MAX, ..*set }, 0.0);
+            let none = (ln * set.risk).exp();
             ((set.risk * entropy(one) - entropy(none)) / (1.0 - none).max(1e-12)).max(0.0)
         };
         entropy(all) + (1.0 - all) * self.mean(red)
@@ -139,9 +141,30 @@ impl Rates {
 }
 
 /// The chance that none is bad and a set failed nevertheless, taken off: what is left of "all good" after failures.
-fn none_of(ln_good: f64, set: &Set, flake: f64) -> f64 {
-    let times = i32::try_from(set.times).unwrap_or(i32::MAX);
-    (1.0 - flake.powi(times)) * (ln_good * set.risk).exp()
+fn none_of(ln_good: f64, set: &Set, chance: &Chance) -> f64 {
+    (1.0 - chance.so_often(set.times)) * (ln_good * set.risk).exp()
+}
+
+/// How often builds of good content fail by chance.
+#[derive(Clone, Copy, Debug)]
+enum Chance {
+    /// The project knows.
+    Known(f64),
+    /// Of so many it were so many.
+    Seen { failed: f64, all: f64 },
+}
+
+impl Chance {
+    /// How likely so many fail by chance, one after the other. Where the rate is not known well, that is more than the power
+    /// of its mean: the moments of a beta distribution.
+    fn so_often(&self, times: u32) -> f64 {
+        match *self {
+            Self::Known(chance) => chance.powi(i32::try_from(times).unwrap_or(i32::MAX)),
+            Self::Seen { failed, all } => {
+                (0..times.min(64)).map(|at| (failed + f64::from(at)) / (all + f64::from(at))).product()
+            }
+        }
+    }
 }
 
 impl Set {

@@ -10,6 +10,9 @@ use super::worth::{Part, Scale, Weigher};
 /// Below this chance that those known to be good go together, a build without them is weighed, too.
 const APART: f64 = 0.9;
 
+/// What tells nothing new is started only for so many times a build's price.
+const BET: f64 = 6.0;
+
 /// What tells less, in bits, is not started for the age of a set alone.
 const TELLS: f64 = 0.01;
 
@@ -24,6 +27,8 @@ pub(super) struct Choice {
     pub(super) good: usize,
     /// Which set the tested part is of.
     pub(super) atom: Option<usize>,
+    /// Whether smaller parts of it tell more, and it is only to land sooner if all of it is good.
+    pub(super) bet: bool,
     /// How likely it passes.
     pub(super) passes: f64,
 }
@@ -78,6 +83,9 @@ impl Weighing<'_> {
         let ground = Ground { base, good, passes: base.passes * together };
         self.offer_landing(&ground);
         self.offer_parts(&ground);
+        if base.line.is_empty() {
+            self.offer_bets(&ground);
+        }
         if apart {
             self.offer_parts(&Ground { base, good: Vec::new(), passes: base.passes });
         }
@@ -125,6 +133,32 @@ impl Weighing<'_> {
         }
     }
 
+    /// Many of whom nothing is known at once, whether parts of them are tested or not: a bet that all are good, for slots that
+    /// would tell little otherwise.
+    fn offer_bets(&mut self, ground: &Ground<'_>) {
+        let (atoms, board) = (self.atoms, self.board);
+        let least = BET * board.situation.policy.price;
+        for (number, atom) in atoms.iter().enumerate().filter(|(_, atom)| !atom.failed()) {
+            let part = self.fitting(ground.base, &ground.good, atom.members.places(), usize::MAX);
+            let (mut risk, mut from) = (0.0, 0);
+            for size in sizes(part.len()) {
+                risk += part[from..size].iter().map(|at| board.view.order.entries[*at].hazard()).sum::<f64>();
+                from = size;
+                let passes = ground.passes * board.view.rates.good(&atom.set, risk) * (1.0 - board.view.rates.flake);
+                let most = passes * (ground.good.len() + size) as f64;
+                if most >= least && self.best.as_ref().is_none_or(|best| most > best.worth) {
+                    let line = [&ground.good[..], &part[..size]].concat();
+                    let worth = self.lives.gain(&line, passes);
+                    if worth >= least {
+                        self.offer(worth, passes, ground, &part[..size], Some(number));
+                        let taken = self.best.as_mut().filter(|best| best.line == line && best.worth <= worth);
+                        taken.into_iter().for_each(|best| best.bet = true);
+                    }
+                }
+            }
+        }
+    }
+
     fn offer(&mut self, worth: f64, passes: f64, ground: &Ground<'_>, part: &[usize], atom: Option<usize>) {
         self.steps += 1;
         if self.best.as_ref().is_some_and(|best| worth <= best.worth + 1e-12) {
@@ -135,7 +169,7 @@ impl Weighing<'_> {
             return;
         }
         let good = line.iter().filter(|at| self.board.view.known.good.has(**at)).count();
-        self.best = Some(Choice { worth, line, tested: part.len(), good, atom, passes });
+        self.best = Some(Choice { worth, line, tested: part.len(), good, atom, passes, bet: false });
     }
 
     /// Of these the first so many that can be merged on it: what they need is in mainline or below them, and nothing below
