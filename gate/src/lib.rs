@@ -67,6 +67,8 @@ pub mod places;
 pub mod queue;
 pub mod registrations;
 pub mod schedule;
+pub mod simulator;
+pub mod stacks;
 mod trouble;
 pub mod verdict;
 mod words;

@@ -14,6 +14,7 @@ mod log;
 mod machine;
 mod moves;
 mod numbers;
+mod queue;
 mod rows;
 mod throughput;
 
@@ -36,10 +37,10 @@ pub(crate) struct Args {
     /// Measure this program, and build none: an older one, to compare with
     #[arg(long, value_name = "FILE", conflicts_with = "dev")]
     bb: Option<PathBuf>,
-    /// For `crash`: so many histories on each database
-    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
-    histories: u64,
-    /// For `crash`: the first seed; a history is the same for the same seed, but for the machine's own speed
+    /// For `crash`: so many histories on each database, 20 by default; for `queue`: so many, 100,000 by default
+    #[arg(long, value_name = "NUMBER")]
+    histories: Option<u64>,
+    /// For `crash` and `queue`: the first seed; a history is the same for the same seed, in `crash` but for the machine's own speed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
     /// For `big`: so many live branches, and four times as many that ended
@@ -75,13 +76,15 @@ enum Name {
     Changelog,
     /// Kills, pauses, full disks and lost networks at random moments, and what must hold afterwards (slow)
     Crash,
+    /// The queue of stacks in a simulator, beside other queues on the same draws; many histories in which all goes wrong (slow)
+    Queue,
     /// What strangers send to cost memory, places or a reviewer's eye (slow)
     Hostile,
 }
 
 impl Name {
     fn is_slow(self) -> bool {
-        matches!(self, Name::Beside | Name::Big | Name::Build | Name::Crash | Name::Hostile | Name::Moves)
+        matches!(self, Name::Beside | Name::Big | Name::Build | Name::Crash | Name::Hostile | Name::Moves | Name::Queue)
     }
 
     fn word(self) -> String {
@@ -155,7 +158,8 @@ fn measure(name: Name, args: &Args) -> Rows {
         Name::Moves => moves::measure(&bb(args)?),
         Name::Changelog => changelog::measure(&bb(args)?),
         Name::Hostile => hostile::measure(&bb(args)?),
-        Name::Crash => crash::measure(&bb(args)?, args.seed..args.seed + args.histories),
+        Name::Crash => crash::measure(&bb(args)?, args.seed..args.seed + args.histories.unwrap_or(20)),
+        Name::Queue => queue::measure(&simulate(args)?, args.histories.unwrap_or(100_000), args.seed),
     }
 }
 
@@ -171,6 +175,11 @@ fn bb(args: &Args) -> Result<PathBuf, String> {
 fn fill(args: &Args) -> Result<PathBuf, String> {
     // Both packages are named, so that what they have in common is compiled once.
     built(args, &["--package", "bb", "--package", "master"], "fill")
+}
+
+/// The program that plays the queue.
+fn simulate(args: &Args) -> Result<PathBuf, String> {
+    built(args, &["--package", "gate"], "simulate")
 }
 
 /// A program of these packages, built.

@@ -1,0 +1,89 @@
+//! The running stacks that may land, and the chains that they form.
+
+use super::atoms::Atom;
+use super::bits::Bits;
+use super::board::Board;
+use super::seen::Seen;
+
+/// What a build is taken to last yet, at least, as a part of the mean: it should have ended already.
+const LEFT: f64 = 0.1;
+
+/// A running stack that may land.
+pub(super) struct Live {
+    pub(super) line: Vec<usize>,
+    pub(super) members: Bits,
+    /// How likely it passes.
+    pub(super) passes: f64,
+    /// Whether it stands on mainline, and on no other running stack.
+    lowest: bool,
+    /// How long it takes yet, in lengths of a build.
+    pub(super) left: f64,
+}
+
+/// The running stacks that may land.
+#[derive(Default)]
+pub(super) struct Lives(pub(super) Vec<Live>);
+
+impl Lives {
+    /// Of those that run.
+    pub(super) fn of(board: &Board<'_>, running: &[&Seen<'_>], atoms: &[Atom], together: f64) -> Self {
+        let mut lives = Self::default();
+        for one in running {
+            let Some(line) = one.lands.clone().filter(|line| !line.is_empty()) else { continue };
+            let ran = board.situation.now.0.saturating_sub(one.stack.begun.0);
+            let left = 1.0 - ran as f64 / board.situation.mean_ms.max(1) as f64;
+            let passes = passes(board, atoms, &one.waiting, together);
+            lives.add(line, one.waiting.clone(), passes, left.max(LEFT));
+        }
+        lives
+    }
+
+    pub(super) fn add(&mut self, line: Vec<usize>, members: Bits, passes: f64, left: f64) {
+        for other in &mut self.0 {
+            other.lowest &= !(other.line.len() > line.len() && other.line.starts_with(&line));
+        }
+        let lowest = !self.0.iter().any(|other| other.line.len() < line.len() && line.starts_with(&other.line));
+        self.0.push(Live { line, members, passes, lowest, left });
+    }
+
+    /// How likely none of them lands.
+    pub(super) fn none_lands(&self) -> f64 {
+        self.0.iter().filter(|live| live.lowest).map(|live| 1.0 - live.passes).product()
+    }
+
+    /// How many more would land, as a mean, if this line were built, too, which passes so likely: those between the next lower
+    /// line that is built and this one, if this one passes and the next higher one does not.
+    pub(super) fn gain(&self, line: &[usize], passes: f64) -> f64 {
+        let lower = self.0.iter().filter(|live| line.starts_with(&live.line)).map(|live| live.line.len());
+        let higher = self.0.iter().filter(|live| live.line.starts_with(line)).map(|live| live.passes);
+        let (lower, higher) = (lower.max().unwrap_or_default(), higher.fold(0.0, f64::max));
+        (line.len() - lower) as f64 * (passes - higher)
+    }
+
+    /// The end of the chain that most likely passes as a whole.
+    pub(super) fn chain(&self) -> Option<&Live> {
+        let mut end: Option<&Live> = None;
+        loop {
+            let line = end.map_or(&[][..], |live| &live.line);
+            let above: Vec<&Live> =
+                self.0.iter().filter(|live| live.line.len() > line.len() && live.line.starts_with(line)).collect();
+            let direct = |live: &&&Live| {
+                !above.iter().any(|other| other.line.len() < live.line.len() && live.line.starts_with(&other.line))
+            };
+            // Of equals the first.
+            let best = above.iter().rev().filter(direct).max_by(|a, b| a.passes.total_cmp(&b.passes));
+            match best {
+                Some(live) => end = Some(live),
+                None => return end,
+            }
+        }
+    }
+}
+
+/// How likely a stack of these passes.
+fn passes(board: &Board<'_>, atoms: &[Atom], members: &Bits, together: f64) -> f64 {
+    let several = members.and(&board.view.known.good).count() > 1;
+    let start = if several { together } else { 1.0 };
+    let part = |atom: &Atom| board.view.rates.good(&atom.set, board.risk(&members.and(&atom.members)));
+    start * atoms.iter().map(part).product::<f64>() * (1.0 - board.view.rates.flake)
+}

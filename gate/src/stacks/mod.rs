@@ -1,0 +1,70 @@
+//! What a project's queue does next when it tests several accepted branches at once. Pure: [`decide`] reads plain data and
+//! says what is missing; it is not wired into the master yet, where the serial [`crate::queue`] runs.
+//!
+//! A **stack** is a line of commits on mainline: accepted entries merged one after the other. Its top is what is built, and
+//! what mainline's ref moves to. Which stacks are worth a build is a question of group testing: a red stack says that one of
+//! its members is bad, a green one that none is, and few bad ones are found in many with far fewer builds than members. The
+//! policy is nested group testing (M. Sobel, P. Groll, *Group testing to eliminate efficiently all defectives in a binomial
+//! sample*, Bell System Technical Journal 38, 1959): each build tests a part of the smallest set that is known to hold a
+//! bad one, and which part is chosen by what its result would tell and what it would land. Beyond that paper it knows no
+//! rate beforehand, uses many slots at once, and lands on the way: every build takes along all entries that are known to be
+//! good, so that no build is spent on landing alone.
+//!
+//! What always holds, whatever the facts are:
+//!
+//! - nothing is landed but a stack that was itself built and passed, on every builder that judges it, and that stands on
+//!   mainline as it is now;
+//! - nobody is ejected without a red build of a stack all of whose other members are in mainline now, on a mainline that
+//!   itself passed, and not before it is certain enough that the build did not fail by chance ([`Policy::sure`]);
+//! - a build that ended without a result says nothing of anybody; a stack with a member that left without landing says
+//!   nothing of the others, unless it passed;
+//! - while mainline itself fails nobody is ejected and nothing is started;
+//! - a stack's members land after what they need, or with it, and no stack holds two that conflict;
+//! - the same content is never asked for twice: a build is repeated only where it failed by chance, perhaps, or ended
+//!   without a result;
+//! - everything is derived from the facts: the same situation gives the same answer, and a crash loses nothing.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `situation`, `stack`, `experience` | the question: entries, stacks, mainline, what was learned |
+//! | `decision` | the answer |
+//! | `order` | who comes after whom, and who is held by what it needs |
+//! | `seen` | what each stack says today, as sets of places |
+//! | `known` | who is good, and which sets hold a bad one |
+//! | `rates` | how often branches are bad and builds fail by chance |
+//! | `health` | which commits of mainline pass by themselves |
+//! | `guilt` | who is ejected, and by which evidence |
+//! | `view`, `board` | all of that together, and as the plan is made from it |
+//! | `atoms`, `lives` | the sets whose parts can be tested, and the running stacks that may land |
+//! | `worth`, `weigh` | what a build is worth, and which one is worth most |
+//! | `plan` | which builds to start |
+//! | `useless` | which builds to cancel |
+//! | `standing` | who waits for what |
+
+mod atoms;
+mod bits;
+mod board;
+mod decide;
+mod decision;
+mod experience;
+mod guilt;
+mod health;
+mod known;
+mod lives;
+mod order;
+mod plan;
+mod rates;
+mod seen;
+mod situation;
+mod stack;
+mod standing;
+mod useless;
+mod view;
+mod weigh;
+mod worth;
+
+pub use decide::decide;
+pub use decision::{Action, Decision, Evidence, Purpose, Standing, Why};
+pub use experience::{Experience, Fate};
+pub use situation::{Accepted, By, Mainline, Move, Policy, Situation};
+pub use stack::{Candidate, Colour, Judge, Line, MainlineId, Run, Stack};
