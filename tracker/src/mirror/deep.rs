@@ -72,11 +72,12 @@ impl Mirror {
     }
 
     /// Whether files can't be read, and were put aside: all of them are read, and it takes as long as that takes. What they held
-    /// is missing then, and comes back as anything else that is.
+    /// is missing then, and comes back as anything else that is. Nothing is moved while somebody holds the mirror still.
     ///
     /// # Errors
     /// When git can't be run, or a file can't be moved.
     pub async fn puts_aside(&self) -> Result<bool, MirrorError> {
+        let Some(_held) = self.begin_upkeep().await? else { return Ok(false) };
         let damage = self.damage().await?;
         if damage.files.is_empty() {
             return Ok(false);
