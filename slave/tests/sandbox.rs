@@ -225,7 +225,7 @@ async fn the_token_is_out_of_reach() {
     let read = |_: &Master, basedir: &std::path::Path| {
         let token = basedir.join("secrets/slave.token");
         format!(
-            "cat {}; cat /proc/[0-9]*/environ /proc/[0-9]*/mem 2>/dev/null | tr '\\0' '\n' | grep {TOKEN}; \
+            "cat {}; cat /proc/[0-9]*/environ /proc/[0-9]*/mem 2>/dev/null | tr '\\0' '\\n' | grep {TOKEN}; \
              ls {}/secrets; echo end",
             token.display(),
             basedir.display()
