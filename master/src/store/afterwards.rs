@@ -3,7 +3,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::{Columns as _, readable};
+use super::row::{Columns as _, or_left_out, readable};
 use super::{Branch, BranchState, Claim, Entry, Reader, Result, Revision, Store, entries, landings, now};
 use protocol::api::Look;
 use protocol::{CommitId, ProjectId, UnixMs};
@@ -96,8 +96,11 @@ impl Reader {
         let rows = rows.bind(project.0).bind(mainline.as_str()).fetch_all(&mut *self.read().await?).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            let revision = super::revisions::read(row)?;
-            found.push((self.branch_by_id(revision.branch).await?, revision));
+            let read = async {
+                let revision = super::revisions::read(row)?;
+                Ok((self.branch_by_id(revision.branch).await?, revision))
+            };
+            found.extend(or_left_out("revision", row, read.await)?);
         }
         Ok(found)
     }
