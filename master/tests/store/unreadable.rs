@@ -134,7 +134,17 @@ async fn what_is_done_for_all_is_done_for_all_that_can_be_read(place: Place) {
     assert_ne!(second.id, entry.id);
     run(&format!("UPDATE queue_entry SET commit_id = 'HEAD' WHERE id = {}", second.id)).await;
     let pushed = world.store.unlanded(world.project.id).await.unwrap();
+    let rows = [
+        "branch SET bugs = 'no JSON' WHERE id",
+        "revision SET commit_id = 'HEAD' WHERE branch_id",
+        "candidate SET detail = '{' WHERE branch_id",
+        "build SET spec = '[]' WHERE branch_id",
+    ];
+    for row in rows {
+        run(&format!("UPDATE {row} = {}", spoilt.id.0)).await;
+    }
     world.store.landed(&pushed[0]).await.unwrap();
+    run(&format!("UPDATE branch SET bugs = '[]' WHERE id = {}", spoilt.id.0)).await;
     assert_eq!(world.store.branch_by_id(spoilt.id).await.unwrap().state, BranchState::Landed);
     assert!(world.store.queue(world.project.id).await.unwrap().is_empty());
     // What mainline has is found.
