@@ -2,14 +2,14 @@
 //!
 //! They take away what a build has no use for and attacks on the kernel have had: keys of the slave's user, rings of
 //! asynchronous requests, which go around every other filter, programs within the kernel, user namespaces, and sockets
-//! that no network namespace holds back. Everything else is allowed: this is no list of what builds need. `ptrace` stays,
+//! of families that builds don't speak, some of which no network namespace holds back. Everything else is allowed: this is no list of what builds need. `ptrace` stays,
 //! because debuggers and leak checkers are built and tested with it.
 //!
 //! Only calls in the machine's own convention are understood. The kernel ends a program that makes others, such as a
 //! 32-bit one, by SIGSYS; calls of the x32 convention do not exist here.
 
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
-use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
+use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, TargetArch};
 use std::collections::BTreeMap;
 
@@ -50,6 +50,7 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_fsopen,
     libc::SYS_fspick,
     libc::SYS_init_module,
+    libc::SYS_kexec_file_load,
     libc::SYS_kexec_load,
     libc::SYS_mount,
     libc::SYS_mount_setattr,
@@ -58,6 +59,7 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_open_tree,
     libc::SYS_pivot_root,
     libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
     libc::SYS_setns,
     libc::SYS_swapoff,
     libc::SYS_swapon,
@@ -69,9 +71,9 @@ const FORBIDDEN: &[libc::c_long] = &[
 /// memory, where no filter looks.
 const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3];
 
-/// Families of sockets that reach past a network namespace, or little-used code of the kernel.
-const FAMILIES: &[libc::c_int] =
-    &[libc::AF_VSOCK, libc::AF_ALG, libc::AF_RDS, libc::AF_TIPC, libc::AF_KEY, libc::AF_CAN, libc::AF_BLUETOOTH];
+/// Families of sockets that there are; all others reach past a network namespace, or little-used code of the kernel, and a
+/// kernel has new ones now and then. By the last of these a program asks which addresses it has.
+const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// How many filters there are.
 pub(crate) const COUNT: u32 = 3;
@@ -87,9 +89,9 @@ pub(crate) fn filters() -> Result<Vec<Filter>, NoFilter> {
     let typed = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| rule(1, Dword, Eq, request));
     forbidden.insert(libc::SYS_ioctl, typed.into_iter().collect::<Result<_, _>>()?);
     let unknown = UNKNOWN.iter().map(|&call| (call, Vec::new())).collect();
-    let family = |&family: &libc::c_int| rule(0, Dword, Eq, u64::from(family.unsigned_abs()));
-    let families: Vec<SeccompRule> = FAMILIES.iter().map(family).collect::<Result<_, _>>()?;
-    let sockets = [libc::SYS_socket, libc::SYS_socketpair].map(|call| (call, families.clone()));
+    let other = |&family: &libc::c_int| SeccompCondition::new(0, Dword, Ne, u64::from(family.unsigned_abs()));
+    let others = SeccompRule::new(FAMILIES.iter().map(other).collect::<Result<_, _>>()?)?;
+    let sockets = [libc::SYS_socket, libc::SYS_socketpair].map(|call| (call, vec![others.clone()]));
     Ok(vec![
         filter(forbidden, libc::EPERM)?,
         filter(unknown, libc::ENOSYS)?,

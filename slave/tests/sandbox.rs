@@ -132,11 +132,15 @@ async fn ways_into_the_kernel_are_refused_in_bubblewrap() {
         "keyctl 219 add_key 217 request_key 218 userfaultfd 282 bpf 280 perf_event_open 241 unshare 97 setns 268 mount 40"
     };
     // The first argument is CLONE_NEWUSER, of which the others take no notice when they are refused. EPERM is 1, ENOSYS 38,
-    // EAFNOSUPPORT 97; 40 is AF_VSOCK, 38 AF_ALG. A call of the x32 convention is getpid.
+    // EAFNOSUPPORT 97; 40 is AF_VSOCK, 38 AF_ALG, 17 AF_PACKET, which every kernel has; 1, 2, 10 and 16 are those that builds
+    // speak. A call of the x32 convention is getpid.
     let text = format!(
         "perl -e 'my %calls = qw({numbers} io_uring_setup 425 io_uring_enter 426 io_uring_register 427 open_tree 428 clone3 435);
          for my $name (sort keys %calls) {{ syscall($calls{{$name}}, 0x10000000, 0, 0, 0, 0); print \"$name \", $!+0, \"\\n\"; }}
-         for my $family (40, 38) {{ socket(my $s, $family, 1, 0); print \"socket $family \", $!+0, \"\\n\"; }}
+         for my $family (40, 38, 17, 1, 2, 10, 16) {{
+             my $made = socket(my $s, $family, $family == 16 ? 3 : 1, 0);
+             print \"socket $family \", $made ? \"made\" : $!+0, \"\\n\";
+         }}
          $! = 0; print \"x32 \", (syscall(0x40000000 + 39) == -1 ? $!+0 : \"made\"), \"\\n\";
          ioctl(STDIN, 0x5412, my $c = \"x\"); print \"TIOCSTI \", $!+0, \"\\n\";'"
     );
@@ -152,7 +156,16 @@ async fn ways_into_the_kernel_are_refused_in_bubblewrap() {
     let mut sorted = refused.clone();
     sorted.sort_unstable();
     assert_eq!(sorted.join(" "), expected, "{log}");
-    for line in ["clone3 38", "socket 40 97", "socket 38 97"] {
+    for line in [
+        "clone3 38",
+        "socket 40 97",
+        "socket 38 97",
+        "socket 17 97",
+        "socket 1 made",
+        "socket 2 made",
+        "socket 10 made",
+        "socket 16 made",
+    ] {
         assert!(log.lines().any(|l| l == line), "{line}: {log}");
     }
     if cfg!(target_arch = "x86_64") {

@@ -257,6 +257,18 @@ impl Guarded {
         takes
     }
 
+    /// The whole look could not be taken: it is still to be.
+    pub(crate) fn owes_whole_look(&self) {
+        *lock(&self.missed) = (true, None);
+    }
+
+    /// Whoever held the mirror lets go of it: a look that could not be taken is due.
+    pub(crate) fn mirror_is_free(&self) {
+        if *lock(&self.missed) == (true, None) {
+            self.mirror_due.notify_one();
+        }
+    }
+
     /// Waits until somebody missed something in the mirror.
     pub(crate) async fn mirror_wanted(&self) {
         self.mirror_due.notified().await;

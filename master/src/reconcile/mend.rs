@@ -20,6 +20,8 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 const ENDED: u32 = 200;
 /// Branches, or candidates, that are compared by one question as long as nothing is wrong with any of them.
 const TOGETHER: usize = 500;
+/// How soon again when the mirror could not be looked through because somebody holds it.
+const HELD: Duration = Duration::from_secs(60);
 /// How soon again when mainline itself is not there yet: nothing can be brought back before it.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -96,10 +98,20 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
         again = again.or(each_by_itself.await?);
     }
     // Last, because it reads everything: git never writes an object that seems to be there.
-    if whole_look && project.mirror.puts_aside().await? {
-        project.mirror.distrust_mainline().await?;
-        project.look_at_mainline();
-        return Ok(Some(Again::Now));
+    if whole_look {
+        match project.mirror.puts_aside().await? {
+            Some(false) => {}
+            Some(true) => {
+                project.mirror.distrust_mainline().await?;
+                project.look_at_mainline();
+                return Ok(Some(Again::Now));
+            }
+            // Upkeep or a backup is at work, which is so when upkeep has this done.
+            None => {
+                project.owes_whole_look();
+                again = again.or(Again::After(HELD));
+            }
+        }
     }
     Ok(Some(again))
 }

@@ -51,7 +51,7 @@ async fn join(project: &Guarded) -> Result<(), StepError> {
 pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Result<(), StepError> {
     let Some(claim) = project.claim() else { return Ok(()) };
     // A backup copies what is here.
-    let Some(_held) = project.mirror.begin_upkeep().await? else { return Ok(()) };
+    let Some(still) = project.mirror.begin_upkeep().await? else { return Ok(()) };
     // What no ref holds is deleted in the end: so the refs come first.
     if mend::compare(shared, project).await?.is_none() {
         return Ok(());
@@ -80,5 +80,8 @@ pub(super) async fn once(shared: &Shared, project: &Guarded, how: Upkeep) -> Res
     )
     .await?;
     shared.store.went_round(claim, Round::Upkeep, &ended, ENDED).await?;
-    Ok(project.mirror.upkeep(how).await?)
+    let packed = project.mirror.upkeep(how).await;
+    drop(still);
+    project.mirror_is_free();
+    Ok(packed?)
 }

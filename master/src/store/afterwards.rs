@@ -3,7 +3,7 @@
 
 use super::changes::Topic;
 use super::events::{self, Happening};
-use super::row::{Columns as _, readable};
+use super::row::{Columns as _, or_left_out, readable};
 use super::{Branch, BranchState, Claim, Entry, Reader, Result, Revision, Store, entries, landings, now};
 use protocol::api::Look;
 use protocol::{CommitId, ProjectId, UnixMs};
@@ -96,8 +96,11 @@ impl Reader {
         let rows = rows.bind(project.0).bind(mainline.as_str()).fetch_all(&mut *self.read().await?).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            let revision = super::revisions::read(row)?;
-            found.push((self.branch_by_id(revision.branch).await?, revision));
+            let read = async {
+                let revision = super::revisions::read(row)?;
+                Ok((self.branch_by_id(revision.branch).await?, revision))
+            };
+            found.extend(or_left_out("revision", row, read.await)?);
         }
         Ok(found)
     }
@@ -183,7 +186,8 @@ impl Store {
     }
 
     /// Has a branch that was retired because mainline had all of it be live again, under a claim, since mainline, whose tip is by
-    /// `by`, does not have it any more: nobody took it back, and it is still to land. Its candidate is made anew.
+    /// `by`, does not have it any more: nobody took it back, and it is still to land. Its candidate is made anew. Where its source
+    /// is live under another name by now, that is what is still to land.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
@@ -192,7 +196,9 @@ impl Store {
             .turn_under(claim, async |turn| {
                 let done = sqlx::query(
                     "UPDATE branch SET state = 'live', state_text = '', changed_ms = $3, next_look_ms = $3
-                     WHERE id = $1 AND head = $2 AND state = 'retired' AND state_text = 'in-mainline'",
+                     WHERE id = $1 AND head = $2 AND state = 'retired' AND state_text = 'in-mainline'
+                         AND NOT EXISTS (SELECT 1 FROM branch other WHERE other.project_id = branch.project_id
+                             AND other.url = branch.url AND other.source_ref = branch.source_ref AND other.state = 'live')",
                 );
                 let done = done.bind(revision.branch.0).bind(i64::from(revision.number)).bind(now().0);
                 if done.execute(&mut **turn).await?.rows_affected() == 0 {

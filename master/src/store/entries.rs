@@ -310,12 +310,13 @@ pub(super) fn nobody() -> Next {
 
 /// Ends a branch's places in the queue but this one.
 pub(super) async fn end_others(connection: &mut AnyConnection, branch: BranchId, but: i64, says: &str) -> Result<()> {
+    // What else of them can't be read does not unmake what ends them.
     let rows = sqlx::query(
-        "SELECT * FROM queue_entry WHERE branch_id = $1
+        "SELECT id FROM queue_entry WHERE branch_id = $1
         AND state = 'queued' AND id <> $2",
     );
     for row in &rows.bind(branch.0).bind(but).fetch_all(&mut *connection).await? {
-        end(&mut *connection, read(row)?.id, "replaced", says, &nobody()).await?;
+        end(&mut *connection, row.num("id")?, "replaced", says, &nobody()).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Builds that wait, of whose publishers and hosts; and candidates whose builds were not asked for yet.
 
 use super::branches::{self, TOKEN_OF_NOW};
-use super::row::{Columns as _, readable};
+use super::row::{Columns as _, or_left_out, readable};
 use super::{Branch, Reader, Result};
 use gate::pending::{Most, Pending};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId};
@@ -83,7 +83,8 @@ pub(super) async fn pending(connection: &mut AnyConnection, most: Most) -> Resul
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
     let mut pending = Pending::new(most);
     for row in &rows {
-        if let Some(stranger) = branches::read(row)?.stranger() {
+        let branch = or_left_out("branch", row, branches::read(row))?;
+        if let Some(stranger) = branch.and_then(|branch| branch.stranger()) {
             pending.count(&stranger, row.count("builds")?);
         }
     }

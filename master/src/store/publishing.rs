@@ -60,7 +60,8 @@ impl Store {
             .turn(async |turn| {
                 let before = whole(
                     "WHERE branch.project_id = $1 AND branch.url = $2
-                AND branch.source_ref = $3 ORDER BY branch.id DESC LIMIT 1",
+                AND branch.source_ref = $3
+                ORDER BY CASE WHEN branch.state = 'live' THEN 0 ELSE 1 END, branch.id DESC LIMIT 1",
                 )
                 .bind(new.project.0)
                 .bind(&new.url)

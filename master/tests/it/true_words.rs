@@ -3,6 +3,7 @@
 use crate::queue::{BRANCHES, by_hand, code, passed, publish, publish_again, stepped, turns, verdict, withdraw};
 use crate::support::World;
 use master::stepping::Loop;
+use protocol::ProjectId;
 use serde_json::{Value, json};
 
 const LABELLED: &str =
@@ -378,4 +379,56 @@ async fn a_master_that_starts_while_mainline_is_away_says_that_and_knows_the_rec
     assert!(publish_again(&world, &world.token, "more", &json!({})).await.status < 300);
     turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
     assert_eq!(world.branch("more").await["builders"][0]["builds"].as_array().map(Vec::len), Some(1));
+
+/// One source is one live branch: where it was published under another name since mainline had it, that one goes on, and
+/// mainline does for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rewrite_takes_out_is_not_live_twice() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    let merge = ["merge", "--quiet", "--no-edit", "feature"];
+    on_mainline(&world, &[&merge], &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+    assert_eq!(verdict(&world, "feature").await, "retired-in-mainline");
+    // It goes on under another name.
+    world.author.git(&["switch", "--quiet", "feature"]);
+    world.author.commit(&[("feature", "y\n")], "More");
+    let body = json!({"url": world.author.url(), "branch": "feature", "name": "renamed"});
+    assert_eq!(world.post(BRANCHES, &body).await.status, 201);
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin]], &["--force"]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates]).await;
+    assert_eq!(world.store().project_by_id(ProjectId(1)).await.unwrap().compared.unwrap().as_str(), begin);
+    assert_eq!(verdict(&world, "feature").await, "retired-in-mainline", "it goes on as renamed");
+    // Others go on, too.
+    publish(&world, "other", &[("other", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    assert_eq!(world.branch("other").await["candidate"]["mainline"], begin.as_str());
+    // Published again it is the one that is live, whatever its name.
+    let again = publish_again(&world, &world.token, "renamed", &json!({"branch": "feature"})).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+}
+
+/// The older of two branches of one source is the one that is live: publishing says so, whatever name is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_is_one_live_branch_whichever_of_its_names_is_newer() {
+    let (world, _oak) = stepped().await;
+    let begin = world.official.head();
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    on_mainline(&world, &[&["merge", "--quiet", "--no-edit", "feature"]], &[]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Mainline]).await;
+    let renamed = json!({"url": world.author.url(), "branch": "feature", "name": "renamed"});
+    assert_eq!(world.post(BRANCHES, &renamed).await.status, 201);
+    assert_eq!(withdraw(&world, "renamed").await.status, 200);
+    on_mainline(&world, &[&["reset", "--quiet", "--hard", &begin]], &["--force"]);
+    turns(&world, &[Loop::Mainline]).await;
+    assert_ne!(verdict(&world, "feature").await, "retired-in-mainline");
+    for body in [renamed, json!({"url": world.author.url(), "branch": "feature"})] {
+        let again = world.post(BRANCHES, &body).await;
+        assert_eq!((again.status, again.json()["name"].as_str()), (200, Some("feature")), "{}", again.text);
+    }
+    assert_eq!(verdict(&world, "renamed").await, "withdrawn");
 }

@@ -6,6 +6,7 @@ use protocol::BranchId;
 stories! {
     a_row_that_cannot_be_read_hides_no_other
     an_older_build_does_not_count_for_want_of_the_latest
+    what_is_done_for_all_is_done_for_all_that_can_be_read
 }
 
 impl World {
@@ -102,4 +103,60 @@ async fn an_older_build_does_not_count_for_want_of_the_latest(place: Place) {
     assert!(world.store.latest_builds([revision.id]).await.unwrap().is_empty());
     assert!(world.store.latest_builds_on([candidate.id]).await.unwrap().is_empty());
     assert!(world.store.builds_of_candidate(candidate.id).await.is_err(), "who decides by it waits");
+}
+
+async fn what_is_done_for_all_is_done_for_all_that_can_be_read(place: Place) {
+    let world = place.open().await;
+    let (sound, revision, candidate, _) = world.whole("sound", 1).await;
+    let (spoilt, ..) = world.whole("spoilt", 2).await;
+    let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
+    let run = async |sql: &str| {
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&pool).await.unwrap();
+    };
+    // What waits of strangers is counted, and more is asked for.
+    run(&format!("UPDATE branch SET bugs = 'no JSON' WHERE id = {}", spoilt.id.0)).await;
+    let most = gate::pending::Most { publisher: 9, host: 9 };
+    let asked = [world.request(&candidate, "asan", false)];
+    let asked = world.store.ask_within(world.claim, &asked, Some(revision.id), Some(most)).await.unwrap();
+    assert_eq!(asked.map(|builds| builds.len()).map_err(|crowded| crowded.most), Ok(1));
+    run(&format!("UPDATE branch SET bugs = '[]' WHERE id = {}", spoilt.id.0)).await;
+    // What came to mainline is recorded, though another place of the branch can't be read.
+    let entry = world.store.entries_of(spoilt.id).await.unwrap().remove(0);
+    let tip = candidate.mainline.as_str();
+    run(&format!(
+        "INSERT INTO landing (project_id, entry_id, from_commit, to_commit, state, begun_ms) VALUES ({}, {}, '{tip}', '{}', 'failed', 1)",
+        world.project.id.0, entry.id, entry.commit
+    ))
+    .await;
+    run("UPDATE queue_entry SET state = 'ejected'").await;
+    let newest = world.store.newest_revision(spoilt.id).await.unwrap().unwrap();
+    let second = accept(&world.store, &spoilt, &newest, "mia").await.unwrap();
+    assert_ne!(second.id, entry.id);
+    run(&format!("UPDATE queue_entry SET commit_id = 'HEAD' WHERE id = {}", second.id)).await;
+    let pushed = world.store.unlanded(world.project.id).await.unwrap();
+    let rows = [
+        "branch SET bugs = 'no JSON' WHERE id",
+        "revision SET commit_id = 'HEAD' WHERE branch_id",
+        "candidate SET detail = '{' WHERE branch_id",
+        "build SET spec = '[]' WHERE branch_id",
+    ];
+    for row in rows {
+        run(&format!("UPDATE {row} = {}", spoilt.id.0)).await;
+    }
+    world.store.landed(&pushed[0]).await.unwrap();
+    run(&format!("UPDATE branch SET bugs = '[]' WHERE id = {}", spoilt.id.0)).await;
+    assert_eq!(world.store.branch_by_id(spoilt.id).await.unwrap().state, BranchState::Landed);
+    assert!(world.store.queue(world.project.id).await.unwrap().is_empty());
+    // What mainline has is found.
+    for sql in [
+        "UPDATE branch SET state = 'live', looked_ms = published_ms",
+        "UPDATE revision SET commits = 1, remake = 0",
+        "UPDATE candidate SET outcome = 'refused', detail = '{\"code\":\"already-landed\"}'",
+        &format!("UPDATE project SET followed = '{tip}'"),
+        &format!("UPDATE revision SET commit_id = 'HEAD' WHERE branch_id = {}", spoilt.id.0),
+    ] {
+        run(sql).await;
+    }
+    let found = world.store.contained(world.project.id, &candidate.mainline).await.unwrap();
+    assert_eq!(found.iter().map(|(branch, _)| branch.id).collect::<Vec<_>>(), [sound.id]);
 }

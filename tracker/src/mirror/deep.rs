@@ -72,18 +72,19 @@ impl Mirror {
     }
 
     /// Whether files can't be read, and were put aside: all of them are read, and it takes as long as that takes. What they held
-    /// is missing then, and comes back as anything else that is.
+    /// is missing then, and comes back as anything else that is. None while somebody holds the mirror still.
     ///
     /// # Errors
     /// When git can't be run, or a file can't be moved.
-    pub async fn puts_aside(&self) -> Result<bool, MirrorError> {
+    pub async fn puts_aside(&self) -> Result<Option<bool>, MirrorError> {
+        let Some(_held) = self.begin_upkeep().await? else { return Ok(None) };
         let damage = self.damage().await?;
         if damage.files.is_empty() {
-            return Ok(false);
+            return Ok(Some(false));
         }
         tracing::warn!(files = damage.files.len(), "damaged files of the mirror are put aside");
         self.put_aside(&damage).await?;
-        Ok(true)
+        Ok(Some(true))
     }
 
     /// How each of these stands. Nothing is changed. A commit is whole when all that it needs is there, down to the first.

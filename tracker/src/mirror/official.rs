@@ -250,7 +250,7 @@ impl Mirror {
         self.forget_dead_refs().await?;
         let tip = match self.fetch_mainline(url, branch, Fetch::Anew).await {
             // Git compares what comes with what seems to be there.
-            Err(error) if says_damage(&error) && self.puts_aside().await? => {
+            Err(error) if says_damage(&error) && self.puts_aside().await? == Some(true) => {
                 self.fetch_mainline(url, branch, Fetch::Anew).await?
             }
             fetched => fetched?,
