@@ -29,7 +29,8 @@ pub(crate) fn source(git: Git, basedir: &Path) -> Arc<dyn slave::Source> {
 /// A master and a slave that run.
 pub(crate) struct Local {
     master: master::Running,
-    slave: JoinHandle<Result<(), slave::RunError>>,
+    /// None once it has ended by itself, and that was said.
+    slave: Option<JoinHandle<Result<(), slave::RunError>>>,
     /// What ends both.
     pub(crate) shutdown: CancellationToken,
     /// The maintainer's token.
@@ -58,7 +59,7 @@ impl Local {
         })?;
         let slave = own_slave(basedir, &master, slots).await?;
         let stop = shutdown.clone();
-        let slave = tokio::spawn(async move { slave.run(stop).await });
+        let slave = Some(tokio::spawn(async move { slave.run(stop).await }));
         Ok(Self { master, slave, shutdown, token: token.trim().to_owned(), new })
     }
 
@@ -72,25 +73,35 @@ impl Local {
         Client::of(self.url().parse()?, Some(self.token.clone()), None)
     }
 
-    /// The `.bb.toml` that would make a guessed recipe explicit, if it was guessed; waits until mainline was read.
-    pub(crate) async fn guessed_recipe(&self) -> Result<Option<(String, String)>, CliError> {
-        self.master.guessed_recipe().await.map_err(start_error)
+    /// The `.bb.toml` that would make a guessed recipe explicit, if it was guessed; waits until mainline was read. That it can't be
+    /// known now ends nothing: it is only said.
+    pub(crate) async fn guessed_recipe(&self) -> Option<(String, String)> {
+        match self.master.guessed_recipe().await {
+            Ok(guessed) => guessed,
+            Err(error) => {
+                eprintln!(
+                    "warning: whether the recipe was guessed can't be told now: {}",
+                    print::safe(&error.to_string())
+                );
+                None
+            }
+        }
     }
 
     /// Says what is wrong with mainline, and what of its recipe deserves a look, whenever that becomes another thing, until the
     /// end is asked for.
-    /// A look that fails is taken again: watching never ends what is watched.
-    pub(crate) async fn say_troubles(&self) -> Result<(), CliError> {
+    /// A look that fails is taken again, and so is what can't be printed: watching never ends what is watched.
+    pub(crate) async fn say_troubles(&mut self) {
         let changes = self.master.store().listen(Interest::all([Topic::Mainline]));
         let (mut said, mut warned) = (Vec::new(), Vec::new());
         loop {
             match self.master.troubles().await {
                 Ok(troubles) if troubles != said => {
                     for trouble in &troubles {
-                        print::out(&format!("\nMainline needs care: {}\n", print::safe(trouble)))?;
+                        print::tell(&format!("\nMainline needs care: {}\n", print::safe(trouble)));
                     }
                     if troubles.is_empty() {
-                        print::out("\nMainline is as it should be again.\n")?;
+                        print::tell("\nMainline is as it should be again.\n");
                     }
                     said = troubles;
                 }
@@ -101,13 +112,25 @@ impl Local {
                 && warnings != warned
             {
                 for warning in &warnings {
-                    print::out(&format!("\nThe recipe deserves a look: {}\n", print::safe(warning)))?;
+                    print::tell(&format!("\nThe recipe deserves a look: {}\n", print::safe(warning)));
                 }
                 warned = warnings;
             }
             tokio::select! {
                 () = changes.changed() => drop(changes.heard()),
-                () = self.shutdown.cancelled() => return Ok(()),
+                ended = ended(&mut self.slave) => {
+                    self.slave = None;
+                    if self.shutdown.is_cancelled() {
+                        return;
+                    }
+                    let why = match ended {
+                        Ok(Ok(())) => String::new(),
+                        Ok(Err(error)) => format!(": {error}"),
+                        Err(error) => format!(": {error}"),
+                    };
+                    print::tell(&format!("\nThe slave of this process has ended, and builds wait for another{}\n", print::safe(&why)));
+                }
+                () = self.shutdown.cancelled() => return,
             }
         }
     }
@@ -115,12 +138,30 @@ impl Local {
     /// Ends both, the slave first.
     pub(crate) async fn stop(self) -> Result<(), CliError> {
         self.shutdown.cancel();
-        let slave = self.slave.await;
+        let slave = match self.slave {
+            Some(slave) => slave_error(slave.await),
+            None => Ok(()),
+        };
         self.master.stop().await;
-        match slave {
-            Ok(done) => Ok(done?),
-            Err(error) => Err(CliError::new(format!("the slave ended unexpectedly: {error}"))),
-        }
+        slave
+    }
+}
+
+/// How the slave's task ended.
+type Ended = Result<Result<(), slave::RunError>, tokio::task::JoinError>;
+
+/// Waits until the slave has ended; for ever, where that is known.
+async fn ended(slave: &mut Option<JoinHandle<Result<(), slave::RunError>>>) -> Ended {
+    match slave {
+        Some(slave) => slave.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn slave_error(ended: Ended) -> Result<(), CliError> {
+    match ended {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(CliError::new(format!("the slave ended unexpectedly: {error}"))),
     }
 }
 

@@ -59,6 +59,13 @@ pub(crate) fn out_bytes(bytes: &[u8]) -> Result<(), CliError> {
     }
 }
 
+/// Writes to standard output what nobody asked for: that it can't be written, or that nobody reads it any more, is no reason to
+/// end what runs.
+pub(crate) fn tell(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 /// How long ago, roughly.
 pub(crate) fn ago(at: UnixMs) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());

@@ -225,7 +225,7 @@ fn as_title(package: &str) -> String {
 
 /// The line of a template that heads a version, as `title_format` would say it; of several, the one with or without the project's name.
 fn title_of(template: &str, named: bool) -> Option<String> {
-    let lines = template.lines().filter(|line| line.contains("versiondata.version") && !line.contains("{%"));
+    let lines = template.lines().filter(|line| line.contains("versiondata") && !line.contains("{%"));
     let titles: Vec<String> = lines
         .filter_map(|line| {
             let mut title = String::new();
@@ -233,16 +233,18 @@ fn title_of(template: &str, named: bool) -> Option<String> {
             while let Some((before, after)) = rest.split_once("{{") {
                 let (inner, after) = after.split_once("}}")?;
                 title.push_str(before);
-                title.push_str(match inner.trim_matches(['-', ' ']) {
-                    "versiondata.name" => "{name}",
-                    "versiondata.version" => "{version}",
-                    "versiondata.date" => "{project_date}",
+                // `versiondata.name`, or `versiondata["name"]`.
+                let what = inner.trim_matches(['-', ' ']).strip_prefix("versiondata")?;
+                title.push_str(match what.trim_matches(['.', '[', ']', '"', '\'']) {
+                    "name" => "{name}",
+                    "version" => "{version}",
+                    "date" => "{project_date}",
                     _ => return None,
                 });
                 rest = after;
             }
             title.push_str(rest);
-            Some(title)
+            Some(title).filter(|title| title.contains("{version}"))
         })
         .collect();
     titles.iter().find(|title| title.contains("{name}") == named).or(titles.first()).cloned()

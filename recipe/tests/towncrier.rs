@@ -118,6 +118,11 @@ fn the_template_says_how_a_version_is_headed() {
     assert_eq!(title(&format!("{text}name = \"Heron\"\n")).as_deref(), Some("# {name} v{version} - {project_date}"));
     assert_eq!(title(&format!("{text}title_format = \"{{version}}\"\n")).as_deref(), Some("{version}"));
     assert_eq!(title("[tool.towncrier]\ntemplate = \"towncrier:default\"\n"), None);
+    // With brackets, as attrs and others write it, and with another heading for what is not released.
+    let template = "{%- if versiondata[\"version\"] == \"main\" -%}\n## Changes for the Upcoming Release\n{% else -%}\n## [{{ versiondata[\"version\"] }}](https://x/tree/{{ versiondata['version'] }}) - {{ versiondata[\"date\"] }}\n{%- endif %}\n";
+    let text = format!("{text}name = \"attrs\"\ntitle_format = \"\"\n");
+    let title = place(&[("pyproject.toml", &text), ("t.md", template)]).towncrier.unwrap().title;
+    assert_eq!(title.as_deref(), Some("## [{version}](https://x/tree/{version}) - {project_date}"));
 }
 
 #[test]

@@ -46,13 +46,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     process::log("warn");
     let git = Git::find(None).map_err(CliError::explained)?;
-    let place = tracker::official::locate(&args.repository).map_err(CliError::explained)?;
+    let place = place(&args)?;
     let url = OfficialUrl::new(&place)?;
     let name = project_name(&place)?;
-    let basedir = match &args.basedir {
-        Some(basedir) => basedir.clone(),
-        None => folders::data()?.join("up").join(format!("{name}-{}", short_hash(&place))),
-    };
+    let basedir = basedir(&args, &place)?;
     let mainline = match kept(&basedir)? {
         Some(config) => same_as_kept(&args, &place, &config, &basedir)?,
         None => {
@@ -79,21 +76,46 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         allow_private: args.allow_private,
         poll_s: Some(5),
     };
-    let local = Local::start(&basedir, &settings, args.listen, args.slots, process::shutdown_on_signal()).await?;
-    print::out(&greeting(&local, &basedir, &place, &mainline))?;
+    let mut local = Local::start(&basedir, &settings, args.listen, args.slots, process::shutdown_on_signal()).await?;
+    // From here on it runs, whatever becomes of what is said of it.
+    print::tell(&greeting(&local, &basedir, &place, &mainline));
     if local.new {
-        print::out(&format!("\nYour maintainer's token, shown this once: {}\n", local.token))?;
+        print::tell(&format!("\nYour maintainer's token, shown this once: {}\n", local.token));
     }
-    if let Some((why, toml)) = local.guessed_recipe().await? {
-        print::out(&format!(
+    if let Some((why, toml)) = local.guessed_recipe().await {
+        print::tell(&format!(
             "\nThe project has no .bb.toml. bb guessed how to build it from {why}.\nThis .bb.toml would make it explicit:\n\n{}\n",
             print::safe(&indented(&toml))
-        ))?;
+        ));
     }
-    local.say_troubles().await?;
+    local.say_troubles().await;
     eprintln!("\nEnding; builds that run are run again next time.");
     local.stop().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the official repository is. One that is guarded already may be away: what is kept of it counts, and its pages say so.
+fn place(args: &Args) -> Result<String, CliError> {
+    let error = match tracker::official::locate(&args.repository) {
+        Ok(place) => return Ok(place),
+        Err(error) => CliError::explained(error),
+    };
+    let named = Path::new(&args.repository);
+    let place = named.canonicalize().unwrap_or_else(|_| whole(named)).components().collect::<PathBuf>();
+    let place = place.to_string_lossy().into_owned();
+    let guards = |config: &Config| config.projects.iter().any(|project| project.repository == place);
+    match kept(&basedir(args, &place)?)? {
+        Some(config) if guards(&config) => Ok(place),
+        Some(_) | None => Err(error),
+    }
+}
+
+/// Where its state is.
+fn basedir(args: &Args, place: &str) -> Result<PathBuf, CliError> {
+    Ok(match &args.basedir {
+        Some(basedir) => basedir.clone(),
+        None => folders::data()?.join("up").join(format!("{}-{}", project_name(place)?, short_hash(place))),
+    })
 }
 
 /// The settings that a basedir has already.

@@ -4,6 +4,7 @@ use crate::BB;
 use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use testkit::git::Repo;
 use testkit::world::{Program, Said, World};
 
@@ -351,4 +352,61 @@ fn up_starts_without_its_mirrors_and_outlasts_an_official_repository_that_is_awa
     up.until("it says so", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("Mainline needs care")));
     std::fs::rename(&away, official.path()).unwrap();
     up.until("it is well", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("as it should be again")));
+}
+
+#[test]
+fn up_starts_on_a_mirror_that_lost_all_and_while_the_official_repository_is_away() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    let told = |up: &mut Program, what: &[&str]| {
+        let log = up.log().to_owned();
+        let says = || std::fs::read_to_string(&log).is_ok_and(|said| what.iter().any(|what| said.contains(what)));
+        up.until(what[0], says);
+    };
+    told(&mut up(&world, &official, &basedir), &["would make it explicit"]);
+    for mirror in std::fs::read_dir(basedir.join("mirrors")).unwrap() {
+        let mirror = mirror.unwrap().path();
+        std::fs::remove_dir_all(&mirror).unwrap();
+        std::fs::create_dir(&mirror).unwrap();
+    }
+    let mut mended = up(&world, &official, &basedir);
+    told(&mut mended, &["can't be told now", "would make it explicit"]);
+    mended.signal(Signal::INT);
+    assert_eq!(mended.end().code(), Some(0), "{}", mended.printed());
+    let away = world.folder().join("away");
+    std::fs::rename(official.path(), &away).unwrap();
+    let mut alone = up(&world, &official, &basedir);
+    told(&mut alone, &["Mainline needs care"]);
+    std::fs::rename(&away, official.path()).unwrap();
+    told(&mut alone, &["as it should be again"]);
+    // What is not guarded here is not guessed at.
+    let nowhere = world.folder().join("nowhere");
+    let said = world.run(["up", "--repository", nowhere.to_str().unwrap(), "--basedir", basedir.to_str().unwrap()]);
+    assert!(said.fails().contains("is not in a git repository"));
+}
+
+/// A program that does not outlive its test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[test]
+fn up_runs_on_though_nothing_that_it_says_can_be_written() {
+    let world = World::empty(BB);
+    let official = project(&world, "crane");
+    let basedir = world.folder().join("state");
+    let mut command = world.command(["up", "--repository", official.url(), "--listen", "127.0.0.1:0", "--basedir"]);
+    command.arg(&basedir).stdin(Stdio::null());
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut up = Ends(command.spawn().unwrap());
+    world.wait("it answers", || basedir.join("run/address").exists().then_some(()));
+    let answer = || testkit::http::Client::new(&address(&basedir)).try_get("/healthz").ok();
+    world.wait("it is well", || answer().filter(|answer| answer.status == 200));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&up.0), Signal::INT).unwrap();
+    assert_eq!(up.0.wait().unwrap().code(), Some(0));
 }

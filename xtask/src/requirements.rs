@@ -112,15 +112,17 @@ impl fmt::Display for Missing {
 
 /// Sees to it that everything is there that the tests need.
 pub(crate) fn meet() -> Result<(), Missing> {
-    // What no package manager mends is looked at before anything is installed.
-    if on_path("git").is_some() {
-        git_is_new_enough()?;
+    // Whether git is new enough is seen before the rest is installed, which is a browser and a database among other things; where
+    // there is no git at all, the one that this system packages decides.
+    let (git, rest): (Vec<_>, Vec<_>) = missing().into_iter().partition(|requirement| requirement.name == "git");
+    if !git.is_empty() {
+        install(&git)?;
     }
-    let missing = missing();
-    if !missing.is_empty() {
-        install(&missing)?;
+    git_is_new_enough()?;
+    if !rest.is_empty() {
+        install(&rest)?;
     }
-    git_is_new_enough()
+    Ok(())
 }
 
 fn missing() -> Vec<&'static Requirement> {

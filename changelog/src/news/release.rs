@@ -212,15 +212,17 @@ fn new_title(
     options: &FoldOptions<'_>,
 ) -> String {
     let day = release.on.to_string();
-    if let Some(towncrier) = options.towncrier {
-        return towncrier.title(bare(release.version), &day).trim().trim_start_matches('#').trim().to_owned();
-    }
     let plain = |v: &&Version| {
         let is_yanked = layout.shown(&v.heading).to_lowercase().contains("yanked");
         matches!(v.title.kind, Kind::Version(_)) && !v.title.has_more && !is_yanked
     };
     let named = |v: &&Version| v.title.version.is_some() && v.title.kind != Kind::Other;
-    if let Some(like) = layout.released().filter(named).find(plain) {
+    let newest = layout.released().find(|v| plain(v) && named(v));
+    // What its settings don't say, the newest release does.
+    if let Some(towncrier) = options.towncrier.filter(|towncrier| towncrier.title.is_some() || newest.is_none()) {
+        return towncrier.title(bare(release.version), &day).trim().trim_start_matches('#').trim().to_owned();
+    }
+    if let Some(like) = newest {
         return like_this(&layout.shown(&like.heading), &like.title, release);
     }
     if let (Some(at), Some(remark)) = (&open.title.version, &open.title.remark) {

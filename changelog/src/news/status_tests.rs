@@ -1,7 +1,7 @@
 //! Where a heading does not say whether its version is out: the line below it may, and a line that only looks like a heading is none.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::{FoldOptions, Fragment, Nothing, Release, fold, release};
+use crate::{FoldOptions, Format, Fragment, Nothing, Release, Towncrier, fold, release};
 use jiff::civil::Date;
 
 const DAY: Date = Date::constant(2024, 3, 5);
@@ -141,4 +141,19 @@ fn chapters_of_a_plain_news_that_are_about_one_version_are_not_torn_apart() {
     let got = folded("NEWS", text).unwrap_or_else(|error| error);
     let at = |what: &str| got.find(what).unwrap_or(usize::MAX);
     assert!(!got.contains("a.c: New.") || at("a.c: New.") < at("* Installation"), "{got}");
+}
+
+#[test]
+fn a_release_looks_as_the_newest_where_the_settings_of_towncrier_do_not_say_how() {
+    let towncrier = Towncrier { name: "heron".to_owned(), ..Towncrier::default() };
+    let options =
+        FoldOptions { towncrier: Some(&towncrier), format: Some(Format::Towncrier), ..FoldOptions::default() };
+    let of = |text: &str| {
+        let what = Release { version: "1.1", on: DAY, nothing: Nothing::Headed };
+        String::from_utf8(release(b"N.md", Some(text.as_bytes()), &[], what, &options).unwrap().changelog).unwrap()
+    };
+    let start = "<!-- towncrier release notes start -->\n\n";
+    let old = "## [1.0](https://x/tree/1.0) - 2024-01-02\n\n- Old.\n";
+    assert_eq!(of(&format!("{start}{old}")), format!("{start}## [1.1](https://x/tree/1.1) - 2024-03-05\n\n{old}"));
+    assert!(of(start).contains("heron 1.1 (2024-03-05)"), "{}", of(start));
 }

@@ -1,6 +1,6 @@
 //! One look: where a branch is at its source, or several of one repository are; what is new there is admitted and recorded.
 
-use super::{StepError, afterwards};
+use super::{StepError, afterwards, mainline};
 use crate::project::Guarded;
 use crate::state::Shared;
 use crate::store::{Branch, BranchState, NewRevision, Revision, Trouble, now};
@@ -287,8 +287,22 @@ async fn admit(
         shared.store.head_again(claim, &moved(shared, branch), before).await?;
         return Ok(Ok(()));
     }
+    let Some(claim) = project.claim() else { return Ok(Ok(())) };
+    let known = shared.store.project_by_id(project.id).await?.tip;
     shared.points().at("watch.fetch").await;
-    let admitted = project.mirror.admit(&shared.poller, &admission).await;
+    let mut admitted = project.mirror.admit(&shared.poller, &admission).await;
+    if let Err(AdmissionError::Refused(refused)) = &admitted {
+        // What mainline has is nothing against a branch, and it may have more by now than was known.
+        match mainline::look(shared, project, claim).await {
+            Ok(tip) if known.as_ref() != Some(&tip) => {
+                admitted = project.mirror.admit(&shared.poller, &admission).await;
+            }
+            Ok(_) => {}
+            // A refusal stays for ever: it is recorded when it is certain.
+            Err(StepError::Official(_)) => return Ok(Err(Trouble::of(refused))),
+            Err(error) => return Err(error),
+        }
+    }
     record(shared, project, branch, before, admitted, &admission).await
 }
 

@@ -432,3 +432,26 @@ async fn one_source_is_one_live_branch_whichever_of_its_names_is_newer() {
     }
     assert_eq!(verdict(&world, "renamed").await, "withdrawn");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mainline_has_that_was_not_looked_at_yet_is_nothing_against_a_branch() {
+    let (world, _oak) = stepped().await;
+    // Names that differ in case only are refused of a branch, and mainline has them since a moment.
+    by_hand(&world, &[("dir/README", "1\n"), ("dir/Readme", "2\n")]);
+    publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    assert_eq!(world.branch("feature").await["summary"]["revision"], 1);
+    let code = verdict(&world, "feature").await;
+    assert!(code != "revision-refused" && code != "source-trouble", "{code}");
+    // While mainline is away nobody can know, and nothing is for ever.
+    let bad = "[submodule \"s\"]\n\tpath = s\n\turl = -u./payload\n";
+    publish(&world, "bad", &[(".gitmodules", bad)], &json!({})).await;
+    let (there, away) = (world.official.path().to_owned(), world.official.path().with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    turns(&world, &[Loop::Watch]).await;
+    assert_eq!(world.branch("bad").await["summary"]["revision"], Value::Null);
+    std::fs::rename(&away, &there).unwrap();
+    assert!(publish_again(&world, &world.token, "bad", &json!({})).await.status < 300);
+    turns(&world, &[Loop::Mainline, Loop::Watch]).await;
+    assert_eq!(verdict(&world, "bad").await, "revision-refused");
+}
