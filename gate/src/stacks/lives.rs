@@ -14,8 +14,8 @@ pub(super) struct Live {
     pub(super) members: Bits,
     /// How likely it passes.
     pub(super) passes: f64,
-    /// Whether it stands on mainline, and on no other running stack.
-    lowest: bool,
+    /// The running stack that it stands on, the highest of them; mainline, if none.
+    below: Option<usize>,
     /// How long it takes yet, in lengths of a build.
     pub(super) left: f64,
 }
@@ -39,16 +39,25 @@ impl Lives {
     }
 
     pub(super) fn add(&mut self, line: Vec<usize>, members: Bits, passes: f64, left: f64) {
-        for other in &mut self.0 {
-            other.lowest &= !(other.line.len() > line.len() && other.line.starts_with(&line));
+        let length = |at: Option<usize>| at.map_or(0, |at| self.0[at].line.len());
+        let mut below = None;
+        let mut above = Vec::new();
+        for (at, other) in self.0.iter().enumerate() {
+            if other.line.len() > length(below) && other.line.len() < line.len() && line.starts_with(&other.line) {
+                below = Some(at);
+            }
+            if other.line.len() > line.len() && length(other.below) < line.len() && other.line.starts_with(&line) {
+                above.push(at);
+            }
         }
-        let lowest = !self.0.iter().any(|other| other.line.len() < line.len() && line.starts_with(&other.line));
-        self.0.push(Live { line, members, passes, lowest, left });
+        let new = self.0.len();
+        above.into_iter().for_each(|at| self.0[at].below = Some(new));
+        self.0.push(Live { line, members, passes, below, left });
     }
 
     /// How likely none of them lands.
     pub(super) fn none_lands(&self) -> f64 {
-        self.0.iter().filter(|live| live.lowest).map(|live| 1.0 - live.passes).product()
+        self.0.iter().filter(|live| live.below.is_none()).map(|live| 1.0 - live.passes).product()
     }
 
     /// How many more would land, as a mean, if this line were built, too, which passes so likely: those between the next lower
@@ -62,19 +71,13 @@ impl Lives {
 
     /// The end of the chain that most likely passes as a whole.
     pub(super) fn chain(&self) -> Option<&Live> {
-        let mut end: Option<&Live> = None;
+        let mut end: Option<usize> = None;
         loop {
-            let line = end.map_or(&[][..], |live| &live.line);
-            let above: Vec<&Live> =
-                self.0.iter().filter(|live| live.line.len() > line.len() && live.line.starts_with(line)).collect();
-            let direct = |live: &&&Live| {
-                !above.iter().any(|other| other.line.len() < live.line.len() && live.line.starts_with(&other.line))
-            };
             // Of equals the first.
-            let best = above.iter().rev().filter(direct).max_by(|a, b| a.passes.total_cmp(&b.passes));
-            match best {
-                Some(live) => end = Some(live),
-                None => return end,
+            let above = self.0.iter().enumerate().rev().filter(|(_, live)| live.below == end);
+            match above.max_by(|(_, a), (_, b)| a.passes.total_cmp(&b.passes)) {
+                Some((at, _)) => end = Some(at),
+                None => return end.map(|at| &self.0[at]),
             }
         }
     }
