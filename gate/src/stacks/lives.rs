@@ -60,13 +60,11 @@ impl Lives {
         self.0.iter().filter(|live| live.below.is_none()).map(|live| 1.0 - live.passes).product()
     }
 
-    /// How many more would land, as a mean, if this line were built, too, which passes so likely: those between the next lower
-    /// line that is built and this one, if this one passes and the next higher one does not.
-    pub(super) fn gain(&self, line: &[usize], passes: f64) -> f64 {
-        let lower = self.0.iter().filter(|live| line.starts_with(&live.line)).map(|live| live.line.len());
-        let higher = self.0.iter().filter(|live| live.line.starts_with(line)).map(|live| live.passes);
-        let (lower, higher) = (lower.max().unwrap_or_default(), higher.fold(0.0, f64::max));
-        (line.len() - lower) as f64 * (passes - higher)
+    /// The running stacks as seen along a line, so that its lower parts are compared with them quickly.
+    pub(super) fn along(&self, line: &[usize]) -> Along {
+        let common = |live: &Live| live.line.iter().zip(line).take_while(|(one, other)| one == other).count();
+        let shared = self.0.iter().map(|live| (common(live), live.line.len(), live.passes));
+        Along(shared.filter(|(common, ..)| *common > 0).collect())
     }
 
     /// The end of the chain that most likely passes as a whole.
@@ -80,6 +78,26 @@ impl Lives {
                 None => return end.map(|at| &self.0[at]),
             }
         }
+    }
+}
+
+/// Of each running stack how much it has in common with a line, how long it is, and how likely it passes.
+pub(super) struct Along(Vec<(usize, usize, f64)>);
+
+impl Along {
+    /// How many more would land, as a mean, if the lower part of this length were built, too, which passes so likely: those
+    /// between the next lower line that is built and this one, if this one passes and the next higher one does not.
+    pub(super) fn gain(&self, length: usize, passes: f64) -> f64 {
+        let (mut lower, mut higher) = (0, 0.0_f64);
+        for (common, live, passes) in &self.0 {
+            if common == live && *live <= length {
+                lower = lower.max(*live);
+            }
+            if *common >= length {
+                higher = higher.max(*passes);
+            }
+        }
+        (length - lower) as f64 * (passes - higher)
     }
 }
 
