@@ -7,6 +7,8 @@
 //!
 //! - [`schedule::schedule`]: which waiting build goes to which slave now, and why the others wait; locks are part of it;
 //! - [`queue::decide`]: which candidates to make and to build, what lands, who is ejected and why;
+//! - [`stacks::decide`]: the same with several branches tested at once, which is not wired into the master yet;
+//!   [`simulator`]: worlds to play it in, drawn from a seed;
 //! - [`verdict::judge`]: would this branch land, if not why, and whose turn is it;
 //! - [`availability`]: what a slave's rules say at a moment, whose word counts, and rules that fight;
 //! - [`looks::begin`]: which branches are looked at now; [`places`]: who may hold how many of what there is only so much of;

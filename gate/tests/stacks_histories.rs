@@ -25,6 +25,15 @@ fn every_promise_holds_when_everything_goes_wrong() {
 }
 
 #[test]
+fn nobody_good_is_ejected_where_nothing_fails_by_chance() {
+    for seed in 0..HISTORIES / 4 {
+        let setting = Setting { flake: 0.0, ..Setting::bad_day(&mut Draws::new(seed).apart(99)) };
+        let score = play(&World::drawn(&setting, seed), &Game::default()).unwrap();
+        assert_eq!(score.wronged(), 0, "history {seed}");
+    }
+}
+
+#[test]
 fn a_history_is_the_same_for_the_same_seed() {
     let played = || {
         let world = World::drawn(&Setting::bad_day(&mut Draws::new(5).apart(99)), 5);

@@ -27,8 +27,6 @@ pub(super) struct Group {
     pub(super) weak: bool,
     /// The stacks that failed, as indexes into the list of all.
     pub(super) stacks: Vec<usize>,
-    /// How many entries known to be good were in the smallest of those stacks, not in mainline yet.
-    pub(super) along: usize,
 }
 
 /// A failure that is not explained yet.
@@ -89,15 +87,13 @@ fn groups(seen: &[Seen<'_>], failures: &[Failure], passed: &Bits) -> (Vec<Group>
         let suspects = waiting.without(passed);
         let weak = suspects.is_empty();
         let members = if weak { waiting.clone() } else { suspects };
-        let along = waiting.count() - members.count();
         match sets.iter_mut().find(|(_, set)| set.weak == weak && set.members == members) {
             Some((_, set)) => {
                 set.times += times;
                 set.stacks.push(*stack);
-                set.along = set.along.min(along);
             }
             None => {
-                let group = Group { weak, times: *times, stacks: vec![*stack], along, members };
+                let group = Group { weak, times: *times, stacks: vec![*stack], members };
                 sets.push((group.members.count(), group));
             }
         }

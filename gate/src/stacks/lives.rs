@@ -14,8 +14,8 @@ pub(super) struct Live {
     pub(super) members: Bits,
     /// How likely it passes.
     pub(super) passes: f64,
-    /// Whether it stands on mainline, and on no other running stack.
-    lowest: bool,
+    /// The running stack that it stands on, the highest of them; mainline, if none.
+    below: Option<usize>,
     /// How long it takes yet, in lengths of a build.
     pub(super) left: f64,
 }
@@ -39,44 +39,65 @@ impl Lives {
     }
 
     pub(super) fn add(&mut self, line: Vec<usize>, members: Bits, passes: f64, left: f64) {
-        for other in &mut self.0 {
-            other.lowest &= !(other.line.len() > line.len() && other.line.starts_with(&line));
+        let length = |at: Option<usize>| at.map_or(0, |at| self.0[at].line.len());
+        let mut below = None;
+        let mut above = Vec::new();
+        for (at, other) in self.0.iter().enumerate() {
+            if other.line.len() > length(below) && other.line.len() < line.len() && line.starts_with(&other.line) {
+                below = Some(at);
+            }
+            if other.line.len() > line.len() && length(other.below) < line.len() && other.line.starts_with(&line) {
+                above.push(at);
+            }
         }
-        let lowest = !self.0.iter().any(|other| other.line.len() < line.len() && line.starts_with(&other.line));
-        self.0.push(Live { line, members, passes, lowest, left });
+        let new = self.0.len();
+        above.into_iter().for_each(|at| self.0[at].below = Some(new));
+        self.0.push(Live { line, members, passes, below, left });
     }
 
     /// How likely none of them lands.
     pub(super) fn none_lands(&self) -> f64 {
-        self.0.iter().filter(|live| live.lowest).map(|live| 1.0 - live.passes).product()
+        self.0.iter().filter(|live| live.below.is_none()).map(|live| 1.0 - live.passes).product()
     }
 
-    /// How many more would land, as a mean, if this line were built, too, which passes so likely: those between the next lower
-    /// line that is built and this one, if this one passes and the next higher one does not.
-    pub(super) fn gain(&self, line: &[usize], passes: f64) -> f64 {
-        let lower = self.0.iter().filter(|live| line.starts_with(&live.line)).map(|live| live.line.len());
-        let higher = self.0.iter().filter(|live| live.line.starts_with(line)).map(|live| live.passes);
-        let (lower, higher) = (lower.max().unwrap_or_default(), higher.fold(0.0, f64::max));
-        (line.len() - lower) as f64 * (passes - higher)
+    /// The running stacks as seen along a line, so that its lower parts are compared with them quickly.
+    pub(super) fn along(&self, line: &[usize]) -> Along {
+        let common = |live: &Live| live.line.iter().zip(line).take_while(|(one, other)| one == other).count();
+        let shared = self.0.iter().map(|live| (common(live), live.line.len(), live.passes));
+        Along(shared.filter(|(common, ..)| *common > 0).collect())
     }
 
     /// The end of the chain that most likely passes as a whole.
     pub(super) fn chain(&self) -> Option<&Live> {
-        let mut end: Option<&Live> = None;
+        let mut end: Option<usize> = None;
         loop {
-            let line = end.map_or(&[][..], |live| &live.line);
-            let above: Vec<&Live> =
-                self.0.iter().filter(|live| live.line.len() > line.len() && live.line.starts_with(line)).collect();
-            let direct = |live: &&&Live| {
-                !above.iter().any(|other| other.line.len() < live.line.len() && live.line.starts_with(&other.line))
-            };
             // Of equals the first.
-            let best = above.iter().rev().filter(direct).max_by(|a, b| a.passes.total_cmp(&b.passes));
-            match best {
-                Some(live) => end = Some(live),
-                None => return end,
+            let above = self.0.iter().enumerate().rev().filter(|(_, live)| live.below == end);
+            match above.max_by(|(_, a), (_, b)| a.passes.total_cmp(&b.passes)) {
+                Some((at, _)) => end = Some(at),
+                None => return end.map(|at| &self.0[at]),
             }
         }
+    }
+}
+
+/// Of each running stack how much it has in common with a line, how long it is, and how likely it passes.
+pub(super) struct Along(Vec<(usize, usize, f64)>);
+
+impl Along {
+    /// How many more would land, as a mean, if the lower part of this length were built, too, which passes so likely: those
+    /// between the next lower line that is built and this one, if this one passes and the next higher one does not.
+    pub(super) fn gain(&self, length: usize, passes: f64) -> f64 {
+        let (mut lower, mut higher) = (0, 0.0_f64);
+        for (common, live, passes) in &self.0 {
+            if common == live && *live <= length {
+                lower = lower.max(*live);
+            }
+            if *common >= length {
+                higher = higher.max(*passes);
+            }
+        }
+        (length - lower) as f64 * (passes - higher)
     }
 }
 

@@ -24,6 +24,40 @@
 //!   without a result;
 //! - everything is derived from the facts: the same situation gives the same answer, and a crash loses nothing.
 //!
+//! ```
+//! use gate::queue::{EntryId, StackId};
+//! use gate::stacks::{
+//!     Accepted, Action, Candidate, Experience, Judge, Line, Mainline, MainlineId, Policy, Run, Situation, Stack, decide,
+//! };
+//! use protocol::UnixMs;
+//!
+//! let entry = |id| Accepted {
+//!     id: EntryId(id), priority: 0, since: UnixMs(0), needs: vec![], risk: 1.0, conflicts: false,
+//! };
+//! let mut queue = Situation {
+//!     now: UnixMs(60_000),
+//!     mainline: Mainline { at: MainlineId(7), moves: vec![], began_by_queue: true },
+//!     entries: vec![entry(1), entry(2), entry(3)],
+//!     stacks: vec![],
+//!     conflicts: vec![],
+//!     landing: None,
+//!     free: 1,
+//!     mean_ms: 300_000,
+//!     experience: Experience::default(),
+//!     policy: Policy::default(),
+//! };
+//! let Action::Start { line, purpose } = &decide(&queue).actions[0] else { panic!() };
+//! assert_eq!(line.entries, [EntryId(1), EntryId(2), EntryId(3)]);
+//! assert_eq!(purpose.words(), "3 not known yet");
+//!
+//! // It was made and built, and passed: all three land by one push.
+//! let linux = Judge { builder: "linux".to_owned(), runs: vec![Run::Passed] };
+//! queue.stacks.push(Stack {
+//!     id: StackId(1), line: line.clone(), candidate: Candidate::Made(vec![linux]), begun: UnixMs(60_000),
+//! });
+//! assert!(matches!(&decide(&queue).actions[0], Action::Land { entries, .. } if entries.len() == 3));
+//! ```
+//!
 //! | file | what it is for |
 //! | --- | --- |
 //! | `situation`, `stack`, `experience` | the question: entries, stacks, mainline, what was learned |

@@ -2,7 +2,7 @@
 //!
 //! Nothing is assumed of the rate of bad branches but its range: it is one of [`GRID`] values, spread evenly by their
 //! logarithm, each as likely at first; what left the queue and what is known of those that wait weighs them (the mixture
-//! costs about three bits in a hundred branches; a single estimate costs more, and must be tuned for some rate).
+//! costs two or three bits in the first hundred branches; a single estimate costs more, and must be tuned for some rate).
 
 use super::experience::Experience;
 use super::known::{Group, Known};
@@ -11,7 +11,7 @@ use super::situation::{Accepted, Policy};
 /// So many values.
 const GRID: usize = 32;
 /// The least and the greatest.
-const RANGE: (f64, f64) = (0.002, 0.5);
+const RANGE: (f64, f64) = (0.004, 0.4);
 /// How often a branch that passed does not go together with others that did, before anything is learned: 1 of 2,000.
 const CLASHES: (f64, f64) = (0.5, 1000.0);
 /// How often builds fail by chance, before anything is learned: 1 of 100, as if 50 had been seen.

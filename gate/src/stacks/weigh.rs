@@ -140,36 +140,33 @@ impl Weighing<'_> {
         let least = BET * board.situation.policy.price;
         for (number, atom) in atoms.iter().enumerate().filter(|(_, atom)| !atom.failed()) {
             let part = self.fitting(ground.base, &ground.good, atom.members.places(), usize::MAX);
+            let along = self.lives.along(&[&ground.good[..], &part].concat());
             let (mut risk, mut from) = (0.0, 0);
             for size in sizes(part.len()) {
                 risk += part[from..size].iter().map(|at| board.view.order.entries[*at].hazard()).sum::<f64>();
                 from = size;
                 let passes = ground.passes * board.view.rates.good(&atom.set, risk) * (1.0 - board.view.rates.flake);
-                let most = passes * (ground.good.len() + size) as f64;
-                if most >= least && self.best.as_ref().is_none_or(|best| most > best.worth) {
-                    let line = [&ground.good[..], &part[..size]].concat();
-                    let worth = self.lives.gain(&line, passes);
-                    if worth >= least {
-                        self.offer(worth, passes, ground, &part[..size], Some(number));
-                        let taken = self.best.as_mut().filter(|best| best.line == line && best.worth <= worth);
-                        taken.into_iter().for_each(|best| best.bet = true);
-                    }
+                let worth = along.gain(ground.good.len() + size, passes);
+                if worth >= least && self.offer(worth, passes, ground, &part[..size], Some(number)) {
+                    self.best.iter_mut().for_each(|best| best.bet = true);
                 }
             }
         }
     }
 
-    fn offer(&mut self, worth: f64, passes: f64, ground: &Ground<'_>, part: &[usize], atom: Option<usize>) {
+    /// Keeps it if it is the most worthy so far; says whether.
+    fn offer(&mut self, worth: f64, passes: f64, ground: &Ground<'_>, part: &[usize], atom: Option<usize>) -> bool {
         self.steps += 1;
         if self.best.as_ref().is_some_and(|best| worth <= best.worth + 1e-12) {
-            return;
+            return false;
         }
         let line: Vec<usize> = [ground.base.line, &ground.good, part].concat();
         if self.taken.contains(&line) || self.board.is_doomed(&Bits::of(self.board.view.order.len(), &line)) {
-            return;
+            return false;
         }
         let good = line.iter().filter(|at| self.board.view.known.good.has(**at)).count();
         self.best = Some(Choice { worth, line, tested: part.len(), good, atom, passes, bet: false });
+        true
     }
 
     /// Of these the first so many that can be merged on it: what they need is in mainline or below them, and nothing below

@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// For `crash`: so many histories on each database, 20 by default; for `queue`: so many, 100,000 by default
     #[arg(long, value_name = "NUMBER")]
     histories: Option<u64>,
+    /// For `queue`: so many drawn worlds for each figure
+    #[arg(long, default_value_t = 500, value_name = "NUMBER")]
+    runs: u64,
     /// For `crash` and `queue`: the first seed; a history is the same for the same seed, in `crash` but for the machine's own speed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
@@ -159,7 +162,7 @@ fn measure(name: Name, args: &Args) -> Rows {
         Name::Changelog => changelog::measure(&bb(args)?),
         Name::Hostile => hostile::measure(&bb(args)?),
         Name::Crash => crash::measure(&bb(args)?, args.seed..args.seed + args.histories.unwrap_or(20)),
-        Name::Queue => queue::measure(&simulate(args)?, args.histories.unwrap_or(100_000), args.seed),
+        Name::Queue => queue::measure(&simulate(args)?, args.runs, args.histories.unwrap_or(100_000), args.seed),
     }
 }
 

@@ -6,9 +6,6 @@ use super::rows::{Row, Wanted};
 use std::path::Path;
 use std::process::Command;
 
-/// So many worlds for each figure.
-const RUNS: u64 = 500;
-
 /// Of optimal nested group testing (Sobel and Groll, 1959), as the figures that are wanted name it: bad branches of a
 /// hundred, builds a branch, and how many times that a new queue may take.
 const OPTIMUM: [(&str, f64, f64); 4] =
@@ -23,9 +20,9 @@ const OF_ZUUL: [(u32, [f64; 4], [f64; 4]); 3] = [
     (32, [0.70, 0.41, 0.27, 0.17], [0.36, 0.35, 0.40, 0.53]),
 ];
 
-/// Runs the simulator.
-pub(super) fn measure(simulate: &Path, histories: u64, seed: u64) -> Rows {
-    let figures = run(simulate, "figures", RUNS, seed)?;
+/// Runs the simulator: so many worlds for each figure, and so many histories.
+pub(super) fn measure(simulate: &Path, runs: u64, histories: u64, seed: u64) -> Rows {
+    let figures = run(simulate, "figures", runs, seed)?;
     let mut rows: Vec<Row> = figures.iter().map(|told| wanting("queue", told)).collect();
     let histories = run(simulate, "histories", histories, seed)?;
     rows.extend(histories.iter().map(|told| wanting("queue-histories", told)));
