@@ -26,7 +26,7 @@ pub use build::{
 pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::{Event, EventMark, NoEventMark};
-pub use machine::{Lock, SetAvailability, Slave};
+pub use machine::{Lock, SetAvailability, Slave, SlaveOfBuild};
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};

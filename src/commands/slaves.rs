@@ -1,24 +1,29 @@
-//! `bb slaves`, `bb slaves set-availability NAME WORD`
+//! `bb slaves`, `bb slaves --why BUILD`, `bb slaves set-availability NAME WORD`
 
+use super::log::build_id;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::{Cell, Screen};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use protocol::SlaveName;
-use protocol::api::{SetAvailability, Slave};
+use protocol::api::{SetAvailability, Slave, SlaveOfBuild};
 use protocol::wire::{Availability, Voice, Word};
+use protocol::{BuildId, SlaveName};
 use std::process::ExitCode;
 
 /// List slaves: who builds now, who does not, and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb slaves --json
+  bb slaves --why 5133
   bb slaves set-availability oak unavailable --for 2h --reason 'new disk' --now")]
 pub(crate) struct Args {
     /// Change something instead
     #[command(subcommand)]
     what: Option<What>,
+    /// For each slave, why it does not take this build, which waits
+    #[arg(long, value_name = "BUILD", value_parser = build_id)]
+    why: Option<BuildId>,
     #[command(flatten)]
     format: Format,
 }
@@ -60,6 +65,11 @@ fn availability(word: String) -> Availability {
 }
 
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
+    if let (Some(build), None) = (args.why, &args.what) {
+        let slaves: Vec<SlaveOfBuild> = client.get(&format!("/builds/{build}/slaves")).await?;
+        args.format.show(&slaves, |slaves, screen| against(slaves, screen))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let slaves: Vec<Slave> = match args.what {
         None => client.get("/slaves").await?,
         Some(What::SetAvailability { name, word: availability, length, until, reason, now }) => {
@@ -75,6 +85,13 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     };
     args.format.show(&slaves, |slaves, screen| listing(slaves, screen))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What keeps each of them from a build.
+fn against(slaves: &[SlaveOfBuild], screen: Screen) -> String {
+    let row = |slave: &SlaveOfBuild| -> Vec<Cell> { vec![slave.name.to_string().into(), safe(&slave.says).into()] };
+    let none = "No slave has ever connected. Make one with `bb slave create`.";
+    screen.list(&["name", "why"], &slaves.iter().map(row).collect::<Vec<_>>(), none)
 }
 
 /// The slaves.

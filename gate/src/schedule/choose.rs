@@ -312,7 +312,7 @@ fn lock_shares(locks: &[Lock], requests: &[LockRequest]) -> Result<Vec<(usize, u
 }
 
 /// A request as the lock's index and shares; none when there is no such lock.
-fn shares_of(locks: &[Lock], request: &LockRequest) -> Option<(usize, u64)> {
+pub(super) fn shares_of(locks: &[Lock], request: &LockRequest) -> Option<(usize, u64)> {
     let index = locks.iter().position(|l| l.name == request.name)?;
     let shares = match request.amount {
         LockAmount::Shares(shares) => shares,

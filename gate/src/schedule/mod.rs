@@ -14,11 +14,13 @@
 //! nobody holds a share while waiting for another, so that there is no deadlock. A build whose slaves are all away
 //! stands in no line: what can't run holds nobody up.
 
+mod against;
 mod away;
 mod choose;
 mod stranded;
 mod wait;
 
+pub use against::{Against, Asked, against};
 pub use away::{Fate, Lost, fate};
 pub use choose::schedule;
 use protocol::wire::{Availability, Isolation};

@@ -42,6 +42,7 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/queue/pause", post(pause))
         .route("/projects/{project}/queue/resume", post(resume))
         .route("/builds/{id}", get(build))
+        .route("/builds/{id}/slaves", get(build_slaves))
         .route("/builds/{id}/rebuild", post(build_again))
         .route("/builds/{id}/cancel", post(cancel))
         .route("/builds/{id}/log", get(logs::whole))
@@ -211,6 +212,13 @@ pub(super) async fn detail(shared: &Shared, id: BuildId) -> Done<BuildDetail> {
 
 async fn build(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<BuildDetail>> {
     Ok(Json(detail(&shared, part.id).await?))
+}
+
+/// Why each slave does not have a build, or which one does.
+async fn build_slaves(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<Vec<api::SlaveOfBuild>>> {
+    let at = Moment::now(&shared).await?;
+    let build = actions::build(&at.store, part.id).await?;
+    Ok(Json(read::slaves_of_build(&at, &build).await?))
 }
 
 async fn build_again(State(shared): App, Part(part): Part<BuildPart>, who: Who) -> Done<Json<BuildDetail>> {

@@ -24,7 +24,7 @@ pub(crate) use moment::Moment;
 pub(crate) use overview::overview;
 pub(crate) use projects::{project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
-pub(crate) use slaves::{locks, slaves};
+pub(crate) use slaves::{locks, of_build as slaves_of_build, slaves};
 
 use crate::refused::Refused;
 use crate::state::Shared;

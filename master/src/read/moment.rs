@@ -84,6 +84,12 @@ impl<'s> Moment<'s> {
         self.shared.config.counted_locks()
     }
 
+    /// How long a build waits for an eager slave before a reluctant one may take it, in milliseconds.
+    pub(super) fn reluctant_after_ms(&self) -> i64 {
+        let seconds = i64::try_from(self.shared.config.times.reluctant_after_s).unwrap_or(i64::MAX);
+        seconds.saturating_mul(1000)
+    }
+
     /// The URL under which others reach this master, without a slash at its end.
     pub(super) fn url(&self) -> &'s str {
         &self.shared.url

@@ -2,9 +2,9 @@
 
 use super::{Moment, ReadError, build};
 use crate::store::{Build, BuildRowState, SlaveRow, now};
-use gate::schedule::Scope;
+use gate::schedule::{self, Asked, Scope};
 use protocol::SlaveId;
-use protocol::api::{BuildSummary, Lock, Look, Slave};
+use protocol::api::{BuildSummary, Lock, Look, Slave, SlaveOfBuild};
 use protocol::wire::Voice;
 use recipe::LockAmount;
 use std::collections::HashMap;
@@ -13,6 +13,47 @@ use std::collections::HashMap;
 pub(crate) async fn slaves(at: &Moment<'_>) -> Result<Vec<Slave>, ReadError> {
     let (rows, running) = (at.store.slaves().await?, at.store.running_on(None).await?);
     lines(at, rows, &running).await
+}
+
+/// How each slave stands to a build, by name: why it does not take one that waits, else which has it.
+pub(crate) async fn of_build(at: &Moment<'_>, build: &Build) -> Result<Vec<SlaveOfBuild>, ReadError> {
+    let rows = at.store.slaves().await?;
+    if build.state != BuildRowState::Waiting {
+        let says = if build.result().is_some() { "it ran it" } else { "it runs it" };
+        let having = rows.into_iter().filter(|row| build.slave == Some(row.id));
+        let has = |row: SlaveRow| SlaveOfBuild { name: row.name, code: "has".to_owned(), says: says.to_owned() };
+        return Ok(having.map(has).collect());
+    }
+    let trusted = at.store.branch_by_id(build.branch).await?.trusted;
+    let asked = Asked {
+        labels: &build.builder.slaves,
+        isolation: build.isolation.max(schedule::isolation_of(trusted)),
+        locks: &build.builder.locks,
+        waited_ms: now().0.saturating_sub(build.requested.0),
+    };
+    let (locks, running) = (at.locks(), at.store.running_on(None).await?);
+    let after_ms = at.reluctant_after_ms();
+    let told = |row: SlaveRow| {
+        let on_it = running.iter().filter(|other| other.slave == Some(row.id));
+        let held: Vec<&[recipe::LockRequest]> = on_it.map(|other| other.builder.locks.as_slice()).collect();
+        let slave = schedule::Slave {
+            id: row.id,
+            connected: at.is_connected(row.id),
+            availability: row.availability(now()),
+            slots: row.slots,
+            isolation: row.isolation,
+            warm: Vec::new(),
+            last_used: None,
+            name: row.name,
+            labels: row.labels,
+        };
+        let (code, says) = match schedule::against(&asked, &slave, &held, &locks, after_ms) {
+            Some(against) => (against.code(), against.text()),
+            None => ("able", "it could take it; the build waits for its turn, or for a lock of the master".to_owned()),
+        };
+        SlaveOfBuild { name: slave.name, code: code.to_owned(), says }
+    };
+    Ok(rows.into_iter().map(told).collect())
 }
 
 /// Some of the slaves, and how many there are.

@@ -104,6 +104,31 @@ async fn a_label_that_no_slave_has_is_an_admin_s_turn_in_the_queue_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_each_slave_it_is_told_why_it_does_not_take_a_build() {
+    let (world, mut oak) = stepped().await;
+    let told = async |build: &str| {
+        let slaves = world.get(&format!("/api/v1/builds/{build}/slaves")).await.json();
+        let code = |slave: &Value| format!("{}: {}", slave["name"].as_str().unwrap(), slave["code"].as_str().unwrap());
+        slaves.as_array().unwrap().iter().map(code).collect::<Vec<_>>()
+    };
+    publish(&world, "first", &[("first", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
+    assert_eq!(told("1").await, ["oak: able"]);
+    turns(&world, &[Loop::Schedule]).await;
+    assert_eq!(told("1").await, ["oak: has"]);
+    publish(&world, "second", &[("second", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule]).await;
+    assert_eq!(told("2").await, ["oak: full"]);
+    oak.passes_next().await;
+    by_hand(&world, &[(".bb.toml", LABELLED)]);
+    turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Builds]).await;
+    publish(&world, "third", &[("third", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule]).await;
+    assert_eq!(told("3").await, ["oak: labels"]);
+    assert_eq!(world.get("/api/v1/builds/99/slaves").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_admitted_before_mainline_is_here() {
     let world = World::stepped().await;
     publish(&world, "feature", &[("feature", "x\n")], &json!({})).await;

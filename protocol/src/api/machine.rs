@@ -46,6 +46,18 @@ pub struct Slave {
     pub word: String,
 }
 
+/// How a slave stands to a build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlaveOfBuild {
+    /// Its name.
+    pub name: SlaveName,
+    /// A stable word: `labels`, `isolation`, `offline`, `unavailable`, `full`, `lock` or `reluctant` where that keeps it from taking
+    /// the build, `able` where nothing about it does, `has` where it runs the build or ran it.
+    pub code: String,
+    /// The same in words.
+    pub says: String,
+}
+
 /// What an admin says of a slave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
