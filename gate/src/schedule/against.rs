@@ -137,7 +137,9 @@ impl Against {
             Self::Unavailable => "it takes no builds".to_owned(),
             Self::Full { slots: 1 } => "its slot is taken".to_owned(),
             Self::Full { slots } => format!("its {slots} slots are taken"),
-            Self::Lock { lock, asked, left } => format!("{asked} of lock `{lock}` are needed there, and {left} are left"),
+            Self::Lock { lock, asked, left } => {
+                format!("{asked} of lock `{lock}` are needed there, and {left} are left")
+            }
             Self::Reluctant { in_ms } => {
                 format!("it is reluctant: it takes the build in {} s if no eager one does", (in_ms + 999) / 1000)
             }
@@ -149,8 +151,8 @@ impl Against {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use recipe::LockAmount;
     use protocol::SlaveId;
+    use recipe::LockAmount;
 
     fn slave() -> Slave {
         Slave {
@@ -185,10 +187,7 @@ mod tests {
         let said = |code, text: &str| Some((code, text.to_owned()));
         assert_eq!(told(&free, &slave(), &[]), None);
         let one = [lock("disk", LockAmount::Shares(2))];
-        assert_eq!(
-            told(&free, &slave(), &[&one]),
-            said("lock", "3 of lock `disk` are needed there, and 1 are left")
-        );
+        assert_eq!(told(&free, &slave(), &[&one]), said("lock", "3 of lock `disk` are needed there, and 1 are left"));
         // A lock of the master's is nothing that a slave could help.
         let vm = [lock("vm", LockAmount::Shares(1)), lock("gone", LockAmount::Shares(1))];
         assert_eq!(told(&Asked { locks: &vm, ..free }, &slave(), &[&vm]), None);

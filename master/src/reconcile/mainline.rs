@@ -89,28 +89,12 @@ pub(crate) async fn look(shared: &Shared, project: &Guarded, claim: Claim) -> Re
             project.failed_looks.fetch_add(1, Ordering::Relaxed);
             let text = format!("{error}; {}", error.hint());
             shared.store.set_project_trouble(claim, Some((error.code(), &text))).await?;
-            remember_recipe(shared, project, &known).await;
             return Err(error.into());
         }
     };
     project.failed_looks.store(0, Ordering::Relaxed);
     came_to(shared, project, claim, &known, &tip).await?;
     Ok(tip)
-}
-
-/// How branches are built is known of mainline where it was seen last, though it can't be looked at since the start.
-async fn remember_recipe(shared: &Shared, project: &Guarded, known: &store::Project) {
-    let (Some(tip), RecipeState::Unknown) = (&known.tip, project.recipe()) else { return };
-    match recipes::at(project, tip).await {
-        Ok(recipe) => {
-            if project.set_recipe(recipe) {
-                shared.store.say(Change::of(project.id, Topic::Mainline, 0));
-            }
-        }
-        Err(error) => {
-            tracing::warn!(project = %project.name, %error, "the recipe of mainline's last tip can't be read");
-        }
-    }
 }
 
 /// Mainline came to the commit that was pushed from here just now: everything follows it, and nothing is fetched.

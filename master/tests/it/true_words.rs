@@ -404,6 +404,7 @@ async fn a_master_that_starts_while_mainline_is_away_says_that_and_knows_the_rec
     assert!(publish_again(&world, &world.token, "more", &json!({})).await.status < 300);
     turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds]).await;
     assert_eq!(world.branch("more").await["builders"][0]["builds"].as_array().map(Vec::len), Some(1));
+}
 
 /// One source is one live branch: where it was published under another name since mainline had it, that one goes on, and
 /// mainline does for all.
