@@ -35,7 +35,8 @@ impl<'a> Board<'a> {
     /// The age of an entry, in lengths of a build.
     pub(super) fn age(&self, at: usize) -> f64 {
         let waited = self.situation.now.0.saturating_sub(self.view.order.entries[at].since.0);
-        waited as f64 / self.situation.mean_ms.max(1) as f64
+        // A clock that was set back makes nobody younger.
+        waited.max(0) as f64 / self.situation.mean_ms.max(1) as f64
     }
 
     /// Whether a stack of these tells nothing: one that was convicted is in it, not alone, or all of a set that failed and

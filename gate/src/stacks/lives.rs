@@ -30,7 +30,7 @@ impl Lives {
         let mut lives = Self::default();
         for one in running {
             let Some(line) = one.lands.clone().filter(|line| !line.is_empty()) else { continue };
-            let ran = board.situation.now.0.saturating_sub(one.stack.begun.0);
+            let ran = board.situation.now.0.saturating_sub(one.stack.begun.0).max(0);
             let left = 1.0 - ran as f64 / board.situation.mean_ms.max(1) as f64;
             let passes = passes(board, atoms, &one.waiting, together);
             lives.add(line, one.waiting.clone(), passes, left.max(LEFT));
