@@ -14,7 +14,7 @@ pub use place::{Place, Reach};
 use crate::Explain;
 use crate::blocking::blocking;
 use crate::git::{Git, RefWriters, RunError, RunLimits};
-use crate::mirror::{Upkeep, count_packs, init_bare, oid, pack};
+use crate::mirror::{Upkeep, count_packs, delete_dead_refs, init_bare, oid, pack};
 use crate::watch::understood;
 use protocol::{CommitId, Hint};
 use recipe::History;
@@ -224,6 +224,31 @@ impl WorkMirror {
         if self.has(commit).await? {
             return Ok(());
         }
+        match self.fetch_by_any_name(url, git_ref, commit, limits).await {
+            // One ref that this disk has spoiled, of whatever build, has git refuse all that comes.
+            Err(CheckoutError::Git(_)) if self.forget_dead_refs().await? => {
+                self.fetch_by_any_name(url, git_ref, commit, limits).await
+            }
+            done => done,
+        }
+    }
+
+    async fn forget_dead_refs(&self) -> Result<bool, CheckoutError> {
+        let path = self.path.clone();
+        let deleted = blocking(move || delete_dead_refs(&git2::Repository::open_bare(path)?)).await;
+        deleted.map_err(|error| CheckoutError::Io {
+            what: format!("deleting dead refs of {}", self.path.display()),
+            source: std::io::Error::other(error),
+        })
+    }
+
+    async fn fetch_by_any_name(
+        &self,
+        url: &str,
+        git_ref: &str,
+        commit: &CommitId,
+        limits: CheckoutLimits,
+    ) -> Result<(), CheckoutError> {
         // By its id: the candidate's ref may have moved on since the build was given out. A server that speaks only
         // the older protocol gives nothing but what refs point to.
         let (by_id, named) = (format!("+{commit}:{git_ref}"), format!("+{git_ref}:{git_ref}"));

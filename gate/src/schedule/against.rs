@@ -83,8 +83,7 @@ pub fn against(
     if u32::try_from(running.len()).unwrap_or(u32::MAX) >= slave.slots {
         return Some(Against::Full { slots: slave.slots });
     }
-    let held = running.iter().flat_map(|locks| locks.iter());
-    if let Some(lock) = too_few(asked.locks, held, locks) {
+    if let Some(lock) = too_few(asked.locks, running, locks) {
         return Some(lock);
     }
     let in_ms = reluctant_after_ms.saturating_sub(asked.waited_ms);
@@ -92,18 +91,15 @@ pub fn against(
 }
 
 /// The first lock of each slave's own of which not enough is left.
-fn too_few<'a>(
-    asked: &[LockRequest],
-    held: impl Iterator<Item = &'a LockRequest> + Clone,
-    locks: &[Lock],
-) -> Option<Against> {
+fn too_few(asked: &[LockRequest], running: &[&[LockRequest]], locks: &[Lock]) -> Option<Against> {
     asked.iter().find_map(|request| {
         let (index, asked) = shares_of(locks, request)?;
         let lock = &locks[index];
         if lock.scope == Scope::Master {
             return None;
         }
-        let of_lock = held.clone().filter_map(|held| shares_of(locks, held)).filter(|(other, _)| *other == index);
+        let held = running.iter().flat_map(|locks| locks.iter());
+        let of_lock = held.filter_map(|held| shares_of(locks, held)).filter(|(other, _)| *other == index);
         let left = u64::from(lock.shares).saturating_sub(of_lock.map(|(_, shares)| shares).sum());
         (left < asked).then(|| Against::Lock { lock: lock.name.clone(), asked, left })
     })

@@ -128,19 +128,7 @@ impl Mirror {
     pub async fn forget_dead_refs(&self) -> Result<(), MirrorError> {
         self.with_fresh_repository(|repository| {
             let failed = |source| MirrorError::Objects { what: "deleting refs to nothing".to_owned(), source };
-            remove_nonsense(repository);
-            let mut dead = Vec::new();
-            for reference in repository.references().map_err(failed)?.flatten() {
-                // A tag may be of anything.
-                if reference.target().is_some() && reference.peel(git2::ObjectType::Any).is_err() {
-                    dead.push(reference);
-                }
-            }
-            for mut reference in dead {
-                tracing::warn!(reference = reference.name().unwrap_or_default(), "a ref to a lost commit is deleted");
-                reference.delete().map_err(failed)?;
-            }
-            Ok(())
+            delete_dead_refs(repository).map(drop).map_err(failed)
         })
         .await
     }
@@ -260,8 +248,30 @@ fn packs_named(folder: &std::path::Path, prefix: &str) -> Vec<PathBuf> {
     entries.filter(is_one).collect()
 }
 
-/// Removes files of refs that name no object, as those that were cut short.
-fn remove_nonsense(repository: &Repository) {
+/// Deletes the refs of a repository that name no object that is there; whether there were any.
+///
+/// # Errors
+/// When a ref can't be deleted.
+pub(crate) fn delete_dead_refs(repository: &Repository) -> Result<bool, git2::Error> {
+    let mut any = remove_nonsense(repository);
+    let mut dead = Vec::new();
+    for reference in repository.references()?.flatten() {
+        // A tag may be of anything.
+        if reference.target().is_some() && reference.peel(git2::ObjectType::Any).is_err() {
+            dead.push(reference);
+        }
+    }
+    for mut reference in dead {
+        tracing::warn!(reference = reference.name().unwrap_or_default(), "a ref to a lost commit is deleted");
+        reference.delete()?;
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Removes files of refs that name no object, as those that were cut short; whether there were any.
+fn remove_nonsense(repository: &Repository) -> bool {
+    let mut any = false;
     let is_name = |text: &str| text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let mut folders = vec![repository.path().join("refs")];
     while let Some(folder) = folders.pop() {
@@ -273,7 +283,7 @@ fn remove_nonsense(repository: &Repository) {
                 && std::fs::read(&path).is_ok_and(|text| !is_name(String::from_utf8_lossy(&text).trim()))
             {
                 tracing::warn!(path = %path.display(), "a damaged ref is deleted");
-                let _ = std::fs::remove_file(path);
+                any |= std::fs::remove_file(path).is_ok();
             }
         }
     }
@@ -281,13 +291,14 @@ fn remove_nonsense(repository: &Repository) {
     let is_good = |line: &str| {
         line.starts_with('#') || is_name(line.split(' ').next().unwrap_or_default().trim_start_matches('^'))
     };
-    let Ok(text) = std::fs::read(&packed) else { return };
+    let Ok(text) = std::fs::read(&packed) else { return any };
     let text = String::from_utf8_lossy(&text);
     let is_whole = text.is_empty() || text.ends_with('\n') && text.lines().all(is_good);
     if !is_whole {
         tracing::warn!(path = %packed.display(), "damaged refs are put aside");
-        let _ = std::fs::rename(&packed, packed.with_extension("damaged"));
+        any |= std::fs::rename(&packed, packed.with_extension("damaged")).is_ok();
     }
+    any
 }
 
 /// The first object of a commit that can't be read.

@@ -37,6 +37,7 @@ pub use official::{OfficialError, OfficialUrl, OfficialUrlRefused};
 pub use refusal::{AdmissionError, CommitRefused, Passing};
 pub use upkeep::{Still, Upkeep};
 
+pub(crate) use mend::delete_dead_refs;
 pub(crate) use objects::{Kept, commit_id, find_commit, kept_at, kept_at_bytes, merge_base, oid, relation, tree_of};
 pub(crate) use official::{official_error, official_limits, with_other_side};
 pub(crate) use upkeep::{count_packs, pack};

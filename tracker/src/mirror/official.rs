@@ -289,7 +289,8 @@ impl Mirror {
         let before = self.ref_at(&name).await.ok().flatten();
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
-        // A broken ref of a branch is that branch's trouble: git would look at it, and take what it fetched for broken.
+        // A broken ref of a branch is that branch's trouble: git would look at it, and take what it fetched for broken. Before 2.40
+        // it does so all the same; then what is broken goes, and all is fetched anew.
         let run = run.config("fetch.hideRefs=refs").config(format!("fetch.hideRefs=!{name}"));
         let run = run.args(["fetch", "-q", "--no-tags", "--no-write-fetch-head"]);
         // Whether mainline was rewritten is found out afterwards: git would fall into a hole in what mainline was before.

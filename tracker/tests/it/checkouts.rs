@@ -109,6 +109,25 @@ async fn a_candidate_that_was_replaced_can_still_be_fetched_by_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broken_ref_of_one_build_keeps_no_other_from_being_fetched() {
+    let world = World::new().await;
+    let ann = world.author("ann");
+    let server = master(&world.mirror);
+    let slave = slave(&world).await;
+    let (url, limits) = (server.url("git/p.git"), CheckoutLimits::default());
+    slave.fetch(&url, "refs/heads/main", &world.mainline, limits).await.unwrap();
+    for (n, text) in [(1, ""), (2, "nonsense\n"), (3, "1111111111111111111111111111111111111111\n")] {
+        let spoiled = slave.path().join("refs/branches/old");
+        std::fs::create_dir_all(&spoiled).unwrap();
+        std::fs::write(spoiled.join("r1"), text).unwrap();
+        std::fs::write(slave.path().join("refs/remotes/origin/main"), text).unwrap();
+        ann.write("b.c", format!("{n}\n")).commit("More");
+        let head = world.admit(&ann, "ann", n).await;
+        slave.fetch(&url, &format!("refs/branches/ann/r{n}"), &head, limits).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_fetched_is_told() {
     let world = World::new().await;
     let server = master(&world.mirror);

@@ -5,6 +5,7 @@ use crate::support::{Repo, World, branch, files_below, git, name, plain_git, sou
 use protocol::CommitId;
 use tracker::Explain;
 use tracker::candidate::CandidateOutcome;
+use tracker::git::Version;
 use tracker::mirror::{Admission, AdmissionError, AdmissionLimits, Mirror, Named, Passing};
 
 /// An author's branch of two revisions, of which the second replaced the first.
@@ -221,6 +222,12 @@ async fn a_broken_ref_keeps_no_other_branch_from_being_admitted() {
         world.admit(&bob, "bob", n).await;
         world.official.write("n", n.to_string()).commit("Meanwhile");
         world.update().await;
-        assert_eq!(std::fs::read_to_string(&torn).unwrap(), text, "nothing was mended, nor all of mainline fetched");
+        if git().version() >= (Version { major: 2, minor: 40 }) {
+            assert_eq!(
+                std::fs::read_to_string(&torn).unwrap(),
+                text,
+                "nothing was mended, nor all of mainline fetched"
+            );
+        }
     }
 }
