@@ -211,7 +211,7 @@ pub struct BuildLimits {
     pub log_bytes: u64,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u64,
-    /// Most bytes of files that a step keeps (`artifacts` of its recipe).
+    /// Most bytes of files that a build keeps (`artifacts` of its steps).
     pub artifact_bytes: u64,
 }
 
@@ -240,11 +240,13 @@ impl From<BuildLimits> for Limits {
 pub struct Keep {
     /// Files that steps keep, in days from the end of their build; for ever when 0.
     pub artifacts_days: u32,
+    /// Bytes of all of them; when there are more, those of the oldest builds go.
+    pub artifacts_bytes: u64,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { artifacts_days: 30 }
+        Self { artifacts_days: 30, artifacts_bytes: 20 << 30 }
     }
 }
 

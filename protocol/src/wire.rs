@@ -402,7 +402,7 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u64,
-    /// Most bytes of files that a step keeps; none are where a master says nothing of it.
+    /// Most bytes of files that a build keeps; none are where a master says nothing of it.
     #[serde(default)]
     pub artifact_bytes: u64,
 }

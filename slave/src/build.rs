@@ -147,6 +147,8 @@ struct Build<'a> {
     slot: &'a Slot,
     stop: Stopped,
     limits: Limits,
+    /// Bytes of files that its steps keep so far.
+    kept: u64,
     ends: Instant,
     progress: Progress,
 }
@@ -187,7 +189,7 @@ impl<'a> Build<'a> {
         let limits = shop.config.limits.stricter(assignment.limits);
         let ends = Instant::now() + Duration::from_secs(limits.build_s);
         let progress = Progress::default();
-        let mut build = Self { shop, sandbox, assignment, spooled, slot, stop, limits, ends, progress };
+        let mut build = Self { shop, sandbox, assignment, spooled, slot, stop, limits, kept: 0, ends, progress };
         build.fetch().await;
         for (n, step) in (1..).zip(&assignment.builder.steps) {
             build.step(n, step).await;
@@ -301,9 +303,13 @@ impl<'a> Build<'a> {
         // What still runs could change under the reader's hands.
         let tests = if gone { junit::read(self.slot, &step.junit).await } else { None };
         let artifacts = match gone {
-            true => artifacts::keep(self.slot, self.spooled, n, &step.artifacts, self.limits.artifact_bytes).await,
+            true => {
+                let left = self.limits.artifact_bytes.saturating_sub(self.kept);
+                artifacts::keep(self.slot, self.spooled, n, &step.artifacts, left).await
+            }
             false => None,
         };
+        self.kept += artifacts.as_ref().map_or(0, Artifacts::bytes);
         let (result, reason) = judged_by_tests(result, reason, tests.as_ref());
         let (result, reason) = judged_by_artifacts(result, reason, artifacts.as_ref());
         let (links, summary) = (noted.links, noted.summary);

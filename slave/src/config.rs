@@ -67,7 +67,7 @@ pub struct OwnLimits {
     pub silence_s: u64,
     /// Longest log of a step, in bytes.
     pub log_bytes: u64,
-    /// Most bytes of files that a step keeps.
+    /// Most bytes of files that a build keeps.
     pub artifact_bytes: u64,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u64,

@@ -140,6 +140,20 @@ async fn files_that_a_recipe_wants_kept_come_to_the_master_whatever_the_step_gav
 }
 
 #[tokio::test]
+async fn a_build_keeps_no_more_than_it_may_whatever_its_steps_are() {
+    let keeping = |name: &str| {
+        let mut step = sh(name, &format!("echo 1234567 >{name}"));
+        step.artifacts = vec![name.to_owned()];
+        step
+    };
+    for seen in run_both(|config| config.limits.artifact_bytes = 10, vec![keeping("a"), keeping("b")]).await {
+        assert_eq!((seen.step(1).0, seen.step(2).0), (Success, Warnings));
+        assert_eq!(seen.step(2).2.unwrap(), "b is left out: with it a build would keep more than it may");
+        assert_eq!((seen.kept[&1].len(), seen.kept.get(&2)), (8, None));
+    }
+}
+
+#[tokio::test]
 async fn a_command_can_be_words_without_a_shell() {
     let mut step = sh("say", "");
     step.run = Run::Argv(vec!["printf".to_owned(), "%s|".to_owned(), "a b".to_owned(), "$HOME;".to_owned()]);

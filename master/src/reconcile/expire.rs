@@ -1,5 +1,5 @@
-//! Deletes the files that steps keep, once they were kept for as long as master.toml says. Those of the oldest builds come first, a few
-//! at a time, so that nobody feels it.
+//! Deletes the files that steps keep, once they were kept for as long as master.toml says, or when all of them together are more than
+//! it says. Those of the oldest builds come first, a few at a time, so that nobody feels it.
 
 use super::{Again, StepError};
 use crate::state::Shared;
@@ -9,15 +9,21 @@ use std::time::Duration;
 
 /// Steps looked at in one turn.
 const AT_ONCE: u32 = 50;
-/// Between two looks: what is kept for days may be kept for an hour more.
-const PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Between two looks. What is kept for days may be kept for longer; what a crowd of builds leaves may not.
+const PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
     let aging = shared.store.aging_artifacts(AT_ONCE).await?;
     let full = aging.len() == AT_ONCE as usize;
+    let mut too_many = shared.store.artifact_bytes().await?.saturating_sub(shared.config.keep.artifacts_bytes);
     let mut all_went = true;
     for kept in aging {
-        all_went &= is_over(shared, kept) && delete(shared, kept).await?;
+        let goes = is_over(shared, kept) || too_many > 0 && kept.ended.is_some();
+        let went = goes && delete(shared, kept).await?;
+        if went {
+            too_many = too_many.saturating_sub(kept.bytes);
+        }
+        all_went &= went;
     }
     Ok(if full && all_went { Again::Now } else { Again::After(PAUSE) })
 }

@@ -38,6 +38,8 @@ pub struct Aging {
     pub step: u32,
     /// When its build ended; none while it has not.
     pub ended: Option<UnixMs>,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 impl Reader {
@@ -59,7 +61,7 @@ impl Reader {
     /// When the database fails.
     pub async fn aging_artifacts(&self, limit: u32) -> Result<Vec<Aging>> {
         let rows = sqlx::query(
-            "SELECT a.build_id, a.number, b.finished_ms FROM artifacts a JOIN build b ON b.id = a.build_id
+            "SELECT a.build_id, a.number, a.bytes, b.finished_ms FROM artifacts a JOIN build b ON b.id = a.build_id
              WHERE a.gone = 0 ORDER BY a.build_id, a.number LIMIT $1",
         )
         .bind(i64::from(limit))
@@ -67,9 +69,21 @@ impl Reader {
         .await?;
         let read = |row: &AnyRow| {
             let ended = row.num_or_none("finished_ms")?;
-            Ok(Aging { build: row.num("build_id")?, step: row.count("number")?, ended })
+            let bytes = u64::try_from(row.num::<i64>("bytes")?).unwrap_or(0);
+            Ok(Aging { build: row.num("build_id")?, step: row.count("number")?, ended, bytes })
         };
         readable("artifacts", &rows, read)
+    }
+
+    /// Bytes of all files that are still there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn artifact_bytes(&self) -> Result<u64> {
+        // What PostgreSQL adds up is no integer of its kind.
+        let sql = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM artifacts WHERE gone = 0";
+        let row = sqlx::query(sql).fetch_one(&mut *self.read().await?).await?;
+        Ok(u64::try_from(row.num::<i64>("bytes")?).unwrap_or(0))
     }
 }
 
@@ -92,8 +106,9 @@ impl Store {
 
 /// Writes what a step keeps; of a build that was run anew, what it keeps now.
 pub(super) async fn keep(turn: &mut Turn, build: BuildId, step: u32, files: &Artifacts) -> Result<()> {
-    let sql = "INSERT INTO artifacts (build_id, number, files) VALUES ($1, $2, $3)
-               ON CONFLICT (build_id, number) DO UPDATE SET files = excluded.files, gone = 0";
+    let sql = "INSERT INTO artifacts (build_id, number, files, bytes) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (build_id, number) DO UPDATE SET files = excluded.files, bytes = excluded.bytes, gone = 0";
     let query = sqlx::query(sql).bind(build.0).bind(i64::from(step)).bind(to_json(files)?);
+    let query = query.bind(i64::try_from(files.bytes()).unwrap_or(i64::MAX));
     query.execute(&mut **turn).await.map(drop).map_err(Into::into)
 }

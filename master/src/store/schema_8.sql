@@ -3,6 +3,7 @@ CREATE TABLE artifacts (
     build_id BIGINT NOT NULL REFERENCES build (id),
     number BIGINT NOT NULL,
     files TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
     gone BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (build_id, number)
 );

@@ -124,6 +124,31 @@ async fn files_go_when_they_were_kept_for_long_enough_and_their_names_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_all_files_are_too_many_those_of_the_oldest_build_go() {
+    let (world, mut oak, of, _) = building("keep.artifacts_bytes = 9\n").await;
+    keeps_five(&mut oak, of).await;
+    world.turn(Loop::Expire).await;
+    crate::queue::publish(&world, "second", &[("second", "x\n")], &serde_json::json!({})).await;
+    crate::queue::turns(&world, &[Loop::Watch, Loop::Candidates, Loop::Builds, Loop::Schedule]).await;
+    let second = oak.given().await.of;
+    oak.begins(second).await;
+    keeps_five(&mut oak, second).await;
+    world.turn(Loop::Expire).await;
+    let status =
+        async |of: BuildRef| world.get(&format!("/api/v1/builds/{}/steps/1/artifacts/doc/z", of.build)).await.status;
+    assert_eq!((status(of).await, status(second).await), (410, 200));
+}
+
+/// Step 1 keeps five bytes, and the build ends.
+async fn keeps_five(oak: &mut FakeSlave, of: BuildRef) {
+    oak.report(of, 1, kept(&[("doc/z", 5)], &[])).await;
+    assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
+    send(oak, of, 0, b"hello").await;
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 5 });
+    oak.ends(of, 2, BuildResult::Success).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slave_that_comes_back_goes_on_where_the_master_has_it_and_sends_no_more_than_may_be() {
     let (world, mut oak, of, token) = building("limits.artifact_bytes = 8\n").await;
     send(&mut oak, of, 0, b"hel").await;
