@@ -61,7 +61,7 @@ fn copy(work: &Path, patterns: &[String], most: u64, into: &mut File) -> io::Res
         match copy_one(file, most - begin, into) {
             Ok(bytes) => kept.files.push(Artifact { path: path.clone(), bytes }),
             Err(NotCopied::TooLarge) => {
-                note(&mut kept, &format!("{path} is left out: with it a build would keep more than it may"))
+                note(&mut kept, &format!("{path} is left out: with it a build would keep more than it may"));
             }
             Err(NotCopied::Source(error)) => note(&mut kept, &format!("{path} is left out: {error}")),
             Err(NotCopied::Disk(error)) => {
