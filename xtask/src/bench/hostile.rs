@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use testkit::git::Repo;
 use testkit::http::Client;
-use testkit::world::{PROJECT, Plan, World};
+use testkit::world::{PROJECT, Plan, Said, World};
 
 /// Sends everything to a master of its own.
 pub(super) fn measure(bb: &Path) -> numbers::Rows {
@@ -167,11 +167,13 @@ fn isolation(world: &World, rows: &mut Rows) {
 /// Sources that send a byte now and then, more than there are places; another author's branch beside them.
 fn dripping_sources(world: &World, rows: &mut Rows) {
     let drip = drip();
+    let dripper = world.run(["token", "new", "publisher", "dripper"]).ok().trim().to_owned();
     for number in 0..16 {
         let (url, name) = (format!("http://{drip}/{number}.git"), format!("drip-{number}"));
-        world.run(["publish", &url, "main", "--name", &name]).ok();
+        let mut publish = world.command(["publish", &url, "main", "--name", &name]);
+        Said::of(publish.env("BB_TOKEN", &dripper)).ok();
     }
-    // A branch published after all of them, by the same maintainer, from another host.
+    // A branch published after all of them, by another, from another host.
     let ann = world.author("ann");
     ann.writes("beside", &[("beside.txt", "text\n")]);
     ann.publishes("beside").ok();
@@ -223,10 +225,12 @@ fn slowly(mut client: TcpStream) {
     let mut request = [0; 4096];
     let _ = client.read(&mut request);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 1000000\r\n\r\n";
+    // The line that it begins is not at its end before the reader gives up.
+    let head = format!("{head}fff0");
     let mut sent = client.write_all(head.as_bytes());
     while sent.is_ok() {
         thread::sleep(Duration::from_millis(200));
-        sent = client.write_all(b"0");
+        sent = client.write_all(b"a");
     }
 }
 
