@@ -8,7 +8,9 @@ use crate::error::StartError;
 use crate::project::Guarded;
 use crate::reconcile;
 use crate::running::{Running, start_with};
+use crate::store::Candidate;
 use futures_util::FutureExt as _;
+use protocol::CommitId;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +36,22 @@ impl Running {
     pub fn turn(&self, which: Loop) -> impl Future<Output = Result<(), StartError>> + Send + 'static {
         let shared = self.shared.clone();
         async move { reconcile::turn(&shared, which).await.map_err(|e| StartError::Other(e.to_string())) }
+    }
+
+    /// The candidate of an entry of the queue on a commit that is not mainline's: the one below it in a line.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub async fn stacked(&self, entry: i64, below: &CommitId) -> Result<Option<Candidate>, StartError> {
+        let made = async {
+            let entry = self.shared.store.entry(entry).await?;
+            let project = self.shared.projects.iter().find(|project| project.id == entry.project);
+            match project.and_then(|project| Some((project, project.claim()?))) {
+                Some((project, claim)) => reconcile::stacked(&self.shared, project, claim, &entry, below).await,
+                None => Ok(None),
+            }
+        };
+        made.await.map_err(|e: reconcile::StepError| StartError::Other(e.to_string()))
     }
 
     /// Whether somebody missed something in a project's mirror since this was asked: the turn of [`Loop::Mend`] would come.

@@ -94,7 +94,7 @@ pub(super) async fn compare(
 }
 
 /// Compares all rows with a mainline that went from `before`, where they were compared with it, to `tip`: what was ever pushed
-/// from here, however that was thought to have ended, is landed if it came; what landed is taken out if it went. However many
+/// from here, however that was thought to have ended, is landed if it came, and so is what of a line came alone; what landed is taken out if it went. However many
 /// rows there are, the two histories are walked once.
 async fn step(
     shared: &Shared,
@@ -110,11 +110,19 @@ async fn step(
         None => false,
     };
     let landed = shared.store.landed_entries(project.id, went_on).await?;
-    let wanted = pushed.iter().map(|it| &it.to).chain(landed.iter().filter_map(|it| it.landed.as_ref()));
+    let members = pushed.iter().flat_map(|it| it.members.iter().map(|member| &member.commit).chain([&it.to]));
+    let wanted = members.chain(landed.iter().filter_map(|it| it.landed.as_ref()));
     let moved = project.mirror.moved(before, tip, wanted.cloned().collect()).await?;
-    for landing in pushed.iter().filter(|it| moved.came.contains(&it.to)) {
-        tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
-        shared.store.landed(landing).await?;
+    for landing in &pushed {
+        let lower = &landing.members[..landing.landed_by(&moved.came)];
+        if moved.came.contains(&landing.to) {
+            tracing::info!(project = %project.name, commit = landing.to.short(), "found on mainline: it landed");
+            shared.store.landed(landing).await?;
+        } else if let Some(top) = lower.last() {
+            // Somebody else has pushed it: whoever stood on it has not landed.
+            tracing::info!(project = %project.name, commit = top.commit.short(), "found on mainline: a part of a line landed");
+            shared.store.lower_landed(landing, lower).await?;
+        }
     }
     let mut tip_by = None;
     for (entry, commit) in landed.iter().filter_map(|it| Some((it, it.landed.as_ref()?))) {

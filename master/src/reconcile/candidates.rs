@@ -7,7 +7,7 @@ use super::follow::follow;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{Change, Claim, IN_MAINLINE, NewCandidate, Topic, Wanted, now};
+use crate::store::{Candidate, Change, Claim, Entry, IN_MAINLINE, NewCandidate, Topic, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
@@ -100,7 +100,15 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
     }
     let bound = wanted.entry.as_ref().map(Terms::of_entry).transpose()?.flatten();
     let terms = bound.unwrap_or_else(|| Terms::of_now(shared, project, &wanted.branch));
-    let request = request(shared, &wanted, on.tip, &terms, on.otherwise.clone(), now().0 / 1000);
+    let hash = terms.kept()?.hash;
+    // What stood on this commit in a line, before that was mainline, is made again as the commit that it is.
+    let there = shared.store.candidate(wanted.revision.id, on.tip, &hash).await?;
+    let when = match there.as_ref().and_then(Candidate::made_commit) {
+        Some(commit) => project.mirror.made_at(commit).await.ok(),
+        None => None,
+    };
+    let when = when.unwrap_or_else(|| now().0 / 1000);
+    let request = request(shared, &wanted, on.tip, &terms, on.otherwise.clone(), when);
     let (made, touched) = project.mirror.candidate_and_touched(&request).await?;
     let mut kept = record(made)?;
     let before = shared.store.candidate_of(wanted.revision.id).await?;
@@ -109,14 +117,9 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
     {
         (kept.outcome, kept.tree) = (CandidateOutcome::Refused(refusal), None);
     }
+    let recipe_trouble = recipe_trouble(project, &kept).await?;
     let text = serde_json::to_string(&KeptRequest { request, project: kept.folded_by })?;
-    let mut recipe_trouble = None;
     if let CandidateOutcome::Made { commit, .. } = &kept.outcome {
-        if kept.changes_recipe
-            && let RecipeState::Broken(wanted) = recipes::at(project, commit).await?
-        {
-            recipe_trouble = Some(Refusal { code: wanted.code, text: wanted.text, hint: wanted.hint });
-        }
         let newest = shared.store.newest_revision(wanted.branch.id).await?.is_some_and(|r| r.id == wanted.revision.id);
         let name = &wanted.branch.name;
         let kept = Mirror::kept_candidate_ref(name, wanted.revision.number, commit);
@@ -126,7 +129,6 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
         // How it would be built is said of it all the same.
         kept.changes_recipe = project.mirror.brings_recipe(on.tip, &wanted.revision.commit).await?;
     }
-    let hash = terms.kept()?.hash;
     let new = NewCandidate {
         mainline: on.tip,
         terms_hash: &hash,
@@ -142,6 +144,59 @@ async fn make(shared: &Shared, project: &Guarded, on: &On<'_>, wanted: Wanted) -
     let moved = shared.store.project_by_id(project.id).await?.tip.as_ref() != Some(on.tip);
     on.moved.store(moved, Ordering::Relaxed);
     Ok(())
+}
+
+/// What is wrong with the recipe that a candidate brings.
+async fn recipe_trouble(project: &Guarded, kept: &Kept) -> Result<Option<Refusal>, StepError> {
+    let CandidateOutcome::Made { commit, .. } = &kept.outcome else { return Ok(None) };
+    if !kept.changes_recipe {
+        return Ok(None);
+    }
+    Ok(match recipes::at(project, commit).await? {
+        RecipeState::Broken(it) => Some(Refusal { code: it.code, text: it.text, hint: it.hint }),
+        RecipeState::Unknown | RecipeState::Missing | RecipeState::Fine(_) => None,
+    })
+}
+
+/// The candidate of an entry on a commit that is not mainline's: the one below it in a line. What was made before is that. None
+/// for an entry that binds nothing yet.
+pub(crate) async fn stacked(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    entry: &Entry,
+    below: &CommitId,
+) -> Result<Option<Candidate>, StepError> {
+    if let Some(there) = shared.store.candidate(entry.revision, below, &entry.terms.hash).await? {
+        return Ok(Some(there));
+    }
+    let Some(terms) = Terms::of_entry(entry)? else { return Ok(None) };
+    let of = Wanted {
+        branch: shared.store.branch_by_id(entry.branch).await?,
+        revision: shared.store.revision_by_id(entry.revision).await?,
+        entry: None,
+    };
+    let otherwise = recipes::otherwise(project, below).await?.unwrap_or_default();
+    let request = request(shared, &of, below, &terms, otherwise, now().0 / 1000);
+    let (made, _) = project.mirror.candidate_and_touched(&request).await?;
+    let kept = record(made)?;
+    let recipe_trouble = recipe_trouble(project, &kept).await?;
+    if let CandidateOutcome::Made { commit, .. } = &kept.outcome {
+        let reference = Mirror::kept_candidate_ref(&of.branch.name, of.revision.number, commit);
+        project.mirror.keep(commit, vec![reference]).await?;
+    }
+    let new = NewCandidate {
+        mainline: below,
+        terms_hash: &entry.terms.hash,
+        outcome: kept.outcome,
+        tree: kept.tree,
+        request: serde_json::to_string(&KeptRequest { request, project: kept.folded_by })?,
+        changes_recipe: kept.changes_recipe,
+        recipe_trouble,
+        title: kept.title,
+        touched: Vec::new(),
+    };
+    Ok(Some(shared.store.add_stacked_candidate(claim, &of.branch, &of.revision, &new).await?))
 }
 
 pub(super) fn request(

@@ -6,10 +6,10 @@ use super::{Again, StepError, candidates, mainline};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, recipes};
 use crate::state::Shared;
-use crate::store::{Branch, Candidate, Claim, Entry, FailedBy, Landing, Wanted, now};
+use crate::store::{Branch, Candidate, Claim, Entry, FailedBy, Landing, Member, Wanted, now};
 use crate::terms::Terms;
 use gate::queue::{self, PushRefused};
-use protocol::{CandidateId, CommitId, UnixMs};
+use protocol::{BranchName, CommitId, UnixMs};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracker::land::{LandError, Step};
@@ -58,20 +58,50 @@ pub(super) async fn push(shared: &Shared, project: &Guarded, claim: Claim, landi
 }
 
 /// What is pushed of an open landing.
+#[derive(Default)]
 struct Ready {
-    branch: Branch,
-    candidate: CandidateId,
-    step: Step,
+    branches: Vec<BranchName>,
+    /// One for each member of its line.
+    steps: Vec<Step>,
 }
 
-/// Reads what is pushed; none when its entry has no candidate any more. What it is checked by comes from what was accepted, from
-/// the tree below and from the commit itself, not from what is kept of how it was made.
-async fn ready(shared: &Shared, project: &Guarded, landing: &Landing) -> Result<Option<Ready>, StepError> {
-    let entry = shared.store.entry(landing.entry).await?;
-    let Some(id) = entry.candidate else { return Ok(None) };
-    let candidate = shared.store.candidate_by_id(id).await?.id;
-    let step = step(shared, project, &entry, &landing.from, &landing.to).await?;
-    Ok(step.map(|(branch, step)| Ready { branch, candidate, step }))
+/// An entry of which something could not be read, and why.
+struct Unready {
+    entry: i64,
+    error: StepError,
+}
+
+/// Reads what is pushed; none when an entry of the line has not its candidate any more. What it is checked by comes from what was
+/// accepted, from the tree below and from the commit itself, not from what is kept of how it was made.
+async fn ready(shared: &Shared, project: &Guarded, landing: &Landing) -> Result<Option<Ready>, Unready> {
+    let mut ready = Ready::default();
+    let mut below = &landing.from;
+    for member in &landing.members {
+        let made = member_step(shared, project, member, below).await;
+        let Some((branch, step)) = made.map_err(|error| Unready { entry: member.entry, error })? else {
+            return Ok(None);
+        };
+        ready.branches.push(branch.name);
+        ready.steps.push(step);
+        below = &member.commit;
+    }
+    Ok(Some(ready))
+}
+
+/// What a member of a line is checked by.
+async fn member_step(
+    shared: &Shared,
+    project: &Guarded,
+    member: &Member,
+    below: &CommitId,
+) -> Result<Option<(Branch, Step)>, StepError> {
+    let entry = shared.store.entry(member.entry).await?;
+    let Some(id) = member.candidate else { return Ok(None) };
+    // One that was discarded meanwhile is not what the terms give any more.
+    if shared.store.candidate_by_id(id).await?.terms_hash != entry.terms.hash {
+        return Ok(None);
+    }
+    step(shared, project, &entry, below, &member.commit).await
 }
 
 /// What a push of this commit is checked by; none for an entry that binds nothing yet.
@@ -133,22 +163,34 @@ async fn rehearse(shared: &Shared, project: &Guarded, entry: &Entry, tip: &Commi
     }
 }
 
-/// Ends an intent of which nothing can be pushed, because rows or mirror can't be read: the entry is left alone for a while,
-/// and others go by.
+/// Ends an intent of which nothing can be pushed, because rows or mirror can't be read: the entry of which that is so is left alone
+/// for a while, and others go by.
 async fn not_ready(
     shared: &Shared,
     project: &Guarded,
     claim: Claim,
     landing: &Landing,
-    error: StepError,
+    Unready { entry, error }: Unready,
 ) -> Result<(), StepError> {
     if is_everybodys(&error) {
         return Err(error);
     }
-    tracing::warn!(project = %project.name, entry = landing.entry, %error, "what passed can't be pushed");
+    tracing::warn!(project = %project.name, entry, %error, "what passed can't be pushed");
     look_after(project, &error);
-    project.unready.failed((NAME, landing.entry), unready(&error));
+    project.unready.failed((NAME, entry), unready(&error));
     Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, &error.to_string()).await?)
+}
+
+/// Whose commit of a line the mirror can't give: each is tried on the one below it. The top one's where none shows.
+async fn whose(project: &Guarded, landing: &Landing, steps: &[Step]) -> i64 {
+    let mut below = &landing.from;
+    for (member, step) in landing.members.iter().zip(steps) {
+        if let Err(LandError::Mirror(_)) = project.mirror.could_land(below, std::slice::from_ref(step)).await {
+            return member.entry;
+        }
+        below = &member.commit;
+    }
+    landing.top().unwrap_or_default()
 }
 
 /// Pushes, and records what came of it.
@@ -160,23 +202,28 @@ async fn send(
     ready: Option<Ready>,
 ) -> Result<(), StepError> {
     let (url, branch_ref) = project.official().map_err(StepError::Settings)?;
-    let Some(Ready { branch, candidate, step }) = ready else {
-        let says = "the entry has no candidate any more";
+    let Some(Ready { branches, steps }) = ready else {
+        let says = "an entry has not its candidate any more";
         return Ok(shared.store.landing_failed(claim, landing, FailedBy::Overtaken, says).await?);
     };
     shared.points().at("queue.push").await;
-    let pushed = project.mirror.land(&url, &branch_ref, &landing.from, &[step]).await;
+    let pushed = project.mirror.land(&url, &branch_ref, &landing.from, &steps).await;
     shared.points().at("queue.pushed").await;
     let error = match pushed {
         Ok(_) => {
             shared.store.landed(landing).await?;
-            tracing::info!(project = %project.name, branch = %branch.name, commit = landing.to.short(), "landed");
-            project.unready.fine((NAME, landing.entry));
+            for (member, branch) in landing.members.iter().zip(&branches) {
+                tracing::info!(project = %project.name, %branch, commit = member.commit.short(), "landed");
+                project.unready.fine((NAME, member.entry));
+            }
             return mainline::pushed(shared, project, claim, &landing.from, &landing.to).await;
         }
         // Whether it landed is not known: the intent stays, and the remote's ref decides.
         Err(LandError::Unreachable(error)) => return Err(error.into()),
-        Err(LandError::Mirror(error)) => return not_ready(shared, project, claim, landing, error.into()).await,
+        Err(LandError::Mirror(error)) => {
+            let entry = whose(project, landing, &steps).await;
+            return not_ready(shared, project, claim, landing, Unready { entry, error: error.into() }).await;
+        }
         Err(error) => error,
     };
     tracing::warn!(project = %project.name, %error, "landing failed");
@@ -186,7 +233,10 @@ async fn send(
         LandError::Refused { .. } | LandError::Unreachable(_) | LandError::Mirror(_) => FailedBy::Refused,
     };
     shared.store.landing_failed(claim, landing, by, &error.to_string()).await?;
-    if by == FailedBy::Check {
+    // Of a longer line one candidate may be as it was tested and stand on another: they go on alone.
+    if by == FailedBy::Check
+        && let [Member { candidate: Some(candidate), .. }] = landing.members[..]
+    {
         shared.store.discard_candidate(claim, candidate).await?;
     }
     // What came between is known before the next try is decided on, also that mainline is not there any more.
@@ -233,11 +283,11 @@ pub(super) async fn finish(
     let again = match shared.store.may_land_on(landing, may_still_accept).await {
         Ok(true) => ready(shared, project, landing).await.map(Some),
         Ok(false) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err((entry, error)) => Err(Unready { entry, error: error.into() }),
     };
     match again {
         Ok(Some(ready)) => send(shared, project, claim, landing, ready).await?,
-        Err(error) if is_everybodys(&error) => return Err(error),
+        Err(Unready { error, .. }) if is_everybodys(&error) => return Err(error),
         Ok(None) | Err(_) if age < QUIET_MS => {
             let left = Duration::from_millis(u64::try_from(QUIET_MS - age).unwrap_or(0));
             return Ok(Again::After(left.min(LOOK)));

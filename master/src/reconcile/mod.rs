@@ -25,7 +25,7 @@ mod step;
 mod upkeep;
 mod watch;
 
-pub(crate) use candidates::KeptRequest;
+pub(crate) use candidates::{KeptRequest, stacked};
 pub(crate) use mainline::look as look_at_mainline;
 
 pub(crate) use claims::claim_all;

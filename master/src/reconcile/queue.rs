@@ -6,8 +6,8 @@ use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
-    self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Revision,
-    Standing, StoreError, TokenRow, Topic, now,
+    self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member,
+    Revision, Standing, StoreError, TokenRow, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
@@ -416,9 +416,11 @@ async fn act(
                 shared.store.retire(turn.claim, entry, tip, &standing).await?;
             }
         }
-        Action::Land { entries, commit, on, .. } => {
-            let Some(entry) = entries.first().and_then(|id| turn.entries.get(id)) else { return Ok(()) };
-            let begun = shared.store.begin_landing(turn.claim, entry.id, on, commit, may_still_accept).await?;
+        Action::Land { stack, entries, commit, on } => {
+            let Some((candidate, _)) = turn.stacks.get(stack) else { return Ok(()) };
+            let of = |id: &EntryId| Member { entry: id.0, candidate: Some(candidate.id), commit: commit.clone() };
+            let line: Vec<Member> = entries.iter().map(of).collect();
+            let begun = shared.store.begin_landing(turn.claim, on, &line, may_still_accept).await?;
             if let Begun::Yes(open) = begun {
                 landing::push(shared, project, turn.claim, &open).await?;
             }

@@ -7,7 +7,9 @@ use super::row::{Columns as _, or_left_out, to_json};
 use super::{Branch, Claim, Entry, Reader, Result, Revision, Store, now, touched};
 use protocol::api::{CandidateOutcome, Look, Refusal};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use std::collections::HashSet;
 
 /// A candidate as stored.
@@ -207,7 +209,7 @@ impl Store {
         self.write
             .turn(async |turn| {
                 let before = sqlx::query(
-                    "SELECT outcome FROM candidate WHERE revision_id = $1
+                    "SELECT outcome FROM candidate WHERE revision_id = $1 AND stacked = 0
             ORDER BY id DESC LIMIT 1",
                 )
                 .bind(revision.id.0)
@@ -219,24 +221,10 @@ impl Store {
                     made_ms)
              SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM project
                  WHERE id = $1 AND fence = $2
-             ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
-                )
-                .bind(claim.project.0)
-                .bind(claim.fence.0)
-                .bind(branch.id.0)
-                .bind(revision.id.0)
-                .bind(new.mainline.as_str())
-                .bind(new.terms_hash)
-                .bind(word(outcome))
-                .bind(commit_of(outcome).map(CommitId::as_str))
-                .bind(new.tree.as_ref().map(CommitId::as_str))
-                .bind(&new.request)
-                .bind(to_json(outcome)?)
-                .bind(i64::from(new.changes_recipe))
-                .bind(to_json(&new.recipe_trouble)?)
-                .bind(now().0)
-                .execute(&mut **turn)
-                .await?;
+             -- What it stood on in a line is mainline by now.
+             ON CONFLICT (revision_id, mainline, terms_hash) DO UPDATE SET stacked = 0 WHERE candidate.stacked = 1",
+                );
+                let done = bind_new(done, claim, branch, revision, new)?.execute(&mut **turn).await?;
                 let counts = sqlx::query(
                     "UPDATE revision SET candidate_id = c.id,
                          remake = CASE WHEN p.followed = c.mainline THEN 0 ELSE 1 END,
@@ -292,8 +280,70 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Records, under a claim, what came of making a candidate that stands on another one in a line, and gives it; if there is
+    /// one of the revision there by these terms, that. It does not count for its revision, and is no news on the timeline.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn add_stacked_candidate(
+        &self,
+        claim: Claim,
+        branch: &Branch,
+        revision: &Revision,
+        new: &NewCandidate<'_>,
+    ) -> Result<Candidate> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let add = sqlx::query(
+                    "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome, commit_id,
+                         tree_id, request, detail, changes_recipe, recipe_trouble, made_ms, stacked)
+                     SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1 FROM project
+                         WHERE id = $1 AND fence = $2
+                     ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
+                );
+                bind_new(add, claim, branch, revision, new)?.execute(&mut **turn).await?;
+                let row = sqlx::query(
+                    "SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND terms_hash = $3",
+                );
+                let row = row.bind(revision.id.0).bind(new.mainline.as_str()).bind(new.terms_hash);
+                let candidate = read(&row.fetch_one(&mut **turn).await?)?;
+                turn.keep();
+                turn.changed(branch.project, Topic::Queue, branch.id);
+                Ok(candidate)
+            })
+            .await
+    }
+}
+
+/// The values of a new row, after those of the claim.
+fn bind_new<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    claim: Claim,
+    branch: &Branch,
+    revision: &Revision,
+    new: &NewCandidate<'_>,
+) -> Result<Query<'q, Any, AnyArguments>> {
+    Ok(query
+        .bind(claim.project.0)
+        .bind(claim.fence.0)
+        .bind(branch.id.0)
+        .bind(revision.id.0)
+        .bind(new.mainline.as_str().to_owned())
+        .bind(new.terms_hash.to_owned())
+        .bind(word(&new.outcome))
+        .bind(commit_of(&new.outcome).map(|it| it.as_str().to_owned()))
+        .bind(new.tree.as_ref().map(|it| it.as_str().to_owned()))
+        .bind(new.request.clone())
+        .bind(to_json(&new.outcome)?)
+        .bind(i64::from(new.changes_recipe))
+        .bind(to_json(&new.recipe_trouble)?)
+        .bind(now().0))
+}
+
 impl Reader {
-    /// The candidate of a revision for a mainline commit, by these terms.
+    /// The candidate of a revision for a commit that it stands on, by these terms: one of mainline, or in a line of several one
+    /// below it.
     ///
     /// # Errors
     /// When the database fails.
@@ -388,8 +438,8 @@ impl Reader {
     }
 
     /// The commits of branches' candidates that are of no use any more: not those that were built, which people may
-    /// want to reproduce, nor those of the queue, on the mainline of now, or that count for their revision. One that is being
-    /// made, and has no row yet, is not among them.
+    /// want to reproduce, nor those of the queue or of a line that is being pushed, on the mainline of now, or that count for
+    /// their revision. One that is being made, and has no row yet, is not among them.
     ///
     /// # Errors
     /// When the database fails.
@@ -405,6 +455,8 @@ impl Reader {
                      AND k.commit_id = c.commit_id
                  AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
                       OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
+                      OR k.id IN (SELECT e.candidate_id FROM landing l JOIN landing_entry e ON e.landing_id = l.id
+                                  WHERE l.project_id = k.project_id AND l.state = 'intent')
                       OR k.terms_hash NOT LIKE 'discarded %'
                          AND (EXISTS (SELECT 1 FROM project WHERE id = k.project_id
                              AND tip = k.mainline)

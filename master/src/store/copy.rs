@@ -3,7 +3,8 @@
 use super::row::Columns as _;
 use super::{Reader, Result, Store, StoreError};
 use super::{
-    artifacts, branches, builds, candidates, entries, events, landings, projects, revisions, slaves, steps, tokens,
+    artifacts, branches, builds, candidates, entries, events, landings, mainlines, projects, revisions, slaves, steps,
+    tokens,
 };
 use protocol::BuildId;
 use sqlx::AssertSqlSafe;
@@ -18,7 +19,7 @@ const WINDOW: i64 = 1000;
 pub struct Unreadable {
     /// The table.
     pub table: &'static str,
-    /// The row's number; of a step, its build's.
+    /// The row's number; of a step, its build's; of a landing's entry, the landing's.
     pub id: i64,
     /// What is wrong with it.
     pub why: String,
@@ -74,6 +75,9 @@ impl Reader {
         self.unreadable_in("artifacts", "SELECT * FROM artifacts", "build_id", artifacts::read, &mut found).await?;
         self.unreadable_in("queue_entry", "SELECT * FROM queue_entry", "id", entries::read, &mut found).await?;
         self.unreadable_in("landing", "SELECT * FROM landing", "id", landings::read, &mut found).await?;
+        let members = "SELECT * FROM landing_entry";
+        self.unreadable_in("landing_entry", members, "landing_id", landings::read_member, &mut found).await?;
+        self.unreadable_in("mainline_at", "SELECT * FROM mainline_at", "id", mainlines::read, &mut found).await?;
         self.unreadable_in("slave", "SELECT * FROM slave", "id", slaves::read, &mut found).await?;
         self.unreadable_in("token", "SELECT * FROM token", "id", tokens::read, &mut found).await?;
         self.unreadable_in("event", "SELECT * FROM event", "id", events::read, &mut found).await?;

@@ -76,6 +76,9 @@ impl Store {
                 let sql = "UPDATE project SET tip = $1, compared = $1, followed = $1, tip_seen_ms = $2
                     WHERE id = (SELECT MIN(project_id) FROM branch)";
                 sqlx::query(sql).bind(tip).bind(now().0).execute(&mut **turn).await?;
+                let sql = "INSERT INTO mainline_at (project_id, commit_id, at_ms)
+                    SELECT id, tip, tip_seen_ms FROM project WHERE id = (SELECT MIN(project_id) FROM branch)";
+                sqlx::query(sql).execute(&mut **turn).await?;
                 sqlx::query("DROP TABLE filled").execute(&mut **turn).await?;
                 if !is_sqlite(turn) {
                     for table in NUMBERED {
@@ -308,10 +311,20 @@ async fn copies(turn: &mut Turn, of: &Numbers, among: &str) -> Result<()> {
         later("begun_ms"),
         later("ended_ms"),
     ];
-    let from = of_revision(&format!(
-        "JOIN queue_entry q ON q.revision_id = r.id JOIN landing it ON it.entry_id = q.id WHERE q.id = {newest}"
-    ));
-    copy(turn, "landing", &landing, &from).await
+    // Whoever else was in the seed's line, a copy lands alone.
+    let of_entry = |more: &str| {
+        of_revision(&format!("JOIN queue_entry q ON q.revision_id = r.id JOIN {more} WHERE q.id = {newest}"))
+    };
+    let from = of_entry("landing_entry e ON e.entry_id = q.id JOIN landing it ON it.id = e.landing_id");
+    copy(turn, "landing", &landing, &from).await?;
+    let member = [
+        ("landing_id", of.branch("landing")),
+        set("place", "1"),
+        ("entry_id", of.branch("queue_entry")),
+        candidate_id(),
+        set("commit_id", "f.candidate"),
+    ];
+    copy(turn, "landing_entry", &member, &of_entry("landing_entry it ON it.entry_id = q.id")).await
 }
 
 /// Slaves as the first is, each with a token of its own.

@@ -27,10 +27,12 @@ mod events;
 mod facts;
 mod fill;
 mod kept;
+mod landed;
 mod landings;
 mod latest;
 mod lists;
 mod looks;
+mod mainlines;
 mod masters;
 mod moves;
 mod owners;
@@ -66,10 +68,11 @@ pub use entries::{Entry, EntryState, Standing, TakenOut, Terms};
 pub use events::{Happening, StoredEvent};
 pub(crate) use facts::{IN_MAINLINE, Rows, author, build_as_told, landed, outcome, own, title};
 pub use fill::Fill;
-pub use landings::{Begun, FailedBy, Failures, Landing};
+pub use landings::{Begun, FailedBy, Failures, Landing, Member};
 pub use latest::Builds;
 pub use lists::{After, Counted, Kind, Narrow, Sought};
 pub use looks::DueLook;
+pub use mainlines::MainlineAt;
 pub use masters::Master;
 pub use owners::{Claimed, Claimer, Kept, Taken};
 pub use pending::Unasked;
@@ -162,7 +165,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 8] = [
+const SCHEMA: [(i64, &str, &str); 9] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -175,6 +178,7 @@ const SCHEMA: [(i64, &str, &str); 8] = [
     ),
     (7, "what tests say; which logs are still to be packed", include_str!("schema_7.sql")),
     (8, "files that steps keep", include_str!("schema_8.sql")),
+    (9, "lines of several entries land by one push; where mainline was", include_str!("schema_9.sql")),
 ];
 
 impl Store {

@@ -2,7 +2,7 @@
 
 use super::changes::Topic;
 use super::row::{Columns as _, readable};
-use super::{Claim, Reader, Result, Store, now};
+use super::{Claim, Reader, Result, Store, mainlines, now};
 use protocol::{CommitId, ProjectId, ProjectName, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -154,6 +154,7 @@ impl Store {
     /// # Errors
     /// When the database fails, or the claim is another's by now.
     pub async fn set_tip(&self, claim: Claim, was: Option<&CommitId>, tip: &CommitId, recipe_from: &str) -> Result<()> {
+        let at = now();
         self.write
             .turn_under(claim, async |turn| {
                 let done = sqlx::query(
@@ -164,12 +165,15 @@ impl Store {
                 )
                 .bind(claim.project.0)
                 .bind(tip.as_str())
-                .bind(now().0)
+                .bind(at.0)
                 .bind(recipe_from)
                 .bind(was.map_or("", CommitId::as_str))
                 .execute(&mut **turn)
                 .await?;
                 if done.rows_affected() > 0 {
+                    if was != Some(tip) {
+                        mainlines::came_to(turn, claim.project, tip, None, at).await?;
+                    }
                     turn.keep();
                     turn.changed(claim.project, Topic::Mainline, 0);
                 }

@@ -3,7 +3,7 @@
 use crate::queue::{BRANCHES, by_hand, code, passed, publish, stepped, turns, verdict, withdraw};
 use crate::support::World;
 use master::stepping::Loop;
-use master::store::{Acceptance, Accepted, Begun, FailedBy, Landing, Terms};
+use master::store::{Acceptance, Accepted, Begun, FailedBy, Landing, Member, Terms};
 use protocol::ProjectId;
 use serde_json::json;
 
@@ -14,8 +14,8 @@ async fn lost_push(world: &World, name: &str) -> Landing {
     let branch = world.branch_row(name).await;
     let entry = world.store().entries_of(branch.id).await.unwrap().remove(0);
     let candidate = world.store().candidate_by_id(entry.candidate.unwrap()).await.unwrap();
-    let (claim, to) = (world.claim().await, candidate.made_commit().unwrap());
-    let begun = world.store().begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+    let (claim, line) = (world.claim().await, [Member::of(entry.id, &candidate).unwrap()]);
+    let begun = world.store().begin_landing(claim, &candidate.mainline, &line, |_, _| true).await.unwrap();
     let Begun::Yes(landing) = begun else { panic!("it can't be pushed") };
     world.store().landing_failed(claim, &landing, FailedBy::Overtaken, "it seemed").await.unwrap();
     landing

@@ -3,7 +3,7 @@
 use crate::support::World;
 use crate::support::slave::FakeSlave;
 use master::auth::may_still_accept;
-use master::store::{Begun, Candidate, Claim, Entry, Standing, Store};
+use master::store::{Begun, Candidate, Claim, Entry, Member, Standing, Store};
 use protocol::api::Next;
 use protocol::{BuildResult, CommitId, ProjectId};
 use serde_json::{Value, json};
@@ -44,8 +44,8 @@ async fn begin(store: &Store, claim: Claim, entry: &Entry, candidate: &Candidate
     let standing = Standing { code: "landing".to_owned(), says: "it passed".to_owned(), next };
     store.set_standing(claim, entry, Some(candidate.id), &standing).await.unwrap();
     store.set_paused(ProjectId(1), false, "mia").await.unwrap();
-    let to = candidate.made_commit().unwrap();
-    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, may_still_accept).await.unwrap();
+    let line = [Member::of(entry.id, candidate).unwrap()];
+    let begun = store.begin_landing(claim, &candidate.mainline, &line, may_still_accept).await.unwrap();
     assert!(matches!(begun, Begun::Yes(_)));
 }
 

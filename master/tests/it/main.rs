@@ -16,6 +16,7 @@ mod http_raw;
 mod in_line;
 mod keeping;
 mod landing;
+mod lines;
 mod lists;
 mod logs;
 mod mainline_moves;

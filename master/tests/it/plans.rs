@@ -14,7 +14,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// Tables whose rows are kept for years.
-const GROWING: [&str; 8] = ["build", "step", "candidate", "revision", "branch", "event", "queue_entry", "landing"];
+const GROWING: [&str; 9] =
+    ["build", "step", "candidate", "revision", "branch", "event", "queue_entry", "landing", "landing_entry"];
 
 /// Indexes that hold none but a few of their table's rows.
 const OF_OPEN_ROWS: [&str; 5] = [

@@ -457,7 +457,7 @@ async fn what_mainline_has_is_landed_or_retired_and_nobody_s_fault() {
         match then {
             "withdrawn" => assert_eq!(withdraw(&world, "feature").await.status, 200),
             "ejected" => {
-                let entry = world.store().entry(landing.entry).await.unwrap();
+                let entry = world.store().entry(landing.top().unwrap()).await.unwrap();
                 let standing = entry.standing.clone();
                 assert!(world.store().eject(claim, &entry, None, &standing).await.unwrap());
             }

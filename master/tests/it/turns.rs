@@ -4,7 +4,7 @@ use crate::keeping::lose;
 use crate::queue::{by_hand, code, passed, publish, stepped, turns, verdict};
 use crate::support::{PATIENCE, World};
 use master::stepping::Loop;
-use master::store::{Begun, BranchState, BuildRowState, Interest, Store, Topic};
+use master::store::{Begun, BranchState, BuildRowState, Interest, Member, Store, Topic};
 use protocol::ProjectId;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -115,9 +115,10 @@ async fn a_slave_that_goes_while_the_store_fails_wakes_the_scheduler_and_is_reco
 }
 
 /// What is done to the rows of a project with an intent to push, and what the queue says of that entry then.
-const SPOILT: [(&str, &str); 11] = [
+const SPOILT: [(&str, &str); 12] = [
     ("UPDATE landing SET to_commit = 'HEAD'", "landed"),
     ("UPDATE landing SET begun_ms = 'early'", "landed"),
+    ("UPDATE landing_entry SET commit_id = 'HEAD'", "landed"),
     ("UPDATE candidate SET request = '{' WHERE id = 1", "landed"),
     ("UPDATE candidate SET detail = '{' WHERE id = 1", "unreadable"),
     ("UPDATE queue_entry SET terms = '{' WHERE id = 1", "unreadable"),
@@ -144,7 +145,8 @@ async fn an_open_landing_that_can_t_be_read_is_its_entry_s_trouble() {
         let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
         store.set_paused(HERON, false, "mia").await.unwrap();
         let (claim, to) = (world.claim().await, candidate.made_commit().unwrap());
-        let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+        let line = [Member::of(entry.id, &candidate).unwrap()];
+        let begun = store.begin_landing(claim, &candidate.mainline, &line, |_, _| true).await.unwrap();
         assert!(matches!(begun, Begun::Yes(_)), "{begun:?}");
         // By a master that is long gone.
         let pool = sqlx::AnyPool::connect(&Store::sqlite_url(&world.basedir())).await.unwrap();
@@ -283,9 +285,9 @@ async fn a_clock_that_was_set_back_has_nobody_wait_until_it_is_that_late_again()
     let entry = store.queue(HERON).await.unwrap().remove(0);
     let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
     store.set_paused(HERON, false, "mia").await.unwrap();
-    let to = candidate.made_commit().unwrap();
+    let line = [Member::of(entry.id, &candidate).unwrap()];
     let claim = world.claim().await;
-    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+    let begun = store.begin_landing(claim, &candidate.mainline, &line, |_, _| true).await.unwrap();
     assert!(matches!(begun, Begun::Yes(_)), "{begun:?}");
     run(format!("UPDATE landing SET begun_ms = begun_ms + {year_ms}")).await;
     run("UPDATE queue_entry SET token_id = NULL".to_owned()).await;

@@ -117,10 +117,10 @@ async fn a_discarded_candidate_counts_nowhere(place: Place) {
     assert!(store.candidate_of(revision.id).await.unwrap().is_none());
     assert!(store.wanted_candidates(project).await.unwrap().is_empty());
     assert!(store.unasked(project, &candidate.mainline, None, None).await.unwrap().is_empty());
-    let to = candidate.made_commit().unwrap();
     // Also where a turn that began before still names it.
     store.set_standing(claim, &store.entry(entry.id).await.unwrap(), Some(candidate.id), &standing).await.unwrap();
-    let begun = store.begin_landing(claim, entry.id, &candidate.mainline, to, |_, _| true).await.unwrap();
+    let line = [Member::of(entry.id, &candidate).unwrap()];
+    let begun = store.begin_landing(claim, &candidate.mainline, &line, |_, _| true).await.unwrap();
     assert!(matches!(begun, Begun::Not));
     let next = store.revisions_without_candidate(project, &candidate.mainline, None, 9).await.unwrap();
     assert_eq!(next.iter().map(|it| it.revision.id).collect::<Vec<_>>(), [revision.id], "another is made");

@@ -62,8 +62,9 @@ impl World {
     }
 
     async fn begins(&self, entry: &Entry) -> Option<Landing> {
-        let (from, to) = (commit(500), commit(1001));
-        match self.store.begin_landing(self.claim, entry.id, &from, &to, may_still_accept).await.unwrap() {
+        let candidate = self.store.candidate(entry.revision, &commit(500), TERMS).await.unwrap();
+        let line = [Member { entry: entry.id, candidate: candidate.map(|it| it.id), commit: commit(1001) }];
+        match self.store.begin_landing(self.claim, &commit(500), &line, may_still_accept).await.unwrap() {
             Begun::Yes(landing) => Some(landing),
             Begun::Not => None,
         }

@@ -3,12 +3,12 @@
 
 use master::store::{
     Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Entry,
-    Finished, NewBranch, NewCandidate, NewRevision, Project, Published, Recorded, Revision, Revoked, SlaveRow,
+    Finished, Member, NewBranch, NewCandidate, NewRevision, Project, Published, Recorded, Revision, Revoked, SlaveRow,
     Standing, Store, StoreError, Terms, TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION, Voice, Word};
-use protocol::{BuildResult, CommitId, EventId, Fence, TokenId, UnixMs};
+use protocol::{BuildResult, CandidateId, CommitId, EventId, Fence, TokenId, UnixMs};
 use recipe::{Builder, OnFailure, Run, Step, When};
 
 /// Tells each story on both databases; after each, what is kept for lists is what the rows give.
@@ -39,6 +39,7 @@ mod conditions;
 mod epochs;
 mod kept;
 mod landing;
+mod lines;
 mod lists;
 mod races;
 mod reports;
@@ -320,9 +321,9 @@ async fn what_was_written_is_there_after_opening_again(place: Place) {
 async fn a_newer_store_is_refused(place: Place) {
     place.open().await.store.close().await;
     let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 8").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 9").execute(&pool).await.unwrap();
     pool.close().await;
-    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 8, .. })));
+    assert!(matches!(Store::open(&place.url).await, Err(StoreError::Newer { version: 1000, known: 9, .. })));
 }
 
 async fn one_master_at_a_time_claims_a_project(place: Place) {
@@ -380,7 +381,8 @@ async fn a_commit_that_fails_is_a_write_that_failed(place: Place) {
     }
     pool.close().await;
     for _ in 0..3 {
-        assert!(store.begin_landing(*claim, 1, &commit(1), &commit(2), |_, _| true).await.is_err());
+        let line = [Member { entry: 1, candidate: Some(CandidateId(1)), commit: commit(2) }];
+        assert!(store.begin_landing(*claim, &commit(1), &line, |_, _| true).await.is_err());
         assert!(store.open_landing(project.id).await.unwrap().is_none());
         assert!(world.store.publish(&world.new_branch("/srv/b.git", None)).await.is_err());
         let kept = store.tokens().await.unwrap().len();

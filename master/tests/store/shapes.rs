@@ -153,12 +153,11 @@ impl World {
                     0 => drop(store.eject(self.claim, entry, None, &standing("ejected-failure", "Ann")).await.unwrap()),
                     1 => drop(store.retire(self.claim, entry, &tip, &standing("in-mainline", "nobody")).await.unwrap()),
                     2 => {
-                        let made = candidate.as_ref().and_then(|it| it.made_commit()).cloned();
+                        let line = candidate.as_ref().and_then(|it| Member::of(entry.id, it));
                         let id = candidate.as_ref().map(|it| it.id);
                         store.set_standing(self.claim, entry, id, &standing("testing", "bb")).await.unwrap();
-                        if let Some(made) = made {
-                            let begun =
-                                store.begin_landing(self.claim, entry.id, &tip, &made, |_, _| true).await.unwrap();
+                        if let Some(line) = line {
+                            let begun = store.begin_landing(self.claim, &tip, &[line], |_, _| true).await.unwrap();
                             if let master::store::Begun::Yes(landing) = begun {
                                 if chance.below(3) == 0 {
                                     let by = FailedBy::Refused;

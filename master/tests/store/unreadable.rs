@@ -128,6 +128,8 @@ async fn what_is_done_for_all_is_done_for_all_that_can_be_read(place: Place) {
         world.project.id.0, entry.id, entry.commit
     ))
     .await;
+    run("INSERT INTO landing_entry (landing_id, place, entry_id, commit_id) SELECT id, 1, entry_id, to_commit FROM landing")
+        .await;
     run("UPDATE queue_entry SET state = 'ejected'").await;
     let newest = world.store.newest_revision(spoilt.id).await.unwrap().unwrap();
     let second = accept(&world.store, &spoilt, &newest, "mia").await.unwrap();
