@@ -135,6 +135,8 @@ codes! {
     Accepted = Queue "accepted", "bb tests it as it would land";
     /// Others are before it.
     Behind = Queue "behind", "bb, when those before it landed or left";
+    /// It does not merge with one that is before it, and it merges with mainline: nothing is wrong with it yet.
+    BehindConflict = Queue "conflict-in-front", "bb, when the one before it left without landing; if that lands, the author merges mainline";
     /// Its candidate on the mainline of now is being made.
     Making = Queue "making", "bb makes the candidate";
     /// Its candidate is built.

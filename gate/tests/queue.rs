@@ -109,6 +109,9 @@ fn told(state: &QueueState) -> String {
                 format!("build {} of S{} by {builder}, try {attempt}", n(commit), stack.0)
             }
             Action::Land { stack, commit, on, .. } => format!("land {} of S{} on {}", n(commit), stack.0, n(on)),
+            Action::Test { .. } | Action::TestAgain { .. } | Action::Cancel { .. } => {
+                panic!("the serial queue does not")
+            }
         });
     }
     for s in &decision.standings {

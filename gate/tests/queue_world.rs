@@ -210,6 +210,9 @@ impl World {
 
     fn act(&mut self, action: &Action) {
         match action {
+            Action::Test { .. } | Action::TestAgain { .. } | Action::Cancel { .. } => {
+                panic!("the serial queue tests nobody together with others")
+            }
             Action::Drop { stack } => self.state.stacks.retain(|s| s.id != *stack),
             Action::Eject { entry, .. } | Action::Retire { entry } => {
                 if self.state.entries.iter().any(|e| e.id == *entry) {

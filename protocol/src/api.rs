@@ -30,6 +30,6 @@ pub use machine::{Lock, SetAvailability, Slave, SlaveOfBuild};
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};
-pub use queue::{Queue, QueueEntry};
+pub use queue::{Queue, QueueEntry, QueueStack};
 pub use token::{MadeToken, NewToken, Token};
 pub use verdict::{Look, Mark, Need, Next, Verdict, WouldLand};

@@ -4,7 +4,7 @@ mod kinds;
 mod makefile;
 
 use crate::error::plain;
-use crate::{Builder, History, OnFailure, Project, Recipe, Run, Step, When};
+use crate::{Builder, History, OnFailure, Project, Queue, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 
 /// A guessed recipe.
@@ -42,7 +42,7 @@ pub fn guess(files: &[&str], read: &dyn Fn(&str) -> Option<String>) -> Option<Gu
         history: History::Full,
         steps,
     };
-    let recipe = Recipe { project: Project::default(), builders: vec![builder] };
+    let recipe = Recipe { project: Project::default(), queue: Queue::default(), builders: vec![builder] };
     let why: String = plan.why.chars().map(plain).collect();
     let toml = format!("# Guessed from {why}.\n{}", recipe.to_toml());
     Some(Guess { recipe, why, toml })

@@ -50,5 +50,5 @@ pub use fields::{FILE_NAME, MAX_BYTES};
 pub use guess::{Guess, guess};
 pub use parse::{MAX_BUILDERS, MAX_STEPS, MAX_TIMEOUT_S, Warning};
 pub use project::Project;
-pub use recipe::Recipe;
+pub use recipe::{Queue, Recipe};
 pub use step::{OnFailure, Run, Step, When};

@@ -4,7 +4,7 @@
 use crate::error::{Problem, RecipeError, quoted};
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, is_path, kind, read_table};
 use crate::project::project;
-use crate::{Builder, History, LockAmount, LockRequest, OnFailure, Project, Recipe, Run, Step, When};
+use crate::{Builder, History, LockAmount, LockRequest, OnFailure, Project, Queue, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -19,7 +19,8 @@ pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
 /// The longest name of a builder, step, label or lock, in characters.
 const MAX_NAME: usize = 64;
 
-const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog", "order"];
+const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog", "order", "queue"];
+const QUEUE_KEYS: &[&str] = &["every-commit"];
 const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "history", "step"];
 const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
 
@@ -65,12 +66,13 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
     let end = reader.source.len();
     let fields = Fields::new(reader, "the recipe", table, end..end, RECIPE_KEYS);
     let project = project(reader, table, None);
+    let queue = fields.get("queue").map_or_else(Queue::default, |value| queue(reader, value));
     let Some(value) = fields.get("builder") else {
         // A misspelt `builder` was told already.
         if reader.is_fine() {
             reader.wrong(&fields.span, "there is no builder", "`[[builder]]` with a name and at least one step");
         }
-        return Recipe { project, builders: vec![] };
+        return Recipe { project, queue, builders: vec![] };
     };
     let tables = reader.tables("builder", value, MAX_BUILDERS);
     if tables.is_empty() && matches!(value.get_ref(), DeValue::Array(_)) {
@@ -82,7 +84,13 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
         let hint = "set `required = true` for at least one";
         reader.warn(&tables[0].span(), "no builder is required, so that nothing can land", hint);
     }
-    Recipe { project, builders }
+    Recipe { project, queue, builders }
+}
+
+fn queue<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Queue {
+    let Some(fields) = reader.fields("[queue]", value, QUEUE_KEYS) else { return Queue::default() };
+    let every_commit = fields.get("every-commit").and_then(|v| reader.truth("`every-commit`", v));
+    Queue { every_commit: every_commit.unwrap_or_default() }
 }
 
 fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Builder> {

@@ -11,6 +11,10 @@ impl Recipe {
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
         project(&mut out, &self.project);
+        if self.queue.every_commit {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            let _ = write!(out, "{gap}[queue]\nevery-commit = true\n");
+        }
         for item in &self.builders {
             if !out.is_empty() {
                 out.push('\n');

@@ -9,6 +9,16 @@ use serde::{Deserialize, Serialize};
 pub struct Recipe {
     /// What the recipe says of the project's ChangeLogs.
     pub project: Project,
+    /// How accepted branches are tested before they land.
+    #[serde(default)]
+    pub queue: Queue,
     /// The builders, in the order in which every page shows them.
     pub builders: Vec<Builder>,
+}
+
+/// How accepted branches are tested before they land.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Whether each commit that lands is built by itself: no branch is tested together with others.
+    pub every_commit: bool,
 }

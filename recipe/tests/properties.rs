@@ -5,8 +5,8 @@ use changelog::{DatePolicy, Format, IndentPolicy, Order, Place};
 use proptest::collection::{btree_map, hash_map, vec};
 use proptest::prelude::*;
 use recipe::{
-    Builder, History, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Recipe, RecipeError, Run, Step, When,
-    guess,
+    Builder, History, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Queue, Recipe, RecipeError, Run,
+    Step, When, guess,
 };
 
 use std::collections::BTreeSet;
@@ -221,7 +221,8 @@ fn project() -> impl Strategy<Value = Project> {
 fn recipe() -> impl Strategy<Value = Recipe> {
     let builders = hash_map(name(), builder(), 1..4)
         .prop_map(|builders| builders.into_iter().map(|(name, builder)| Builder { name, ..builder }).collect());
-    (project(), builders).prop_map(|(project, builders)| Recipe { project, builders })
+    let queue = any::<bool>().prop_map(|every_commit| Queue { every_commit });
+    (project(), queue, builders).prop_map(|(project, queue, builders)| Recipe { project, queue, builders })
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::{Cell, Screen, changes_recipe};
-use protocol::api::{Queue, QueueEntry};
+use protocol::api::{Queue, QueueEntry, QueueStack};
 use std::process::ExitCode;
 
 /// Show the queue: what is about to land, in which order, and who left it and why
@@ -53,6 +53,11 @@ pub(crate) fn listing(queue: &Queue, screen: Screen) -> String {
     }
     let head = ["place", "branch", "revision", "accepted", "recipe", "stands", "next"];
     text += &screen.list(&head, &queue.entries.iter().map(row).collect::<Vec<_>>(), "The queue is empty.");
+    if !queue.stacks.is_empty() {
+        let rows: Vec<_> = queue.stacks.iter().map(stack).collect();
+        text.push('\n');
+        text += &screen.list(&["tested together", "what for", "builders", "since"], &rows, "");
+    }
     if !queue.left.is_empty() {
         let rows: Vec<_> = queue.left.iter().take(10).map(left).collect();
         text.push('\n');
@@ -71,6 +76,13 @@ fn row(entry: &QueueEntry) -> Vec<Cell> {
         Cell::of(entry.look, safe(&entry.says)),
         safe(&format!("{} {}", entry.next.who, entry.next.what)).into(),
     ]
+}
+
+fn stack(stack: &QueueStack) -> Vec<Cell> {
+    let names: Vec<String> = stack.branches.iter().map(ToString::to_string).collect();
+    let marks: Vec<String> =
+        stack.marks.iter().map(|mark| format!("{} {}", safe(&mark.builder), safe(&mark.word))).collect();
+    vec![names.join(", ").into(), safe(&stack.purpose).into(), marks.join(", ").into(), ago(stack.since_ms).into()]
 }
 
 fn left(entry: &QueueEntry) -> Vec<Cell> {

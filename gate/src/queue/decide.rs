@@ -1,8 +1,8 @@
 //! The serial decision: the first entry in order, alone on mainline.
 
 use super::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, PushRefused, QueueState,
-    Stack, StackId, Standing,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, Pause, PushRefused,
+    QueueState, Stack, StackId, Standing,
 };
 use crate::code::Code;
 use crate::trouble::next;
@@ -13,8 +13,7 @@ use std::cmp::Reverse;
 
 /// Says what is missing for the queue to go on, and how every entry stands.
 pub fn decide(state: &QueueState) -> Decision {
-    let mut order: Vec<&Entry> = state.entries.iter().collect();
-    order.sort_by_key(|e| (Reverse(e.priority), e.accepted_at, e.id));
+    let mut order = in_order(state);
 
     let landing = state.landing.as_ref().and_then(|l| state.stacks.iter().find(|s| s.id == l.stack));
     // What is being pushed is not disturbed; who can't land whatever happens leaves, wherever he stands.
@@ -56,8 +55,15 @@ pub fn decide(state: &QueueState) -> Decision {
     decision
 }
 
+/// All entries, in the queue's order.
+pub(super) fn in_order(state: &QueueState) -> Vec<&Entry> {
+    let mut order: Vec<&Entry> = state.entries.iter().collect();
+    order.sort_by_key(|e| (Reverse(e.priority), e.accepted_at, e.id));
+    order
+}
+
 /// The entry whose turn it is: the first that is not held by mainline's own trouble or by what is missing, else the first.
-fn first<'a>(state: &QueueState, order: &[&'a Entry]) -> Option<&'a Entry> {
+pub(super) fn first<'a>(state: &QueueState, order: &[&'a Entry]) -> Option<&'a Entry> {
     let goes = |e: &&&Entry| stack_of(state, e).is_none_or(|s| !is_held(state, s));
     order.iter().find(goes).or(order.first()).copied()
 }
@@ -74,7 +80,7 @@ fn is_held(state: &QueueState, stack: &Stack) -> bool {
 }
 
 /// What takes an entry out of the queue whose candidate does not matter any more.
-fn leaves(state: &QueueState, entry: &Entry) -> Option<Action> {
+pub(super) fn leaves(state: &QueueState, entry: &Entry) -> Option<Action> {
     let (code, says, next) = match entry.hindrance.as_ref()? {
         Hindrance::Ended { says } => {
             let says = with_detail("its branch is not live any more".to_owned(), says);
@@ -142,16 +148,16 @@ impl Head {
     }
 }
 
-fn bb(what: &str) -> Next {
+pub(super) fn bb(what: &str) -> Next {
     who("bb", what)
 }
 
-fn who(who: &str, what: impl Into<String>) -> Next {
+pub(super) fn who(who: &str, what: impl Into<String>) -> Next {
     Next { who: who.to_owned(), what: what.into() }
 }
 
 /// Who mends what is wrong with an entry.
-fn author(state: &QueueState, id: EntryId) -> &str {
+pub(super) fn author(state: &QueueState, id: EntryId) -> &str {
     let entry = state.entries.iter().find(|e| e.id == id);
     entry.map(|e| e.author.as_str()).filter(|a| !a.is_empty()).unwrap_or("the author")
 }
@@ -248,11 +254,8 @@ fn judge(
         let name = &builder.name;
         match word {
             Word::Failed { says, lacks: Some(program) } => {
-                let what = format!(
-                    "gives the slaves `{program}`, or whoever wrote the recipe does without it; then a maintainer accepts it again"
-                );
                 let says = with_detail(format!("{name} failed"), says);
-                return eject(Code::EjectedProgram, says, who("an admin", what));
+                return eject(Code::EjectedProgram, says, gives_program(program));
             }
             Word::Failed { says, lacks: None } => {
                 let next = who(author(state, first.id), format!("makes {name} pass"));
@@ -304,13 +307,7 @@ fn judge(
         let running = words
             .iter()
             .any(|(b, w)| b.required && matches!(w, Word::Open(BuildOf { status: BuildStatus::Running, .. })));
-        let verb = match (left.len(), running) {
-            (1, true) => "is left",
-            (_, true) => "are left",
-            (1, false) => "waits for a slave",
-            (_, false) => "wait for a slave",
-        };
-        let says = format!("{} {verb}", list(&left));
+        let says = format!("{} {}", list(&left), verb(left.len(), running));
         Head::stands(stack, Code::Testing, says, bb(&format!("lands it when {} passed", list(&left))))
     };
     // Optional builders are asked for, too, but landing does not wait for them.
@@ -318,11 +315,51 @@ fn judge(
     head
 }
 
+pub(super) fn gives_program(program: &str) -> Next {
+    let what = format!(
+        "gives the slaves `{program}`, or whoever wrote the recipe does without it; then a maintainer accepts it again"
+    );
+    who("an admin", what)
+}
+
+/// What so many builders do that are not done.
+pub(super) const fn verb(left: usize, running: bool) -> &'static str {
+    match (left, running) {
+        (1, true) => "is left",
+        (_, true) => "are left",
+        (1, false) => "waits for a slave",
+        (_, false) => "wait for a slave",
+    }
+}
+
+/// What the latest failure of a builder says, and the program that the slave lacks if that is why.
+pub(super) fn latest_failure<'b>(
+    commit: &CommitId,
+    builder: &str,
+    builds: &'b [BuildOf],
+) -> (&'b str, Option<&'b str>) {
+    let own = builds.iter().rev().filter(|b| b.builder == builder && b.commit == *commit);
+    let failed = own.filter_map(|b| match &b.status {
+        BuildStatus::Finished { result: BuildResult::Failure, says, lacks } => Some((says.as_str(), lacks.as_deref())),
+        _ => None,
+    });
+    failed.into_iter().next().unwrap_or_default()
+}
+
+/// How one stands that would land if the queue were not paused.
+pub(super) fn is_paused(state: &QueueState, entry: EntryId, place: u32) -> Standing {
+    let says = state.paused.as_ref().map(paused).unwrap_or_default();
+    Standing { entry, place, stack: None, code: Code::Paused, says, next: who("a maintainer", "resumes the queue") }
+}
+
+fn paused(pause: &Pause) -> String {
+    with_detail(format!("the queue is paused by {}", pause.by), &pause.reason)
+}
+
 /// All required builders passed.
 fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> Head {
     if let Some(pause) = &state.paused {
-        let says = with_detail(format!("the queue is paused by {}", pause.by), &pause.reason);
-        return Head::stands(stack, Code::Paused, says, who("a maintainer", "resumes the queue"));
+        return Head::stands(stack, Code::Paused, paused(pause), who("a maintainer", "resumes the queue"));
     }
     if stack.check_failed > state.policy.check_retries {
         let says = "made anew before the push it was another commit than the one that was tested".to_owned();
@@ -353,7 +390,7 @@ fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> 
     head
 }
 
-fn with_detail(text: String, detail: &str) -> String {
+pub(super) fn with_detail(text: String, detail: &str) -> String {
     if detail.is_empty() { text } else { format!("{text}: {detail}") }
 }
 
@@ -368,9 +405,9 @@ fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Opt
         .zip(stay)
         .map(|(place, entry)| {
             let own = head.filter(|(entries, ..)| entries.contains(&entry.id)).cloned();
-            let standing = match own.or_else(|| held(state, entry)) {
+            let standing = match own {
                 Some((_, stack, code, says, next)) => Standing { entry: entry.id, place, stack, code, says, next },
-                None => behind(entry.id, place),
+                None => held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place)),
             };
             match state.official.instead(&standing.next) {
                 Some(stop) => Standing { code: stop.queue, says: stop.says, next: stop.next, ..standing },
@@ -380,7 +417,13 @@ fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Opt
         .collect()
 }
 
-fn behind(entry: EntryId, place: u32) -> Standing {
+/// How one stands that is held.
+pub(super) fn held_at(state: &QueueState, entry: &Entry, place: u32) -> Option<Standing> {
+    let (_, stack, code, says, next) = held(state, entry)?;
+    Some(Standing { entry: entry.id, place, stack, code, says, next })
+}
+
+pub(super) fn behind(entry: EntryId, place: u32) -> Standing {
     let says = before(place);
     let next = bb(if place <= 1 { "tests it next" } else { "tests it when those before it landed or left" });
     Standing { entry, place, stack: None, code: Code::Behind, says, next }

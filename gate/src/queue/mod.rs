@@ -2,8 +2,9 @@
 //! reconciler carries them out, writes down that it did, and asks again.
 //!
 //! The state speaks of **stacks**: one or more entries merged in order onto one commit of mainline, with one candidate
-//! and its builds. For now the queue is serial: one stack of one entry, the first in order. The interface is made for
-//! more: several stacks at once, each of several entries, landing all of them with one push.
+//! and its builds. [`decide`] is serial: one stack of one entry, the first in order. [`decide_together`] tests several at once,
+//! each of several entries, and lands all of one by one push, as [`crate::stacks`] says; what is unusual it leaves to the serial
+//! queue.
 //!
 //! What always holds, whatever the world does between two questions:
 //!
@@ -17,13 +18,16 @@
 //! - while mainline can't be read nothing is pushed and nobody is sent away for what it was like, and no turn is bb's.
 
 mod decide;
+mod together;
 
 use crate::code::Code;
 use crate::mainline::Mainline;
 use crate::schedule::Wait;
+use crate::stacks::Purpose;
 pub use decide::{before, decide};
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
+pub use together::{Member, Tested, Together, decide_together, runs};
 
 /// A place in the queue: one acceptance of one branch. A branch that is accepted again gets another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
@@ -306,6 +310,8 @@ pub struct Decision {
     pub standings: Vec<Standing>,
     /// When the passing of time alone will change the decision.
     pub look_again: Option<UnixMs>,
+    /// Whether several are tested together: what an entry was tested by before goes on until [`Action::Cancel`].
+    pub together: bool,
 }
 
 /// Something to be done.
@@ -351,6 +357,26 @@ pub enum Action {
         builder: String,
         /// As this try, from 1.
         attempt: u32,
+    },
+    /// Make a stack of these entries, in this order, on the mainline of now, and ask for its builds by all that are required.
+    Test {
+        /// The entries.
+        entries: Vec<EntryId>,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// Ask for builds of a stack that is there: a failure was by chance, perhaps, there was no result, or somebody else asked and
+    /// the queue takes them over.
+    TestAgain {
+        /// The stack.
+        stack: StackId,
+        /// By these builders.
+        builders: Vec<String>,
+    },
+    /// Cancel the builds of a stack: nobody needs to know how they end.
+    Cancel {
+        /// The stack.
+        stack: StackId,
     },
     /// Land: write down the intent, then push by compare-and-swap from `on` to `commit`.
     Land {

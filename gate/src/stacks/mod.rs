@@ -1,5 +1,5 @@
 //! What a project's queue does next when it tests several accepted branches at once. Pure: [`decide`] reads plain data and
-//! says what is missing; it is not wired into the master yet, where the serial [`crate::queue`] runs.
+//! says what is missing; [`crate::queue::decide_together`] asks it for those that can be tested together.
 //!
 //! A **stack** is a line of commits on mainline: accepted entries merged one after the other. Its top is what is built, and
 //! what mainline's ref moves to. Which stacks are worth a build is a question of group testing: a red stack says that one of

@@ -1,10 +1,12 @@
 //! The queue: when does mine land, and what holds it up.
 
 use super::frame::At;
-use super::parts::{EntryLine, sentence};
+use super::parts::{EntryLine, Marks, sentence};
 use super::words::{Commit, Fact, When, count, look, thousands};
 use super::{Context, Pages, PagesError};
-use protocol::api::{Look, Queue};
+use crate::names;
+use protocol::api::{Look, Queue, QueueStack};
+use protocol::{BranchName, UnixMs};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -20,8 +22,43 @@ struct View {
     tip: Option<Commit>,
     tip_seen: Option<When>,
     trouble: Option<String>,
+    stacks: Vec<StackLine>,
     entries: Vec<EntryLine>,
     left: Vec<EntryLine>,
+}
+
+/// A stack that is being built.
+#[derive(Serialize)]
+struct StackLine {
+    key: String,
+    purpose: String,
+    id: Commit,
+    branches: Vec<Named>,
+    marks: Marks,
+    since: When,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    page: String,
+}
+
+impl StackLine {
+    fn of(stack: &QueueStack, queue: &Queue, now: UnixMs) -> Self {
+        let named = |name: &BranchName| {
+            let page = names::branch_page(&queue.project.name, name);
+            Named { name: name.to_string(), page }
+        };
+        Self {
+            key: format!("stack-{}", stack.id),
+            purpose: stack.purpose.clone(),
+            id: Commit::from(&stack.commit),
+            branches: stack.branches.iter().map(named).collect(),
+            marks: Marks::of(&stack.marks),
+            since: When::new(stack.since_ms, now),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -87,6 +124,7 @@ impl Pages {
             tip: shown.project.tip.as_ref().map(Commit::from),
             tip_seen: shown.project.tip_seen_ms.map(|at| When::new(at, now)),
             trouble: shown.project.trouble.clone(),
+            stacks: shown.stacks.iter().map(|stack| StackLine::of(stack, shown, now)).collect(),
             entries: shown.entries.iter().map(|e| EntryLine::of(e, now)).collect(),
             left: shown.left.iter().map(|e| EntryLine::of(e, now)).collect(),
         };

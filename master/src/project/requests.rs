@@ -28,6 +28,7 @@ pub(crate) fn requests(
             builder: builder.clone(),
             position,
             for_queue,
+            of_stack: false,
             isolation: isolation_for(branch),
         })
         .collect()

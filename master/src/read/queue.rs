@@ -8,7 +8,7 @@ use crate::store::{Branch, Build, BuildRowState, Builds, Candidate, Entry, Entry
 use crate::terms::Terms;
 use gate::mainline::Mainline;
 use gate::verdict;
-use protocol::api::{Look, Mark, Queue, QueueEntry};
+use protocol::api::{Look, Mark, Queue, QueueEntry, QueueStack};
 use protocol::{BranchId, CandidateId, RevisionId};
 use std::collections::HashMap;
 
@@ -32,7 +32,31 @@ pub(super) async fn first_of_queue(
     let left = at.store.left_queue(project.id, left).await?;
     let mut entries = entries(at, project, queued.iter().chain(&left)).await?;
     let left = entries.split_off(queued.len());
-    Ok(Queue { project: project_line(at, project).await?, entries, left })
+    let stacks = if queued.len() < 2 { Vec::new() } else { stacks(at, project).await? };
+    Ok(Queue { project: project_line(at, project).await?, entries, left, stacks })
+}
+
+/// The stacks of which something is being built.
+async fn stacks(at: &Moment<'_>, project: &Guarded) -> Result<Vec<QueueStack>, ReadError> {
+    let rows = at.store.stacks(project.id).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let builds = at.store.latest_builds_on(rows.iter().map(|row| row.top)).await?;
+    let is_open = |build: &Build| !matches!(build.state, BuildRowState::Finished(_)) && build.cancel.is_none();
+    let mut names = at.store.branches_of_stacks(project.id).await?;
+    let shown = rows.iter().filter_map(|row| {
+        let builds = builds.get(&row.top).filter(|builds| builds.iter().any(is_open))?;
+        Some(QueueStack {
+            id: row.id,
+            purpose: row.purpose.clone(),
+            commit: builds.iter().next()?.commit.clone(),
+            branches: names.remove(&row.id)?,
+            marks: marks(builds),
+            since_ms: row.begun,
+        })
+    });
+    Ok(shown.collect())
 }
 
 /// One entry.

@@ -21,7 +21,10 @@ mod mend;
 mod pack;
 mod queue;
 mod schedule;
+mod seen;
+mod stacking;
 mod step;
+mod together;
 mod upkeep;
 mod watch;
 

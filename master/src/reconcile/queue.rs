@@ -1,22 +1,23 @@
 //! Carries out what `gate::queue` decides: builds for the queue, landings, ejections.
 
 use super::each::{is_everybodys, look_after};
-use super::{Again, StepError, candidates, landing, mainline};
+use super::seen::builds_of;
+use super::stacking::Making;
+use super::together::{self, Known, Stacked, Waiting};
+use super::{Again, StepError, candidates, landing, mainline, stacking};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
-    self, Begun, Branch, BranchState, BuildRowState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member,
-    Revision, Standing, StoreError, TokenRow, Topic, now,
+    self, Begun, Branch, BranchState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member, Revision, Standing,
+    StoreError, TokenRow, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
-use gate::queue::{
-    self, Action, BuildOf, BuildStatus, BuilderOf, EntryId, Hindrance, Pause, Policy, QueueState, Stack, StackId,
-};
+use gate::queue::{self, Action, BuilderOf, EntryId, Hindrance, Pause, Policy, QueueState, Stack, StackId};
 use gate::verdict::Trouble;
 use protocol::api::Next;
-use protocol::{BranchId, BuildResult, CommitId, RevisionId, TokenId, api};
+use protocol::{BranchId, CandidateId, CommitId, RevisionId, TokenId, api};
 use recipe::Recipe;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,14 @@ struct Turn {
     claim: Claim,
     entries: HashMap<EntryId, Entry>,
     stacks: HashMap<StackId, (Candidate, Option<Arc<RecipeInUse>>)>,
+    /// What is known beside, when several can be tested together.
+    several: Option<Known>,
+}
+
+impl Turn {
+    fn tested(&self, stack: StackId) -> Option<&Stacked> {
+        self.several.as_ref()?.tested.get(&stack)
+    }
 }
 
 /// `heard` is what changed since the last turn: while nobody is in the queue, only what is said of the queue itself matters.
@@ -52,10 +61,14 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
         Err(error) => return Err(error.into()),
     }
     let Some((state, turn)) = state(shared, project, claim).await? else { return Ok(Again::AtTick) };
-    let decision = queue::decide(&state);
+    let decision = match &turn.several {
+        Some(known) => queue::decide_together(&state, &known.together),
+        None => queue::decide(&state),
+    };
     for standing in &decision.standings {
         let Some(entry) = turn.entries.get(&standing.entry) else { continue };
-        let candidate = standing.stack.and_then(|s| turn.stacks.get(&s)).map(|(c, _)| c.id);
+        let alone = standing.stack.and_then(|s| turn.stacks.get(&s)).map(|(c, _)| c.id);
+        let candidate = if decision.together { entry.candidate } else { alone };
         let standing = Standing {
             code: standing.code.as_str().to_owned(),
             says: standing.says.clone(),
@@ -76,7 +89,9 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     if let Some(error) = failed {
         return Err(error);
     }
-    let rest = turn.entries.keys().filter_map(|id| project.unready.rest((landing::NAME, id.0))).min();
+    let names = [landing::NAME, stacking::NAME];
+    let rests = turn.entries.keys().flat_map(|id| names.map(|name| project.unready.rest((name, id.0))));
+    let rest = rests.flatten().min();
     let again = rest.map_or(Again::AtTick, Again::After);
     Ok(again.or(match decision.look_again {
         Some(at) => Again::After(Duration::from_millis(u64::try_from(at.0 - now().0).unwrap_or(0).max(20))),
@@ -93,7 +108,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         project.set_queue_is_empty(true);
         return Ok(None);
     }
-    let mut turn = Turn { claim, entries: HashMap::new(), stacks: HashMap::new() };
+    let mut turn = Turn { claim, entries: HashMap::new(), stacks: HashMap::new(), several: None };
     let mut state = QueueState {
         now: now(),
         mainline: tip.clone(),
@@ -107,13 +122,15 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     };
     // Without the master's own recipe, where it is wanted, no candidate can be made.
     let unmade = recipes::otherwise(project, &tip).await?.err();
+    let branches = shared.store.branches_by_id(entries.iter().map(|entry| entry.branch)).await?;
+    let revisions = shared.store.revisions_by_id(entries.iter().map(|entry| entry.revision)).await?;
     let mut looks = Looks {
         shared,
         project,
         tip: &tip,
         unmade: unmade.as_ref(),
-        branches: shared.store.branches_by_id(entries.iter().map(|entry| entry.branch)).await?,
-        revisions: shared.store.revisions_by_id(entries.iter().map(|entry| entry.revision)).await?,
+        branches: branches.clone(),
+        revisions: revisions.clone(),
         tokens: shared.store.tokens_by_id(entries.iter().filter_map(|entry| entry.token)).await?,
     };
     let mut ahead = 0;
@@ -134,6 +151,12 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         state.stacks.extend(seen.stack);
         state.entries.push(seen.entry);
         turn.entries.insert(id, entry);
+    }
+    if unmade.is_none() {
+        let stays = state.entries.iter().filter(|entry| entry.hindrance.is_none());
+        let entries = stays.filter_map(|entry| turn.entries.get(&entry.id)).collect();
+        let waiting = Waiting { entries, branches: &branches, revisions: &revisions };
+        turn.several = together::read(shared, project, claim, &tip, &waiting).await?;
     }
     Ok(Some((state, turn)))
 }
@@ -339,43 +362,6 @@ fn requires_none(recipe: &Recipe) -> bool {
     !gate::builders::builders_for(recipe).iter().any(|b| b.required)
 }
 
-/// The latest build of each builder, numbered by how many there were. What another recipe's builder of the same name said,
-/// such as mainline's before the branch was accepted, counts for nothing.
-async fn builds_of(
-    shared: &Shared,
-    candidate: &Candidate,
-    commit: &CommitId,
-    recipe: &Recipe,
-) -> Result<Vec<BuildOf>, StepError> {
-    // A build that was cancelled before the queue wanted it is none of its tries, nor one that was handed back: another was
-    // asked for at once.
-    let no_try = |b: &store::Build| b.handed_back || !b.for_queue && b.result() == Some(BuildResult::Cancelled);
-    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !no_try(b);
-    let builds = shared.store.builds_of_candidate(candidate.id).await?.only(judges);
-    let mut latest = Vec::new();
-    for build in builds.latest_of_each() {
-        let status = match build.state {
-            BuildRowState::Waiting => BuildStatus::Waiting,
-            BuildRowState::Running => BuildStatus::Running,
-            BuildRowState::Finished(result) => {
-                let steps =
-                    if result == BuildResult::Failure { shared.store.steps(build.id).await? } else { Vec::new() };
-                let lacks = steps.into_iter().find(|step| step.result == Some(result)).and_then(|step| step.lacks);
-                BuildStatus::Finished { result, says: build.says.clone(), lacks }
-            }
-        };
-        latest.push(BuildOf {
-            builder: build.builder.name.clone(),
-            commit: build.commit.clone(),
-            attempt: u32::try_from(builds.all_of(&build.builder.name).count()).unwrap_or(u32::MAX),
-            for_queue: build.for_queue,
-            status,
-            wait: shared.wait_of(build.id),
-        });
-    }
-    Ok(latest)
-}
-
 async fn act(
     shared: &Shared,
     project: &Guarded,
@@ -392,6 +378,20 @@ async fn act(
         }
         // Its builds are cancelled where the entry gets another candidate or leaves.
         Action::Drop { .. } => {}
+        Action::Test { entries, purpose } => {
+            let Some(known) = &turn.several else { return Ok(()) };
+            let entries: Vec<&Entry> = entries.iter().filter_map(|id| turn.entries.get(id)).collect();
+            let making = Making { claim: turn.claim, on: known.on, tip, purpose: *purpose };
+            stacking::make(shared, project, &making, &entries).await?;
+        }
+        Action::TestAgain { stack, builders } => {
+            let Some(it) = turn.tested(*stack) else { return Ok(()) };
+            stacking::ask(shared, project, turn.claim, it.top, &it.members, Some(builders)).await?;
+        }
+        Action::Cancel { stack } => {
+            let Some(it) = turn.tested(*stack) else { return Ok(()) };
+            shared.store.cancel_stack(turn.claim, it.top).await?;
+        }
         Action::Build { stack, builder, .. } => {
             let Some((candidate, Some(recipe))) = turn.stacks.get(stack) else { return Ok(()) };
             let branch = shared.store.branch_by_id(candidate.branch).await?;
@@ -404,6 +404,10 @@ async fn act(
             let standing = Standing { code: code.as_str().to_owned(), says: says.clone(), next: next.clone() };
             let on = stack.map(|_| tip);
             if on.is_none() || mainline::look(shared, project, turn.claim).await? == *tip {
+                if let Some(it) = stack.and_then(|stack| turn.tested(stack)) {
+                    // What it failed in is what its page shows.
+                    shared.store.set_standing(turn.claim, entry, Some(it.top), &standing).await?;
+                }
                 shared.store.eject(turn.claim, entry, on, &standing).await?;
             }
         }
@@ -417,9 +421,22 @@ async fn act(
             }
         }
         Action::Land { stack, entries, commit, on } => {
-            let Some((candidate, _)) = turn.stacks.get(stack) else { return Ok(()) };
-            let of = |id: &EntryId| Member { entry: id.0, candidate: Some(candidate.id), commit: commit.clone() };
-            let line: Vec<Member> = entries.iter().map(of).collect();
+            let line = match (turn.stacks.get(stack), turn.tested(*stack)) {
+                (Some((candidate, _)), _) => {
+                    let of =
+                        |id: &EntryId| Member { entry: id.0, candidate: Some(candidate.id), commit: commit.clone() };
+                    entries.iter().map(of).collect()
+                }
+                (None, Some(it)) => {
+                    let line = line(shared, it, entries).await?;
+                    // One alone lands as the candidate that its page shows.
+                    if let ([one], Some(entry)) = (&line[..], entries.first().and_then(|id| turn.entries.get(id))) {
+                        shared.store.set_standing(turn.claim, entry, one.candidate, &entry.standing).await?;
+                    }
+                    line
+                }
+                (None, None) => return Ok(()),
+            };
             let begun = shared.store.begin_landing(turn.claim, on, &line, may_still_accept).await?;
             if let Begun::Yes(open) = begun {
                 landing::push(shared, project, turn.claim, &open).await?;
@@ -427,4 +444,12 @@ async fn act(
         }
     }
     Ok(())
+}
+
+/// Those of a stack's entries that land by it, each as its own commit.
+async fn line(shared: &Shared, it: &Stacked, entries: &[EntryId]) -> Result<Vec<Member>, StepError> {
+    let lands = |entry: &i64| entries.contains(&EntryId(*entry));
+    let members: Vec<(i64, CandidateId)> = it.members.iter().filter(|(entry, _)| lands(entry)).copied().collect();
+    let candidates = shared.store.candidates_by_id(members.iter().map(|(_, candidate)| *candidate)).await?;
+    Ok(members.iter().filter_map(|(entry, id)| Member::of(*entry, candidates.get(id)?)).collect())
 }

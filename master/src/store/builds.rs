@@ -42,6 +42,8 @@ pub struct Build {
     pub required: bool,
     /// Whether the queue asked for it.
     pub for_queue: bool,
+    /// Whether it is of a stack of several, whose top is this branch's: it says nothing of the branch alone.
+    pub of_stack: bool,
     /// A maintainer's priority.
     pub priority: i64,
     /// The isolation it needs at least.
@@ -132,6 +134,8 @@ pub struct BuildRequest {
     pub position: u32,
     /// Whether the queue asks.
     pub for_queue: bool,
+    /// Whether it is of a stack of several, so that it says nothing of the branch alone.
+    pub of_stack: bool,
     /// The isolation it needs at least.
     pub isolation: Isolation,
 }
@@ -168,6 +172,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
         position: row.count("position")?,
         required: row.flag("required")?,
         for_queue: row.flag("for_queue")?,
+        of_stack: row.flag("of_stack")?,
         priority: row.num("priority")?,
         isolation: row.json("isolation")?,
         ran_in: row.json_or_none("ran_in")?,
@@ -204,7 +209,7 @@ pub(super) async fn wanted_again(turn: &mut Turn, branch: BranchId) -> Result<()
     sqlx::query(
         "UPDATE revision SET builds_asked = 0
          WHERE branch_id = $1 AND number = (SELECT head FROM branch WHERE id = $1)
-         AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id
+         AND EXISTS (SELECT 1 FROM build WHERE revision_id = revision.id AND of_stack = 0
              AND (result = 'cancelled' OR cancel IS NOT NULL))",
     )
     .bind(branch.0)
@@ -505,6 +510,7 @@ pub(crate) fn request_of(build: &Build) -> BuildRequest {
         builder: build.builder.clone(),
         position: build.position,
         for_queue: build.for_queue,
+        of_stack: build.of_stack,
         isolation: build.isolation,
     }
 }
@@ -514,9 +520,9 @@ pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32
     let row = sqlx::query(
         "INSERT INTO build (project_id, branch_id, revision_id, candidate_id, commit_id,
             tree_id, builder, position, required, spec, spec_hash,
-         for_queue, priority, isolation, attempt, state, requested_ms, fence)
+         for_queue, priority, isolation, attempt, state, requested_ms, of_stack, fence)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, 'waiting',
-             $15, COALESCE((SELECT fences FROM epoch ORDER BY id DESC LIMIT 1), 0)) RETURNING *",
+             $15, $16, COALESCE((SELECT fences FROM epoch ORDER BY id DESC LIMIT 1), 0)) RETURNING *",
     )
     .bind(request.project.0)
     .bind(request.branch.0)
@@ -533,6 +539,7 @@ pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32
     .bind(to_json(&request.isolation)?)
     .bind(i64::from(attempt))
     .bind(now().0)
+    .bind(i64::from(request.of_stack))
     .fetch_one(&mut **turn)
     .await?;
     let build = read(&row)?;

@@ -12,6 +12,9 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use std::collections::HashSet;
 
+/// How long a candidate that was made for a stack is kept though nothing has it yet: an hour.
+const YOUNG_MS: i64 = 3_600_000;
+
 /// A candidate as stored.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -447,6 +450,8 @@ impl Reader {
         &self,
         branches: impl IntoIterator<Item = BranchId>,
     ) -> Result<HashSet<(BranchId, CommitId)>> {
+        // One that was made for a stack may not be in it yet.
+        let young = now().0 - YOUNG_MS;
         let sql = |ids: &str| {
             format!(
                 "SELECT c.id, c.branch_id, c.commit_id FROM candidate c WHERE c.branch_id IN ({ids})
@@ -455,6 +460,8 @@ impl Reader {
                      AND k.commit_id = c.commit_id
                  AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
                       OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
+                      OR EXISTS (SELECT 1 FROM stack_entry WHERE candidate_id = k.id)
+                      OR k.stacked = 1 AND k.made_ms > {young}
                       OR k.id IN (SELECT e.candidate_id FROM landing l JOIN landing_entry e ON e.landing_id = l.id
                                   WHERE l.project_id = k.project_id AND l.state = 'intent')
                       OR k.terms_hash NOT LIKE 'discarded %'

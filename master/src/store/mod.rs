@@ -48,6 +48,7 @@ mod revisions;
 mod row;
 mod shapes;
 mod slaves;
+mod stacks;
 mod steps;
 mod together;
 mod tokens;
@@ -85,6 +86,7 @@ pub use registrations::Origin;
 pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
+pub use stacks::{StackRow, Told};
 pub use steps::{Step, Unpacked};
 pub use tokens::{Revoked, TokenKind, TokenRow};
 
@@ -165,7 +167,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 9] = [
+const SCHEMA: [(i64, &str, &str); 10] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -179,6 +181,7 @@ const SCHEMA: [(i64, &str, &str); 9] = [
     (7, "what tests say; which logs are still to be packed", include_str!("schema_7.sql")),
     (8, "files that steps keep", include_str!("schema_8.sql")),
     (9, "lines of several entries land by one push; where mainline was", include_str!("schema_9.sql")),
+    (12, "stacks of the queue", include_str!("schema_12.sql")),
 ];
 
 impl Store {

@@ -53,7 +53,7 @@ impl Store {
                 if !is_newest(turn, revision).await? {
                     return Ok(());
                 }
-                let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 ORDER BY id")
+                let rows = sqlx::query("SELECT * FROM build WHERE revision_id = $1 AND of_stack = 0 ORDER BY id")
                     .bind(revision.0)
                     .fetch_all(&mut **turn)
                     .await?;

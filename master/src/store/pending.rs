@@ -42,7 +42,7 @@ impl Reader {
             None => "r.builds_asked = 0 AND $3 = ''",
             Some(_) => {
                 "r.builds_asked = 1
-                AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3)"
+                AND NOT EXISTS (SELECT 1 FROM build WHERE revision_id = r.id AND builder = $3 AND of_stack = 0)"
             }
         };
         let of = of.map_or_else(String::new, |of| {

@@ -209,7 +209,7 @@ async fn latest(connection: &mut AnyConnection, revision: i64) -> Result<Vec<Any
     let sql = "SELECT b.builder, b.required, b.state, b.result, b.isolation,
              CASE WHEN b.state = 'waiting' THEN b.spec END AS spec,
              (SELECT s.lacks FROM step s WHERE s.build_id = b.id AND s.result = b.result ORDER BY s.number LIMIT 1) AS lacks
-         FROM build b WHERE b.id IN (SELECT MAX(id) FROM build WHERE revision_id = $1 GROUP BY builder)
+         FROM build b WHERE b.id IN (SELECT MAX(id) FROM build WHERE revision_id = $1 AND of_stack = 0 GROUP BY builder)
          ORDER BY b.position, b.builder";
     Ok(sqlx::query(sql).bind(revision).fetch_all(connection).await?)
 }

@@ -195,7 +195,7 @@ impl Reader {
         let sql = |ids: &str| {
             format!(
                 "SELECT * FROM build WHERE id IN (
-                     SELECT MAX(id) FROM build WHERE revision_id IN ({ids}) GROUP BY revision_id, builder)
+                     SELECT MAX(id) FROM build WHERE revision_id IN ({ids}) AND of_stack = 0 GROUP BY revision_id, builder)
                  ORDER BY id DESC"
             )
         };

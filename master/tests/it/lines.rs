@@ -165,8 +165,10 @@ async fn who_pushes_the_lowest_of_a_line_has_landed_that_one() {
         turns(&world, &[Loop::Mainline, Loop::Candidates, Loop::Queue]).await;
         only_the_first_has_landed(&world, &landing, when).await;
         // What stood on it stands on mainline by now: it is what the queue tests next.
-        let second = world.store().entry(landing.members[1].entry).await.unwrap();
-        assert_eq!(second.candidate, landing.members[1].candidate, "{when}");
+        let stacks = world.store().stacks(HERON).await.unwrap();
+        let rest =
+            landing.members[1..].iter().map(|member| (member.entry, member.candidate.unwrap())).collect::<Vec<_>>();
+        assert_eq!(stacks.last().unwrap().members, rest, "{when}");
         // And somebody pushes all of it after all.
         push_by_hand(&world, &landing.to);
         turns(&world, &[Loop::Mainline]).await;

@@ -27,6 +27,7 @@ mod reading;
 mod restored;
 mod second;
 mod slaves;
+mod stacks;
 mod standings;
 mod stepping;
 mod strangers;

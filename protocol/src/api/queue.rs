@@ -13,6 +13,26 @@ pub struct Queue {
     pub entries: Vec<QueueEntry>,
     /// Those that left, newest first; at most 20.
     pub left: Vec<QueueEntry>,
+    /// The stacks that are being built now, in the order in which they were made.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stacks: Vec<QueueStack>,
+}
+
+/// Accepted branches merged one after the other, whose last commit is being built for all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueStack {
+    /// Its number.
+    pub id: i64,
+    /// What it is tested for: `half of 4 suspects, with 12 known good`.
+    pub purpose: String,
+    /// The commit that is built.
+    pub commit: CommitId,
+    /// The branches, first merged first.
+    pub branches: Vec<BranchName>,
+    /// The builders' words on it.
+    pub marks: Vec<Mark>,
+    /// When its builds were asked for.
+    pub since_ms: UnixMs,
 }
 
 /// A branch's place in the queue.

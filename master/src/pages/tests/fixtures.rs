@@ -338,7 +338,15 @@ pub(super) fn queue() -> Queue {
         left_ms: Some(ago(40)),
         ..entry()
     }]);
-    Queue { project: project(), entries: vec![entry()], left: left.collect() }
+    let stack = QueueStack {
+        id: 7,
+        purpose: "half of 4 suspects, with 12 known good".to_owned(),
+        commit: commit('5'),
+        branches: ["load-balancing", "fix-typo"].map(|name| name.parse().unwrap()).to_vec(),
+        marks: marks(Look::Running, "running"),
+        since_ms: ago(2),
+    };
+    Queue { project: project(), entries: vec![entry()], left: left.collect(), stacks: vec![stack] }
 }
 
 /// What a step keeps: here, or deleted since.

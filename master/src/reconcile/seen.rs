@@ -1,0 +1,56 @@
+//! Builds as the queue's decision sees them.
+
+use super::StepError;
+use crate::state::Shared;
+use crate::store::{self, BuildRowState, Candidate};
+use gate::queue::{BuildOf, BuildStatus};
+use protocol::{BuildResult, CommitId};
+use recipe::Recipe;
+
+/// The latest build of each builder, numbered by how many there were. What another recipe's builder of the same name said,
+/// such as mainline's before the branch was accepted, counts for nothing.
+pub(super) async fn builds_of(
+    shared: &Shared,
+    candidate: &Candidate,
+    commit: &CommitId,
+    recipe: &Recipe,
+) -> Result<Vec<BuildOf>, StepError> {
+    // A build that was cancelled before the queue wanted it is none of its tries, nor one that was handed back: another was
+    // asked for at once.
+    let no_try = |b: &store::Build| b.handed_back || !b.for_queue && b.result() == Some(BuildResult::Cancelled);
+    let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !no_try(b);
+    let builds = shared.store.builds_of_candidate(candidate.id).await?.only(judges);
+    let latest: Vec<&store::Build> = builds.latest_of_each().collect();
+    let mut latest = builds_as_seen(shared, &latest).await?;
+    for build in &mut latest {
+        build.attempt = u32::try_from(builds.all_of(&build.builder).count()).unwrap_or(u32::MAX);
+    }
+    Ok(latest)
+}
+
+/// Builds as the queue's decision sees them, in the order in which they are given; each as a first try. One that is to be
+/// cancelled has no result any more.
+pub(super) async fn builds_as_seen(shared: &Shared, builds: &[&store::Build]) -> Result<Vec<BuildOf>, StepError> {
+    let mut seen = Vec::with_capacity(builds.len());
+    for build in builds {
+        let status = match build.state {
+            BuildRowState::Waiting => BuildStatus::Waiting,
+            BuildRowState::Running => BuildStatus::Running,
+            BuildRowState::Finished(result) => {
+                let steps =
+                    if result == BuildResult::Failure { shared.store.steps(build.id).await? } else { Vec::new() };
+                let lacks = steps.into_iter().find(|step| step.result == Some(result)).and_then(|step| step.lacks);
+                BuildStatus::Finished { result, says: build.says.clone(), lacks }
+            }
+        };
+        seen.push(BuildOf {
+            builder: build.builder.name.clone(),
+            commit: build.commit.clone(),
+            attempt: 1,
+            for_queue: build.for_queue,
+            status,
+            wait: shared.wait_of(build.id),
+        });
+    }
+    Ok(seen)
+}

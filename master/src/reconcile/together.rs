@@ -1,0 +1,237 @@
+//! What the queue knows when several are tested at once: read from rows, as `gate::queue::decide_together` takes it.
+
+use super::seen::builds_as_seen;
+use super::{StepError, stacking};
+use crate::project::{Guarded, RecipeState, recipes};
+use crate::state::Shared;
+use crate::store::{Branch, Build, BuildRowState, Candidate, Claim, Entry, Revision, StackRow, Told, now};
+use gate::queue::{BuilderOf, EntryId, Member, StackId, Tested, Together, runs};
+use gate::stacks::{By, Mainline, MainlineId, Move, Policy, Run};
+use protocol::wire::Availability;
+use protocol::{BranchId, BuildResult, CandidateId, CommitId, RevisionId};
+use std::collections::{HashMap, HashSet};
+
+/// Of one that passed alone, of one that failed alone, and of all others: how likely they fail beside an ordinary one.
+const RISKS: (f64, f64, f64) = (0.3, 5.0, 1.0);
+/// How long a build takes while none has ended, in milliseconds.
+const GUESSED_MS: u64 = 300_000;
+
+/// What is known, and what of it the actions need.
+pub(super) struct Known {
+    pub(super) together: Together,
+    pub(super) tested: HashMap<StackId, Stacked>,
+    /// Which time that mainline moved put it where it is.
+    pub(super) on: i64,
+}
+
+/// A stack's rows.
+pub(super) struct Stacked {
+    pub(super) top: CandidateId,
+    /// Its entries, first merged first, each with its own candidate.
+    pub(super) members: Vec<(i64, CandidateId)>,
+}
+
+/// The rows of those that wait.
+pub(super) struct Waiting<'a> {
+    /// Those that nothing takes out, in any order.
+    pub(super) entries: Vec<&'a Entry>,
+    pub(super) branches: &'a HashMap<BranchId, Branch>,
+    pub(super) revisions: &'a HashMap<RevisionId, Revision>,
+}
+
+/// The name of a stack that has a row. Those of the serial queue are greater than nothing.
+fn of_row(id: i64) -> StackId {
+    StackId(-(id * 2))
+}
+
+/// The name of one entry's own candidate, which was built before or beside.
+fn of_candidate(id: CandidateId) -> StackId {
+    StackId(-(id.0 * 2 + 1))
+}
+
+/// Reads all of it; none while nothing can be tested together: where mainline or its recipe are not known, or one waits alone.
+pub(super) async fn read(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    tip: &CommitId,
+    waiting: &Waiting<'_>,
+) -> Result<Option<Known>, StepError> {
+    let stacks = with_waiting(shared, claim, shared.store.stacks(project.id).await?, waiting).await?;
+    if waiting.entries.len() < 2 {
+        return Ok(None);
+    }
+    let RecipeState::Fine(recipe) = recipes::at(project, tip).await? else { return Ok(None) };
+    let judges = recipe.recipe.builders.iter().filter(|builder| builder.required).count();
+    let Some(at) = shared.store.mainline_now(project.id).await?.filter(|at| at.commit == *tip && judges > 0) else {
+        return Ok(None);
+    };
+    let oldest = stacks.iter().map(|it| it.on).min().unwrap_or(at.id).min(at.id);
+    let places = shared.store.mainline_moves(project.id, oldest - 1).await?;
+    let known: HashSet<i64> = places.iter().map(|it| it.id).collect();
+    let moves = places.windows(2).map(|pair| Move {
+        from: MainlineId(pair[0].id),
+        by: match &pair[1].entries {
+            entries if entries.is_empty() => By::Others,
+            entries => By::Landing(entries.iter().map(|id| EntryId(*id)).collect()),
+        },
+    });
+    let mainline = Mainline { at: MainlineId(at.id), moves: moves.collect(), began_by_queue: true };
+
+    let own = own_candidates(shared, tip, waiting).await?;
+    let tops: Vec<CandidateId> = stacks.iter().map(|it| it.top).collect();
+    let candidates = shared.store.candidates_by_id(tops.iter().copied()).await?;
+    let all = tops.iter().copied().chain(own.values().map(|it| it.id));
+    let mut builds = shared.store.builds_of_candidates(all).await?;
+    let (mut tested, mut rows) = (Vec::new(), HashMap::new());
+    for row in stacks.into_iter().filter(|row| known.contains(&row.on)) {
+        let Some(top) = candidates.get(&row.top) else { continue };
+        let own = builds.get(&row.top).map_or(&[][..], |all| &all[..]);
+        if let Some(it) = seen(shared, project, of_row(row.id), &row, top, own).await? {
+            rows.insert(it.id, Stacked { top: row.top, members: row.members });
+            tested.push(it);
+        }
+    }
+    let mut members = Vec::new();
+    for entry in &waiting.entries {
+        let (Some(branch), Some(candidate)) = (waiting.branches.get(&entry.branch), own.get(&entry.id)) else {
+            continue;
+        };
+        if !goes_along(project, waiting, entry, candidate) {
+            continue;
+        }
+        let mut risk = RISKS.2;
+        let place = places.iter().rfind(|it| it.commit == candidate.mainline);
+        let alone = StackRow::alone(entry.id, candidate.id, place.map_or(0, |it| it.id));
+        let own = builds.remove(&candidate.id).unwrap_or_default();
+        if let Some(it) = seen(shared, project, of_candidate(candidate.id), &alone, candidate, &own).await? {
+            let says = it.builders.iter().filter(|b| b.required).map(|b| runs(&it, b)).collect::<Vec<_>>();
+            if says.iter().any(|runs| runs.contains(&Run::Failed)) {
+                risk = RISKS.1;
+            } else if says.iter().all(|runs| runs.contains(&Run::Passed)) {
+                risk = RISKS.0;
+            }
+            // What it said counts where it was made as it would land, and was not asked for as a stack of one.
+            let ended = says.iter().all(|runs| {
+                runs.contains(&Run::Passed) || runs.contains(&Run::Failed) && !runs.contains(&Run::Running)
+            });
+            let is_row = rows.values().any(|row| row.top == candidate.id && row.members.len() == 1);
+            if ended && !is_row && place.is_some() && candidate.terms_hash == entry.terms.hash {
+                rows.insert(it.id, Stacked { top: candidate.id, members: alone.members });
+                tested.push(it);
+            }
+        }
+        members.push(Member { entry: EntryId(entry.id), name: branch.name.to_string(), risk });
+    }
+    let conflicts = shared.store.apart(project.id).await?;
+    let together = Together {
+        mainline,
+        members,
+        tested,
+        conflicts: conflicts.into_iter().map(|(one, other)| (EntryId(one), EntryId(other))).collect(),
+        capacity: (slots(shared).await? / u32::try_from(judges).unwrap_or(1).max(1)).max(1),
+        mean_ms: shared.store.mean_build_ms(project.id).await?.unwrap_or(GUESSED_MS),
+        experience: shared.store.experience(project.id).await?,
+        policy: Policy { most: if recipe.recipe.queue.every_commit { 1 } else { MOST }, ..Policy::default() },
+    };
+    Ok(Some(Known { together, tested: rows, on: at.id }))
+}
+
+/// The most entries of one stack.
+const MOST: u32 = 100;
+
+/// Those stacks of which somebody waits; the others are forgotten.
+async fn with_waiting(
+    shared: &Shared,
+    claim: Claim,
+    stacks: Vec<StackRow>,
+    waiting: &Waiting<'_>,
+) -> Result<Vec<StackRow>, StepError> {
+    let waits: HashSet<i64> = waiting.entries.iter().map(|entry| entry.id).collect();
+    let (stay, gone): (Vec<StackRow>, Vec<StackRow>) =
+        stacks.into_iter().partition(|it| it.members.iter().any(|(entry, _)| waits.contains(entry)));
+    if gone.is_empty() {
+        return Ok(stay);
+    }
+    let builds = shared.store.builds_of_candidates(gone.iter().map(|it| it.top)).await?;
+    let mut told = Vec::with_capacity(gone.len());
+    for it in &gone {
+        let mut landed = true;
+        for (entry, _) in &it.members {
+            landed &= shared.store.entry(*entry).await?.landed.is_some();
+        }
+        let ended = builds.get(&it.top).into_iter().flatten().filter(|build| build.builder.required);
+        let count = |results: &[BuildResult]| {
+            let many = ended.clone().filter(|build| build.result().is_some_and(|it| results.contains(&it))).count();
+            i64::try_from(many).unwrap_or(i64::MAX)
+        };
+        let passed = count(&[BuildResult::Success, BuildResult::Warnings]);
+        let flaked = if landed { count(&[BuildResult::Failure]) } else { 0 };
+        told.push(Told { stack: it.id, passed, flaked });
+    }
+    shared.store.forget_stacks(claim, &told).await?;
+    Ok(stay)
+}
+
+/// Each entry's own candidate: on mainline as it is, as it would land, else the one that counts for its revision.
+async fn own_candidates(
+    shared: &Shared,
+    tip: &CommitId,
+    waiting: &Waiting<'_>,
+) -> Result<HashMap<i64, Candidate>, StepError> {
+    let revisions = || waiting.entries.iter().map(|entry| entry.revision);
+    let counting = shared.store.candidates_of(revisions()).await?;
+    let now = shared.store.candidates_on(tip, revisions()).await?;
+    let own = |entry: &&Entry| {
+        let as_landed = |it: &&Candidate| it.revision == entry.revision && it.terms_hash == entry.terms.hash;
+        let candidate = now.iter().find(as_landed).or_else(|| counting.get(&entry.revision))?;
+        Some((entry.id, candidate.clone()))
+    };
+    Ok(waiting.entries.iter().filter_map(own).collect())
+}
+
+/// Whether an entry may be tested together with others: it could be made when that was tried last, and does not change how
+/// everything is built.
+fn goes_along(project: &Guarded, waiting: &Waiting<'_>, entry: &Entry, own: &Candidate) -> bool {
+    let is_whole = waiting.revisions.get(&entry.revision).is_some_and(|it| it.lost.is_none() && it.refusal.is_none());
+    let failed = [stacking::NAME, super::landing::NAME, super::candidates::NAME];
+    let failed = failed.into_iter().any(|name| project.unready.rest((name, entry.id)).is_some());
+    is_whole && !failed && !entry.terms.json.is_empty() && own.is_made() && !own.changes_recipe
+}
+
+/// A stack as the decision takes it; none when its recipe can't be used.
+async fn seen(
+    shared: &Shared,
+    project: &Guarded,
+    id: StackId,
+    row: &StackRow,
+    top: &Candidate,
+    builds: &[Build],
+) -> Result<Option<Tested>, StepError> {
+    let Some(commit) = top.made_commit() else { return Ok(None) };
+    let RecipeState::Fine(recipe) = recipes::at(project, commit).await? else { return Ok(None) };
+    let recipe = &recipe.recipe;
+    let of = |b: &recipe::Builder| BuilderOf { name: b.name.clone(), required: b.required, of_mainline: true };
+    let is_over = |b: &Build| b.handed_back || b.cancel.is_some() && b.state == BuildRowState::Running;
+    let counts = |b: &&Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !is_over(b);
+    let own: Vec<&Build> = builds.iter().filter(counts).collect();
+    Ok(Some(Tested {
+        id,
+        on: MainlineId(row.on),
+        entries: row.members.iter().map(|(entry, _)| EntryId(*entry)).collect(),
+        commit: commit.clone(),
+        builders: gate::builders::builders_for(recipe).into_iter().map(of).collect(),
+        builds: builds_as_seen(shared, &own).await?,
+        begun: row.begun,
+        refused: row.refused,
+    }))
+}
+
+/// Slots of all slaves that take builds now.
+async fn slots(shared: &Shared) -> Result<u32, StepError> {
+    let slaves = shared.store.slaves().await?;
+    let takes = slaves
+        .iter()
+        .filter(|slave| shared.sessions.connected(slave.id) && slave.availability(now()) != Availability::Unavailable);
+    Ok(takes.map(|slave| slave.slots).sum())
+}

@@ -1,0 +1,357 @@
+//! Stacks of the queue: lines of candidates, each on the commit of the one below, that are tested by their top.
+//!
+//! A stack has a row as long as one of its entries waits; what its builds said counts then among what was learned.
+
+use super::changes::Topic;
+use super::row::{Columns as _, readable};
+use super::{Build, Candidate, Claim, Reader, Result, Store, builds, candidates, now};
+use gate::stacks::Experience;
+use protocol::{BranchName, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
+use sqlx::any::AnyRow;
+use std::collections::HashMap;
+
+/// So many of those that left last tell how often branches are bad.
+const REMEMBERED: i64 = 500;
+/// So many builds tell how long one takes.
+const TIMED: i64 = 20;
+/// When so many runs were counted, those of before count half.
+const RUNS: i64 = 20_000;
+
+/// A stack as stored.
+#[derive(Clone, Debug)]
+pub struct StackRow {
+    /// Its number.
+    pub id: i64,
+    /// Which time that mainline moved put it at the commit that the stack stands on.
+    pub on: i64,
+    /// Its top.
+    pub top: CandidateId,
+    /// What it is tested for, in words.
+    pub purpose: String,
+    /// When its builds were asked for last.
+    pub begun: UnixMs,
+    /// Its entries, first merged first, each with its own candidate.
+    pub members: Vec<(i64, CandidateId)>,
+    /// Whether a push of it was refused, or bb's own check found another commit than its parts give.
+    pub refused: bool,
+}
+
+/// What a stack that is forgotten has told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// The stack.
+    pub stack: i64,
+    /// Builds that passed.
+    pub passed: i64,
+    /// Builds that failed by chance: of what landed.
+    pub flaked: i64,
+}
+
+impl StackRow {
+    /// One entry's own candidate as if it had been made as a stack of one. `on` as in [`StackRow`].
+    pub fn alone(entry: i64, candidate: CandidateId, on: i64) -> Self {
+        let (top, members) = (candidate, vec![(entry, candidate)]);
+        Self { id: 0, on, top, purpose: String::new(), begun: UnixMs(0), members, refused: false }
+    }
+}
+
+impl Store {
+    /// Records a stack of entries, each with its own candidate, first merged first, under a claim. None when mainline or one of
+    /// its entries is not there any more: nothing is to be built then.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn add_stack(
+        &self,
+        claim: Claim,
+        on: i64,
+        members: &[(i64, CandidateId)],
+        purpose: &str,
+    ) -> Result<Option<i64>> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let stands = sqlx::query("SELECT MAX(id) AS id FROM mainline_at WHERE project_id = $1");
+                let stands = stands.bind(claim.project.0).fetch_one(&mut **turn).await?;
+                if stands.num_or_none::<i64>("id")? != Some(on) {
+                    return Ok(None);
+                }
+                for (entry, _) in members {
+                    let waits = sqlx::query("SELECT id FROM queue_entry WHERE id = $1 AND state = 'queued'");
+                    if waits.bind(entry).fetch_optional(&mut **turn).await?.is_none() {
+                        return Ok(None);
+                    }
+                }
+                let Some((_, top)) = members.last() else { return Ok(None) };
+                let stack: i64 = sqlx::query(
+                    "INSERT INTO stack (project_id, on_id, candidate_id, purpose, begun_ms) VALUES ($1, $2, $3, $4, $5)
+                     RETURNING id",
+                )
+                .bind(claim.project.0)
+                .bind(on)
+                .bind(top.0)
+                .bind(purpose)
+                .bind(now().0)
+                .fetch_one(&mut **turn)
+                .await?
+                .num("id")?;
+                for (place, (entry, candidate)) in (1i64..).zip(members) {
+                    sqlx::query(
+                        "INSERT INTO stack_entry (stack_id, place, entry_id, candidate_id) VALUES ($1, $2, $3, $4)",
+                    )
+                    .bind(stack)
+                    .bind(place)
+                    .bind(entry)
+                    .bind(candidate.0)
+                    .execute(&mut **turn)
+                    .await?;
+                }
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, 0);
+                Ok(Some(stack))
+            })
+            .await
+    }
+
+    /// Records that two entries can't be merged into one line.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_apart(&self, claim: Claim, entry: i64, other: i64) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                sqlx::query("INSERT INTO apart (entry_id, other_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                    .bind(entry.min(other))
+                    .bind(entry.max(other))
+                    .execute(&mut **turn)
+                    .await?;
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, 0);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Cancels the builds of a stack's top that the queue asked for.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn cancel_stack(&self, claim: Claim, top: CandidateId) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                builds::cancel_queue_of(turn, top, "nobody needs to know how it ends").await?;
+                turn.keep();
+                Ok(())
+            })
+            .await
+    }
+
+    /// Forgets stacks of which nobody waits any more; what they told is counted.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn forget_stacks(&self, claim: Claim, told: &[Told]) -> Result<()> {
+        if told.is_empty() {
+            return Ok(());
+        }
+        self.write
+            .turn_under(claim, async |turn| {
+                for it in told {
+                    sqlx::query("DELETE FROM stack_entry WHERE stack_id = $1").bind(it.stack).execute(&mut **turn).await?;
+                    let gone =
+                        sqlx::query("DELETE FROM stack WHERE id = $1").bind(it.stack).execute(&mut **turn).await?;
+                    if gone.rows_affected() == 0 {
+                        continue;
+                    }
+                    sqlx::query(
+                        "UPDATE project SET runs_passed = runs_passed + $2, runs_flaked = runs_flaked + $3 WHERE id = $1",
+                    )
+                    .bind(claim.project.0)
+                    .bind(it.passed)
+                    .bind(it.flaked)
+                    .execute(&mut **turn)
+                    .await?;
+                }
+                sqlx::query(
+                    "UPDATE project SET runs_passed = runs_passed / 2, runs_flaked = runs_flaked / 2
+                     WHERE id = $1 AND runs_passed + runs_flaked > $2",
+                )
+                .bind(claim.project.0)
+                .bind(RUNS)
+                .execute(&mut **turn)
+                .await?;
+                sqlx::query(
+                    "DELETE FROM apart WHERE EXISTS (SELECT 1 FROM queue_entry q
+                         WHERE q.id IN (apart.entry_id, apart.other_id) AND q.state <> 'queued')",
+                )
+                .execute(&mut **turn)
+                .await?;
+                turn.keep();
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl Reader {
+    /// The candidates of these revisions on a commit of mainline.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates_on(
+        &self,
+        mainline: &CommitId,
+        revisions: impl IntoIterator<Item = RevisionId>,
+    ) -> Result<Vec<Candidate>> {
+        // A commit's id is hexadecimal digits and nothing else.
+        let sql = |ids: &str| {
+            format!("SELECT * FROM candidate WHERE revision_id IN ({ids}) AND mainline = '{}'", mainline.as_str())
+        };
+        self.rows_of(revisions, sql, "candidate", candidates::read).await
+    }
+
+    /// The stacks of a project, in the order in which they were made.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stacks(&self, project: ProjectId) -> Result<Vec<StackRow>> {
+        let rows = sqlx::query(
+            "SELECT s.*, m.entry_id, m.candidate_id AS member_id,
+                 CASE WHEN EXISTS (SELECT 1 FROM candidate c JOIN landing l ON l.to_commit = c.commit_id
+                     WHERE c.id = s.candidate_id AND l.project_id = s.project_id
+                     AND l.state IN ('refused', 'mischecked')) THEN 1 ELSE 0 END AS refused
+             FROM stack s JOIN stack_entry m ON m.stack_id = s.id WHERE s.project_id = $1 ORDER BY s.id, m.place",
+        );
+        let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
+        let read = |row: &AnyRow| {
+            let member = (row.num("entry_id")?, row.num("member_id")?);
+            let stack = StackRow {
+                id: row.num("id")?,
+                on: row.num("on_id")?,
+                top: row.num("candidate_id")?,
+                purpose: row.text("purpose")?,
+                begun: row.num("begun_ms")?,
+                members: Vec::new(),
+                refused: row.flag("refused")?,
+            };
+            Ok((stack, member))
+        };
+        let mut stacks: Vec<StackRow> = Vec::new();
+        for (stack, member) in readable("stack", &rows, read)? {
+            if stacks.last().is_none_or(|last| last.id != stack.id) {
+                stacks.push(stack);
+            }
+            if let Some(last) = stacks.last_mut() {
+                last.members.push(member);
+            }
+        }
+        Ok(stacks)
+    }
+
+    /// The names of the branches of each stack of a project, first merged first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn branches_of_stacks(&self, project: ProjectId) -> Result<HashMap<i64, Vec<BranchName>>> {
+        let rows = sqlx::query(
+            "SELECT m.stack_id AS id, b.name FROM stack s JOIN stack_entry m ON m.stack_id = s.id
+             JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
+             WHERE s.project_id = $1 ORDER BY m.stack_id, m.place",
+        );
+        let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
+        let mut names: HashMap<i64, Vec<BranchName>> = HashMap::new();
+        for (stack, name) in readable("stack", &rows, |row| Ok((row.num("id")?, row.parsed("name")?)))? {
+            names.entry(stack).or_default().push(name);
+        }
+        Ok(names)
+    }
+
+    /// Pairs of waiting entries of a project that can't be merged into one line.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn apart(&self, project: ProjectId) -> Result<Vec<(i64, i64)>> {
+        let rows = sqlx::query(
+            "SELECT a.* FROM apart a JOIN queue_entry q ON q.id = a.entry_id JOIN queue_entry o ON o.id = a.other_id
+             WHERE q.project_id = $1 AND q.state = 'queued' AND o.state = 'queued'",
+        );
+        let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
+        rows.iter().map(|row| Ok((row.num("entry_id")?, row.num("other_id")?))).collect()
+    }
+
+    /// What a project's queue learned from those that left it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn experience(&self, project: ProjectId) -> Result<Experience> {
+        let rows = sqlx::query(
+            "SELECT state, code, COUNT(*) AS many FROM (SELECT state, code FROM queue_entry
+                 WHERE project_id = $1 AND state <> 'queued' ORDER BY left_ms DESC, id DESC LIMIT $2) AS last
+             GROUP BY state, code",
+        );
+        let rows = rows.bind(project.0).bind(REMEMBERED).fetch_all(&mut *self.read().await?).await?;
+        let mut experience = Experience::default();
+        for row in &rows {
+            let many = f64::from(row.count("many")?);
+            match (row.text("state")?.as_str(), row.text("code")?.as_str()) {
+                ("landed", _) => experience.good += many,
+                ("ejected", "ejected-failure") => experience.bad += many,
+                _ => {}
+            }
+        }
+        let runs = sqlx::query("SELECT runs_passed, runs_flaked FROM project WHERE id = $1");
+        let runs = runs.bind(project.0).fetch_one(&mut *self.read().await?).await?;
+        experience.passed = f64::from(runs.count("runs_passed")?);
+        experience.flaked = f64::from(runs.count("runs_flaked")?);
+        Ok(experience)
+    }
+
+    /// How long builds of a project took of late, as a mean in milliseconds; none when none has ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mean_build_ms(&self, project: ProjectId) -> Result<Option<u64>> {
+        let rows = sqlx::query(
+            "SELECT started_ms, finished_ms FROM build WHERE project_id = $1 AND result = 'success'
+             ORDER BY id DESC LIMIT $2",
+        );
+        let rows = rows.bind(project.0).bind(TIMED).fetch_all(&mut *self.read().await?).await?;
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let (Some(from), Some(to)) =
+                (row.num_or_none::<i64>("started_ms")?, row.num_or_none::<i64>("finished_ms")?)
+            {
+                all.push(u64::try_from(to - from).unwrap_or(0));
+            }
+        }
+        Ok((!all.is_empty()).then(|| all.iter().sum::<u64>() / all.len() as u64))
+    }
+
+    /// Candidates by number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates_by_id(
+        &self,
+        ids: impl IntoIterator<Item = CandidateId>,
+    ) -> Result<HashMap<CandidateId, Candidate>> {
+        let sql = |ids: &str| format!("SELECT * FROM candidate WHERE id IN ({ids})");
+        let rows = self.rows_of(ids, sql, "candidate", candidates::read).await?;
+        Ok(rows.into_iter().map(|candidate| (candidate.id, candidate)).collect())
+    }
+
+    /// All builds of these candidates, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_of_candidates(
+        &self,
+        ids: impl IntoIterator<Item = CandidateId>,
+    ) -> Result<HashMap<CandidateId, Vec<Build>>> {
+        let sql = |ids: &str| format!("SELECT * FROM build WHERE candidate_id IN ({ids}) ORDER BY id");
+        let mut all: HashMap<CandidateId, Vec<Build>> = HashMap::new();
+        for build in self.rows_of(ids, sql, "build", builds::read).await? {
+            all.entry(build.candidate).or_default().push(build);
+        }
+        Ok(all)
+    }
+}
