@@ -70,8 +70,8 @@ codes! {
     RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
     /// It is accepted and on its way to mainline.
     Queued = Branch "queued", "bb tests and lands it";
-    /// It is in the queue, and the queue is paused.
-    QueuePaused = Branch "queue-paused", "a maintainer resumes the queue";
+    /// It is in the queue, and the queue is paused, or a maintainer holds it there.
+    QueuePaused = Branch "queue-paused", "a maintainer resumes the queue, or releases it";
     /// It is in the queue, and the official repository can't be read or does not take the push, or bb can't read what it
     /// keeps of it.
     QueueHeld = Branch "queue-held", "an admin sees to what the reason names";
@@ -145,6 +145,10 @@ codes! {
     TestingStuck = Queue "testing-stuck", "an admin adds what is missing, or a maintainer mends the recipe";
     /// Its candidate passed, and the queue is paused.
     Paused = Queue "paused", "a maintainer resumes the queue";
+    /// It needs another branch that is not in mainline yet.
+    Needs = Queue "needs", "bb, when that one landed, or lands with it; a maintainer, if that one is not in the queue";
+    /// A maintainer holds it: it is neither tested nor landed, and others go by.
+    OnHold = Queue "on-hold", "a maintainer releases it";
     /// Its tested commit is being pushed to the official repository.
     Landing = Queue "landing", "bb pushes";
     /// Its candidate passed, and the official repository did not take the push; it is tried again.
@@ -180,6 +184,8 @@ codes! {
     EjectedCheck = Queue "ejected-check", "an admin reports it to the makers of bb, then a maintainer accepts it again";
     /// Whoever accepted it may not accept any more.
     EjectedRightLost = Queue "ejected-right-lost", "a maintainer accepts it again";
+    /// A maintainer took it out.
+    EjectedByHand = Queue "ejected-by-hand", "a maintainer accepts it again, if it is still to land";
     /// A newer revision of its branch was accepted, or landed, in its place.
     Replaced = Queue "replaced", "nobody: the newer one goes its own way";
     /// Mainline's history has all of it already: its branch is retired.

@@ -62,6 +62,7 @@
 pub mod availability;
 pub mod builders;
 pub mod code;
+mod ids;
 pub mod looks;
 pub mod mainline;
 pub mod pending;

@@ -23,6 +23,8 @@ fn entry(id: i64, author: &str) -> Entry {
         author: author.to_owned(),
         priority: 0,
         accepted_at: UnixMs(id),
+        hold: None,
+        needs: vec![],
         hindrance: None,
     }
 }

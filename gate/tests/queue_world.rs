@@ -140,6 +140,8 @@ impl World {
             author: "Ines".to_owned(),
             priority,
             accepted_at: self.state.now,
+            hold: None,
+            needs: vec![],
             hindrance: (temper == Temper::LosesItsRight).then(|| Hindrance::RightLost { by: "Olga".to_owned() }),
         });
     }

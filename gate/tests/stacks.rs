@@ -374,3 +374,13 @@ fn the_work_of_an_answer_is_bounded() {
     // Each slot weighs the members that fit, once on mainline and once on what runs.
     assert!(decision.steps < 32 * 2 * 1000, "{}", decision.steps);
 }
+
+#[test]
+fn a_stack_in_which_one_stands_twice_is_none() {
+    let mut queue = queue(&[1]);
+    queue.stacks.push(stack(5, 0, &[1, 1], &[Run::Passed]));
+    queue.landing = Some(StackId(5));
+    assert_eq!(decide(&queue).standings.len(), 1);
+    queue.landing = None;
+    assert_eq!(landings(&decide(&queue)), []);
+}

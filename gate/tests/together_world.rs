@@ -118,6 +118,8 @@ impl World {
                 author: "Ines".to_owned(),
                 priority: i32::from(chance.percent(10)),
                 accepted_at: UnixMs(id),
+                hold: None,
+                needs: vec![],
                 hindrance: None,
             });
             members.push(Member { entry, name: format!("b{id}"), risk: 1.0 });

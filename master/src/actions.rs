@@ -5,6 +5,7 @@
 mod availability;
 mod claim;
 mod registrations;
+pub(crate) mod steering;
 
 pub(crate) use availability::set_availability;
 pub(crate) use claim::claim;
@@ -22,7 +23,7 @@ use crate::store::{
 };
 use crate::terms::Terms;
 use protocol::api;
-use protocol::{BranchName, BuildId, CommitId, RevisionId, SlaveName, TokenId};
+use protocol::{BranchId, BranchName, BuildId, CommitId, RevisionId, SlaveName, TokenId};
 use std::path::Path;
 use std::time::Duration;
 use tracker::source::{BranchRef, RawRefName, SourceUrl, UncheckedUrl};
@@ -182,15 +183,64 @@ pub(crate) async fn accept(
     let same = terms.words();
     let same = |kept: &store::Terms| Terms::of_kept(kept).is_ok_and(|it| it.is_some_and(|it| it.words() == same));
     let terms = terms.kept().map_err(ReadError::Terms)?;
+    let needs = needs(shared, project, &branch, &revision, asked).await?;
     let (actor, token) = (actor.name(), actor.token());
-    let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms };
+    let needs = Some(&needs[..]).filter(|needs| !needs.is_empty());
+    let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms, needs };
     match shared.store.by(token).accept(&acceptance, auth::may_still_accept, same).await? {
         Accepted::Entry(entry) => Ok(read::queue_entry(&Moment::now(shared).await?, project, &entry).await?),
         Accepted::Ended => Err(ended(&self::branch(&shared.store, project, name).await?)),
         Accepted::Outdated => Err(outdated(name, commit)),
+        Accepted::Circle(way) => {
+            let way: Vec<&str> = way.iter().map(BranchName::as_str).collect();
+            let detail = format!("{name} would wait for itself: it needs {}", way.join(", which needs "));
+            Err(Refused::new(409, "depends-circle", detail, "leave one of these out"))
+        }
         Accepted::BeingPushed(_) => Err(being_pushed(&branch)),
     }
 }
+
+/// The most branches that one may depend on.
+const MOST_NEEDS: usize = 32;
+
+/// The branches that must land before one, or with it: those that are named, and those that its own commits name.
+async fn needs(
+    shared: &Shared,
+    project: &Guarded,
+    branch: &Branch,
+    revision: &Revision,
+    asked: &api::Accept,
+) -> Done<Vec<BranchId>> {
+    let mut names: Vec<(BranchName, &str)> = asked.depends_on.iter().map(|name| (name.clone(), "it")).collect();
+    if let Some(tip) = shared.store.project_by_id(project.id).await?.tip {
+        for said in project.mirror.trailers(&tip, &revision.commit, DEPENDS_ON).await.unwrap_or_default() {
+            for name in said.split([',', ' ']).filter(|name| !name.is_empty()) {
+                let name = name.parse().map_err(|_| {
+                    let detail =
+                        format!("a commit of it says `{DEPENDS_ON}: {}`, which is no branch's name", line(name, 64));
+                    Refused::new(409, "depends-on-nobody", detail, "its author names a branch as bb does, or nobody")
+                })?;
+                names.push((name, "a commit of it"));
+            }
+        }
+    }
+    if names.len() > MOST_NEEDS {
+        let detail = format!("it depends on {} branches; at most {MOST_NEEDS} can be waited for", names.len());
+        return Err(Refused::new(422, "depends-on-many", detail, ""));
+    }
+    let mut needs = Vec::with_capacity(names.len());
+    for (name, who) in names {
+        let Some(needed) = shared.store.branch(project.id, &name).await? else {
+            let detail = format!("{who} says that {} depends on {name}, and there is no such branch", branch.name);
+            return Err(Refused::new(409, "depends-on-nobody", detail, "publish that one first, or leave it out"));
+        };
+        needs.push(needed.id);
+    }
+    Ok(needs)
+}
+
+/// The trailer of commits that names a branch which must land before.
+const DEPENDS_ON: &str = "Depends-on";
 
 /// The words that whoever accepts was shown: nobody binds what he has not read.
 fn shown_words<'a>(project: &Guarded, name: &BranchName, asked: &'a api::Accept) -> Done<&'a str> {
@@ -415,13 +465,6 @@ pub(crate) async fn cancel_build(shared: &Shared, actor: &Actor, build: &Build) 
         let detail = format!("build #{} has ended already", build.id);
         return Err(Refused::new(409, "build-ended", detail, ""));
     }
-    Ok(())
-}
-
-/// Pauses or resumes a project's queue.
-pub(crate) async fn set_paused(shared: &Shared, project: &Guarded, actor: &Actor, paused: bool) -> Done<()> {
-    allow(actor, Action::SteerQueue, "steering the queue")?;
-    shared.store.by(actor.token()).set_paused(project.id, paused, actor.name()).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod branch;
 mod build;
+mod by_hand;
 mod claim;
 mod diff;
 mod event;
@@ -23,6 +24,7 @@ pub use branch::{
 pub use build::{
     ArtifactsState, BuildDetail, BuildPage, BuildState, BuildSummary, KeptFile, StepArtifacts, StepDetail,
 };
+pub use by_hand::ByHand;
 pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::{Event, EventMark, NoEventMark};
@@ -30,6 +32,6 @@ pub use machine::{Lock, SetAvailability, Slave, SlaveOfBuild};
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};
-pub use queue::{Queue, QueueEntry, QueueStack};
+pub use queue::{Priority, Queue, QueueEntry, QueueStack, Reason};
 pub use token::{MadeToken, NewToken, Token};
 pub use verdict::{Look, Mark, Need, Next, Verdict, WouldLand};

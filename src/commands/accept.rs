@@ -12,13 +12,17 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb accept load-balancing
-  bb accept load-balancing --commit 3d9a1f7")]
+  bb accept load-balancing --commit 3d9a1f7
+  bb accept load-balancing --depends-on new-scheduler")]
 pub(crate) struct Args {
     /// The branch's name
     name: BranchName,
     /// Only if the newest revision is this commit; its first digits are enough
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
+    /// It lands only after this branch, or with it; several by several options
+    #[arg(long, value_name = "NAME")]
+    depends_on: Vec<BranchName>,
     #[command(flatten)]
     format: Format,
 }
@@ -35,7 +39,8 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         print::out(&what)?;
     }
     let words = Some(branch.summary.words).filter(|words| !words.is_empty());
-    let entry: QueueEntry = client.post(&format!("{path}/accept"), &Accept { commit, words }).await?;
+    let entry: QueueEntry =
+        client.post(&format!("{path}/accept"), &Accept { commit, words, depends_on: args.depends_on }).await?;
     args.format.print(&entry, |entry| {
         let place = entry.place.map_or_else(String::new, |n| format!(", place {n} in the queue"));
         format!(

@@ -4,15 +4,21 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::{Cell, Screen, changes_recipe};
+use protocol::BranchName;
 use protocol::api::{Queue, QueueEntry, QueueStack};
+use serde_json::json;
 use std::process::ExitCode;
 
 /// Show the queue: what is about to land, in which order, and who left it and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb queue
-  bb queue pause
-  bb queue resume")]
+  bb queue pause --reason 'the release is being cut'
+  bb queue resume
+  bb queue hold load-balancing --reason 'waits for the translators'
+  bb queue release load-balancing
+  bb queue priority hotfix 10
+  bb queue eject load-balancing --reason 'breaks the demo'")]
 pub(crate) struct Args {
     /// Change something instead
     #[command(subcommand)]
@@ -21,30 +27,88 @@ pub(crate) struct Args {
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 enum What {
     /// Land nothing until it is resumed; builds go on
-    Pause,
+    Pause(Why),
     /// Land again
     Resume,
+    /// Neither test nor land one branch until it is released; others go by
+    Hold {
+        /// The branch
+        name: BranchName,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Let a branch that is held go on, at its place
+    Release {
+        /// The branch
+        name: BranchName,
+    },
+    /// Move a branch: greater goes first, 0 is usual
+    Priority {
+        /// The branch
+        name: BranchName,
+        /// The priority
+        #[arg(allow_negative_numbers = true)]
+        priority: i32,
+    },
+    /// Take a branch out of the queue
+    Eject {
+        /// The branch
+        name: BranchName,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Why {
+    /// Why, in a line; everybody reads it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
 }
 
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
     let path = client.in_project("/queue").await?;
     let queue: Queue = match args.what {
         None => client.get(&path).await?,
-        Some(What::Pause) => client.post(&format!("{path}/pause"), &serde_json::json!({})).await?,
-        Some(What::Resume) => client.post(&format!("{path}/resume"), &serde_json::json!({})).await?,
+        Some(what) => {
+            let (path, body) = match what {
+                What::Pause(Why { reason }) => (format!("{path}/pause"), json!({ "reason": reason })),
+                What::Resume => (format!("{path}/resume"), json!({})),
+                What::Hold { name, why: Why { reason } } => {
+                    (of(client, &name, "hold").await?, json!({ "reason": reason }))
+                }
+                What::Release { name } => (of(client, &name, "release").await?, json!({})),
+                What::Priority { name, priority } => {
+                    (of(client, &name, "priority").await?, json!({ "priority": priority }))
+                }
+                What::Eject { name, why: Why { reason } } => {
+                    (of(client, &name, "eject").await?, json!({ "reason": reason }))
+                }
+            };
+            client.post(&path, &body).await?
+        }
     };
     args.format.show(&queue, listing)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn of(client: &Client, name: &BranchName, verb: &str) -> Result<String, CliError> {
+    client.in_project(&format!("/branches/{name}/{verb}")).await
 }
 
 /// The queue, and who left it last.
 pub(crate) fn listing(queue: &Queue, screen: Screen) -> String {
     let mut text = String::new();
     if queue.project.paused {
-        text.push_str("The queue is paused: nothing lands until `bb queue resume`.\n");
+        let (by, why) = match &queue.project.pause {
+            Some(it) if it.reason.is_empty() => (format!(" by {}", safe(&it.by)), String::new()),
+            Some(it) => (format!(" by {}", safe(&it.by)), format!(" It is for this: {}.", safe(&it.reason))),
+            None => (String::new(), String::new()),
+        };
+        text += &format!("The queue is paused{by}: nothing lands until `bb queue resume`.{why}\n");
         for entry in queue.entries.iter().filter(|entry| entry.code == "landing") {
             text += &format!("{} was being pushed to mainline already, and that goes on.\n", entry.branch);
         }

@@ -22,7 +22,8 @@ pub fn decide(state: &QueueState) -> Decision {
     decision.actions.extend(order.iter().filter(|e| !pushed(e)).filter_map(|e| leaves(state, e)));
     order.retain(|e| pushed(e) || e.hindrance.is_none());
 
-    let first = first(state, &order);
+    let goes: Vec<&Entry> = order.iter().copied().filter(|e| e.hold.is_none() && e.needs.is_empty()).collect();
+    let first = first(state, &goes);
     let active = landing.or_else(|| first.and_then(|first| stack_of(state, first)));
     for stack in state.stacks.iter().filter(|s| active.is_none_or(|a| a.id != s.id) && !is_held(state, s)) {
         decision.actions.push(Action::Drop { stack: stack.id });
@@ -307,7 +308,13 @@ fn judge(
         let running = words
             .iter()
             .any(|(b, w)| b.required && matches!(w, Word::Open(BuildOf { status: BuildStatus::Running, .. })));
-        let says = format!("{} {}", list(&left), verb(left.len(), running));
+        let verb = match (left.len(), running) {
+            (1, true) => "is left",
+            (_, true) => "are left",
+            (1, false) => "waits for a slave",
+            (_, false) => "wait for a slave",
+        };
+        let says = format!("{} {verb}", list(&left));
         Head::stands(stack, Code::Testing, says, bb(&format!("lands it when {} passed", list(&left))))
     };
     // Optional builders are asked for, too, but landing does not wait for them.
@@ -320,16 +327,6 @@ pub(super) fn gives_program(program: &str) -> Next {
         "gives the slaves `{program}`, or whoever wrote the recipe does without it; then a maintainer accepts it again"
     );
     who("an admin", what)
-}
-
-/// What so many builders do that are not done.
-pub(super) const fn verb(left: usize, running: bool) -> &'static str {
-    match (left, running) {
-        (1, true) => "is left",
-        (_, true) => "are left",
-        (1, false) => "waits for a slave",
-        (_, false) => "wait for a slave",
-    }
 }
 
 /// What the latest failure of a builder says, and the program that the slave lacks if that is why.
@@ -417,10 +414,34 @@ fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Opt
         .collect()
 }
 
-/// How one stands that is held.
+/// How one stands that is held, by a person or for what is wrong elsewhere.
 pub(super) fn held_at(state: &QueueState, entry: &Entry, place: u32) -> Option<Standing> {
+    if let Some(hold) = &entry.hold {
+        let says = with_detail(format!("held by {}", hold.by), &hold.reason);
+        let next = who("a maintainer", "releases it");
+        return Some(Standing { entry: entry.id, place, stack: None, code: Code::OnHold, says, next });
+    }
+    if let Some(standing) = waits_for(entry, place) {
+        return Some(standing);
+    }
     let (_, stack, code, says, next) = held(state, entry)?;
     Some(Standing { entry: entry.id, place, stack, code, says, next })
+}
+
+/// How one stands that needs what is not in mainline yet.
+fn waits_for(entry: &Entry, place: u32) -> Option<Standing> {
+    let missing: Vec<&str> = entry.needs.iter().filter(|n| n.entry.is_none()).map(|n| n.branch.as_str()).collect();
+    let (says, next) = if let [first, ..] = missing[..] {
+        let are = if missing.len() == 1 { "which is" } else { "which are" };
+        let says = format!("it needs {}, {are} not in the queue", list(&missing));
+        (says, who("a maintainer", format!("accepts {first}, or takes this one out and accepts it without that")))
+    } else if entry.needs.is_empty() {
+        return None;
+    } else {
+        let names = list(entry.needs.iter().map(|n| n.branch.as_str()));
+        (format!("it needs {names}, which lands first or with it"), bb(&format!("lands it after {names}")))
+    };
+    Some(Standing { entry: entry.id, place, stack: None, code: Code::Needs, says, next })
 }
 
 pub(super) fn behind(entry: EntryId, place: u32) -> Standing {

@@ -21,6 +21,7 @@ mod decide;
 mod together;
 
 use crate::code::Code;
+pub use crate::ids::{EntryId, StackId};
 use crate::mainline::Mainline;
 use crate::schedule::Wait;
 use crate::stacks::Purpose;
@@ -28,14 +29,6 @@ pub use decide::{before, decide};
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 pub use together::{Member, Tested, Together, decide_together, runs};
-
-/// A place in the queue: one acceptance of one branch. A branch that is accepted again gets another.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub struct EntryId(pub i64);
-
-/// A stack: a candidate of the queue.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub struct StackId(pub i64);
 
 /// Everything that the queue's next step depends on.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -77,7 +70,7 @@ impl Default for Policy {
     }
 }
 
-/// Who paused the queue, and why.
+/// Who paused the queue, or holds one place of it, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pause {
     /// The person.
@@ -101,8 +94,21 @@ pub struct Entry {
     pub priority: i32,
     /// When it was accepted; the earlier goes first.
     pub accepted_at: UnixMs,
+    /// Who holds it, so that it is neither tested nor landed.
+    pub hold: Option<Pause>,
+    /// What must land before it, or with it, and is not in mainline yet.
+    pub needs: Vec<Need>,
     /// Why it can't land whatever its candidate is like, if it can't.
     pub hindrance: Option<Hindrance>,
+}
+
+/// A branch that must land before an entry, or with it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Need {
+    /// Its name.
+    pub branch: String,
+    /// Its place in the queue; none when it has none: it is not accepted, or has left.
+    pub entry: Option<EntryId>,
 }
 
 /// Why an entry can't land, and leaves the queue wherever in it it is.

@@ -75,11 +75,14 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
     }
     let order = in_order(state);
     let stays: Vec<&Entry> = order.iter().copied().filter(|e| e.hindrance.is_none()).collect();
+    let goes: Vec<&Entry> =
+        stays.iter().copied().filter(|e| e.hold.is_none() && e.needs.iter().all(|n| n.entry.is_some())).collect();
     let members: Vec<(&Entry, &Member)> =
-        stays.iter().filter_map(|e| Some((*e, together.members.iter().find(|m| m.entry == e.id)?))).collect();
-    let first = decide::first(state, &stays);
-    let usual = first.is_some_and(|first| members.first().is_some_and(|(entry, _)| entry.id == first.id));
-    let waits: HashSet<EntryId> = stays.iter().map(|e| e.id).collect();
+        goes.iter().filter_map(|e| Some((*e, together.members.iter().find(|m| m.entry == e.id)?))).collect();
+    let free: Vec<&Entry> = goes.iter().copied().filter(|e| e.needs.is_empty()).collect();
+    let first = decide::first(state, &free);
+    let usual = first.is_some_and(|first| members.iter().any(|(entry, _)| entry.id == first.id));
+    let waits: HashSet<EntryId> = goes.iter().map(|e| e.id).collect();
     if !usual || members.len() < 2 || together.tested.iter().any(|it| is_unusual(state, together, it, &waits)) {
         return decide::decide(state);
     }
@@ -109,7 +112,7 @@ fn situation(state: &QueueState, together: &Together, members: &[(&Entry, &Membe
         id: entry.id,
         priority: entry.priority,
         since: entry.accepted_at,
-        needs: Vec::new(),
+        needs: entry.needs.iter().filter_map(|need| need.entry).collect(),
         risk: member.risk,
         conflicts: false,
     };
@@ -319,27 +322,32 @@ fn stand(state: &QueueState, together: &Together, entry: EntryId, place: u32, st
             )
         }
         (Why::Unknown, Some(it)) => testing(together, entry, place, it),
-        (Why::Unknown | Why::Needs { .. } | Why::Circle { .. } | Why::MainlineFails, _) => behind(entry, place),
+        (Why::Needs { .. } | Why::Circle { .. }, _) => {
+            let of = state.entries.iter().find(|e| e.id == entry);
+            of.and_then(|of| decide::held_at(state, of, place)).unwrap_or_else(|| behind(entry, place))
+        }
+        (Why::Unknown | Why::MainlineFails, _) => behind(entry, place),
     }
 }
 
-/// Of one whose stack is built.
+/// Of one whose stack is built. How far its builds are is not said: it would be news to all of a long stack each time.
 fn testing(together: &Together, entry: EntryId, place: u32, it: &Tested) -> Standing {
-    let left: Vec<&str> =
-        required(it).filter(|b| !runs(it, b).contains(&Run::Passed)).map(|b| b.name.as_str()).collect();
-    let open: Vec<&BuildOf> = it.builds.iter().filter(|b| run(&b.status) == Run::Running).collect();
-    let stuck = open.iter().find_map(|b| Some((b, b.wait.as_ref().filter(|w| !w.passes_by_itself())?)));
+    let by: Vec<&str> = required(it).map(|b| b.name.as_str()).collect();
+    let open = it.builds.iter().filter(|b| b.status == BuildStatus::Waiting);
+    let stuck = open.into_iter().find_map(|b| Some((b, b.wait.as_ref().filter(|w| !w.passes_by_itself())?)));
     let (code, says, next) = match stuck {
         Some((build, wait)) => {
             (Code::TestingStuck, format!("{} can't be built: {}", build.builder, wait.text()), wait.next())
         }
         None => {
-            let running = open.iter().any(|b| b.status == BuildStatus::Running);
-            let text = format!("{} {}", list(&left), decide::verb(left.len(), running));
             let others: Vec<&str> =
                 it.entries.iter().filter(|id| **id != entry).filter_map(|id| name(together, *id)).collect();
-            let with = if others.is_empty() { String::new() } else { format!("; it is tested with {}", list(others)) };
-            (Code::Testing, text + &with, bb(&format!("lands it when {} passed", list(&left))))
+            let with = if others.is_empty() { String::new() } else { format!(" together with {}", list(others)) };
+            (
+                Code::Testing,
+                format!("tested{with}, by {}", list(&by)),
+                bb(&format!("lands it when {} passed", list(&by))),
+            )
         }
     };
     Standing { entry, place, stack: Some(it.id), code, says, next }

@@ -2,7 +2,7 @@
 
 use super::player::{Entry, LENGTH_MS, PERSON, Player, Promise};
 use super::score::Decided;
-use crate::queue::{EntryId, StackId};
+use crate::ids::{EntryId, StackId};
 use crate::stacks::{Accepted, By, Candidate, Evidence, Fate, Line, Run, Stack};
 use protocol::UnixMs;
 

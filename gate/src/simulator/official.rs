@@ -1,6 +1,6 @@
 //! Mainline as it is, whatever the queue believes.
 
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 use crate::stacks::{By, Line, Mainline, MainlineId, Move};
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@ use super::official::Official;
 use super::score::Score;
 use super::watch::{Broken, Watch};
 use super::world::World;
-use crate::queue::{EntryId, StackId};
+use crate::ids::{EntryId, StackId};
 use crate::stacks::{
     Action, Candidate, Decision, Experience, Judge, Line, Mainline, Policy, Run, Situation, Stack, Why, decide,
 };

@@ -1,7 +1,7 @@
 //! What is promised, looked at after each step. It keeps its own books, and believes nobody.
 
 use super::official::{Content, Official};
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 use crate::stacks::{Evidence, Line, Run};
 use std::collections::{HashMap, HashSet};
 

@@ -9,7 +9,7 @@ use super::situation::{By, Move, Situation};
 use super::stack::{Candidate, Line};
 use super::view::View;
 use super::{plan, standing, useless};
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 use std::collections::HashSet;
 
 /// Everything that is to be done now, and how everybody stands.

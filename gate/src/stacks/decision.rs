@@ -1,7 +1,7 @@
 //! The answer: what is missing, and how everybody stands.
 
 use super::stack::Line;
-use crate::queue::{EntryId, StackId};
+use crate::ids::{EntryId, StackId};
 
 /// What the queue does next.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a project's queue learned from those that left it: how often branches are bad, and builds fail by chance.
 
 use super::stack::{Candidate, Run, Stack};
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 
 /// Failure rates drift: when so many were decided, what was learned counts half.
 const MEMORY: f64 = 500.0;

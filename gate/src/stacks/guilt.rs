@@ -9,7 +9,7 @@ use super::seen::Seen;
 use super::situation::Situation;
 use super::stack::{Candidate, Colour, Line};
 use super::view::View;
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 
 /// What follows of who is guilty.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use super::decision::Why;
 use super::situation::{Accepted, By, Move, Situation};
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 use std::collections::{HashMap, HashSet};
 
 /// The entries that can be tested, in the order in which they are: by priority, then by acceptance, each after what it needs.

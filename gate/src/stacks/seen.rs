@@ -44,6 +44,8 @@ fn seen<'a>(
     let (mut whole, mut reaches) = (true, stands);
     for entry in &stack.line.entries {
         match order.find(*entry) {
+            // One that stands in it twice makes it no line.
+            Where::At(at) if waiting.has(at) => return None,
             Where::At(at) => waiting.add(at),
             Where::Landed(by) => reaches = reaches.max(by + 1),
             Where::Gone => whole = false,

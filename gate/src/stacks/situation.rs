@@ -2,7 +2,7 @@
 
 use super::experience::Experience;
 use super::stack::{MainlineId, Stack};
-use crate::queue::{EntryId, StackId};
+use crate::ids::{EntryId, StackId};
 use protocol::UnixMs;
 
 /// Everything that the queue's next step depends on.

@@ -1,6 +1,6 @@
 //! A stack: what it is made of, and what its builds say.
 
-use crate::queue::{EntryId, StackId};
+use crate::ids::{EntryId, StackId};
 use protocol::UnixMs;
 
 /// A commit that mainline was at, as the store numbers them.

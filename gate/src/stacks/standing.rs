@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::decision::{Standing, Why};
 use super::health::Fitness;
-use crate::queue::EntryId;
+use crate::ids::EntryId;
 
 /// How each stands that stays, in the queue's order: first those that are landed now, last those that are held.
 pub(super) fn all(board: &Board<'_>, landing: &[EntryId], mainline: Fitness) -> Vec<Standing> {

@@ -7,7 +7,7 @@ use super::rates::Rates;
 use super::seen::{self, Seen};
 use super::situation::{Move, Situation};
 use super::stack::Colour;
-use crate::queue::{EntryId, StackId};
+use crate::ids::{EntryId, StackId};
 use std::collections::HashSet;
 
 /// Who waits where, what each stack says, and what follows.

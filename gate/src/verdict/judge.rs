@@ -128,7 +128,7 @@ pub(super) fn queued(facts: &Facts) -> Option<Answer> {
     let state = format!("queue {place}");
     let held = |code, would_land| Answer::new(code, state.clone(), Look::Accepted, would_land);
     let answer = match code {
-        Code::Paused => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
+        Code::Paused | Code::OnHold => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
         Code::Missing => held(Code::CommitMissing, WouldLand::NotYet).because(format!("because {says}")),
         Code::PushRefused | Code::OfficialAway | Code::OfficialWithout | Code::Unreadable => {
             held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))

@@ -7,7 +7,7 @@ use super::extract::{
 use super::face::Face;
 use super::who::Who;
 use super::{artifacts, events, logs, slave, watch};
-use crate::actions;
+use crate::actions::{self, steering};
 use crate::auth::{Actor, Caller};
 use crate::project::Guarded;
 use crate::read::{self, Moment};
@@ -34,6 +34,10 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/branches/{name}", get(branch))
         .route("/projects/{project}/branches/{name}/accept", post(accept))
         .route("/projects/{project}/branches/{name}/withdraw", post(withdraw))
+        .route("/projects/{project}/branches/{name}/hold", post(hold))
+        .route("/projects/{project}/branches/{name}/release", post(release))
+        .route("/projects/{project}/branches/{name}/priority", post(priority))
+        .route("/projects/{project}/branches/{name}/eject", post(eject))
         .route("/projects/{project}/branches/{name}/rebuild", post(rebuild))
         .route("/projects/{project}/branches/{name}/claim", post(claim))
         .route("/projects/{project}/branches/{name}/revisions", get(revisions))
@@ -190,13 +194,61 @@ async fn queue(State(shared): App, InProject(project): InProject) -> Done<Json<a
     Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 
-async fn pause(State(shared): App, InProject(project): InProject, who: Who) -> Done<Json<api::Queue>> {
-    actions::set_paused(&shared, &project, &who.actor, true).await?;
+async fn pause(
+    State(shared): App,
+    InProject(project): InProject,
+    who: Who,
+    Body(it): Body<api::Reason>,
+) -> Done<Json<api::Queue>> {
+    steering::pause(&shared, &project, &who.actor, &it.reason).await?;
     Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 
 async fn resume(State(shared): App, InProject(project): InProject, who: Who) -> Done<Json<api::Queue>> {
-    actions::set_paused(&shared, &project, &who.actor, false).await?;
+    steering::resume(&shared, &project, &who.actor).await?;
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
+}
+
+async fn hold(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Reason>,
+) -> Done<Json<api::Queue>> {
+    steering::hold(&shared, &project, &who.actor, &part.name, Some(&it.reason)).await?;
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
+}
+
+async fn release(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+) -> Done<Json<api::Queue>> {
+    steering::hold(&shared, &project, &who.actor, &part.name, None).await?;
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
+}
+
+async fn priority(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Priority>,
+) -> Done<Json<api::Queue>> {
+    steering::set_priority(&shared, &project, &who.actor, &part.name, it.priority).await?;
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
+}
+
+async fn eject(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Reason>,
+) -> Done<Json<api::Queue>> {
+    steering::take_out(&shared, &project, &who.actor, &part.name, &it.reason).await?;
     Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 

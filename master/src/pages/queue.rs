@@ -65,6 +65,8 @@ impl StackLine {
 struct Steer {
     verb: &'static str,
     label: &'static str,
+    /// Whether a reason may be given.
+    why: bool,
 }
 
 /// The answer: its look and its first sentence.
@@ -73,12 +75,21 @@ fn answer(queue: &Queue) -> (&'static str, String) {
         _ if queue.project.trouble.is_some() => {
             ("exception", format!("Nothing can land: {}", queue.project.trouble.as_deref().unwrap_or_default()))
         }
-        _ if queue.project.paused => ("waiting", "Paused: nothing lands until a maintainer resumes it".to_owned()),
+        _ if queue.project.paused => ("waiting", paused(queue)),
         None => ("passed", "Empty: what is accepted now is tested at once".to_owned()),
         Some(first) => {
             let look = if first.look == Look::Accepted { "running" } else { look(first.look) };
             (look, format!("Running: {} is next, {}", first.branch, first.says))
         }
+    }
+}
+
+/// That it is paused, by whom and why.
+fn paused(queue: &Queue) -> String {
+    match &queue.project.pause {
+        Some(it) if it.reason.is_empty() => format!("Paused by {}: nothing lands until a maintainer resumes it", it.by),
+        Some(it) => format!("Paused by {}, nothing lands until a maintainer resumes it: {}", it.by, it.reason),
+        None => "Paused: nothing lands until a maintainer resumes it".to_owned(),
     }
 }
 
@@ -108,9 +119,9 @@ impl Pages {
                 n => format!("{} accepted", count(n, "branch is", "branches are")),
             },
             steer: may.then_some(if shown.project.paused {
-                Steer { verb: "resume", label: "Resume" }
+                Steer { verb: "resume", label: "Resume", why: false }
             } else {
-                Steer { verb: "pause", label: "Pause" }
+                Steer { verb: "pause", label: "Pause", why: true }
             }),
             look,
             headline,

@@ -39,6 +39,7 @@ pub(crate) async fn project(at: &Moment<'_>, guarded: &Guarded) -> Result<Projec
         trouble: row.trouble.or(broken),
         warnings,
         paused: row.paused,
+        pause: row.pause.clone(),
         recipe_from: row.recipe_from,
         live,
         queued,

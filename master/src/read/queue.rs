@@ -150,6 +150,8 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
         accepted_by: entry.accepted_by.clone(),
         accepted_ms: entry.accepted,
         place,
+        priority: entry.priority,
+        hold: entry.hold.clone().filter(|_| entry.state == EntryState::Queued),
         code: standing.code,
         look,
         says: match &entry.taken_out {

@@ -112,7 +112,10 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     let mut state = QueueState {
         now: now(),
         mainline: tip.clone(),
-        paused: row.paused.then(|| Pause { by: "a maintainer".to_owned(), reason: String::new() }),
+        paused: row.paused.then(|| match &row.pause {
+            Some(it) => Pause { by: it.by.clone(), reason: it.reason.clone() },
+            None => Pause { by: "a maintainer".to_owned(), reason: String::new() },
+        }),
         official: mainline::mainline_of(&row),
         landing: None,
         entries: Vec::new(),
@@ -133,10 +136,17 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         revisions: revisions.clone(),
         tokens: shared.store.tokens_by_id(entries.iter().filter_map(|entry| entry.token)).await?,
     };
+    let mut needs: HashMap<i64, Vec<queue::Need>> = HashMap::new();
+    for need in shared.store.needs(project.id).await? {
+        let it = queue::Need { branch: need.branch.to_string(), entry: need.place.map(EntryId) };
+        needs.entry(need.entry).or_default().push(it);
+    }
     let mut ahead = 0;
     for entry in entries {
         let id = EntryId(entry.id);
-        let seen = match looks.at(&entry, ahead < LOOKAHEAD).await {
+        let needs = needs.remove(&entry.id).unwrap_or_default();
+        let goes = entry.hold.is_none() && needs.is_empty();
+        let seen = match looks.at(&entry, goes && ahead < LOOKAHEAD).await {
             Ok(seen) => seen,
             // One entry's trouble is that entry's trouble.
             Err(error) if is_everybodys(&error) => return Err(error),
@@ -149,11 +159,11 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(|s| s.candidate.is_held()));
         turn.stacks.extend(seen.stack.as_ref().map(|stack| stack.id).zip(seen.candidate));
         state.stacks.extend(seen.stack);
-        state.entries.push(seen.entry);
+        state.entries.push(queue::Entry { needs, ..seen.entry });
         turn.entries.insert(id, entry);
     }
     if unmade.is_none() {
-        let stays = state.entries.iter().filter(|entry| entry.hindrance.is_none());
+        let stays = state.entries.iter().filter(|entry| entry.hindrance.is_none() && entry.hold.is_none());
         let entries = stays.filter_map(|entry| turn.entries.get(&entry.id)).collect();
         let waiting = Waiting { entries, branches: &branches, revisions: &revisions };
         turn.several = together::read(shared, project, claim, &tip, &waiting).await?;
@@ -248,6 +258,8 @@ fn of_queue(entry: &Entry, author: String, hindrance: Option<Hindrance>) -> queu
         author,
         priority: i32::try_from(entry.priority).unwrap_or(0),
         accepted_at: entry.accepted,
+        needs: Vec::new(),
+        hold: entry.hold.as_ref().map(|it| Pause { by: it.by.clone(), reason: it.reason.clone() }),
         hindrance,
     }
 }

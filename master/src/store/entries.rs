@@ -5,7 +5,7 @@ use super::row::{Columns as _, readable};
 use super::{Reader, Result, Store, TokenRow, now, tokens};
 use gate::code::Code;
 use gate::queue::before;
-use protocol::api::Next;
+use protocol::api::{ByHand, Next};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -34,6 +34,8 @@ pub struct Entry {
     pub accepted: UnixMs,
     /// A maintainer's priority; greater goes first.
     pub priority: i64,
+    /// Who holds it, so that it is neither tested nor landed.
+    pub hold: Option<ByHand>,
     /// Whether it is in the queue, or how it left.
     pub state: EntryState,
     /// How it stands.
@@ -126,6 +128,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Entry> {
         terms: Terms { json: row.text("terms")?, hash: row.text("terms_hash")? },
         accepted: row.num("accepted_ms")?,
         priority: row.num("priority")?,
+        hold: row.json_or_none("hold")?,
         state: row.parsed("state")?,
         standing: Standing {
             code: row.text("code")?,

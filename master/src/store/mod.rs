@@ -35,6 +35,7 @@ mod looks;
 mod mainlines;
 mod masters;
 mod moves;
+mod needs;
 mod owners;
 mod pending;
 mod progress;
@@ -49,6 +50,7 @@ mod row;
 mod shapes;
 mod slaves;
 mod stacks;
+mod steering;
 mod steps;
 mod together;
 mod tokens;
@@ -75,6 +77,7 @@ pub use lists::{After, Counted, Kind, Narrow, Sought};
 pub use looks::DueLook;
 pub use mainlines::MainlineAt;
 pub use masters::Master;
+pub use needs::Need;
 pub use owners::{Claimed, Claimer, Kept, Taken};
 pub use pending::Unasked;
 pub use progress::Round;
@@ -87,6 +90,7 @@ pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
 pub use stacks::{StackRow, Told};
+pub use steering::Steered;
 pub use steps::{Step, Unpacked};
 pub use tokens::{Revoked, TokenKind, TokenRow};
 
@@ -167,7 +171,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 10] = [
+const SCHEMA: [(i64, &str, &str); 12] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -182,6 +186,8 @@ const SCHEMA: [(i64, &str, &str); 10] = [
     (8, "files that steps keep", include_str!("schema_8.sql")),
     (9, "lines of several entries land by one push; where mainline was", include_str!("schema_9.sql")),
     (12, "stacks of the queue", include_str!("schema_12.sql")),
+    (14, "who paused, and who holds", include_str!("schema_14.sql")),
+    (15, "what must land before a place of the queue", include_str!("schema_15.sql")),
 ];
 
 impl Store {

@@ -3,6 +3,7 @@
 use super::changes::Topic;
 use super::row::{Columns as _, readable};
 use super::{Claim, Reader, Result, Store, mainlines, now};
+use protocol::api::ByHand;
 use protocol::{CommitId, ProjectId, ProjectName, UnixMs};
 use sqlx::any::AnyRow;
 
@@ -33,6 +34,8 @@ pub struct Project {
     pub recipe_from: String,
     /// Whether the queue is paused.
     pub paused: bool,
+    /// Who paused it; none also where an earlier version did not keep that.
+    pub pause: Option<ByHand>,
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Project> {
@@ -49,6 +52,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Project> {
         trouble_code: row.text("trouble_code")?,
         recipe_from: row.text("recipe_from")?,
         paused: row.flag("paused")?,
+        pause: row.json_or_none("pause")?,
     })
 }
 
@@ -218,50 +222,6 @@ impl Store {
                     turn.changed(claim.project, Topic::Mainline, 0);
                 }
                 Ok(())
-            })
-            .await
-    }
-
-    /// Pauses or resumes a project's queue; false when it was so before.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn set_paused(&self, id: ProjectId, paused: bool, actor: &str) -> Result<bool> {
-        self.write
-            .turn(async |turn| {
-                let done = sqlx::query("UPDATE project SET paused = $2 WHERE id = $1 AND paused <> $2")
-                    .bind(id.0)
-                    .bind(i64::from(paused))
-                    .execute(&mut **turn)
-                    .await?;
-                if done.rows_affected() == 0 {
-                    return Ok(false);
-                }
-                if !paused {
-                    // Nobody should read that it is paused until the queue was looked at again.
-                    let resumed = sqlx::query(
-                        "UPDATE queue_entry SET code = 'accepted', says = 'accepted', next_who = 'bb',
-                    next_what = 'tests it as it would land'
-                 WHERE project_id = $1 AND state = 'queued' AND code = 'paused' RETURNING branch_id",
-                    );
-                    for row in resumed.bind(id.0).fetch_all(&mut **turn).await? {
-                        turn.changed(id, Topic::Queue, row.num::<i64>("branch_id")?);
-                    }
-                }
-                let (kind, text) = if paused { ("paused", "Queue paused") } else { ("resumed", "Queue resumed") };
-                let it = super::Happening {
-                    project: Some(id),
-                    branch: None,
-                    build: None,
-                    kind,
-                    look: protocol::api::Look::Waiting,
-                    text: text.to_owned(),
-                    actor: actor.to_owned(),
-                };
-                super::events::record(turn, &it).await?;
-                turn.keep();
-                turn.changed(id, Topic::Queue, 0);
-                Ok(true)
             })
             .await
     }

@@ -4,11 +4,12 @@ use super::changes::Topic;
 use super::entries::{acceptor, end, nobody, read, stands};
 use super::events::{self, Happening};
 use super::landings;
+use super::needs;
 use super::row::Columns as _;
 use super::writer::Turn;
 use super::{Branch, BranchState, Claim, Entry, Landing, Result, Revision, Standing, Store, Terms, TokenRow, now};
 use protocol::api::{Look, Next};
-use protocol::{CandidateId, CommitId, RevisionId, TokenId};
+use protocol::{BranchId, BranchName, CandidateId, CommitId, RevisionId, TokenId};
 
 /// An acceptance to be recorded.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Acceptance<'a> {
     pub token: Option<TokenId>,
     /// What else it binds.
     pub terms: Terms,
+    /// The branches that must land before it, or with it; none leaves what was said before.
+    pub needs: Option<&'a [BranchId]>,
 }
 
 /// What came of an acceptance.
@@ -34,6 +37,8 @@ pub enum Accepted {
     Ended,
     /// The branch has a newer revision.
     Outdated,
+    /// It would need itself, by way of these, from what it needs to itself.
+    Circle(Vec<BranchName>),
     /// A commit of the branch is being pushed to mainline: whether it lands is not known yet.
     BeingPushed(Landing),
 }
@@ -79,9 +84,19 @@ impl Store {
                         let same = held.terms == acceptance.terms || same(&held.terms);
                         let by = acceptor(turn, &held).await?;
                         if same && may(by.as_ref(), branch) {
+                            if let Some(needs) = acceptance.needs {
+                                if let Err(circle) = needs::say(turn, held.id, branch.id, needs).await? {
+                                    return Ok(Accepted::Circle(circle));
+                                }
+                                turn.keep();
+                                turn.changed(branch.project, Topic::Queue, branch.id);
+                            }
                             return Ok(Accepted::Entry(Box::new(held)));
                         }
                         let terms = if same { &held.terms } else { &acceptance.terms };
+                        if let Err(circle) = said(turn, held.id, acceptance).await? {
+                            return Ok(Accepted::Circle(circle));
+                        }
                         let entry = bind_anew(turn, held.id, acceptance, terms).await?;
                         turn.keep();
                         turn.changed(branch.project, Topic::Queue, branch.id);
@@ -113,6 +128,9 @@ impl Store {
                 .fetch_one(&mut **turn)
                 .await?;
                 let entry = read(&row)?;
+                if let Err(circle) = said(turn, entry.id, acceptance).await? {
+                    return Ok(Accepted::Circle(circle));
+                }
                 record_acceptance(turn, acceptance).await?;
                 turn.keep();
                 turn.changed(branch.project, Topic::Queue, branch.id);
@@ -231,6 +249,14 @@ impl Store {
                 Ok(true)
             })
             .await
+    }
+}
+
+/// Says what an acceptance needs, if it says so.
+async fn said(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>) -> Result<Result<(), Vec<BranchName>>> {
+    match acceptance.needs {
+        Some(needs) => needs::say(turn, entry, acceptance.branch.id, needs).await,
+        None => Ok(Ok(())),
     }
 }
 

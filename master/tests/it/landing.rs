@@ -43,7 +43,7 @@ async fn begin(store: &Store, claim: Claim, entry: &Entry, candidate: &Candidate
     let next = Next { who: "bb".to_owned(), what: "lands it".to_owned() };
     let standing = Standing { code: "landing".to_owned(), says: "it passed".to_owned(), next };
     store.set_standing(claim, entry, Some(candidate.id), &standing).await.unwrap();
-    store.set_paused(ProjectId(1), false, "mia").await.unwrap();
+    store.resume_queue(ProjectId(1), "mia").await.unwrap();
     let line = [Member::of(entry.id, candidate).unwrap()];
     let begun = store.begin_landing(claim, &candidate.mainline, &line, may_still_accept).await.unwrap();
     assert!(matches!(begun, Begun::Yes(_)));

@@ -323,9 +323,9 @@ async fn a_line_is_not_pushed_for_whom_the_right_was_taken_of_one_of_it() {
     let (world, _) = stepped().await;
     let entries = accepted(&world).await;
     let line = line(&world, &entries).await;
-    world.store().set_paused(HERON, true, "mia").await.unwrap();
+    world.store().pause_queue(HERON, "mia", "").await.unwrap();
     assert!(begin(&world, &line).await.is_none());
-    world.store().set_paused(HERON, false, "mia").await.unwrap();
+    world.store().resume_queue(HERON, "mia").await.unwrap();
     assert!(begin(&world, &line).await.is_some());
 }
 

@@ -29,6 +29,7 @@ mod second;
 mod slaves;
 mod stacks;
 mod standings;
+mod steering;
 mod stepping;
 mod strangers;
 mod support;

@@ -78,7 +78,7 @@ async fn one_that_was_followed_writes_nothing_and_ends() {
     let claim = claim.unwrap().unwrap();
     assert!(other.take(&me, 30_000, |_| false).await.unwrap().is_some(), "the first is alive");
     assert_eq!(other.take(&me, 30_000, |_| true).await.unwrap(), None);
-    assert!(world.store().set_paused(ProjectId(1), true, "mia").await.is_err());
+    assert!(world.store().pause_queue(ProjectId(1), "mia", "").await.is_err());
     let fence = other.claim_project(ProjectId(1), &world.basedir().display().to_string(), 1000).await.unwrap().unwrap();
     assert!(fence.fence > claim.fence, "the same path is not the same master");
     assert_eq!(world.post("/api/v1/projects/heron/queue/pause", &serde_json::json!({})).await.status, 503);

@@ -79,7 +79,7 @@ async fn what_passes_together_lands_by_one_push_after_one_build() {
     assert_eq!(stacks(&world).await, ["first second third"]);
     turns(&world, &[Loop::Queue]).await;
     let told = queue(&world).await;
-    assert_eq!(told["entries"][1]["says"], "linux waits for a slave; it is tested with first and third");
+    assert_eq!(told["entries"][1]["says"], "tested together with first and third, by linux");
     assert_eq!(until_decided(&world, &mut oak, "nothing").await, 1);
     let on_mainline = world.official.git(&["log", "--first-parent", "--reverse", "--format=%s", "main"]);
     assert_eq!(on_mainline.lines().count(), 4, "{on_mainline}");

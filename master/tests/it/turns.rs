@@ -138,12 +138,12 @@ async fn an_open_landing_that_can_t_be_read_is_its_entry_s_trouble() {
         passed(&world, &mut oak, "torn", &[("torn", "text of torn\n")]).await;
         passed(&world, &mut oak, "fine", &[("fine", "x\n")]).await;
         let store = world.store();
-        store.set_paused(HERON, true, "mia").await.unwrap();
+        store.pause_queue(HERON, "mia", "").await.unwrap();
         world.accept("torn").await;
         turns(&world, &[Loop::Queue]).await;
         let entry = store.queue(HERON).await.unwrap().remove(0);
         let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
-        store.set_paused(HERON, false, "mia").await.unwrap();
+        store.resume_queue(HERON, "mia").await.unwrap();
         let (claim, to) = (world.claim().await, candidate.made_commit().unwrap());
         let line = [Member::of(entry.id, &candidate).unwrap()];
         let begun = store.begin_landing(claim, &candidate.mainline, &line, |_, _| true).await.unwrap();
@@ -279,12 +279,12 @@ async fn a_clock_that_was_set_back_has_nobody_wait_until_it_is_that_late_again()
     let run = async |sql: String| sqlx::query(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
     let year_ms = 366 * 24 * 60 * 60 * 1000_i64;
     // An intent that another master left, of an entry that may not land any more: it would hold up everybody.
-    store.set_paused(HERON, true, "mia").await.unwrap();
+    store.pause_queue(HERON, "mia", "").await.unwrap();
     world.accept("first").await;
     turns(&world, &[Loop::Queue]).await;
     let entry = store.queue(HERON).await.unwrap().remove(0);
     let candidate = store.candidate_by_id(entry.candidate.unwrap()).await.unwrap();
-    store.set_paused(HERON, false, "mia").await.unwrap();
+    store.resume_queue(HERON, "mia").await.unwrap();
     let line = [Member::of(entry.id, &candidate).unwrap()];
     let claim = world.claim().await;
     let begun = store.begin_landing(claim, &candidate.mainline, &line, |_, _| true).await.unwrap();

@@ -237,7 +237,7 @@ async fn what_changed_nothing_wakes_nobody(place: Place) {
     let changes = store.listen(Interest { project: None, topics: Topics::ALL, id: None });
     store.set_tip(world.claim, Some(&commit(9)), &commit(9), "").await.unwrap();
     store.set_project_trouble(world.claim, None).await.unwrap();
-    store.set_paused(world.project.id, false, "mia").await.unwrap();
+    store.resume_queue(world.project.id, "mia").await.unwrap();
     store.looked(world.claim, &looked, None, UnixMs(looked.next_look.0 + 1000)).await.unwrap();
     store.give_out(build.id, slave.id).await.unwrap();
     store.take_back(old).await.unwrap();

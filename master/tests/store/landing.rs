@@ -51,7 +51,14 @@ impl World {
         let token = self.store.add_token(TokenKind::Maintainer, "olga", false, "hash of olga").await.unwrap();
         self.store.add_token(TokenKind::Maintainer, "mia", false, "hash of mia").await.unwrap();
         let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
-        let it = Acceptance { branch: &branch, revision: &revision, actor: "olga", token: Some(token.id), terms };
+        let it = Acceptance {
+            branch: &branch,
+            revision: &revision,
+            actor: "olga",
+            token: Some(token.id),
+            terms,
+            needs: None,
+        };
         let Accepted::Entry(entry) = self.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
             panic!()
         };
@@ -112,7 +119,7 @@ async fn what_is_being_pushed_is_not_decided_upon(place: Place) {
     let second = world.revision(&branch, 2).await;
     assert!(accept(&world.store, &branch, &second, "olga").await.is_none());
     assert!(matches!(world.publish("https://ann.example/r.git", None).await, Published::BeingPushed(_)));
-    assert!(world.store.set_paused(world.project.id, true, "mia").await.unwrap(), "recorded: nothing else lands");
+    assert!(world.store.pause_queue(world.project.id, "mia", "").await.unwrap(), "recorded: nothing else lands");
     world.store.set_standing(world.claim, &entry, None, &standing).await.unwrap();
     let stands = world.store.entry(entry.id).await.unwrap();
     assert_eq!((stands.standing.code.as_str(), stands.candidate), ("landing", entry.candidate));
@@ -143,7 +150,7 @@ async fn an_acceptance_binds_words_and_asks_for_the_right_again(place: Place) {
     };
     let mia = world.store.token_by_hash("hash of mia").await.unwrap().unwrap();
     let accepts = async |(terms, token): (Terms, _)| {
-        let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token, terms };
+        let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token, terms, needs: None };
         let Accepted::Entry(entry) = world.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
             panic!()
         };
@@ -153,7 +160,14 @@ async fn an_acceptance_binds_words_and_asks_for_the_right_again(place: Place) {
     assert_eq!((same.id, same.accepted_by.as_str()), (entry.id, "olga"), "one acceptance");
     // Of another day: what the first one bound stays.
     let other_day = Terms { json: "{\"day\": 2}".to_owned(), hash: "of another day".to_owned() };
-    let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token: Some(mia.id), terms: other_day };
+    let it = Acceptance {
+        branch: &branch,
+        revision: &revision,
+        actor: "mia",
+        token: Some(mia.id),
+        terms: other_day,
+        needs: None,
+    };
     let in_same_words = |held: &Terms| held.hash == TERMS;
     let Accepted::Entry(again_now) = world.store.accept(&it, may_still_accept, in_same_words).await.unwrap() else {
         panic!()

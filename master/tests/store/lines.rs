@@ -45,7 +45,14 @@ impl World {
                 }
             };
             let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
-            let it = Acceptance { branch: &branch, revision: &revision, actor: "olga", token: Some(token.id), terms };
+            let it = Acceptance {
+                branch: &branch,
+                revision: &revision,
+                actor: "olga",
+                token: Some(token.id),
+                terms,
+                needs: None,
+            };
             let Accepted::Entry(entry) = self.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
                 panic!("{name} can't be accepted")
             };
@@ -203,7 +210,7 @@ async fn nobody_of_a_line_that_is_pushed_is_decided_upon(place: Place) {
         assert_eq!(world.store.entry(entry.id).await.unwrap().standing.code, "landing");
         assert!(world.store.unlanded_of(one.branch.id).await.unwrap());
     }
-    assert!(world.store.set_paused(world.project.id, true, "mia").await.unwrap(), "recorded: nothing else lands");
+    assert!(world.store.pause_queue(world.project.id, "mia", "").await.unwrap(), "recorded: nothing else lands");
     world.store.landing_failed(world.claim, &landing, FailedBy::Overtaken, "it seemed").await.unwrap();
     let ended = world.store.end_branch(&line[1].branch, BranchState::Withdrawn, "withdrawn", "ann").await.unwrap();
     assert!(matches!(ended, BranchEnd::Now), "everything is possible again");

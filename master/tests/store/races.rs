@@ -376,7 +376,14 @@ async fn pausing_at_once_is_one_event(place: Place) {
     for n in 1..=ROUNDS {
         let project = world.project.id;
         for (paused, kind) in [(true, "paused"), (false, "resumed")] {
-            let pause = |store: Store, _| async move { store.set_paused(project, paused, "mia").await.unwrap() };
+            let pause = |store: Store, _| async move {
+                let done = if paused {
+                    store.pause_queue(project, "mia", "").await
+                } else {
+                    store.resume_queue(project, "mia").await
+                };
+                done.unwrap()
+            };
             assert_eq!(count(&place.at_once(pause).await, |changed| *changed), 1);
             assert_eq!(world.events(kind).await, n as usize);
         }

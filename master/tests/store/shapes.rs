@@ -180,7 +180,11 @@ impl World {
             }
             (18, ..) => {
                 let paused = chance.below(2) == 0;
-                store.set_paused(self.project.id, paused, "mia").await.unwrap();
+                if paused {
+                    store.pause_queue(self.project.id, "mia", "").await.unwrap();
+                } else {
+                    store.resume_queue(self.project.id, "mia").await.unwrap();
+                }
             }
             (19, ..) => {
                 let (state, why) = (BranchState::Withdrawn, "withdrawn by ann");
@@ -244,13 +248,13 @@ async fn a_resumed_queue_waits_for_nobody(place: Place) {
     let branch = world.branch().await;
     let revision = world.revision(&branch, 1).await;
     let entry = accept(&world.store, &branch, &revision, "mia").await.unwrap();
-    world.store.set_paused(world.project.id, true, "mia").await.unwrap();
+    world.store.pause_queue(world.project.id, "mia", "").await.unwrap();
     world.store.set_standing(world.claim, &entry, None, &standing("paused", "a maintainer")).await.unwrap();
     let maintainers = async || {
         let counted = world.store.shapes(world.project.id, Kind::Live, &Narrow::default()).await.unwrap();
         counted.iter().filter(|it| format!("{:?}", it.shape).contains("Maintainer")).count()
     };
     assert_eq!(maintainers().await, 1);
-    world.store.set_paused(world.project.id, false, "mia").await.unwrap();
+    world.store.resume_queue(world.project.id, "mia").await.unwrap();
     assert_eq!(maintainers().await, 0);
 }

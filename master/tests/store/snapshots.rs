@@ -21,7 +21,7 @@ async fn a_snapshot_says_one_thing_whatever_is_written_meanwhile(place: Place) {
     let snapshot = it.store.snapshot().await.unwrap();
     assert_eq!(snapshot.branches(it.project.id, 0).await.unwrap().len(), 1);
     let after = branch(&it, "after").await;
-    it.store.set_paused(it.project.id, true, "mia").await.unwrap();
+    it.store.pause_queue(it.project.id, "mia", "").await.unwrap();
     // Each by a statement of its own, the first of that table among them.
     assert_eq!(snapshot.branches(it.project.id, 0).await.unwrap().len(), 1);
     assert!(snapshot.branch_by_id(after.id).await.is_err());

@@ -33,6 +33,10 @@ pub struct Accept {
     /// (409, `words-changed`), and so is an acceptance that names none (422, `words-missing`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub words: Option<String>,
+    /// The branches that must land before it, or with it, beside those that its commits name by `Depends-on: NAME`. It waits
+    /// until they did.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub depends_on: Vec<BranchName>,
 }
 
 /// A branch, one line.

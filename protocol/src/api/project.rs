@@ -1,5 +1,6 @@
 //! Projects: the line of a listing.
 
+use super::ByHand;
 use crate::{CommitId, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub struct Project {
     pub warnings: Vec<String>,
     /// Whether the queue is paused.
     pub paused: bool,
+    /// Who paused it, and why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pause: Option<ByHand>,
     /// Where the recipe comes from: `.bb.toml`, `the master's configuration`, `guessed from Makefile`.
     pub recipe_from: String,
     /// Live branches.

@@ -1,6 +1,6 @@
 //! The queue and its entries.
 
-use super::{Look, Mark, Next, Project};
+use super::{ByHand, Look, Mark, Next, Project};
 use crate::{BranchName, CommitId, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,21 @@ pub struct QueueStack {
     pub since_ms: UnixMs,
 }
 
+/// Why somebody steers the queue.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// For people; a line.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A place's priority.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Priority {
+    /// Greater goes first; 0 is usual.
+    pub priority: i32,
+}
+
 /// A branch's place in the queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueueEntry {
@@ -52,6 +67,12 @@ pub struct QueueEntry {
     pub accepted_ms: UnixMs,
     /// Its place, from 1; none when it has left.
     pub place: Option<u32>,
+    /// A maintainer's word; greater goes first, 0 is usual.
+    #[serde(default)]
+    pub priority: i64,
+    /// Who holds it, and why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<ByHand>,
     /// The stable word for how it stands: `waiting`, `building`, `landing`, `landed`, `ejected-conflict`, …
     pub code: String,
     /// Its look.

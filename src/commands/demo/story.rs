@@ -135,7 +135,10 @@ impl Teller {
         let seen = self.look(branch).await?;
         let Some(commit) = seen.summary.commit else { return Err(CliError::new("there is no revision to accept")) };
         let path = format!("/projects/heron/branches/{}/accept", branch.name);
-        let entry: QueueEntry = self.client.post(&path, &Accept { commit, words: Some(seen.summary.words) }).await?;
+        let entry: QueueEntry = self
+            .client
+            .post(&path, &Accept { commit, words: Some(seen.summary.words), depends_on: Vec::new() })
+            .await?;
         say(&format!("{:<16} accepted by {}: r{} goes to the queue", branch.name, entry.accepted_by, entry.revision))?;
         let landed = self
             .until(branch, "landing", |b| b.queue.first().is_some_and(|q| q.landed.is_some() || q.left_ms.is_some()))

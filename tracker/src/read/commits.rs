@@ -24,6 +24,11 @@ pub struct Who {
     pub committer: String,
 }
 
+/// Commits whose trailers are read, and how much of them.
+const TRAILERS_OF: usize = 1000;
+const MAX_TRAILERS: usize = 100;
+const MAX_TRAILER: usize = 400;
+
 /// Longest message that is shown, in characters.
 const MAX_BODY: usize = 20_000;
 /// Bytes of a list of commits.
@@ -71,6 +76,21 @@ impl Mirror {
         .await
     }
 
+    /// What the commits that `revision` has and `mainline` lacks say in trailers of this name, oldest commit first: of at most 1000
+    /// commits at most 100 values, each one line. The name's case does not matter.
+    ///
+    /// # Errors
+    /// When one of them is not in the mirror.
+    pub async fn trailers(
+        &self,
+        mainline: &CommitId,
+        revision: &CommitId,
+        name: &'static str,
+    ) -> Result<Vec<String>, MirrorError> {
+        let (mainline, revision) = (mainline.clone(), revision.clone());
+        self.with_repository(move |repository| trailers(repository, &mainline, &revision, name)).await
+    }
+
     /// When a commit was made, in seconds, as it says itself.
     ///
     /// # Errors
@@ -82,6 +102,32 @@ impl Mirror {
 }
 
 /// See [`Mirror::commits_between`].
+fn trailers(
+    repository: &Repository,
+    mainline: &CommitId,
+    revision: &CommitId,
+    name: &str,
+) -> Result<Vec<String>, MirrorError> {
+    let failed = |source| MirrorError::Objects { what: "reading what commits say in trailers".to_owned(), source };
+    let mut walk = repository.revwalk().map_err(failed)?;
+    walk.set_sorting(git2::Sort::TOPOLOGICAL | git2::Sort::REVERSE).map_err(failed)?;
+    walk.push(find_commit(repository, revision)?.id()).map_err(failed)?;
+    walk.hide(find_commit(repository, mainline)?.id()).map_err(failed)?;
+    let mut values = Vec::new();
+    for id in walk.take(TRAILERS_OF) {
+        let commit = repository.find_commit(id.map_err(failed)?).map_err(failed)?;
+        // What libgit2 can't take apart says nothing.
+        let Ok(said) = git2::message_trailers_bytes(commit.message_bytes()) else { continue };
+        let named = said.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
+        for (_, value) in named {
+            if values.len() < MAX_TRAILERS {
+                values.push(Budget::of(MAX_TRAILER).line(value.trim_ascii(), MAX_TRAILER));
+            }
+        }
+    }
+    Ok(values)
+}
+
 pub(super) fn between(
     repository: &Repository,
     mainline: &CommitId,

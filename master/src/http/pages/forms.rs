@@ -1,6 +1,6 @@
 //! What forms send. Each is a POST of our own page, and ends in a redirect to the page that shows what came of it.
 
-use crate::actions;
+use crate::actions::{self, steering};
 use crate::auth;
 use crate::auth::Caller;
 use crate::http::extract::{BuildPart, InProject, NamePart, Part, SlavePart};
@@ -9,6 +9,7 @@ use crate::http::visit::{Visit, build_in, local, may_publish};
 use crate::http::who::{COOKIE, own_form};
 use crate::names;
 use crate::pages::Filled;
+use crate::project::Guarded;
 use crate::refused::{Done, Refused};
 use crate::store::TokenKind;
 use axum::Form;
@@ -63,7 +64,7 @@ pub(super) async fn accept(
     own_form(&visit.who, &visit.headers, &it.csrf)?;
     let commit = CommitId::try_from(it.commit)
         .map_err(|e| Refused::new(422, "commit", e.to_string(), "open the branch's page and accept it there"))?;
-    let accept = Accept { commit, words: Some(it.words) };
+    let accept = Accept { commit, words: Some(it.words), depends_on: Vec::new() };
     actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &accept).await?;
     let next = Some(it.next).filter(|next| !next.is_empty()).map(|next| local(&next));
     Ok(Redirect::to(&next.unwrap_or_else(|| names::branch_page(&project.name, &part.name))))
@@ -135,18 +136,61 @@ pub(super) async fn cancel(
     Ok(Redirect::to(&names::build_page(&project.name, part.id)))
 }
 
-pub(super) async fn pause(project: InProject, visit: Visit, sent: Sent<Csrf>) -> Done<Redirect> {
-    steer(project, visit, sent, true).await
+#[derive(Deserialize)]
+pub(super) struct ReasonForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    reason: String,
 }
 
-pub(super) async fn resume(project: InProject, visit: Visit, sent: Sent<Csrf>) -> Done<Redirect> {
-    steer(project, visit, sent, false).await
-}
-
-async fn steer(InProject(project): InProject, visit: Visit, Sent(it): Sent<Csrf>, paused: bool) -> Done<Redirect> {
+pub(super) async fn pause(InProject(project): InProject, visit: Visit, Sent(it): Sent<ReasonForm>) -> Done<Redirect> {
     own_form(&visit.who, &visit.headers, &it.csrf)?;
-    actions::set_paused(&visit.shared, &project, &visit.who.actor, paused).await?;
-    Ok(Redirect::to(&format!("{}/queue", names::project_page(&project.name))))
+    steering::pause(&visit.shared, &project, &visit.who.actor, &it.reason).await?;
+    Ok(to_queue(&project))
+}
+
+pub(super) async fn resume(InProject(project): InProject, visit: Visit, Sent(it): Sent<Csrf>) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    steering::resume(&visit.shared, &project, &visit.who.actor).await?;
+    Ok(to_queue(&project))
+}
+
+pub(super) async fn hold(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<ReasonForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    steering::hold(&visit.shared, &project, &visit.who.actor, &part.name, Some(&it.reason)).await?;
+    Ok(to_queue(&project))
+}
+
+pub(super) async fn release(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<Csrf>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    steering::hold(&visit.shared, &project, &visit.who.actor, &part.name, None).await?;
+    Ok(to_queue(&project))
+}
+
+pub(super) async fn eject(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<ReasonForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    steering::take_out(&visit.shared, &project, &visit.who.actor, &part.name, &it.reason).await?;
+    Ok(to_queue(&project))
+}
+
+fn to_queue(project: &Guarded) -> Redirect {
+    Redirect::to(&format!("{}/queue", names::project_page(&project.name)))
 }
 
 #[derive(Deserialize)]

@@ -36,7 +36,7 @@ pub async fn check(stage: &mut Stage, it: &mut Played) {
     let settled = stage.settle().await;
     let at_rest = stage.world.official.head();
     if paused {
-        stage.world.store().set_paused(HERON, false, "mia").await.unwrap();
+        stage.world.store().resume_queue(HERON, "mia").await.unwrap();
         bad.extend(stage.settle().await);
     } else {
         bad.extend(settled);
