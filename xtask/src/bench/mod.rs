@@ -15,6 +15,7 @@ mod machine;
 mod moves;
 mod numbers;
 mod queue;
+mod queue_real;
 mod rows;
 mod throughput;
 
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// For `crash` and `queue`: the first seed; a history is the same for the same seed, in `crash` but for the machine's own speed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
+    /// For `queue`: the queue as it really runs, beside the simulator's forecast
+    #[arg(long)]
+    real: bool,
     /// For `big`: so many live branches, and four times as many that ended
     #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
     branches: usize,
@@ -162,6 +166,10 @@ fn measure(name: Name, args: &Args) -> Rows {
         Name::Changelog => changelog::measure(&bb(args)?),
         Name::Hostile => hostile::measure(&bb(args)?),
         Name::Crash => crash::measure(&bb(args)?, args.seed..args.seed + args.histories.unwrap_or(20)),
+        Name::Queue if args.real => {
+            let forecast = queue::last_decision(&simulate(args)?, args.runs.min(100), args.seed)?;
+            queue_real::measure(&bb(args)?, forecast)
+        }
         Name::Queue => queue::measure(&simulate(args)?, args.runs, args.histories.unwrap_or(100_000), args.seed),
     }
 }

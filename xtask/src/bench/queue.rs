@@ -29,6 +29,14 @@ pub(super) fn measure(simulate: &Path, runs: u64, histories: u64, seed: u64) -> 
     Ok(rows)
 }
 
+/// When the simulator says that the last of 100 branches is decided, in lengths of a build, of which 10 % are bad, with four slots.
+pub(super) fn last_decision(simulate: &Path, runs: u64, seed: u64) -> Result<f64, String> {
+    let figures = run(simulate, "figures", runs, seed)?;
+    let wanted = |it: &&Told| it.what == "p = 10 %, P = 4: last decision";
+    let found = figures.iter().find(wanted).map(|it| it.number);
+    found.ok_or_else(|| "the simulator does not say when the last is decided".to_owned())
+}
+
 /// A row of the simulator's.
 struct Told {
     what: String,
