@@ -211,6 +211,9 @@ fn told(headings: &[(usize, String)], more: usize, why: Unclear) -> String {
         Unclear::OtherWords => {
             format!("{all} says more than a version, as no other does, and no date: is it released?")
         }
+        Unclear::InTheMaking => {
+            format!("{all} is named as what is still being made, and has no date: is it released?")
+        }
         Unclear::OldestFirst => format!("the newest version stands last, in {all}, and is released"),
         Unclear::LooksLikeOne => format!("{all} names a version, and is no heading in this file's markup"),
         Unclear::NoHeading => format!("{all} stands below no heading: which version is it of?"),
@@ -233,7 +236,7 @@ impl FoldError {
             Self::Unclear { why, .. } => match why {
                 Unclear::Several => "leave one of them, above all versions that are released",
                 Unclear::BelowReleases => "move it above the newest release, or delete it",
-                Unclear::NoDay | Unclear::OtherWords => {
+                Unclear::NoDay | Unclear::OtherWords | Unclear::InTheMaking => {
                     "write `(unreleased)` behind it, or its date; or put a heading `Unreleased` above it"
                 }
                 Unclear::LooksLikeOne => "make it a heading, as `## 1.2.0` is in Markdown",
@@ -264,6 +267,8 @@ pub enum Unclear {
     NoDay,
     /// The newest has words of its own, as no other has, and no day.
     OtherWords,
+    /// The newest has a name as versions have before they are released, such as `2.x`, and no day.
+    InTheMaking,
     /// The newest version stands last.
     OldestFirst,
     /// A section that names no version stands where the newest would.

@@ -13,6 +13,7 @@ pub use place::{Place, Reach};
 
 use crate::Explain;
 use crate::blocking::blocking;
+use crate::git::told::in_one_line;
 use crate::git::{Git, RefWriters, RunError, RunLimits};
 use crate::mirror::{Upkeep, count_packs, delete_dead_refs, init_bare, oid, pack};
 use crate::watch::understood;
@@ -68,7 +69,7 @@ pub enum CheckoutError {
         after: Duration,
     },
     /// The slave's disk is full.
-    #[error("the slave's disk is full: {what}")]
+    #[error("the slave has no room for it: {what}")]
     DiskFull {
         /// What could not be written.
         what: String,
@@ -399,8 +400,7 @@ impl WorkMirror {
 fn failed(commit: &CommitId, git_ref: &str, error: RunError) -> CheckoutError {
     let said = error.stderr().to_owned();
     if said.contains("No space left on device") || said.contains("Disk quota exceeded") || error.hit_file_limit() {
-        let what = said.lines().last().unwrap_or_default().to_owned();
-        return CheckoutError::DiskFull { what };
+        return CheckoutError::DiskFull { what: in_one_line(&said) };
     }
     if said.contains("couldn't find remote ref") || said.contains("not our ref") {
         return CheckoutError::Gone { commit: commit.clone(), git_ref: git_ref.to_owned() };

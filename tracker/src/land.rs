@@ -4,6 +4,7 @@ use crate::Explain;
 use crate::blocking::blocking;
 use crate::candidate::{CandidateRequest, expected_commit, places_of};
 use crate::git::RunError;
+use crate::git::told::in_one_line;
 use crate::mirror::{
     Mirror, MirrorError, OfficialError, OfficialUrl, Relation, commit_id, find_commit, official_error, official_limits,
     with_other_side,
@@ -246,9 +247,9 @@ impl Mirror {
     }
 
     fn push_error(&self, url: &OfficialUrl, branch: &BranchRef, error: RunError) -> LandError {
-        let words = error.stderr().to_owned();
-        if words.contains("remote: ") && !words.contains("hung up") {
-            return LandError::Refused { url: url.to_string(), words };
+        let said = error.stderr();
+        if said.contains("remote: ") && !said.contains("hung up") {
+            return LandError::Refused { url: url.to_string(), words: refusal("", said) };
         }
         official_error(url, branch, error).into()
     }
@@ -262,7 +263,7 @@ fn is_refusal(report: &str) -> bool {
     refused.next().is_some()
 }
 
-/// The words of a refusal: the reason in the push's own report, and what the other side printed.
+/// The words of a refusal, a line each: the reason in the push's own report, and what the other side printed.
 fn refusal(report: &str, stderr: &str) -> String {
     let mut words: Vec<String> = report
         .lines()
@@ -271,7 +272,7 @@ fn refusal(report: &str, stderr: &str) -> String {
         .collect();
     let of_remote = stderr.lines().filter_map(|line| line.strip_prefix("remote: ")).map(|line| line.trim().to_owned());
     words.extend(of_remote.filter(|line| !line.is_empty()));
-    if words.is_empty() { stderr.to_owned() } else { words.join("\n") }
+    if words.is_empty() { in_one_line(stderr) } else { words.join("\n") }
 }
 
 /// A path that the candidate changes though the revision does not: told by libgit2 alone, another way than the merge.
@@ -322,7 +323,7 @@ mod tests {
         let report = "To /srv/r.git\n!\tabc:refs/heads/main\t[remote rejected] (pre-receive hook declined)\nDone\n";
         let said = refusal(report, "remote: no pushes on Friday   \nerror: failed to push some refs");
         assert_eq!(said, "[remote rejected] (pre-receive hook declined)\nno pushes on Friday");
-        assert_eq!(refusal("", "fatal: x"), "fatal: x");
+        assert_eq!(refusal("", "fatal: x\n\nadvice\n"), "x");
     }
 
     /// A commit of these files.

@@ -8,12 +8,15 @@ use jiff::civil::Date;
 use super::days::Day;
 use super::headings::{Form, Heading, Markup, Scanned, bullet, scan};
 use super::outline::Outline;
-use super::title::{Kind, Sure, Title};
+use super::title::{Kind, Sure, Title, is_before_release, is_series};
 use crate::folded::{FoldError, Unclear};
 use crate::lines::{LineCounter, blank_head, is_blank, lines, lossy, trim, trim_end};
 
 /// A longer line below a heading is none that says when it was released.
 const LONGEST_STATUS: usize = 100;
+
+/// So many headings below one are looked at to see whether it only stands above those of versions.
+const NEAR: usize = 20;
 
 /// A section of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +77,12 @@ impl<'a> Layout<'a> {
         let mut headings = std::mem::take(&mut scanned.headings);
         headings.retain(|h| h.lines.start < trailer);
         let read = |h: &Heading| Title::read(&text[h.title.clone()]);
-        let titles: Vec<Title> = headings.iter().map(read).collect();
+        let mut titles: Vec<Title> = headings.iter().map(read).collect();
+        for n in 0..headings.len() {
+            if is_group(text, &headings, &titles, n) {
+                titles[n] = Title::default();
+            }
+        }
         let level = level_of(&headings, &titles, top);
         let counts = counted(&headings, &titles, top, level);
         let mut versions: Vec<Version> = Vec::new();
@@ -176,7 +184,22 @@ impl<'a> Layout<'a> {
         {
             return Err(self.unclear(path, &[first], Unclear::OtherWords));
         }
+        // In a name that versions have before they are released, and no word of it: some projects mean that nothing is, others keep
+        // all of a line below one heading, or release what is called so.
+        if let [first, others @ ..] = self.versions.as_slice()
+            && first.day().is_none()
+            && (self.is_named(first, is_series)
+                || self.is_named(first, is_before_release)
+                    && !others.iter().any(|v| self.is_named(v, is_before_release)))
+        {
+            return Err(self.unclear(path, &[first], Unclear::InTheMaking));
+        }
         Ok(None)
+    }
+
+    fn is_named(&self, version: &Version, how: fn(&[u8]) -> bool) -> bool {
+        let title = &self.text[version.heading.title.clone()];
+        version.title.version.clone().is_some_and(|at| how(&title[at]))
     }
 
     /// The released versions, the newest first as the file has them.
@@ -398,6 +421,18 @@ fn sure_of(title: &Title) -> Option<Sure> {
         Kind::Other => None,
         Kind::Open(sure) | Kind::Version(sure) => Some(sure),
     }
+}
+
+/// Whether a heading such as `2.x` only stands above those of its versions.
+fn is_group(text: &[u8], headings: &[Heading], titles: &[Title], n: usize) -> bool {
+    let version = |n: usize| Some(&text[headings[n].title.clone()][titles[n].version.clone()?]);
+    let Some(line) = version(n).filter(|version| is_series(version) && titles[n].day.is_none()) else { return false };
+    let digits = |version: &[u8]| -> Vec<u8> {
+        let from = version.iter().position(u8::is_ascii_digit).unwrap_or(version.len());
+        version[from..].iter().copied().take_while(u8::is_ascii_digit).collect()
+    };
+    let below = (n + 1..headings.len()).take_while(|&m| headings[m].level > headings[n].level);
+    below.take(NEAR).filter_map(version).any(|version| !is_series(version) && digits(version) == digits(line))
 }
 
 /// The level of versions: that of the highest that is plainly one.

@@ -157,3 +157,78 @@ fn a_release_looks_as_the_newest_where_the_settings_of_towncrier_do_not_say_how(
     assert_eq!(of(&format!("{start}{old}")), format!("{start}## [1.1](https://x/tree/1.1) - 2024-03-05\n\n{old}"));
     assert!(of(start).contains("heron 1.1 (2024-03-05)"), "{}", of(start));
 }
+
+#[test]
+fn a_newest_version_that_is_named_as_in_the_making_and_says_no_more_is_not_guessed_at() {
+    let names = [
+        "2.x",
+        "v2.x",
+        "[2.x]",
+        "Version 2.x",
+        "1.2.x",
+        "8.x-1.x",
+        "1.1.0-pre",
+        "v1.1.0-pre",
+        "1.1.0.pre",
+        "1.1.0pre",
+        "1.1.0-prerelease",
+    ];
+    for name in names {
+        let of =
+            |heading: &str| format!("# Changelog\n\n{heading}\n\n- New.\n\n## 1.0.0\n\n- Old.\n\n## 0.9\n\n- Older.\n");
+        let plain = of(&format!("## {name}"));
+        let said = folded("CHANGELOG.md", &plain).unwrap_err();
+        assert!(said.contains(&format!("line 3 (`{name}`) is named as what is still being made")), "{said}");
+        let what = Release { version: "2.0.0", on: DAY, nothing: Nothing::Refused };
+        release(b"CHANGELOG.md", Some(plain.as_bytes()), &[], what, &FoldOptions::default()).unwrap_err();
+        // What the refusal says to do makes it plain.
+        let open = of(&format!("## {name} (unreleased)"));
+        assert_eq!(
+            folded("CHANGELOG.md", &open).unwrap(),
+            open.replace("- New.\n", "- New.\n\n### Changed\n\n- a.c: New.\n"),
+            "{name}"
+        );
+        let out = of(&format!("## {name} - 2024-01-02"));
+        let got = folded("CHANGELOG.md", &out).unwrap();
+        let unbracketed = got.replace("[Unreleased]", "Unreleased");
+        assert!(
+            unbracketed.starts_with("# Changelog\n\n## Unreleased\n\n### Changed\n\n- a.c: New.\n\n## "),
+            "{got}"
+        );
+        let got = folded("CHANGELOG.md", &of(&format!("## Unreleased\n\n## {name}"))).unwrap();
+        assert!(got.starts_with("# Changelog\n\n## Unreleased\n\n### Changed\n\n- a.c: New.\n\n## "), "{got}");
+        // In a plain NEWS, too.
+        let news = format!("Changes in {}:\n\n* New.\n\nChanges in 1.0.0:\n\n* Old.\n", name.trim_matches(['[', ']']));
+        assert!(folded("NEWS", &news).is_err(), "{name}");
+    }
+    // Where what is called so is released, or is only the first of some that are, it is a version as others.
+    for name in ["1.1.0-pre.1", "1.1.0.pre1", "1.1.0-rc", "1.1.0-beta.2"] {
+        let text = format!("## {name}\n\n- New.\n\n## 1.0.0\n\n- Old.\n");
+        assert!(folded("CHANGELOG.md", &text).unwrap().starts_with("## Unreleased\n"), "{name}");
+    }
+    let text = "## 2.0.0-pre\n\n- New.\n\n## 1.0.0\n\n- Old.\n\n## 1.0.0-pre\n\n- Older.\n";
+    assert!(folded("CHANGELOG.md", text).unwrap().starts_with("## Unreleased\n"));
+}
+
+#[test]
+fn a_heading_that_only_stands_above_its_versions_is_none_itself() {
+    for (line, level) in [("2.x", "#"), ("v2.x", "#"), ("2.x", "##"), ("2.1.x", "##")] {
+        for day in ["", " - 2024-01-02"] {
+            let under = format!(
+                "{level}# 2.1.0{day}\n\n- New.\n\n{level}# 2.0.0{day}\n\n- Old.\n\n{level} 1.x\n\n{level}# 1.0.0{day}\n\n- Older.\n"
+            );
+            let head = format!("{level} {line}\n\n");
+            let got = folded("CHANGELOG.md", &format!("{head}{under}")).unwrap();
+            let want = format!("{head}{level}# Unreleased\n\n{level}## Changed\n\n- a.c: New.\n\n{under}");
+            assert_eq!(got, want);
+            // A second fragment goes where the first went.
+            let open = format!("{head}{level}# Unreleased\n\n- By hand.\n\n{under}");
+            let got = folded("CHANGELOG.md", &open).unwrap();
+            assert!(got.contains("- By hand.\n") && got.matches("Unreleased").count() == 1, "{got}");
+            let what = Release { version: "2.2.0", on: DAY, nothing: Nothing::Refused };
+            let got = release(b"CHANGELOG.md", Some(got.as_bytes()), &[], what, &FoldOptions::default()).unwrap();
+            let got = String::from_utf8(got.changelog).unwrap();
+            assert!(got.starts_with(&format!("{head}{level}# 2.2.0")), "{got}");
+        }
+    }
+}

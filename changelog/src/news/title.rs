@@ -6,6 +6,7 @@ mod words;
 use std::ops::Range;
 
 use super::days::{Day, days_in};
+pub(super) use version::{is_before_release, is_series};
 use version::{says_dev, version_in};
 use words::{EXPECTED, FOREIGN, OPEN, WEAK, is_one_of, is_placeholder, is_stranger, without_targets, words_of};
 

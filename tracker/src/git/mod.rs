@@ -5,6 +5,7 @@ mod environment;
 mod library;
 mod ref_writers;
 mod run;
+pub(crate) mod told;
 mod unsaid;
 mod view;
 

@@ -7,7 +7,7 @@ use super::environment::{ADMIN_CONFIG, ADMIN_ENV, BOUNDED_CONFIG, BOUNDED_ENV, E
 use super::ref_writers::RefWriters;
 use super::unsaid::Unsaid;
 use super::view::{Needs, Parent, View};
-use super::{CONFIG_COUNT, Git, quoted};
+use super::{CONFIG_COUNT, Git, quoted, told};
 use crate::Explain;
 use crate::text::{shortened, tail};
 use protocol::Hint;
@@ -105,10 +105,21 @@ fn ended(exit: Option<i32>, signal: Option<i32>) -> String {
 }
 
 fn said(stderr: &str) -> String {
-    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+    let line = told::in_one_line(stderr);
+    if line.is_empty() { line } else { format!(": {line}") }
 }
 
 impl RunError {
+    /// The same where the other side that git talked to, if any, is bb's own as well: what it said counts like git's own words.
+    pub(crate) fn of_own_sides(self) -> Self {
+        match self {
+            Self::Failed { what, exit, signal, stderr } => {
+                Self::Failed { what, exit, signal, stderr: told::of_both_sides(&stderr) }
+            }
+            other => other,
+        }
+    }
+
     /// The end of what git said, if it came to that.
     pub fn stderr(&self) -> &str {
         match self {
@@ -148,7 +159,9 @@ impl Explain for RunError {
             Self::TimedOut { .. } | Self::TooMuchOutput { .. } | Self::Pipe { .. } => {
                 Hint::by_bb("tries again; if it goes on, an admin looks at the log")
             }
-            Self::Failed { .. } => Hint::by_admin("looks at what git said"),
+            Self::Failed { stderr, .. } => {
+                told::hint(stderr).unwrap_or_else(|| Hint::by_admin("looks at what git said, all of it in the log"))
+            }
         }
     }
 }
@@ -502,11 +515,12 @@ impl Running {
             Some(task) => task.await.unwrap_or_default(),
             None => Vec::new(),
         };
-        Ok((
-            status.code(),
-            status.signal(),
-            tail(self.unsaid.in_text(&String::from_utf8_lossy(&stderr)).as_bytes(), 4096),
-        ))
+        let said = tail(self.unsaid.in_text(&String::from_utf8_lossy(&stderr)).as_bytes(), 4096);
+        if !status.success() && said.trim().contains('\n') {
+            // Whoever is told of it is told one line.
+            tracing::info!(what = %self.what, said = ?said, "git failed");
+        }
+        Ok((status.code(), status.signal(), said))
     }
 }
 

@@ -15,7 +15,10 @@ async fn a_failure_says_what_was_run_and_what_git_said() {
     let error = git().bounded().args(["cat-file", "-t", "nothing"]).output().await.err().unwrap();
     assert_eq!(error.code(), "git-failed");
     let words = error.to_string();
-    assert!(words.contains("`git cat-file -t nothing` ended with exit code 128: fatal:"), "{words}");
+    assert!(
+        words.ends_with("`git cat-file -t nothing` ended with exit code 128: Not a valid object name nothing"),
+        "{words}"
+    );
 }
 
 #[tokio::test]

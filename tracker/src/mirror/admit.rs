@@ -6,6 +6,7 @@ use super::check::{self, Checked};
 use super::scratch::Scratch;
 use super::{AdmissionError, CommitRefused, Mirror, MirrorError, Passing};
 use crate::blocking::blocking;
+use crate::git::told::bare;
 use crate::git::{RunError, RunLimits, quoted};
 use crate::watch::{Head, PollError, Poller, from_run};
 use protocol::{BranchName, CommitId};
@@ -329,7 +330,7 @@ fn take_over_error(admission: &Admission, error: RunError) -> AdmissionError {
         RunError::TimedOut { after, .. } => {
             Passing::TimedOut { url: admission.source.to_string(), branch, after }.into()
         }
-        error => MirrorError::Run(error).into(),
+        error => MirrorError::from(error).into(),
     }
 }
 
@@ -369,11 +370,7 @@ const BROKEN: [&str; 16] = [
 fn line_with(stderr: &str, words: &[&str]) -> Option<String> {
     // What the other side says of itself is no proof of anything.
     let mut lines = stderr.lines().filter(|line| !line.starts_with("remote: ") && !line.contains("remote error: "));
-    lines.find(|line| words.iter().any(|word| line.contains(word))).map(bare)
-}
-
-fn bare(line: &str) -> String {
-    ["remote: ", "fatal: ", "error: "].iter().fold(line.trim(), |line, word| line.trim_start_matches(word)).to_owned()
+    lines.find(|line| words.iter().any(|word| line.contains(word))).map(|line| bare(line).to_owned())
 }
 
 /// What git's check of objects found: `error: object ID: badTree: …`, also behind `remote: `.
@@ -383,5 +380,5 @@ fn fsck_words(stderr: &str) -> Option<String> {
         rest.split_once(':').is_some_and(|(id, _)| id.len() >= 40 && id.bytes().all(|b| b.is_ascii_hexdigit()))
     };
     let line = stderr.lines().find(|line| names_object(line) || line.contains("fsck error"))?;
-    Some(bare(line))
+    Some(bare(line).to_owned())
 }

@@ -35,7 +35,7 @@ fn answer(what: &'static str) -> AdmissionError {
 }
 
 fn run_error(error: RunError) -> AdmissionError {
-    MirrorError::Run(error).into()
+    MirrorError::from(error).into()
 }
 
 /// The commits that were fetched.

@@ -39,7 +39,7 @@ pub enum MirrorError {
     },
     /// A run of git failed.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
     /// git's answer is not in the form that is known.
     #[error("the answer of {what} could not be read")]
     Answer {
@@ -57,6 +57,12 @@ impl MirrorError {
         } else {
             Self::Objects { what, source }
         }
+    }
+}
+
+impl From<RunError> for MirrorError {
+    fn from(error: RunError) -> Self {
+        Self::Run(error.of_own_sides())
     }
 }
 

@@ -201,10 +201,11 @@ impl Mirror {
         let run = if sees_mirror { self.sees_mirror(run, Group::one(admission)) } else { run };
         let run = run.args(["pack-objects", "--revs", "-q", "--delta-base-offset"]);
         let limits = limits(admission);
-        let mut running = run.arg(scratch.path().join("again")).limits(limits).start(true).map_err(MirrorError::Run)?;
+        let mut running =
+            run.arg(scratch.path().join("again")).limits(limits).start(true).map_err(MirrorError::from)?;
         let mainline = if sees_mirror { self.whole_mainline().await? } else { None };
         let wanted = mainline.iter().fold(format!("{commit}\n"), |all, tip| format!("{all}^{tip}\n"));
-        running.feed(wanted.as_bytes()).await.map_err(MirrorError::Run)?;
+        running.feed(wanted.as_bytes()).await.map_err(MirrorError::from)?;
         let ended = tokio::time::timeout(limits.wall, running.finish()).await;
         if !matches!(ended, Ok(Ok((Some(0), _, _)))) {
             return Ok(false);
@@ -212,8 +213,8 @@ impl Mirror {
         let folder = scratch.path();
         for pack in blocking(move || packs_named(&folder, "again-")).await {
             let run = self.git().bounded().repository(self.path()).args(["index-pack", "--stdin", "--fix-thin"]);
-            let mut running = run.limits(limits).start(true).map_err(MirrorError::Run)?;
-            running.feed_file(&pack).await.map_err(MirrorError::Run)?;
+            let mut running = run.limits(limits).start(true).map_err(MirrorError::from)?;
+            running.feed_file(&pack).await.map_err(MirrorError::from)?;
             let ended = tokio::time::timeout(limits.wall, running.finish()).await;
             if !matches!(ended, Ok(Ok((Some(0), _, _)))) {
                 return Ok(false);

@@ -2,6 +2,7 @@
 
 use super::PollError;
 use crate::git::RunError;
+use crate::git::told::bare;
 use crate::source::SourceUrl;
 use crate::text::shortened;
 
@@ -21,18 +22,20 @@ pub(crate) fn from_run(url: &SourceUrl, error: RunError) -> PollError {
 
 /// What git's words mean, if they are known ones.
 pub(crate) fn understood(url: &str, stderr: &str) -> Option<PollError> {
-    let said = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
+    let line_with = |words: &[&str]| stderr.lines().find(|line| words.iter().any(|word| line.contains(word)));
+    let said = |words: &[&str]| line_with(words).is_some();
     let url = || url.to_owned();
-    // Some of it may be the other side's.
-    let why = || shortened(stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim(), 300);
+    // The line that tells it: git's last ones are advice. Some of it may be the other side's.
+    let why = |line: &str| shortened(bare(line), 300);
     if said(&[
         "could not read Username",
         "could not read Password",
         "Authentication failed",
         "error: 401",
         "error: 403",
-    ]) || said(&["Permission denied (", "Too many authentication failures"])
-    {
+        "Permission denied (",
+        "Too many authentication failures",
+    ]) {
         return Some(PollError::NeedsPassword { url: url() });
     }
     if said(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
@@ -48,20 +51,26 @@ pub(crate) fn understood(url: &str, stderr: &str) -> Option<PollError> {
             why: "git met it while it fetched".into(),
         });
     }
-    if said(&["Operation too slow", "timed out", "Timeout was reached"]) {
-        return Some(PollError::Unreachable { url: url(), why: why() });
-    }
-    if said(&["Could not resolve", "Failed to connect", "Couldn't connect", "unable to connect", "Connection refused"])
-        || said(&[
-            "Connection reset",
-            "Network is unreachable",
-            "No route to host",
-            "error: 5",
-            "the remote end hung up",
-        ])
-        || said(&["early EOF", "SSL", "certificate"])
-    {
-        return Some(PollError::Unreachable { url: url(), why: why() });
+    let away = [
+        "Operation too slow",
+        "timed out",
+        "Timeout was reached",
+        "Could not resolve",
+        "Failed to connect",
+        "Couldn't connect",
+        "unable to connect",
+        "Connection refused",
+        "Connection reset",
+        "Network is unreachable",
+        "No route to host",
+        "error: 5",
+        "the remote end hung up",
+        "early EOF",
+        "SSL",
+        "certificate",
+    ];
+    if let Some(line) = line_with(&away) {
+        return Some(PollError::Unreachable { url: url(), why: why(line) });
     }
     if said(&[
         "does not appear to be a git repository",
@@ -71,8 +80,37 @@ pub(crate) fn understood(url: &str, stderr: &str) -> Option<PollError> {
     ]) {
         return Some(PollError::NotFound { url: url() });
     }
-    if said(&["protocol error", "bad line length", "invalid advertisement", "not valid: is this a git repository?"]) {
-        return Some(PollError::NotARepository { url: url(), why: why() });
+    let strange =
+        ["protocol error", "bad line length", "invalid advertisement", "not valid: is this a git repository?"];
+    line_with(&strange).map(|line| PollError::NotARepository { url: url(), why: why(line) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn of_several_lines_the_one_that_tells_why_is_said() {
+        let advice = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n";
+        for (line, why) in [
+            (
+                "ssh: connect to host x port 22: Connection refused",
+                "ssh: connect to host x port 22: Connection refused",
+            ),
+            (
+                "fatal: unable to access 'https://x/': Could not resolve host: x",
+                "unable to access 'https://x/': Could not resolve host: x",
+            ),
+        ] {
+            let told = understood("ssh://x/r", &format!("{line}\r\n{advice}")).unwrap().to_string();
+            assert_eq!(told, format!("ssh://x/r can't be reached: {why}"));
+        }
+        let told =
+            understood("git://x/r", "fatal: protocol error: bad line length character: HTTP\nhint: more\n").unwrap();
+        assert_eq!(
+            told.to_string(),
+            "git://x/r answers, but not as a git repository does: protocol error: bad line length character: HTTP"
+        );
     }
-    None
 }

@@ -1,6 +1,7 @@
 //! Running the user's git in the user's repository: with the user's settings, never asking anything, paths always literal.
 
 use super::WorkTreeError;
+use crate::git::told::in_one_line;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -81,7 +82,7 @@ impl Git {
 fn failed<S: AsRef<OsStr>>(args: &[S], output: &Output) -> WorkTreeError {
     let what: Vec<_> = args.iter().take(2).map(|a| a.as_ref().to_string_lossy()).collect();
     let said = String::from_utf8_lossy(&output.stderr);
-    WorkTreeError::Git { what: what.join(" "), said: said.trim().replace('\n', "; ") }
+    WorkTreeError::Git { what: what.join(" "), said: in_one_line(&said) }
 }
 
 /// Bytes that git printed, as a path.

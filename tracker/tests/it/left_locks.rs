@@ -2,7 +2,9 @@
 
 use crate::serving::master;
 use crate::support::{World, branch, git, name};
+use protocol::Acts;
 use std::path::Path;
+use tracker::Explain as _;
 use tracker::checkout::{CheckoutLimits, WorkMirror};
 use tracker::mirror::{Mirror, Upkeep};
 
@@ -57,7 +59,12 @@ async fn a_branch_is_admitted_and_has_its_candidate_at_the_next_try() {
     let ann = world.author("ann");
     ann.write("b.c", "hello\n").commit("Say hello");
     leave(world.mirror.path(), &["refs/branches/ann/r1.lock"]);
-    world.mirror.admit(&world.poller, &world.admission(&ann, "ann", 1)).await.unwrap_err();
+    let error = world.mirror.admit(&world.poller, &world.admission(&ann, "ann", 1)).await.unwrap_err();
+    // Git's own words are a paragraph of advice to whoever sits before a terminal.
+    let text = error.to_string();
+    assert!(text.contains("a file is locked, by another git or by one that was killed (cannot lock ref"), "{text}");
+    assert!(text.contains("…/") && !text.contains('\n') && !text.contains("Another git process"), "{text}");
+    assert!(error.hint().acts() == Acts::Bb && error.hint().what().starts_with("removes a lock"), "{:?}", error.hint());
     let head = world.admit(&ann, "ann", 1).await;
     leave(world.mirror.path(), &["refs/branches/ann/candidate.lock"]);
     world.mirror.set_candidate(&name("ann"), &head).await.unwrap_err();

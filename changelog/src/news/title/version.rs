@@ -42,6 +42,26 @@ fn version_len(text: &[u8], told: bool) -> Option<usize> {
     (fits && !is_placeholder(text)).then_some(text.len())
 }
 
+/// `2.x`, `1.2.x`, `8.x-1.x`: all versions that begin so, of which it is none itself.
+pub(crate) fn is_series(version: &[u8]) -> bool {
+    let number = version.strip_prefix(b"v").or_else(|| version.strip_prefix(b"V")).unwrap_or(version);
+    let parts: Vec<&[u8]> = number.split(|b| b".-".contains(b)).collect();
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let is_open = |part: &[u8]| part.eq_ignore_ascii_case(b"x");
+    is_number(parts[0])
+        && parts.last().is_some_and(|part| is_open(part))
+        && parts.iter().all(|part| is_number(part) || is_open(part))
+}
+
+/// `1.2.0-pre`, `1.2.0.pre`: not released yet where it stands for what will be 1.2.0; `1.2.0-pre.1` is the first of some that are.
+pub(crate) fn is_before_release(version: &[u8]) -> bool {
+    let lower = version.to_ascii_lowercase();
+    ["pre", "prerelease", "pre-release"].iter().any(|word| {
+        let before = lower.strip_suffix(word.as_bytes()).and_then(<[u8]>::last);
+        before.is_some_and(|b| b.is_ascii_digit() || b".-+~_".contains(b))
+    })
+}
+
 /// `1.2.0-dev`, `1.2.0.dev0`, `1.2-SNAPSHOT`.
 pub(super) fn says_dev(version: &[u8]) -> bool {
     let parts = version.split(|b| !b.is_ascii_alphanumeric());
