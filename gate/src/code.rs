@@ -72,9 +72,9 @@ codes! {
     Queued = Branch "queued", "bb tests and lands it";
     /// It is in the queue, and the queue is paused, or a maintainer holds it there.
     QueuePaused = Branch "queue-paused", "a maintainer resumes the queue, or releases it";
-    /// It is in the queue, and the official repository can't be read or does not take the push, or bb can't read what it
-    /// keeps of it.
-    QueueHeld = Branch "queue-held", "an admin sees to what the reason names";
+    /// It is in the queue, and the official repository can't be read or does not take the push, bb can't read what it
+    /// keeps of it, or the branch that is tested before it waits for a person.
+    QueueHeld = Branch "queue-held", "as the reason says: an admin or another person sees to what it names";
     /// The revision that was accepted left the queue without landing.
     Ejected = Branch "ejected", "as the reason says: the author, a maintainer or an admin";
     /// It is published, and its first revision is not fetched yet.
@@ -134,7 +134,7 @@ codes! {
     /// It was accepted just now, and the queue has not looked at it yet.
     Accepted = Queue "accepted", "bb tests it as it would land";
     /// Others are before it.
-    Behind = Queue "behind", "bb, when those before it landed or left";
+    Behind = Queue "behind", "bb, when those before it landed or left; or as the reason says: the author, a maintainer or an admin, where the one that is tested waits for that person";
     /// It does not merge with one that is before it, and it merges with mainline: nothing is wrong with it yet.
     BehindConflict = Queue "conflict-in-front", "bb, when the one before it left without landing; if that lands, the author merges mainline";
     /// Its candidate on the mainline of now is being made.
@@ -142,7 +142,7 @@ codes! {
     /// Its candidate is built.
     Testing = Queue "testing", "bb builds";
     /// A build of its candidate waits for something that does not come by itself.
-    TestingStuck = Queue "testing-stuck", "an admin adds what is missing, or a maintainer mends the recipe";
+    TestingStuck = Queue "testing-stuck", "an admin adds what is missing, or whoever wrote the recipe mends it";
     /// Its candidate passed, and the queue is paused.
     Paused = Queue "paused", "a maintainer resumes the queue";
     /// It needs another branch that is not in mainline yet.

@@ -235,6 +235,27 @@ fn what_makes_the_queue_wait() {
     insta::assert_snapshot!(story.collect::<Vec<_>>().join("\n\n"));
 }
 
+/// Whoever waits behind one that waits for a person waits for that person.
+#[test]
+fn nobody_waits_for_bb_behind_one_that_waits_for_a_person() {
+    let waits = |of_mainline: bool| {
+        let wait = Some(gate::schedule::Wait::NoLabel { missing: vec!["mars".to_owned()] });
+        let mut state = first(made(vec![BuildOf { wait, ..build("linux", BuildStatus::Waiting) }]));
+        let Candidate::Made { builders, .. } = &mut state.stacks[0].candidate else { panic!() };
+        for builder in builders {
+            builder.of_mainline = of_mainline;
+        }
+        told(&state)
+    };
+    let paused = Some(Pause { by: "Olga".to_owned(), reason: String::new() });
+    let steps = [
+        ("a label that mainline's recipe wants", waits(true)),
+        ("a label that the branch's own recipe wants", waits(false)),
+        ("paused", told(&QueueState { paused, ..passed() })),
+    ];
+    insta::assert_snapshot!(steps.map(|(when, told)| format!("# {when}\n{told}")).join("\n\n"));
+}
+
 #[test]
 fn mainline_moved_so_the_candidate_is_made_again() {
     let moved = QueueState { mainline: commit(2), ..passed() };
@@ -514,9 +535,10 @@ fn a_build_that_no_slave_can_take_is_not_bb_s_turn() {
         let waits = BuildOf { wait: Some(wait.clone()), ..build("linux", BuildStatus::Waiting) };
         let decision = decide(&first(made(vec![waits, build("asan", BuildStatus::Running)])));
         let first = &decision.standings[0];
-        assert_eq!((first.code, &first.next), (Code::TestingStuck, &wait.next()));
+        assert_eq!((first.code, &first.next), (Code::TestingStuck, &wait.next_by_author("Tomas")));
         assert_eq!(first.says, format!("linux can't be built: {}", wait.text()));
         assert_ne!(first.next.who, "bb");
+        assert!(decision.standings[1..].iter().all(|s| s.code == Code::Behind && s.next == first.next), "{decision:?}");
     }
 }
 

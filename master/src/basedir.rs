@@ -34,6 +34,13 @@ pub enum BasedirError {
     },
 }
 
+/// A path that leads through no other folder and no link, as far as it is there yet: who makes `heron/../state` makes `heron`, too, when
+/// that was moved away.
+fn real_path(path: &Path) -> PathBuf {
+    let of_parent = || Some(real_path(path.parent()?).join(path.file_name()?));
+    fs::canonicalize(path).ok().or_else(of_parent).unwrap_or_else(|| path.to_owned())
+}
+
 /// Held as long as a master runs on its basedir; the system lets it go when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -85,7 +92,7 @@ impl Basedir {
     /// are run elsewhere, so whole paths are made here, for everybody.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        Self { root: std::path::absolute(&root).unwrap_or(root) }
+        Self { root: real_path(&std::path::absolute(&root).unwrap_or(root)) }
     }
 
     /// Its path.
@@ -211,6 +218,18 @@ mod tests {
         let basedir = Basedir::new("m");
         assert_eq!(basedir.root(), std::env::current_dir().unwrap().join("m"));
         assert!(basedir.mirrors().is_absolute() && basedir.config().is_absolute());
+    }
+
+    #[test]
+    fn what_it_is_reached_through_may_go_away_and_is_not_made_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let real = temp.path().canonicalize().unwrap();
+        std::fs::create_dir(real.join("heron")).unwrap();
+        let basedir = Basedir::new(temp.path().join("heron/../state"));
+        assert_eq!(basedir.root(), real.join("state"));
+        std::fs::rename(real.join("heron"), real.join("away")).unwrap();
+        basedir.create().unwrap();
+        assert!(real.join("state/mirrors").is_dir() && !real.join("heron").exists());
     }
 
     #[test]

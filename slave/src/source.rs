@@ -57,7 +57,8 @@ impl GitSource {
     /// Mirrors are kept below `basedir`.
     pub fn new(git: Git, basedir: &Path) -> Self {
         // git runs in other folders, from where a relative path would lead elsewhere.
-        let basedir = std::path::absolute(basedir).unwrap_or_else(|_| basedir.to_owned());
+        let whole = std::fs::canonicalize(basedir).or_else(|_| std::path::absolute(basedir));
+        let basedir = whole.unwrap_or_else(|_| basedir.to_owned());
         Self { git, folder: basedir.join("mirrors"), fetching: std::sync::Mutex::default() }
     }
 

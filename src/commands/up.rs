@@ -4,6 +4,7 @@ use super::master::{Settings, absolute, project_name, start_error};
 use crate::error::CliError;
 use crate::local::Local;
 use crate::{folders, print, process};
+use master::basedir::Basedir;
 use master::config::{self, Config};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -101,7 +102,12 @@ fn place(args: &Args) -> Result<String, CliError> {
         Err(error) => CliError::explained(error),
     };
     let named = Path::new(&args.repository);
-    let place = named.canonicalize().unwrap_or_else(|_| whole(named)).components().collect::<PathBuf>();
+    let place = named
+        .canonicalize()
+        .or_else(|_| std::path::absolute(named))
+        .unwrap_or_else(|_| named.to_owned())
+        .components()
+        .collect::<PathBuf>();
     let place = place.to_string_lossy().into_owned();
     let guards = |config: &Config| config.projects.iter().any(|project| project.repository == place);
     match kept(&basedir(args, &place)?)? {
@@ -112,10 +118,11 @@ fn place(args: &Args) -> Result<String, CliError> {
 
 /// Where its state is.
 fn basedir(args: &Args, place: &str) -> Result<PathBuf, CliError> {
-    Ok(match &args.basedir {
+    let basedir = match &args.basedir {
         Some(basedir) => basedir.clone(),
         None => folders::data()?.join("up").join(format!("{}-{}", project_name(place)?, short_hash(place))),
-    })
+    };
+    Ok(Basedir::new(basedir).root().to_owned())
 }
 
 /// The settings that a basedir has already.
@@ -162,15 +169,11 @@ fn greeting(local: &Local, basedir: &Path, place: &str, mainline: &str) -> Strin
         "bb guards {mainline} of {place}\nPages: {url}\nState: {basedir}\n\nIn another terminal:\n  export BB_MASTER={url} BB_TOKEN_FILE={token}\n  bb publish URL BRANCH\n  bb branches\n  bb accept NAME\n\nEnd it with Ctrl-C.\n",
         url = local.url(),
         basedir = basedir.display(),
-        token = print::word(&whole(basedir).join("secrets/maintainer.token").to_string_lossy()),
+        token = print::word(&basedir.join("secrets/maintainer.token").to_string_lossy()),
     )
 }
 
 /// A path that means the same in another terminal.
-fn whole(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
 fn indented(text: &str) -> String {
     text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }).collect()
 }

@@ -13,6 +13,18 @@ const GIT_AT_LEAST: (u32, u32) = (2, 38);
 /// The oldest git that is told by `--attr-source` whose attributes count; those before are asked in another way.
 const GIT_ATTR_SOURCE: (u32, u32) = (2, 41);
 
+/// The oldest git that is promised to do for whoever never merges: slaves and the ChangeLog tools.
+const GIT_WITHOUT_MERGING: (u32, u32) = (2, 30);
+
+/// The versions of git from which an older one is taken, for the tests that are run again with it.
+#[derive(Clone, Copy)]
+pub(crate) enum Older {
+    /// Of those that make candidates, and are asked for it in the older way.
+    ToMerge,
+    /// Of those that do for slaves and the ChangeLog tools.
+    WithoutMerging,
+}
+
 /// A program that the tests use.
 struct Requirement {
     name: &'static str,
@@ -195,11 +207,15 @@ fn git_is_new_enough() -> Result<(), Missing> {
     )))
 }
 
-/// The oldest git of this machine that is promised to do and is asked in the older way, with its version.
-pub(crate) fn older_git() -> Option<(PathBuf, String)> {
+/// The oldest git of this machine that is promised to do, and not of the newer ones, with its version.
+pub(crate) fn older_git(older: Older) -> Option<(PathBuf, String)> {
     let gits = all_on_path("git").into_iter().chain([PathBuf::from("/usr/bin/git")]);
     let known = gits.filter(|git| git.is_file()).filter_map(|git| Some((git_version(&says(&git))?, git)));
-    let older = known.filter(|(version, _)| (GIT_AT_LEAST..GIT_ATTR_SOURCE).contains(version)).min()?;
+    let from = match older {
+        Older::ToMerge => GIT_AT_LEAST,
+        Older::WithoutMerging => GIT_WITHOUT_MERGING,
+    };
+    let older = known.filter(|(version, _)| (from..GIT_ATTR_SOURCE).contains(version)).min()?;
     Some((older.1, format!("{}.{}", older.0.0, older.0.1)))
 }
 

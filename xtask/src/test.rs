@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the requirements, the lints, and every test, in named and timed phases.
 
 use crate::cargo::cargo;
-use crate::requirements;
+use crate::requirements::{self, Older};
 use crate::runner::{Count, Outcome, phase};
 use clap::ValueEnum;
 use std::process::{Command, ExitCode};
@@ -50,7 +50,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let runner = Runner::of_this_machine();
         if wanted(Part::Unit) {
             outcomes.push(phase("unit", serving(&postgres, runner.command(Tests::AllButStories))));
-            older_git(&runner, &mut outcomes);
+            older_git(&runner, Older::ToMerge, &mut outcomes);
+            older_git(&runner, Older::WithoutMerging, &mut outcomes);
             outcomes.push(phase("doc", serving(&postgres, cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]))));
         }
         if wanted(Part::E2e) {
@@ -74,15 +75,20 @@ fn lint(outcomes: &mut Vec<Outcome>) {
     }
 }
 
-/// What makes candidates, lands and admits, once more with the oldest git that is promised to do, where there is one.
-fn older_git(runner: &Runner, outcomes: &mut Vec<Outcome>) {
-    let Some((git, version)) = requirements::older_git() else {
-        println!(
-            "\n== older git: not run: there is no git of 2.38 to 2.40 here, of which `merge-tree` is asked in another way"
-        );
+/// What makes candidates, lands and admits, or what slaves and the ChangeLog tools do, once more with the oldest git that is promised
+/// to do, where there is one.
+fn older_git(runner: &Runner, older: Older, outcomes: &mut Vec<Outcome>) {
+    let (name, tests, versions) = match older {
+        Older::ToMerge => {
+            ("older git", Tests::OfTracker, "2.38 to 2.40, of which `merge-tree` is asked in another way")
+        }
+        Older::WithoutMerging => ("its slaves", Tests::WithoutMerging, "2.30 to 2.40"),
+    };
+    let Some((git, version)) = requirements::older_git(older) else {
+        println!("\n== {name}: not run: there is no git here of {versions}");
         return;
     };
-    println!("\n== older git: {} is {version}", git.display());
+    println!("\n== {name}: {} is {version}", git.display());
     // A folder of its own, so that nothing else is taken from where that git is.
     let folder = testkit::folder();
     if let Err(error) = std::os::unix::fs::symlink(&git, folder.path().join("git")) {
@@ -91,11 +97,11 @@ fn older_git(runner: &Runner, outcomes: &mut Vec<Outcome>) {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(folder.path().to_owned()).chain(std::env::split_paths(&path));
-    let mut command = runner.command(Tests::OfTracker);
+    let mut command = runner.command(tests);
     if let Ok(path) = std::env::join_paths(path) {
         command.env("PATH", path);
     }
-    outcomes.push(phase("older git", command));
+    outcomes.push(phase(name, command));
 }
 
 fn conclude(outcomes: &[Outcome]) -> ExitCode {
@@ -116,7 +122,20 @@ enum Tests {
     Stories,
     AllButStories,
     OfTracker,
+    /// What slaves and the ChangeLog tools have git do.
+    WithoutMerging,
 }
+
+/// The tests of [`Tests::WithoutMerging`], each in its package.
+const WITHOUT_MERGING: [(&str, &str); 7] = [
+    ("slave", "build"),
+    ("slave", "connection"),
+    ("slave", "crash"),
+    ("slave", "history"),
+    ("tracker", "worktree"),
+    ("bb", "changelog"),
+    ("bb", "changelog_kept"),
+];
 
 /// What runs tests.
 enum Runner {
@@ -138,6 +157,9 @@ impl Runner {
                     Tests::AllButStories => format!("not binary_id(bb::{E2E})"),
                     // What git costs and says in memory and in pure parts is the same with every git.
                     Tests::OfTracker => "package(tracker) & kind(test) & not binary(memory)".to_owned(),
+                    Tests::WithoutMerging => {
+                        WITHOUT_MERGING.map(|(package, test)| format!("binary_id({package}::{test})")).join(" | ")
+                    }
                 };
                 cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", &filter])
             }
@@ -146,6 +168,13 @@ impl Runner {
             }
             (Runner::CargoTest, Tests::OfTracker) => {
                 cargo(&["test", "--package", "tracker", "--locked", "--no-fail-fast", "--lib", "--tests"])
+            }
+            (Runner::CargoTest, Tests::WithoutMerging) => {
+                let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
+                for (package, test) in WITHOUT_MERGING {
+                    command.args(["--package", package, "--test", test]);
+                }
+                command
             }
             (Runner::CargoTest, Tests::AllButStories) => {
                 let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins"]);

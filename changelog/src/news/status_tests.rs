@@ -191,10 +191,7 @@ fn a_newest_version_that_is_named_as_in_the_making_and_says_no_more_is_not_guess
         let out = of(&format!("## {name} - 2024-01-02"));
         let got = folded("CHANGELOG.md", &out).unwrap();
         let unbracketed = got.replace("[Unreleased]", "Unreleased");
-        assert!(
-            unbracketed.starts_with("# Changelog\n\n## Unreleased\n\n### Changed\n\n- a.c: New.\n\n## "),
-            "{got}"
-        );
+        assert!(unbracketed.starts_with("# Changelog\n\n## Unreleased\n\n### Changed\n\n- a.c: New.\n\n## "), "{got}");
         let got = folded("CHANGELOG.md", &of(&format!("## Unreleased\n\n## {name}"))).unwrap();
         assert!(got.starts_with("# Changelog\n\n## Unreleased\n\n### Changed\n\n- a.c: New.\n\n## "), "{got}");
         // In a plain NEWS, too.

@@ -126,7 +126,7 @@ fn held(state: &QueueState, entry: &Entry) -> Option<How> {
     Some((vec![entry.id], Some(stack.id), code, says, next))
 }
 
-type How = (Vec<EntryId>, Option<StackId>, Code, String, Next);
+pub(super) type How = (Vec<EntryId>, Option<StackId>, Code, String, Next);
 
 /// What is decided of the entries at the head of the queue.
 #[derive(Default)]
@@ -303,7 +303,9 @@ fn judge(
         land(state, stack, first, commit)
     } else if let Some((builder, wait)) = stuck {
         let says = format!("{} can't be built: {}", builder.name, wait.text());
-        Head::stands(stack, Code::TestingStuck, says, wait.next())
+        // A recipe of its own is its author's to mend.
+        let next = if builder.of_mainline { wait.next() } else { wait.next_by_author(author(state, first.id)) };
+        Head::stands(stack, Code::TestingStuck, says, next)
     } else {
         let running = words
             .iter()
@@ -404,7 +406,7 @@ fn standings(state: &QueueState, order: &[&Entry], actions: &[Action], head: Opt
             let own = head.filter(|(entries, ..)| entries.contains(&entry.id)).cloned();
             let standing = match own {
                 Some((_, stack, code, says, next)) => Standing { entry: entry.id, place, stack, code, says, next },
-                None => held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place)),
+                None => held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place, head)),
             };
             match state.official.instead(&standing.next) {
                 Some(stop) => Standing { code: stop.queue, says: stop.says, next: stop.next, ..standing },
@@ -444,17 +446,32 @@ fn waits_for(entry: &Entry, place: u32) -> Option<Standing> {
     Some(Standing { entry: entry.id, place, stack: None, code: Code::Needs, says, next })
 }
 
-pub(super) fn behind(entry: EntryId, place: u32) -> Standing {
-    let says = before(place);
-    let next = bb(if place <= 1 { "tests it next" } else { "tests it when those before it landed or left" });
-    Standing { entry, place, stack: None, code: Code::Behind, says, next }
+/// One that waits for those before it; if these wait for a person, so does it.
+pub(super) fn behind(entry: EntryId, place: u32, head: Option<&How>) -> Standing {
+    let stopped = head.filter(|(.., next)| next.who != "bb");
+    let (waits, next) = match stopped {
+        Some((.., says, next)) => (says.lines().next().unwrap_or_default(), next.clone()),
+        None if place <= 1 => ("", bb("tests it next")),
+        None => ("", bb("tests it when those before it landed or left")),
+    };
+    Standing { entry, place, stack: None, code: Code::Behind, says: before(place, waits), next }
 }
 
-/// How many are before an entry at this place of the queue, from 1: `2 branches are before it`.
-pub fn before(place: u32) -> String {
-    match place {
+/// What stands between how many are before an entry, and what the one that is tested waits for.
+const WAITS: &str = "; the one that is tested waits: ";
+
+/// How many are before an entry at this place of the queue, from 1, and what the one that is tested waits for, if it is a person:
+/// `2 branches are before it`.
+pub fn before(place: u32, waits: &str) -> String {
+    let many = match place {
         0 | 1 => "its turn is next".to_owned(),
         2 => "one branch is before it".to_owned(),
         _ => format!("{} branches are before it", place - 1),
-    }
+    };
+    if waits.is_empty() { many } else { format!("{many}{WAITS}{waits}") }
+}
+
+/// Of what [`before`] says, the part that is the same at all places.
+pub fn waits(says: &str) -> &str {
+    says.split_once(WAITS).map_or("", |(_, waits)| waits)
 }

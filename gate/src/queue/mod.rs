@@ -25,7 +25,7 @@ pub use crate::ids::{EntryId, StackId};
 use crate::mainline::Mainline;
 use crate::schedule::Wait;
 use crate::stacks::Purpose;
-pub use decide::{before, decide};
+pub use decide::{before, decide, waits};
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 pub use together::{Member, Tested, Together, decide_together, runs};

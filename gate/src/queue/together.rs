@@ -280,7 +280,7 @@ fn standings(
             let stands = decision.standings.iter().find(|s| s.entry == entry.id).filter(|_| is_member);
             let standing = match stands {
                 Some(stands) => stand(state, together, entry.id, place, stands),
-                None => decide::held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place)),
+                None => decide::held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place, None)),
             };
             match state.official.instead(&standing.next) {
                 Some(stop) => Standing { code: stop.queue, says: stop.says, next: stop.next, ..standing },
@@ -324,9 +324,9 @@ fn stand(state: &QueueState, together: &Together, entry: EntryId, place: u32, st
         (Why::Unknown, Some(it)) => testing(together, entry, place, it),
         (Why::Needs { .. } | Why::Circle { .. }, _) => {
             let of = state.entries.iter().find(|e| e.id == entry);
-            of.and_then(|of| decide::held_at(state, of, place)).unwrap_or_else(|| behind(entry, place))
+            of.and_then(|of| decide::held_at(state, of, place)).unwrap_or_else(|| behind(entry, place, None))
         }
-        (Why::Unknown | Why::MainlineFails, _) => behind(entry, place),
+        (Why::Unknown | Why::MainlineFails, _) => behind(entry, place, None),
     }
 }
 

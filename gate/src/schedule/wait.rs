@@ -153,19 +153,28 @@ impl Wait {
 
     /// Whose turn it is, and what they do.
     pub fn next(&self) -> Next {
+        self.next_of("a maintainer", "the recipe")
+    }
+
+    /// The same where the recipe is a branch's own, which `author` mends.
+    pub fn next_by_author(&self, author: &str) -> Next {
+        self.next_of(author, "its .bb.toml")
+    }
+
+    fn next_of(&self, whose: &str, recipe: &str) -> Next {
         let (who, what) = match self {
             Self::UnknownLock { lock, .. } => {
-                ("an admin", format!("defines lock `{lock}` on the master, or a maintainer takes it out of the recipe"))
+                ("an admin", format!("defines lock `{lock}` on the master, or {whose} takes it out of {recipe}"))
             }
             Self::LockTooSmall { lock, .. } => {
-                ("an admin", format!("gives lock `{lock}` more shares, or a maintainer asks for fewer in the recipe"))
+                ("an admin", format!("gives lock `{lock}` more shares, or {whose} asks for fewer in {recipe}"))
             }
             Self::NoSlave => ("an admin", "adds a slave with `bb slave create`".to_owned()),
             Self::NoLabel { missing } => {
-                ("an admin", format!("adds a slave with {}, or a maintainer mends the recipe", quoted(missing)))
+                ("an admin", format!("adds a slave with {}, or {whose} mends {recipe}", quoted(missing)))
             }
             Self::NoSlaveWithAll { labels } => {
-                ("an admin", format!("adds a slave with all of {}, or a maintainer mends the recipe", quoted(labels)))
+                ("an admin", format!("adds a slave with all of {}, or {whose} mends {recipe}", quoted(labels)))
             }
             Self::Isolation { needed, .. } => (
                 "an admin",

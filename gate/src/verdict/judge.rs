@@ -133,6 +133,7 @@ pub(super) fn queued(facts: &Facts) -> Option<Answer> {
         Code::PushRefused | Code::OfficialAway | Code::OfficialWithout | Code::Unreadable => {
             held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
         }
+        Code::Behind if next.who != "bb" => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
         Code::TestingStuck => held(Code::Stuck, WouldLand::NotYet).because(format!("because {says}")),
         Code::MainlineTrouble => held(Code::MainlineBroken, WouldLand::NotYet).because(format!("because {says}")),
         Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),

@@ -4,7 +4,7 @@ use super::changes::Topic;
 use super::row::{Columns as _, readable};
 use super::{Reader, Result, Store, TokenRow, now, tokens};
 use gate::code::Code;
-use gate::queue::before;
+use gate::queue::{before, waits};
 use protocol::api::{ByHand, Next};
 use protocol::{BranchId, CandidateId, CommitId, ProjectId, RevisionId, TokenId, UnixMs};
 use sqlx::AnyConnection;
@@ -107,12 +107,12 @@ impl Standing {
     /// As it is kept: of one that waits for others to go first, without how many, which changes with each of them.
     #[must_use]
     pub fn kept(self) -> Self {
-        if self.code == Code::Behind.as_str() { Self { says: String::new(), ..self } } else { self }
+        if self.code == Code::Behind.as_str() { Self { says: waits(&self.says).to_owned(), ..self } } else { self }
     }
 
     /// What it says of an entry at this place of the queue, from 1.
     pub fn says_at(&self, place: u32) -> String {
-        if self.code == Code::Behind.as_str() { before(place) } else { self.says.clone() }
+        if self.code == Code::Behind.as_str() { before(place, &self.says) } else { self.says.clone() }
     }
 }
 

@@ -189,8 +189,10 @@ impl WorkTree {
                 added.push(line);
             }
         }
-        // A command that can't be found exits with 127, which git would take for a conflict, and leave ours without a mark.
-        let failed = "{ s=$?; [ $s -lt 126 ] || s=129; exit $s; }";
+        // A command that can't be found exits with 127, which git would take for a conflict, and leave ours without a mark. Before
+        // 2.42 it takes everything for one, so that what it finds then is at least what it would have made itself, with its marks.
+        let plain = "git merge-file -q --marker-size=%L -L ours -L base -L theirs %A %O %B";
+        let failed = format!("{{ s=$?; [ $s -lt 126 ] || {{ {plain}; s=129; }}; exit $s; }}");
         let driver = format!("{} changelog driver %O %A %B %L %P %X %Y || {failed}", install.command);
         let config = [("name", "ChangeLog entries, newest first (bb)".to_owned()), ("driver", driver)];
         let mut set = Vec::new();
