@@ -34,6 +34,11 @@ pub(crate) fn slave_page(slave: &SlaveName) -> String {
     format!("/slaves?from={slave}")
 }
 
+/// Where a lock is shown, with who holds it and who waits.
+pub(crate) fn lock(name: &str) -> String {
+    format!("/locks#lock-{name}")
+}
+
 /// Where the revisions of a branch before a number are listed; `page` is the branch's.
 pub(crate) fn older_revisions(page: &str, before: u32) -> String {
     format!("{page}/revisions?before={before}")

@@ -9,7 +9,7 @@ use crate::project::{Guarded, lock, room};
 use crate::slaves::{Parts, Sessions};
 use crate::store::{Change, Master, Store, Topic};
 use gate::code::Code;
-use gate::schedule::{Stranded, Wait};
+use gate::schedule::{Line, Stranded, Wait};
 use protocol::{BuildId, ProjectId, ProjectName};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) reading: Door,
     waits: Mutex<HashMap<BuildId, Wait>>,
     stuck: Mutex<BTreeMap<String, Wait>>,
+    /// Who stands in each lock's line, by the last plan.
+    lines: Mutex<Vec<Line>>,
     kept: Mutex<HashSet<BuildId>>,
     stranded: Mutex<Vec<Stranded>>,
     /// Of which projects and labels it was told that every slave is away; a master that starts tells it again.
@@ -79,6 +81,7 @@ impl Shared {
             claims: Door::new(CLAIMS, 0),
             reading: room(),
             waits,
+            lines: Mutex::default(),
             stuck,
             kept,
             stranded: Mutex::default(),
@@ -128,6 +131,16 @@ impl Shared {
         if is_news {
             self.store.say(Change::of_all(Topic::Build, 0));
         }
+    }
+
+    /// The locks' lines. Nobody is woken: whatever changes them is a change of rows, or of why builds wait.
+    pub(crate) fn set_lines(&self, lines: Vec<Line>) {
+        *lock(&self.lines) = lines;
+    }
+
+    /// Who stands in a lock's line, the first first, by the last plan.
+    pub(crate) fn line_of(&self, name: &str) -> Vec<BuildId> {
+        lock(&self.lines).iter().find(|line| line.lock == name).map(|line| line.builds.clone()).unwrap_or_default()
     }
 
     /// Builds of a project whose every slave has left, by the last plan.

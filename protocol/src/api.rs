@@ -28,7 +28,7 @@ pub use by_hand::ByHand;
 pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::{Event, EventMark, NoEventMark};
-pub use machine::{Lock, SetAvailability, Slave, SlaveOfBuild};
+pub use machine::{Lock, LockUse, SetAvailability, Slave, SlaveOfBuild};
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};

@@ -2,12 +2,12 @@
 
 use crate::client::Client;
 use crate::error::CliError;
-use crate::print::Format;
+use crate::print::{Format, ago};
 use crate::screen::{Cell, Screen};
-use protocol::api::Lock;
+use protocol::api::{Lock, LockUse};
 use std::process::ExitCode;
 
-/// List locks: which builds hold shares of them, and which wait for some
+/// List locks: which builds hold shares of them, which wait for some, and since when
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb locks
@@ -23,29 +23,39 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     Ok(ExitCode::SUCCESS)
 }
 
-/// The locks.
+/// The locks: a line for each build that holds shares or waits for some, in its order, and for each lock that is free.
 pub(crate) fn listing(locks: &[Lock], screen: Screen) -> String {
-    let head = ["lock", "shares", "taken", "held by", "waiting"];
+    let head = ["lock", "taken", "build", "branch", "stands", "shares", "slave", "since"];
     let none = "No locks are defined. An admin defines them in master.toml, as `[[lock]]`.";
-    screen.list(&head, &locks.iter().map(row).collect::<Vec<_>>(), none)
+    screen.list(&head, &locks.iter().flat_map(rows).collect::<Vec<_>>(), none)
 }
 
-fn row(lock: &Lock) -> Vec<Cell> {
-    let taken: u64 = lock.held.iter().map(|(_, shares)| u64::from(*shares)).sum();
-    let held = lock.held.iter().map(|(build, shares)| match shares {
-        1 => format!("#{build}"),
-        shares => format!("#{build} ({shares})"),
+fn rows(lock: &Lock) -> Vec<Vec<Cell>> {
+    let taken = match lock.scope.as_str() {
+        "slave" => format!("{}, {} on each slave", lock.taken, lock.shares),
+        _ => format!("{} of {}", lock.taken, lock.shares),
+    };
+    let row = |build: String, branch: String, stands: String, shares: String, slave: String, since: String| {
+        let cells = [lock.name.clone(), taken.clone(), build, branch, stands, shares, slave, since];
+        cells.map(Cell::from).to_vec()
+    };
+    let one = |it: &LockUse, stands: String| {
+        let slave = it.build.slave.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (build, branch) = (format!("#{} {}", it.build.id, it.build.builder), it.build.branch.to_string());
+        row(build, branch, stands, it.shares.to_string(), slave, ago(it.since_ms))
+    };
+    let held = lock.held.iter().map(|it| one(it, "holds it".to_owned()));
+    let waiting = lock.waiting.iter().map(|it| match it.place {
+        Some(place) => one(it, format!("waits, place {place}")),
+        None => one(it, it.build.says.clone()),
     });
-    let waiting = lock.waiting.iter().map(|build| format!("#{build}"));
-    vec![
-        lock.name.clone().into(),
-        match lock.scope.as_str() {
-            "slave" => format!("{} on each slave", lock.shares),
-            _ => lock.shares.to_string(),
-        }
-        .into(),
-        taken.to_string().into(),
-        held.collect::<Vec<_>>().join(", ").into(),
-        waiting.collect::<Vec<_>>().join(", ").into(),
-    ]
+    let mut rows: Vec<Vec<Cell>> = held.chain(waiting).collect();
+    let others = (lock.waiting_count as usize).saturating_sub(lock.waiting.len());
+    let blank = String::new;
+    if rows.is_empty() {
+        rows.push(row(blank(), blank(), "free".to_owned(), blank(), blank(), blank()));
+    } else if others > 0 {
+        rows.push(row(blank(), blank(), format!("{others} more wait"), blank(), blank(), blank()));
+    }
+    rows
 }

@@ -113,8 +113,9 @@ fn listings(screen: Screen) -> Vec<(&'static str, String)> {
     ]))
     .unwrap();
     let token = json!({ "id": 7, "kind": "publisher", "name": "ines", "trusted": true, "made_ms": then(), "used_ms": null, "revoked_ms": null });
-    let lock =
-        json!({ "name": "vm", "shares": 3, "scope": "slave", "held": [[5133, 2], [5140, 1]], "waiting": [5141, 5150] });
+    let uses = |build: usize, shares: u32, place: Option<u32>| json!({ "build": built[build], "shares": shares, "since_ms": then(), "place": place });
+    let lock = json!({ "name": "vm", "shares": 3, "scope": "slave", "taken": 2, "held": [uses(0, 2, None)],
+        "waiting": [uses(2, 1, Some(1)), uses(2, 3, None)], "waiting_count": 7 });
     vec![
         ("queue", queue(&many, screen)),
         ("queue, empty", queue(&a_queue(false, &[], &[]), screen)),

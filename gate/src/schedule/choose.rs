@@ -1,6 +1,6 @@
 //! The choice itself. See the module above for its rules.
 
-use super::{Assigned, Class, Lock, Plan, Running, Scope, Situation, Slave, Wait, Waiting};
+use super::{Assigned, Class, Line, Lock, Plan, Running, Scope, Situation, Slave, Wait, Waiting};
 use protocol::wire::Availability;
 use protocol::{BuildId, UnixMs};
 use recipe::{LockAmount, LockRequest};
@@ -34,6 +34,7 @@ pub fn schedule(situation: &Situation) -> Plan {
         }
         plan.waits.push((build.id, wait));
     }
+    plan.lines = desk.lines();
     plan
 }
 
@@ -196,6 +197,15 @@ impl<'a> Desk<'a> {
             self.open[i] && (everywhere || self.able[i].as_ref().is_ok_and(|able| able.slaves.contains(&slave)))
         };
         line.filter(move |(i, _)| stands(*i)).map(|&(i, shares)| (self.situation.waiting[i].id, shares))
+    }
+
+    /// Who still stands in each lock's line.
+    fn lines(&self) -> Vec<Line> {
+        let stand = |line: &[(usize, u64)]| {
+            line.iter().filter(|(i, _)| self.open[*i]).map(|(i, _)| self.situation.waiting[*i].id).collect()
+        };
+        let all = self.situation.locks.iter().zip(&self.lines);
+        all.map(|(lock, line)| Line { lock: lock.name.clone(), builds: stand(line) }).collect()
     }
 
     fn start(&mut self, index: usize, slave: usize) {

@@ -153,8 +153,19 @@ pub struct Plan {
     pub assigned: Vec<Assigned>,
     /// Every other waiting build with its reason, in the order of [`Situation::waiting`].
     pub waits: Vec<(BuildId, Wait)>,
+    /// Each lock's line, in the order of [`Situation::locks`].
+    pub lines: Vec<Line>,
     /// When the passing of time alone will change this plan: a reluctant slave may take a build then.
     pub look_again: Option<UnixMs>,
+}
+
+/// Who stands in a lock's line, the first first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Line {
+    /// The lock.
+    pub lock: String,
+    /// Builds that ask for it, have no slave yet and could run on one that is there.
+    pub builds: Vec<BuildId>,
 }
 
 /// A build and the slave that gets it.

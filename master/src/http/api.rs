@@ -300,7 +300,7 @@ async fn availability(
 }
 
 async fn locks(State(shared): App) -> Done<Json<Vec<api::Lock>>> {
-    Ok(Json(read::locks(&Moment::now(&shared).await?).await?))
+    Ok(Json(read::locks(&Moment::now(&shared).await?, read::MOST_WAITERS).await?))
 }
 
 async fn tokens(State(shared): App, who: Who) -> Done<Json<Vec<api::Token>>> {

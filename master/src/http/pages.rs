@@ -10,7 +10,7 @@ use super::watch::{self, What};
 use super::{artifacts, logs, raw};
 use crate::actions;
 use crate::auth::{Action, can};
-use crate::pages::{self, AskedBuilds, Filled, MayBranch, MayBuild, Narrowed, ShownSlaves};
+use crate::pages::{self, AskedBuilds, Filled, LOCK_WAITERS, MayBranch, MayBuild, Narrowed, ShownSlaves};
 use crate::read::{self, LineOf, Moment, Wanted};
 use crate::refused::{Done, Refused};
 use axum::Router;
@@ -19,9 +19,8 @@ use axum::http::{Uri, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use protocol::{BuildId, ProjectName};
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// All pages; `face` is what makes a page of an error.
 pub(super) fn router(face: &Face) -> Router<Face> {
@@ -51,6 +50,7 @@ pub(super) fn router(face: &Face) -> Router<Face> {
         .route("/p/{project}/queue/resume", post(forms::resume))
         .route("/p/{project}/publish", get(publish).post(forms::publish))
         .route("/slaves", get(slaves))
+        .route("/locks", get(locks))
         .route("/slaves/{name}/availability", post(forms::availability))
         .route("/login", get(login).post(forms::login))
         .route("/logout", post(forms::logout))
@@ -238,16 +238,19 @@ struct FromSlave {
 async fn slaves(Asked(it): Asked<FromSlave>, visit: Visit) -> Done<Html<String>> {
     let shared = &visit.shared;
     let at = Moment::now(shared).await?;
-    let value = (read::slaves(&at).await?, read::locks(&at).await?);
+    let value = (read::slaves(&at).await?, read::locks(&at, LOCK_WAITERS).await?);
     let events = watch::stream_of(What::Slaves, &watch::named(&value));
     let (slaves, locks) = value;
-    // Only those of locks are named.
-    let open = if locks.is_empty() { Vec::new() } else { at.store.open_builds().await? };
-    let builds: HashMap<BuildId, ProjectName> =
-        open.iter().filter_map(|b| Some((b.id, shared.guarded(b.project)?.name.clone()))).collect();
     let may = can(&visit.who.actor, Action::ManageSlaves);
-    let shown = ShownSlaves { slaves: &slaves, locks: &locks, builds: &builds, from: &it.from };
+    let shown = ShownSlaves { slaves: &slaves, locks: &locks, from: &it.from };
     Ok(Html(visit.pages.slaves(&visit.context(None), &shown, may, &events)?))
+}
+
+async fn locks(visit: Visit) -> Done<Html<String>> {
+    let at = Moment::now(&visit.shared).await?;
+    let locks = read::locks(&at, read::MOST_WAITERS).await?;
+    let events = watch::stream_of(What::Locks, &watch::named(&locks));
+    Ok(Html(visit.pages.locks(&visit.context(None), &locks, &events)?))
 }
 
 #[derive(Default, Deserialize)]

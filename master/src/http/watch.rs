@@ -2,6 +2,7 @@
 
 use super::doors::Stays;
 use super::extract::Asked;
+use crate::pages::LOCK_WAITERS;
 use crate::read::{self, Moment, ReadError};
 use crate::refused::Done;
 use crate::state::Shared;
@@ -27,8 +28,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum What {
-    /// The slaves and the locks.
+    /// The slaves, and who holds or waits for which lock.
     Slaves,
+    /// The locks.
+    Locks,
     /// All projects.
     Projects,
 }
@@ -45,7 +48,7 @@ impl What {
     /// What a page of it reads.
     const fn interest(self) -> Interest {
         match self {
-            Self::Slaves => Interest::all([Topic::Slave, Topic::Build]),
+            Self::Slaves | Self::Locks => Interest::all([Topic::Slave, Topic::Build]),
             Self::Projects => Interest::all([Topic::Branch, Topic::Queue, Topic::Standing, Topic::Mainline]),
         }
     }
@@ -64,7 +67,8 @@ pub(super) fn named(value: &impl Serialize) -> String {
 async fn seen(shared: &Shared, what: What) -> Result<String, ReadError> {
     let at = Moment::now(shared).await?;
     Ok(match what {
-        What::Slaves => named(&(read::slaves(&at).await?, read::locks(&at).await?)),
+        What::Slaves => named(&(read::slaves(&at).await?, read::locks(&at, LOCK_WAITERS).await?)),
+        What::Locks => named(&read::locks(&at, read::MOST_WAITERS).await?),
         What::Projects => named(&read::projects(&at).await?),
     })
 }
@@ -73,6 +77,7 @@ async fn seen(shared: &Shared, what: What) -> Result<String, ReadError> {
 pub(super) fn stream_of(what: What, seen: &str) -> String {
     let what = match what {
         What::Slaves => "slaves",
+        What::Locks => "locks",
         What::Projects => "projects",
     };
     format!("/api/v1/watch?what={what}&seen={seen}")

@@ -12,6 +12,7 @@ mod builds;
 mod error;
 mod frame;
 mod helpers;
+mod locks;
 mod log;
 mod login;
 mod overview;
@@ -34,7 +35,7 @@ pub(crate) use builds::AskedBuilds;
 pub(crate) use frame::{Context, Notice, Reader};
 pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;
-pub(crate) use slaves::Shown as ShownSlaves;
+pub(crate) use slaves::{LOCK_WAITERS, Shown as ShownSlaves};
 
 use handlebars::Handlebars;
 use rust_embed::{EmbeddedFile, RustEmbed};

@@ -4,11 +4,10 @@ use super::frame::At;
 use super::parts::BuildLine;
 use super::words::{Fact, When, look};
 use super::{Context, Pages, PagesError};
-use protocol::api::{Lock, Slave};
+use protocol::api::{Lock, LockUse, Slave};
 use protocol::wire::{Availability, Voice, Word};
-use protocol::{BuildId, ProjectName, SlaveName, UnixMs};
+use protocol::{SlaveName, UnixMs};
 use serde::Serialize;
-use std::collections::HashMap;
 
 #[derive(Serialize)]
 struct View {
@@ -29,8 +28,8 @@ struct View {
 
 /// As many as people read, and as a page has room for.
 const MOST: usize = 25;
-/// As many builds of each lock.
-const HOLDERS: usize = 25;
+/// As many builds that wait for a lock.
+pub(crate) const LOCK_WAITERS: usize = 25;
 
 /// What the page shows.
 pub(crate) struct Shown<'s> {
@@ -38,8 +37,6 @@ pub(crate) struct Shown<'s> {
     pub(crate) slaves: &'s [Slave],
     /// All locks.
     pub(crate) locks: &'s [Lock],
-    /// Of which project the locks' builds are.
-    pub(crate) builds: &'s HashMap<BuildId, ProjectName>,
     /// The name of the slave that the page begins with; of none for the first.
     pub(crate) from: &'s str,
 }
@@ -114,6 +111,7 @@ struct Choice {
 #[derive(Serialize)]
 struct LockLine {
     name: String,
+    page: String,
     scope: &'static str,
     shares: String,
     held: Vec<Holder>,
@@ -151,24 +149,31 @@ fn line(slave: &Slave, now: UnixMs) -> Line {
     }
 }
 
-/// Builds that hold or wait for a lock, linked where their project is known.
-fn lock(lock: &Lock, projects: &HashMap<BuildId, ProjectName>) -> LockLine {
-    let holder = |id: &BuildId| {
-        let page = projects.get(id).map(|project| crate::names::build_page(project, *id))?;
-        Some(Holder { id: id.to_string(), page })
-    };
-    let taken: u64 = lock.held.iter().map(|(_, n)| u64::from(*n)).sum();
+/// Builds that hold or wait for a lock.
+fn lock(lock: &Lock) -> LockLine {
+    let holder = |it: &LockUse| Holder { id: it.build.id.to_string(), page: it.build.page.clone() };
     LockLine {
         name: lock.name.clone(),
-        scope: if lock.scope == "slave" { "on each slave" } else { "of the master" },
-        shares: if lock.scope == "slave" {
-            format!("{taken} taken, {} on each", lock.shares)
-        } else {
-            format!("{taken} of {}", lock.shares)
-        },
-        held: lock.held.iter().filter_map(|(id, _)| holder(id)).collect(),
-        waiting: lock.waiting.iter().take(HOLDERS).filter_map(holder).collect(),
-        others: lock.waiting.len().saturating_sub(HOLDERS),
+        page: crate::names::lock(&lock.name),
+        scope: scope(lock),
+        shares: shares(lock),
+        held: lock.held.iter().map(holder).collect(),
+        waiting: lock.waiting.iter().take(LOCK_WAITERS).map(holder).collect(),
+        others: (lock.waiting_count as usize).saturating_sub(LOCK_WAITERS),
+    }
+}
+
+/// Where a lock is counted.
+fn scope(lock: &Lock) -> &'static str {
+    if lock.scope == "slave" { "on each slave" } else { "of the master" }
+}
+
+/// How many of its shares are taken.
+fn shares(lock: &Lock) -> String {
+    if lock.scope == "slave" {
+        format!("{} taken, {} on each", lock.taken, lock.shares)
+    } else {
+        format!("{} of {}", lock.taken, lock.shares)
     }
 }
 
@@ -185,7 +190,7 @@ impl Pages {
         may: bool,
         events: &str,
     ) -> Result<String, PagesError> {
-        let Shown { slaves, locks, builds, from } = *shown;
+        let Shown { slaves, locks, from } = *shown;
         let able = |slave: &&Slave| takes(slave);
         let (these, next) = page(slaves, from);
         let takers = slaves.iter().filter(able).count();
@@ -218,7 +223,7 @@ impl Pages {
             next: next.map(crate::names::slave_page),
             steer: may,
             url: context.url.clone(),
-            locks: locks.iter().map(|l| lock(l, builds)).collect(),
+            locks: locks.iter().map(lock).collect(),
         };
         self.render("slaves", context.frame(self, At::Slaves, "Slaves").watching(events), view)
     }

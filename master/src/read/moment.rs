@@ -54,6 +54,11 @@ impl<'s> Moment<'s> {
         passes.or_else(|| self.shared.stuck_for(&needs_of(&build.builder, build.isolation, trusted)))
     }
 
+    /// Who stands in a lock's line, the first first, by the last plan.
+    pub(super) fn line_of(&self, lock: &str) -> Vec<BuildId> {
+        self.shared.line_of(lock)
+    }
+
     /// Why builds can't be given to anybody, by what they need of a slave.
     pub(super) fn stuck(&self) -> BTreeMap<String, Wait> {
         self.shared.stuck()

@@ -1,12 +1,11 @@
-//! Slaves and locks.
+//! Slaves.
 
 use super::{Moment, ReadError, build};
 use crate::store::{Build, BuildRowState, SlaveRow, now};
-use gate::schedule::{self, Asked, Scope};
+use gate::schedule::{self, Asked};
 use protocol::SlaveId;
-use protocol::api::{BuildSummary, Lock, Look, Slave, SlaveOfBuild};
+use protocol::api::{BuildSummary, Look, Slave, SlaveOfBuild};
 use protocol::wire::Voice;
-use recipe::LockAmount;
 use std::collections::HashMap;
 
 /// All slaves.
@@ -123,36 +122,4 @@ async fn lines(at: &Moment<'_>, rows: Vec<SlaveRow>, running: &[Build]) -> Resul
         });
     }
     Ok(lines)
-}
-
-/// All locks: who holds them and who waits.
-pub(crate) async fn locks(at: &Moment<'_>) -> Result<Vec<Lock>, ReadError> {
-    let locks = at.locks();
-    if locks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let open = at.store.open_builds().await?;
-    Ok(locks
-        .into_iter()
-        .map(|lock| {
-            let asked = |build: &Build| {
-                build.builder.locks.iter().find(|r| r.name == lock.name).map(|r| match r.amount {
-                    LockAmount::Shares(n) => n,
-                    LockAmount::Exclusive => lock.shares,
-                })
-            };
-            let of = |state| open.iter().filter(move |b| b.state == state);
-            Lock {
-                held: of(BuildRowState::Running).filter_map(|b| Some((b.id, asked(b)?))).collect(),
-                waiting: of(BuildRowState::Waiting).filter(|b| asked(b).is_some()).map(|b| b.id).collect(),
-                scope: match lock.scope {
-                    Scope::Master => "master",
-                    Scope::Slave => "slave",
-                }
-                .to_owned(),
-                name: lock.name,
-                shares: lock.shares,
-            }
-        })
-        .collect())
 }

@@ -47,6 +47,7 @@ pub(super) async fn step(shared: &Shared, board: &mut Board, heard: &Heard) -> R
     let asked = situation.waiting.clone();
     let (plan, failed) = give_all(shared, board, situation).await?;
     let alone = tell_stranded(shared, board, stranded(&plan.waits, &asked)).await?;
+    shared.set_lines(plan.lines);
     shared.set_waits(plan.waits.into_iter().collect(), |id| {
         board.open.get(&id).map(|it| needs_of(&it.build.builder, it.build.isolation, it.trusted))
     });

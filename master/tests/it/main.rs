@@ -18,6 +18,7 @@ mod keeping;
 mod landing;
 mod lines;
 mod lists;
+mod locks;
 mod logs;
 mod mainline_moves;
 mod moments;

@@ -2,7 +2,7 @@
 
 use super::{BuildSummary, Look};
 use crate::wire::{Availability, Isolation, Word};
-use crate::{BuildId, SlaveName, UnixMs};
+use crate::{SlaveName, UnixMs};
 use serde::{Deserialize, Serialize};
 
 /// A slave.
@@ -75,7 +75,7 @@ pub struct SetAvailability {
     pub now: bool,
 }
 
-/// A lock: who holds it and who waits.
+/// A lock: who holds it and who waits, `GET /locks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lock {
     /// Its name.
@@ -84,8 +84,26 @@ pub struct Lock {
     pub shares: u32,
     /// `master` or `slave`.
     pub scope: String,
-    /// Builds that hold shares: the build, how many.
-    pub held: Vec<(BuildId, u32)>,
-    /// Builds that wait for it, first come first.
-    pub waiting: Vec<BuildId>,
+    /// How many are held: in all, for a lock of each slave, too. More than there are where the admin made it smaller meanwhile.
+    pub taken: u64,
+    /// Builds that hold shares, who has held the longest first.
+    pub held: Vec<LockUse>,
+    /// Builds that ask for it and have no slave yet: those that stand in its line in their order, then those that can't run now whatever
+    /// it has, and hold nobody up. At most 100 of them.
+    pub waiting: Vec<LockUse>,
+    /// How many there are of these.
+    pub waiting_count: u32,
+}
+
+/// A build that holds shares of a lock, or waits for some.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LockUse {
+    /// The build; of one that waits it says why.
+    pub build: BuildSummary,
+    /// How many shares.
+    pub shares: u32,
+    /// Since when it holds them, or waits.
+    pub since_ms: UnixMs,
+    /// Its place in the lock's line, from 1; none of one that holds shares, or stands in no line.
+    pub place: Option<u32>,
 }

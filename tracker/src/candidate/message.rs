@@ -89,7 +89,8 @@ impl OwnCommits {
             }
             if own.title.is_none() {
                 let message = String::from_utf8_lossy(commit.message_bytes());
-                own.title = message.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
+                let first = message.lines().map(str::trim).find(|line| !line.is_empty());
+                own.title = first.filter(|line| !is_of_a_merge(line)).map(str::to_owned);
             }
             let author = identity(&commit.author());
             match authors.iter_mut().find(|(one, _)| *one == author) {
@@ -102,6 +103,21 @@ impl OwnCommits {
         own.author = first.or_else(|| Some(identity(&tip.author())));
         Ok(own)
     }
+}
+
+/// Whether a title is one that git or a forge makes up for a merge: a commit that a merge was squashed into may still have it.
+fn is_of_a_merge(title: &str) -> bool {
+    const STARTS: [&str; 8] = [
+        "Merge branch '",
+        "Merge branches '",
+        "Merge remote-tracking branch",
+        "Merge pull request #",
+        "Merge commit '",
+        "Merge tag '",
+        "Merged in ",
+        "Squashed commit of the following",
+    ];
+    STARTS.iter().any(|start| title.starts_with(start))
 }
 
 fn identity(who: &git2::Signature<'_>) -> Identity {
@@ -129,6 +145,33 @@ pub(super) fn one_line(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_title_that_was_made_up_for_a_merge_says_nothing_of_a_branch() {
+        for title in ["Merge branch 'main'", "Merge branch 'main' into foo", "Merge remote-tracking branch 'a/b'"] {
+            assert!(is_of_a_merge(title), "{title}");
+        }
+        for title in ["Merge pull request #12 from ann/x", "Squashed commit of the following:", "Merge tag 'v1'"] {
+            assert!(is_of_a_merge(title), "{title}");
+        }
+        for title in ["Merge sort: stable now", "Merge branches of the decision tree", "Merged duplicate rows"] {
+            assert!(!is_of_a_merge(title), "{title}");
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init_bare(temp.path()).unwrap();
+        let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        let who = git2::Signature::new("Ann", "ann@x", &git2::Time::new(1, 0)).unwrap();
+        let commit = |message: &str, on: &[git2::Oid]| {
+            let parents: Vec<_> = on.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
+            repository.commit(None, &who, &who, message, &tree, &parents.iter().collect::<Vec<_>>()).unwrap()
+        };
+        let main = commit("Begin", &[]);
+        let squashed = commit("Merge branch 'main' into foo\n\n* a\n", &[main]);
+        let own = commit("Choose by weight", &[squashed]);
+        let id = |oid: git2::Oid| oid.to_string().parse::<CommitId>().unwrap();
+        let title = |at| OwnCommits::of(&repository, &id(main), &id(at)).unwrap().title;
+        assert_eq!((title(squashed), title(own).as_deref()), (None, Some("Choose by weight")));
+    }
 
     #[test]
     fn a_stranger_s_title_is_one_line() {

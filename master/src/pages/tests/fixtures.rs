@@ -477,14 +477,46 @@ pub(super) fn slaves() -> Vec<Slave> {
 }
 
 pub(super) fn locks() -> Vec<Lock> {
+    let line = |id: i64, look: Look, says: &str| BuildSummary {
+        id: BuildId(id),
+        page: format!("/p/heron/builds/{id}"),
+        says: says.to_owned(),
+        ..build(look).summary
+    };
+    let held = |id: i64, shares: u32| LockUse {
+        build: line(id, Look::Running, "step test"),
+        shares,
+        since_ms: ago(700),
+        place: None,
+    };
+    let waits = |id: i64, place: Option<u32>, says: &str| LockUse {
+        build: line(id, Look::Waiting, says),
+        shares: 1,
+        since_ms: ago(300),
+        place,
+    };
     let vm = Lock {
         name: "vm".to_owned(),
         shares: 2,
         scope: "master".to_owned(),
-        held: vec![(BuildId(5133), 2)],
-        waiting: vec![BuildId(5140)],
+        taken: 3,
+        held: vec![held(5133, 2), held(5134, 1)],
+        waiting: vec![
+            waits(5140, Some(1), "lock `vm` is held by #5133 and #5134"),
+            waits(5141, None, "every slave that could run it is away"),
+        ],
+        waiting_count: 40,
     };
-    vec![vm]
+    let disk = Lock {
+        name: "disk".to_owned(),
+        shares: 1,
+        scope: "slave".to_owned(),
+        taken: 0,
+        held: Vec::new(),
+        waiting: Vec::new(),
+        waiting_count: 0,
+    };
+    vec![vm, disk]
 }
 
 pub(super) fn overview() -> Overview {

@@ -31,6 +31,7 @@ const ROUTES: &[&str] = &[
     "/p/*/queue/resume",
     "/p/*/publish",
     "/slaves",
+    "/locks",
     "/slaves/*/availability",
     "/login",
     "/logout",

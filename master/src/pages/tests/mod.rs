@@ -10,7 +10,7 @@ use crate::read::{LogPart, StepIs, Wanted};
 use fixtures::*;
 use protocol::api::{self, Look, Slave};
 use protocol::wire::Isolation;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 fn shown(name: &str, html: &str) {
     markup::check(html);
@@ -281,13 +281,14 @@ fn the_builds() {
 
 #[test]
 fn slaves_and_locks() {
-    let builds = HashMap::from([(protocol::BuildId(5133), "heron".parse().unwrap())]);
     let (all, held) = (slaves(), locks());
-    let of = |slaves, locks| ShownSlaves { slaves, locks, builds: &builds, from: "" };
+    let of = |slaves, locks| ShownSlaves { slaves, locks, from: "" };
     let page = |may| pages().slaves(&context(), &of(&all, &held), may, WATCH).unwrap();
     shown("slaves", &page(true));
     let html = pages().slaves(&context(), &of(&[], &[]), false, WATCH).unwrap();
     shown("slaves-none", &html);
+    shown("locks", &pages().locks(&context(), &held, WATCH).unwrap());
+    shown("locks-none", &pages().locks(&context(), &[], WATCH).unwrap());
 }
 
 #[test]
@@ -298,10 +299,9 @@ fn of_many_slaves_a_page_shows_some_those_first_that_take_no_builds() {
         Slave { name: format!("slave-{n:03}").parse().unwrap(), word: word.to_owned(), ..one.clone() }
     };
     let all: Vec<Slave> = (0..200).map(named).collect();
-    let builds = HashMap::new();
     let (mut from, mut seen, mut pages_of_them) = (String::new(), Vec::new(), 0);
     loop {
-        let of = ShownSlaves { slaves: &all, locks: &[], builds: &builds, from: &from };
+        let of = ShownSlaves { slaves: &all, locks: &[], from: &from };
         let html = pages().slaves(&context(), &of, true, WATCH).unwrap();
         markup::check(&html);
         assert!(html.len() < 60_000, "{} bytes", html.len());
@@ -378,8 +378,8 @@ fn hostile_text_stays_text() {
         let mut line = listing(vec![made.summary.clone()]);
         line.next = Some(evil.to_owned());
         let filled = Filled { url: evil.to_owned(), branch: evil.to_owned(), ..Filled::default() };
-        let (held, builds) = (locks(), HashMap::new());
-        let shown = ShownSlaves { slaves: &busy.slaves, locks: &held, builds: &builds, from: evil };
+        let held = locks();
+        let shown = ShownSlaves { slaves: &busy.slaves, locks: &held, from: evil };
         let pages = pages();
         for html in [
             pages.branch(&context, &it, ALL),
