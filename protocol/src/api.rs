@@ -10,6 +10,7 @@ mod claim;
 mod diff;
 mod event;
 mod machine;
+mod names;
 mod overview;
 mod problem;
 mod project;
@@ -29,9 +30,12 @@ pub use claim::{Claim, Claimed};
 pub use diff::{Diff, DiffFile, DiffKind, DiffLine};
 pub use event::{Event, EventMark, NoEventMark};
 pub use machine::{Lock, SetAvailability, Slave, SlaveOfBuild};
+pub use names::listed;
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};
-pub use queue::{Priority, Queue, QueueEntry, QueueStack, Reason};
+pub use queue::{
+    FailedStep, Priority, Queue, QueueEntry, QueueStack, Reason, StackLine, Tested, TestedBuild,
+};
 pub use token::{MadeToken, NewToken, Token};
 pub use verdict::{Look, Mark, Need, Next, Verdict, WouldLand};
