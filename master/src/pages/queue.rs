@@ -64,7 +64,9 @@ struct Steer {
 fn entry(entry: &QueueEntry, queue: &Queue, now: UnixMs) -> EntryLine {
     let stack = entry.tested.as_ref().and_then(|tested| tested.stack);
     let drawn = stack.filter(|id| queue.stacks.iter().any(|stack| stack.line.id == *id));
-    EntryLine { stack: drawn.map(|id| id.to_string()), ..EntryLine::of(entry, &queue.project.name, now) }
+    let mut line = EntryLine::of(entry, &queue.project.name, now);
+    line.stack = drawn.map(|id| id.to_string());
+    line
 }
 
 /// The answer: its look and its first sentence.
