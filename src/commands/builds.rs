@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::{Cell, Screen};
-use protocol::api::{BuildPage, BuildSummary};
+use protocol::api::{BuildPage, BuildSummary, listed};
 use protocol::{BranchName, BuildId, SlaveName};
 use std::process::ExitCode;
 
@@ -52,14 +52,14 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         query.append_pair(name, value);
     }
     let query = query.finish();
-    let builds = listed(client, &query, args.before, usize::try_from(args.limit).unwrap_or(usize::MAX)).await?;
+    let builds = pages(client, &query, args.before, usize::try_from(args.limit).unwrap_or(usize::MAX)).await?;
     let narrowed = given.iter().any(|(_, value)| value.is_some()) || args.before.is_some();
     args.format.show(&builds, |builds, screen| listing(builds, narrowed, screen))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// As many as are wanted, page by page.
-async fn listed(
+async fn pages(
     client: &Client,
     query: &str,
     mut before: Option<BuildId>,
@@ -92,8 +92,14 @@ fn row(build: &BuildSummary) -> Vec<Cell> {
         format!("#{}", build.id).into(),
         safe(&build.builder).into(),
         Cell::of(build.look, build.word.as_str()),
-        build.branch.to_string().into(),
-        format!("r{}{queue}", build.revision).into(),
+        match build.stack {
+            Some(_) => listed(build.branches()).into(),
+            None => build.branch.to_string().into(),
+        },
+        match build.stack {
+            Some(stack) => format!("together, stack {stack}").into(),
+            None => format!("r{}{queue}", build.revision).into(),
+        },
         build.slave.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string).into(),
         ago(build.requested_ms).into(),
         safe(&build.says).into(),

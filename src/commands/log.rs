@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::print;
 use crate::screen::Screen;
 use crate::terminal::Harmless;
-use protocol::api::{BranchDetail, BuildDetail, BuildState, BuildSummary};
+use protocol::api::{BranchDetail, BuildDetail, BuildState, BuildSummary, listed};
 use protocol::{BranchName, BuildId};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -77,6 +77,10 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     if args.json {
         print::json(&build)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if !build.summary.with.is_empty() {
+        // Not among what is printed: a program may read that.
+        eprintln!("{}", print::safe(&format!("build #{id} is of {} together", listed(build.summary.branches()))));
     }
     if let Some(step) = args.step.as_ref().filter(|name| build.steps.iter().all(|s| s.name != **name)) {
         let names: Vec<&str> = build.steps.iter().map(|s| s.name.as_str()).collect();

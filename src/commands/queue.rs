@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::{Cell, Screen, changes_recipe};
 use protocol::BranchName;
-use protocol::api::{Queue, QueueEntry, QueueStack};
+use protocol::api::{Mark, Queue, QueueEntry, QueueStack};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -118,9 +118,8 @@ pub(crate) fn listing(queue: &Queue, screen: Screen) -> String {
     let head = ["place", "branch", "revision", "accepted", "recipe", "stands", "next"];
     text += &screen.list(&head, &queue.entries.iter().map(row).collect::<Vec<_>>(), "The queue is empty.");
     if !queue.stacks.is_empty() {
-        let rows: Vec<_> = queue.stacks.iter().map(stack).collect();
-        text.push('\n');
-        text += &screen.list(&["tested together", "what for", "builders", "since"], &rows, "");
+        text.push_str("\nSTACKS TESTED NOW\n");
+        queue.stacks.iter().for_each(|it| text += &stack(it, screen));
     }
     if !queue.left.is_empty() {
         let rows: Vec<_> = queue.left.iter().take(10).map(left).collect();
@@ -142,11 +141,25 @@ fn row(entry: &QueueEntry) -> Vec<Cell> {
     ]
 }
 
-fn stack(stack: &QueueStack) -> Vec<Cell> {
-    let names: Vec<String> = stack.branches.iter().map(ToString::to_string).collect();
-    let marks: Vec<String> =
-        stack.marks.iter().map(|mark| format!("{} {}", safe(&mark.builder), safe(&mark.word))).collect();
-    vec![names.join(", ").into(), safe(&stack.purpose).into(), marks.join(", ").into(), ago(stack.since_ms).into()]
+/// A stack as a line of commits from mainline on, why it is tested, and what its builders say.
+fn stack(stack: &QueueStack, screen: Screen) -> String {
+    let line = &stack.line;
+    let names: String = line.branches.iter().map(|name| format!(" + {name}")).collect();
+    let mark = |mark: &Mark| {
+        let build = mark.build.map_or_else(String::new, |build| format!(" (#{build})"));
+        format!("{} {}{build}", safe(&mark.builder), screen.look(mark.look, &safe(&mark.word)))
+    };
+    let builders: Vec<String> = stack.marks.iter().map(mark).collect();
+    let text = format!(
+        "stack {}: {}, since {}\n  mainline {}{names} = {}\n  {}\n",
+        line.id,
+        safe(&line.purpose),
+        ago(stack.since_ms),
+        line.on.short(),
+        stack.commit.short(),
+        builders.join(", "),
+    );
+    screen.sentences(&text, 2)
 }
 
 fn left(entry: &QueueEntry) -> Vec<Cell> {

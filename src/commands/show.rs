@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::Screen;
 use protocol::BranchName;
-use protocol::api::{BranchDetail, CandidateOutcome, DiffKind, DiffLine, Look, WouldLand};
+use protocol::api::{BranchDetail, CandidateOutcome, DiffKind, DiffLine, Look, QueueEntry, WouldLand};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -59,6 +59,9 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client, screen: Screen
             text += &screen.sentences(&format!("Build     #{} {builder}: {word}{says}\n", build.id), HANG);
         }
     }
+    if let Some(entry) = branch.queue.first() {
+        tested(&mut text, entry, screen);
+    }
     candidate(&mut text, branch, screen);
     if with_diff {
         for file in &branch.diff.files {
@@ -88,7 +91,7 @@ fn human(branch: &BranchDetail, with_diff: bool, client: &Client, screen: Screen
 }
 
 /// Where what stands beside a word begins, so that what goes on in the next line stands below it.
-const HANG: usize = 10;
+pub(super) const HANG: usize = 10;
 
 /// Would it land, why, and who is next.
 pub(super) fn verdict(text: &mut String, branch: &BranchDetail, screen: Screen) {
@@ -111,6 +114,13 @@ pub(super) fn verdict(text: &mut String, branch: &BranchDetail, screen: Screen) 
     text.push_str(&screen.sentences(&format!("Next: {who} {what}\n"), 2));
     for need in &verdict.needs {
         text.push_str(&screen.sentences(&format!("  {}\n", screen.look(need.look, &safe(&need.text))), 2));
+    }
+}
+
+/// What decides whether an entry lands, or did.
+pub(super) fn tested(text: &mut String, entry: &QueueEntry, screen: Screen) {
+    if let Some(tested) = &entry.tested {
+        text.push_str(&screen.sentences(&format!("Evidence  {}\n", safe(&tested.words())), HANG));
     }
 }
 

@@ -167,6 +167,8 @@ fn outcome(branch: &BranchDetail, until: Until) -> Option<Outcome> {
     let left = branch.queue.first().filter(|entry| entry.left_ms.is_some() && entry.code.starts_with("ejected"));
     match verdict.next.who.as_str() {
         "bb" => None,
+        // Its author may publish it again, but nothing goes on of this one.
+        _ if verdict.code == "withdrawn" || verdict.code.starts_with("retired-") => Some(Outcome::Ended),
         _ if left.is_some_and(|entry| Some(entry.revision) == branch.summary.revision) => Some(Outcome::Ejected),
         "nobody" => Some(Outcome::Ended),
         "a maintainer" | "an admin" => (until == Until::Decided).then_some(Outcome::NeedsAPerson),

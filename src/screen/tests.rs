@@ -116,8 +116,21 @@ fn listings(screen: Screen) -> Vec<(&'static str, String)> {
     let uses = |build: usize, shares: u32, place: Option<u32>| json!({ "build": built[build], "shares": shares, "since_ms": then(), "place": place });
     let lock = json!({ "name": "vm", "shares": 3, "scope": "slave", "taken": 2, "held": [uses(0, 2, None)],
         "waiting": [uses(2, 1, Some(1)), uses(2, 3, None)], "waiting_count": 7 });
+    let mut together = a_queue(false, &[], &[]);
+    let mark = |builder: &str, look: &str| json!({"builder": builder, "required": true, "look": look, "word": look, "build": 8});
+    together.stacks = serde_json::from_value(json!([{
+        "id": 7, "purpose": "half of 4 suspects, with 12 known good", "on": "a".repeat(40), "commit": "5".repeat(40),
+        "branches": ["load-balancing", "other-branch"], "commits": ["4".repeat(40), "5".repeat(40)],
+        "marks": [mark("linux", "running"), mark("asan", "waiting")], "since_ms": then(),
+    }]))
+    .unwrap();
+    let mut of_stack = built[1].clone();
+    (of_stack.stack, of_stack.for_queue) = (Some(7), true);
+    of_stack.with = ["first", "second"].map(|name| name.parse().unwrap()).to_vec();
     vec![
         ("queue", queue(&many, screen)),
+        ("queue, several tested together", queue(&together, screen)),
+        ("builds, of a stack", builds(&[of_stack], false, screen)),
         ("queue, empty", queue(&a_queue(false, &[], &[]), screen)),
         ("branches", branches(&some, None, false, screen)),
         ("branches, none", branches(&[], None, false, screen)),

@@ -17,6 +17,7 @@ mod pages;
 mod pushes;
 mod recipes;
 mod running;
+mod together;
 
 use testkit::world::{Plan, World};
 

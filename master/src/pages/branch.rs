@@ -5,6 +5,7 @@ mod files;
 
 use super::frame::At;
 use super::parts::{DiffRow, EntryLine, VerdictView, diff_rows};
+use super::together::TestedView;
 use super::words::{Commit, Fact, Link, When, count};
 use super::{Context, Pages, PagesError};
 pub(super) use evidence::RevisionLine;
@@ -75,6 +76,8 @@ struct View {
     older_revisions: Option<String>,
     claim: Option<String>,
     queue: Vec<EntryLine>,
+    /// What is tested of it now.
+    being_tested: Option<TestedView>,
     timeline: Vec<EventLine>,
     timeline_note: Option<String>,
     url: Link,
@@ -210,7 +213,13 @@ impl Pages {
             revisions: detail.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
             older_revisions: detail.older_revisions.map(|before| crate::names::older_revisions(&summary.page, before)),
             claim: (live && context.known() && !may.withdraw).then(|| format!("{}/claim", summary.page)),
-            queue: detail.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
+            being_tested: detail
+                .queue
+                .iter()
+                .find(|entry| entry.place.is_some())
+                .and_then(|entry| entry.tested.as_ref())
+                .map(|tested| TestedView::of(&summary.project, tested)),
+            queue: detail.queue.iter().map(|e| EntryLine::of(e, &summary.project, now)).collect(),
             timeline: detail.timeline.iter().map(|e| EventLine::of(e, &summary.project, now)).collect(),
             timeline_note: (detail.timeline.len() >= TIMELINE).then(|| format!("the newest {TIMELINE}")),
             url: Link::new(&summary.url, &summary.url),

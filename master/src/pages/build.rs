@@ -5,6 +5,7 @@ use super::frame::At;
 use super::log::render;
 use super::parts::{BuildLine, VerdictView, ran, sentence};
 use super::tested::{TestsLine, tests_of};
+use super::together::{LineView, Names};
 use super::words::{Commit, Fact, Link, When, capital, count, duration, look, size, thousands};
 use super::{Context, Pages, PagesError};
 use crate::logs::Line;
@@ -49,6 +50,10 @@ pub(crate) fn log_parts(detail: &BuildDetail, at: Option<(u32, Wanted)>) -> Vec<
 #[derive(Serialize)]
 struct View {
     branches: String,
+    queue: String,
+    together: Option<Names>,
+    line: Option<LineView>,
+    purpose: String,
     branch: String,
     branch_page: String,
     page: String,
@@ -253,19 +258,21 @@ fn awaits(detail: &BuildDetail) -> Option<String> {
 fn verdict(detail: &BuildDetail) -> VerdictView {
     let summary = &detail.summary;
     let failed = detail.steps.iter().find(|s| s.look == Look::Failed || s.look == Look::Exception);
-    let builder = &summary.builder;
+    let (builder, together) = (&summary.builder, summary.together());
     let says = |before: &str| if summary.says.is_empty() { String::new() } else { format!("{before}{}", summary.says) };
     let at = gate::verdict::ended_at(failed.map(|step| step.name.as_str()), &summary.says);
     let headline = match summary.state {
-        BuildState::Waiting => format!("{builder} waits{}", says(": ")),
-        BuildState::Running => format!("{builder} runs{}", says(": ")),
-        BuildState::Finished(result) if result.passed() => format!("{builder} passed{}", says(": ")),
-        BuildState::Finished(protocol::BuildResult::Failure) => format!("{builder} failed{at}"),
+        BuildState::Waiting => format!("{builder} waits{together}{}", says(": ")),
+        BuildState::Running => format!("{builder} runs{together}{}", says(": ")),
+        BuildState::Finished(result) if result.passed() => format!("{builder} passed{together}{}", says(": ")),
+        BuildState::Finished(protocol::BuildResult::Failure) => format!("{builder} failed{together}{at}"),
         BuildState::Finished(protocol::BuildResult::Exception) => {
-            format!("{builder} ended by the machine's or bb's fault{at}")
+            format!("{builder} ended by the machine's or bb's fault{together}{at}")
         }
-        BuildState::Finished(protocol::BuildResult::Retry) => format!("{builder} was interrupted{}", says(": ")),
-        BuildState::Finished(_) => format!("{builder}: {}{}", summary.word, says(", ")),
+        BuildState::Finished(protocol::BuildResult::Retry) => {
+            format!("{builder} was interrupted{together}{}", says(": "))
+        }
+        BuildState::Finished(_) => format!("{builder}{together}: {}{}", summary.word, says(", ")),
     };
     VerdictView {
         look: look(summary.look),
@@ -331,6 +338,10 @@ impl Pages {
         let printed: u64 = detail.steps.iter().map(|s| s.log_len).sum();
         let view = View {
             branches: format!("{}/branches", context.base()),
+            queue: format!("{}/queue", context.base()),
+            together: Names::of(&summary.project, summary.branches()),
+            line: detail.line.as_ref().map(|line| LineView::of(&summary.project, line)),
+            purpose: detail.line.as_ref().map(|line| line.purpose.clone()).unwrap_or_default(),
             branch: summary.branch.to_string(),
             branch_page: crate::names::branch_page(&summary.project, &summary.branch),
             page: summary.page.clone(),

@@ -23,6 +23,7 @@ mod queue;
 mod revisions;
 mod slaves;
 mod tested;
+mod together;
 mod words;
 
 #[cfg(test)]

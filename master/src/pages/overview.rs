@@ -251,7 +251,7 @@ impl Pages {
             running: shown.running.iter().map(|b| BuildLine::of(b, now)).collect(),
             running_count: count(shown.running_count as usize, "build", "builds"),
             running_more: more(shown.running.len(), shown.running_count),
-            queue: shown.queue.iter().map(|e| EntryLine::of(e, now)).collect(),
+            queue: shown.queue.iter().map(|e| EntryLine::of(e, &shown.project.name, now)).collect(),
             queue_count: count(project.queued as usize, "branch", "branches"),
             queue_more: more(shown.queue.len(), project.queued),
             landed: shown.landed.iter().map(|l| landing(l, now)).collect(),

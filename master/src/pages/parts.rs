@@ -1,8 +1,9 @@
 //! What several pages show: the verdict, a row of marks, a diff, a build's line.
 
+use super::together::{Names, TestedView};
 use super::words::{self, Commit, When, look, would};
-use protocol::UnixMs;
-use protocol::api::{BuildSummary, DiffKind, DiffLine, Look, Mark, Next, Verdict};
+use protocol::api::{BuildSummary, DiffKind, DiffLine, Look, Mark, Next, Verdict, listed};
+use protocol::{ProjectName, UnixMs};
 use serde::Serialize;
 
 /// The answer of a page.
@@ -166,6 +167,11 @@ pub(super) struct BuildLine {
     builder: String,
     branch: String,
     branch_page: String,
+    /// The branches of a stack of several.
+    together: Option<Names>,
+    stack: Option<String>,
+    /// What it is of, in words.
+    of: String,
     revision: u32,
     look: &'static str,
     word: String,
@@ -183,6 +189,13 @@ impl BuildLine {
             builder: build.builder.clone(),
             branch: build.branch.to_string(),
             branch_page: crate::names::branch_page(&build.project, &build.branch),
+            together: if build.with.is_empty() { None } else { Names::of(&build.project, build.branches()) },
+            stack: build.stack.map(|stack| stack.to_string()),
+            of: if build.with.is_empty() {
+                format!("{} r{}", build.branch, build.revision)
+            } else {
+                format!("{} together", listed(build.branches()))
+            },
             revision: build.revision,
             look: look(build.look),
             word: build.word.clone(),
@@ -219,12 +232,15 @@ pub(super) struct EntryLine {
     says: String,
     next: Option<String>,
     marks: Marks,
+    tested: Option<TestedView>,
+    /// The stack that is drawn on the same page in which it is tested.
+    pub(super) stack: Option<String>,
     landed: Option<Commit>,
     left: Option<When>,
 }
 
 impl EntryLine {
-    pub(super) fn of(entry: &protocol::api::QueueEntry, now: UnixMs) -> Self {
+    pub(super) fn of(entry: &protocol::api::QueueEntry, project: &ProjectName, now: UnixMs) -> Self {
         let key = match entry.left_ms {
             None => format!("q-{}", entry.branch),
             Some(left) => format!("left-{}-{}-{left}", entry.branch, entry.revision),
@@ -245,6 +261,8 @@ impl EntryLine {
             says: words::capital(&sentence(&entry.says)),
             next: next_line(&entry.next),
             marks: Marks::of(&entry.marks),
+            tested: entry.tested.as_ref().map(|tested| TestedView::of(project, tested)),
+            stack: None,
             landed: entry.landed.as_ref().map(Commit::from),
             left: entry.left_ms.map(|at| When::new(at, now)),
         }

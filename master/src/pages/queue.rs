@@ -1,12 +1,12 @@
 //! The queue: when does mine land, and what holds it up.
 
 use super::frame::At;
-use super::parts::{EntryLine, Marks, sentence};
-use super::words::{Commit, Fact, When, count, look, thousands};
+use super::parts::{EntryLine, sentence};
+use super::together::{BuilderWord, LineView, builder_words, look_of};
+use super::words::{Commit, Fact, When, capital, count, look, thousands};
 use super::{Context, Pages, PagesError};
-use crate::names;
-use protocol::api::{Look, Queue, QueueStack};
-use protocol::{BranchName, UnixMs};
+use protocol::UnixMs;
+use protocol::api::{Look, Queue, QueueEntry, QueueStack};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -22,41 +22,32 @@ struct View {
     tip: Option<Commit>,
     tip_seen: Option<When>,
     trouble: Option<String>,
-    stacks: Vec<StackLine>,
+    stacks: Vec<StackView>,
     entries: Vec<EntryLine>,
     left: Vec<EntryLine>,
 }
 
 /// A stack that is being built.
 #[derive(Serialize)]
-struct StackLine {
+struct StackView {
     key: String,
+    look: &'static str,
     purpose: String,
-    id: Commit,
-    branches: Vec<Named>,
-    marks: Marks,
     since: When,
+    builders: Vec<BuilderWord>,
+    line: LineView,
 }
 
-#[derive(Serialize)]
-struct Named {
-    name: String,
-    page: String,
-}
-
-impl StackLine {
+impl StackView {
     fn of(stack: &QueueStack, queue: &Queue, now: UnixMs) -> Self {
-        let named = |name: &BranchName| {
-            let page = names::branch_page(&queue.project.name, name);
-            Named { name: name.to_string(), page }
-        };
+        let project = &queue.project.name;
         Self {
-            key: format!("stack-{}", stack.id),
-            purpose: stack.purpose.clone(),
-            id: Commit::from(&stack.commit),
-            branches: stack.branches.iter().map(named).collect(),
-            marks: Marks::of(&stack.marks),
+            key: format!("stack-{}", stack.line.id),
+            look: look_of(&stack.marks),
+            purpose: capital(&sentence(&stack.line.purpose)),
             since: When::new(stack.since_ms, now),
+            builders: builder_words(project, &stack.marks),
+            line: LineView::of(project, &stack.line),
         }
     }
 }
@@ -67,6 +58,15 @@ struct Steer {
     label: &'static str,
     /// Whether a reason may be given.
     why: bool,
+}
+
+/// A place in the queue, with the stack above that it is tested in.
+fn entry(entry: &QueueEntry, queue: &Queue, now: UnixMs) -> EntryLine {
+    let stack = entry.tested.as_ref().and_then(|tested| tested.stack);
+    let drawn = stack.filter(|id| queue.stacks.iter().any(|stack| stack.line.id == *id));
+    let mut line = EntryLine::of(entry, &queue.project.name, now);
+    line.stack = drawn.map(|id| id.to_string());
+    line
 }
 
 /// The answer: its look and its first sentence.
@@ -99,7 +99,7 @@ impl Pages {
     /// # Errors
     /// When the templates, which a user can override, can't be filled.
     pub(crate) fn queue(&self, context: &Context, shown: &Queue, may: bool) -> Result<String, PagesError> {
-        let now = context.now;
+        let (now, project) = (context.now, &shown.project.name);
         let (look, headline) = answer(shown);
         let next = shown.entries.first().map(|e| &e.next).filter(|n| !n.who.is_empty() && n.who != "nobody");
         let (who, what) = match next {
@@ -135,9 +135,9 @@ impl Pages {
             tip: shown.project.tip.as_ref().map(Commit::from),
             tip_seen: shown.project.tip_seen_ms.map(|at| When::new(at, now)),
             trouble: shown.project.trouble.clone(),
-            stacks: shown.stacks.iter().map(|stack| StackLine::of(stack, shown, now)).collect(),
-            entries: shown.entries.iter().map(|e| EntryLine::of(e, now)).collect(),
-            left: shown.left.iter().map(|e| EntryLine::of(e, now)).collect(),
+            stacks: shown.stacks.iter().map(|stack| StackView::of(stack, shown, now)).collect(),
+            entries: shown.entries.iter().map(|e| entry(e, shown, now)).collect(),
+            left: shown.left.iter().map(|e| EntryLine::of(e, project, now)).collect(),
         };
         let frame = context.frame(self, At::Queue, "Queue").renewed_by(&[("project", shown.project.name.as_str())]);
         self.render("queue", frame, view)

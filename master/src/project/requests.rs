@@ -28,7 +28,7 @@ pub(crate) fn requests(
             builder: builder.clone(),
             position,
             for_queue,
-            of_stack: false,
+            of_stack: None,
             isolation: isolation_for(branch),
         })
         .collect()

@@ -158,6 +158,7 @@ impl BranchRows {
     pub(crate) async fn seen(self, shared: &Shared, project: &Guarded, rank: Rank) -> BranchDetail {
         let asked = self.asked(rank);
         let Self { mut detail, view, is_lost, .. } = self;
+        super::tested::find_lines(shared, &mut detail.queue).await;
         let Some(view) = view else { return detail };
         match project.views.get(&project.mirror, &shared.reading, &view, &asked).await {
             Ok(seen) => {

@@ -1,13 +1,15 @@
 //! Builds: the line of a listing, and the whole page.
 
 use super::facts::{self, Deciding};
-use super::{Moment, ReadError, artifacts};
+use super::{Moment, ReadError, artifacts, tested};
 use crate::names;
 use crate::project::Guarded;
-use crate::store::{Branch, BranchState, Build, BuildRowState, ListedBuild, Reader, Revision, Step, Which, author};
+use crate::store::{
+    Branch, BranchState, Build, BuildRowState, ListedBuild, Reader, Revision, StackOf, Step, Which, author,
+};
 use gate::verdict;
 use protocol::api::{self, BuildDetail, BuildPage, BuildState, BuildSummary, Look, StepDetail};
-use protocol::{BranchId, BuildId, BuildResult, RevisionId, SlaveId, SlaveName};
+use protocol::{BranchId, BranchName, BuildId, BuildResult, RevisionId, SlaveId, SlaveName};
 use recipe::Run;
 use std::collections::HashMap;
 use tracker::mirror::Mirror;
@@ -24,6 +26,7 @@ struct Others {
     revisions: HashMap<RevisionId, Revision>,
     slaves: HashMap<SlaveId, SlaveName>,
     deciding: Deciding,
+    stacks: HashMap<i64, StackOf>,
 }
 
 impl Others {
@@ -33,6 +36,7 @@ impl Others {
             revisions: store.revisions_by_id(builds.iter().map(|build| build.revision)).await?,
             slaves: store.slave_names(builds.iter().filter_map(|build| build.slave)).await?,
             deciding: Deciding::of(store, builds.iter().copied()).await?,
+            stacks: store.stacks_by_id(builds.iter().filter_map(|build| build.of_stack)).await?,
         })
     }
 }
@@ -57,6 +61,8 @@ fn summary(at: &Moment<'_>, build: &Build, others: &Others) -> Option<BuildSumma
         builder: build.builder.name.clone(),
         project: project.name.clone(),
         branch: branch.name.clone(),
+        with: below(build.of_stack, &others.stacks),
+        stack: build.of_stack.filter(|id| others.stacks.contains_key(id)),
         revision: revision.number,
         for_queue: build.for_queue,
         commit: build.commit.clone(),
@@ -76,6 +82,12 @@ fn summary(at: &Moment<'_>, build: &Build, others: &Others) -> Option<BuildSumma
     })
 }
 
+/// The branches below the top of a stack.
+fn below(stack: Option<i64>, stacks: &HashMap<i64, StackOf>) -> Vec<BranchName> {
+    let members = stack.and_then(|id| stacks.get(&id)).map_or(&[][..], |stack| &stack.members);
+    members.iter().rev().skip(1).rev().map(|member| member.branch.clone()).collect()
+}
+
 /// The most builds of a page, and how many it has when nobody says.
 pub(crate) const MOST_BUILDS: usize = 200;
 const USUAL: usize = 50;
@@ -93,22 +105,25 @@ pub(crate) async fn build_page(
     let open = listed.builds.iter().filter(|it| !matches!(it.state, BuildRowState::Finished(_))).map(|it| it.id);
     let open = at.store.builds_by_id(open).await?;
     let open = summaries(at, &open.iter().collect::<Vec<_>>()).await?;
+    let stacks = at.store.stacks_by_id(listed.builds.iter().filter_map(|it| it.of_stack)).await?;
     let mut open: HashMap<BuildId, BuildSummary> = open.into_iter().flatten().map(|it| (it.id, it)).collect();
     let line = |it: ListedBuild| match it.state {
-        BuildRowState::Finished(result) => Some(ended(project, it, result)),
+        BuildRowState::Finished(result) => Some(ended(project, it, result, &stacks)),
         BuildRowState::Waiting | BuildRowState::Running => open.remove(&it.id),
     };
     Ok(BuildPage { builds: listed.builds.into_iter().filter_map(line).collect(), next: listed.next })
 }
 
 /// The line of a build that has ended.
-fn ended(project: &Guarded, it: ListedBuild, result: BuildResult) -> BuildSummary {
+fn ended(project: &Guarded, it: ListedBuild, result: BuildResult, stacks: &HashMap<i64, StackOf>) -> BuildSummary {
     let (look, word) = verdict::result_mark(result);
     BuildSummary {
         id: it.id,
         builder: it.builder,
         project: project.name.clone(),
         branch: it.branch,
+        with: below(it.of_stack, stacks),
+        stack: it.of_stack.filter(|id| stacks.contains_key(id)),
         revision: it.revision,
         for_queue: it.for_queue,
         commit: it.commit,
@@ -131,7 +146,12 @@ pub(crate) async fn build_detail(at: &Moment<'_>, id: BuildId) -> Result<Option<
     let builds: Vec<&Build> = std::iter::once(build).chain(&before).collect();
     let mut lines = summaries(at, &builds).await?.into_iter();
     let Some(summary) = lines.next().flatten() else { return Ok(None) };
+    let stack = match build.of_stack {
+        Some(id) => at.store.stacks_by_id([id]).await?.remove(&id),
+        None => None,
+    };
     Ok(Some(BuildDetail {
+        line: stack.as_ref().map(tested::line_of),
         attempt: build.attempt,
         isolation: build.isolation,
         ran_in: build.ran_in,
@@ -139,15 +159,21 @@ pub(crate) async fn build_detail(at: &Moment<'_>, id: BuildId) -> Result<Option<
         reproduce: reproduce(at.url(), build, &summary),
         lately: lines.flatten().collect(),
         retried_as: build.retried_as,
-        next: turn(at, build).await?,
+        next: turn(at, build, stack.as_ref()).await?,
         summary,
     }))
 }
 
 /// Whose turn a build is: while it is open, and while its end is what holds up its branch.
-async fn turn(at: &Moment<'_>, build: &Build) -> Result<Option<api::Next>, ReadError> {
+async fn turn(at: &Moment<'_>, build: &Build, stack: Option<&StackOf>) -> Result<Option<api::Next>, ReadError> {
     let branch = at.store.branch_by_id(build.branch).await?;
     let newest = at.store.newest_revision(build.branch).await?;
+    if let Some(result) = build.result().filter(|_| build.of_stack.is_some()) {
+        // It says nothing of its top alone, and is nobody's turn but the queue's.
+        let waits = stack.is_some_and(|stack| !stack.over) && build.required && !result.passed();
+        let what = "finds which of them fails, and lands the others".to_owned();
+        return Ok(waits.then(|| api::Next { who: "bb".to_owned(), what }));
+    }
     if build.result().is_some() {
         let is_newest = newest.as_ref().is_some_and(|revision| revision.id == build.revision);
         if !build.required || branch.state != BranchState::Live || !is_newest {

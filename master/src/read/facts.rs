@@ -176,6 +176,12 @@ impl Deciding {
     }
 }
 
+impl Deciding {
+    pub(super) fn step_of(&self, build: BuildId) -> Option<&Step> {
+        self.0.get(&build)
+    }
+}
+
 /// Where a build is, as verdicts have it.
 pub(super) fn state(at: &Moment<'_>, build: &Build, trusted: bool, deciding: &Deciding) -> verdict::Build {
     let step = deciding.0.get(&build.id).map(|step| (step.name.clone(), step.lacks.clone()));

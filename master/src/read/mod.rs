@@ -16,6 +16,7 @@ mod projects;
 mod queue;
 mod sizes;
 mod slaves;
+mod tested;
 
 pub(crate) use branch::{branch_rows, branch_summary, revisions};
 pub(crate) use build::{MOST_BUILDS, build_detail, build_page};

@@ -1,5 +1,6 @@
 //! The queue and its entries.
 
+use super::tested::{self, line_of, marks};
 use super::{Moment, ReadError, project_line};
 use crate::names;
 use crate::project::Guarded;
@@ -7,8 +8,7 @@ use crate::reconcile::mainline_of;
 use crate::store::{Branch, Build, BuildRowState, Builds, Candidate, Entry, EntryState, Revision, Standing};
 use crate::terms::Terms;
 use gate::mainline::Mainline;
-use gate::verdict;
-use protocol::api::{Look, Mark, Queue, QueueEntry, QueueStack};
+use protocol::api::{Look, Queue, QueueEntry, QueueStack, Tested};
 use protocol::{BranchId, CandidateId, RevisionId};
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub(super) async fn first_of_queue(
     let left = at.store.left_queue(project.id, left).await?;
     let mut entries = entries(at, project, queued.iter().chain(&left)).await?;
     let left = entries.split_off(queued.len());
-    let stacks = if queued.len() < 2 { Vec::new() } else { stacks(at, project).await? };
+    let stacks = if queued.is_empty() { Vec::new() } else { stacks(at, project).await? };
     Ok(Queue { project: project_line(at, project).await?, entries, left, stacks })
 }
 
@@ -44,14 +44,12 @@ async fn stacks(at: &Moment<'_>, project: &Guarded) -> Result<Vec<QueueStack>, R
     }
     let builds = at.store.latest_builds_on(rows.iter().map(|row| row.top)).await?;
     let is_open = |build: &Build| !matches!(build.state, BuildRowState::Finished(_)) && build.cancel.is_none();
-    let mut names = at.store.branches_of_stacks(project.id).await?;
+    let mut lines = at.store.stacks_by_id(rows.iter().map(|row| row.id)).await?;
     let shown = rows.iter().filter_map(|row| {
         let builds = builds.get(&row.top).filter(|builds| builds.iter().any(is_open))?;
         Some(QueueStack {
-            id: row.id,
-            purpose: row.purpose.clone(),
+            line: line_of(&lines.remove(&row.id)?),
             commit: builds.iter().next()?.commit.clone(),
-            branches: names.remove(&row.id)?,
             marks: marks(builds),
             since_ms: row.begun,
         })
@@ -86,6 +84,7 @@ struct Others {
     /// The newest candidate of each revision.
     newest: HashMap<RevisionId, Candidate>,
     builds: HashMap<CandidateId, Builds>,
+    tested: HashMap<i64, Tested>,
 }
 
 impl Others {
@@ -99,29 +98,9 @@ impl Others {
             revisions: store.revisions_by_id(entries.iter().map(|entry| entry.revision)).await?,
             newest: store.candidates_of(entries.iter().map(|entry| entry.revision)).await?,
             builds: store.latest_builds_on(entries.iter().filter_map(|entry| entry.candidate)).await?,
+            tested: tested::of_entries(at, project, entries).await?,
         })
     }
-}
-
-/// The builders' words on an entry's candidate, in the recipe's order.
-fn marks(builds: &Builds) -> Vec<Mark> {
-    let mut builds: Vec<&Build> = builds.latest_of_each().collect();
-    builds.sort_by_key(|build| build.position);
-    let mark = |build: &Build| {
-        let (look, word) = match build.state {
-            BuildRowState::Waiting => (Look::Waiting, "waiting"),
-            BuildRowState::Running => (Look::Running, "running"),
-            BuildRowState::Finished(result) => verdict::result_mark(result),
-        };
-        Mark {
-            builder: build.builder.name.clone(),
-            required: build.required,
-            look,
-            word: word.to_owned(),
-            build: Some(build.id),
-        }
-    };
-    builds.into_iter().map(mark).collect()
 }
 
 fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry, ReadError> {
@@ -160,7 +139,11 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
         },
         next: standing.next,
         changes_recipe: others.newest.get(&entry.revision).is_some_and(|candidate| candidate.changes_recipe),
-        marks: entry.candidate.and_then(|id| others.builds.get(&id)).map(marks).unwrap_or_default(),
+        marks: match others.tested.get(&entry.id).filter(|it| it.stack.is_some() && entry.state == EntryState::Queued) {
+            Some(tested) => tested::marks_of(tested),
+            None => entry.candidate.and_then(|id| others.builds.get(&id)).map(marks).unwrap_or_default(),
+        },
+        tested: others.tested.get(&entry.id).cloned(),
         landed: entry.landed.clone(),
         left_ms: entry.left,
         page: names::branch_page(&project.name, &branch.name),

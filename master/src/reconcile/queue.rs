@@ -398,7 +398,7 @@ async fn act(
         }
         Action::TestAgain { stack, builders } => {
             let Some(it) = turn.tested(*stack) else { return Ok(()) };
-            stacking::ask(shared, project, turn.claim, it.top, &it.members, Some(builders)).await?;
+            stacking::ask(shared, project, turn.claim, it, Some(builders)).await?;
         }
         Action::Cancel { stack } => {
             let Some(it) = turn.tested(*stack) else { return Ok(()) };

@@ -5,6 +5,7 @@
 use super::StepError;
 use super::candidates;
 use super::each::{is_everybodys, look_after, unready};
+use super::together::Stacked;
 use crate::project::{Guarded, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{Claim, Entry};
@@ -58,7 +59,8 @@ pub(super) async fn make(
     let made = shared.store.add_stack(making.claim, making.on, &members, &making.purpose.words()).await?;
     let (Some(stack), Some(top)) = (made, layers.last()) else { return Ok(()) };
     tracing::info!(project = %project.name, stack, top = top.commit.short(), of = members.len(), "a stack was made");
-    ask(shared, project, making.claim, top.candidate, &members, None).await
+    let stacked = Stacked { id: stack, top: top.candidate, members };
+    ask(shared, project, making.claim, &stacked, None).await
 }
 
 /// Asks for the builds of a stack's top by those of its required builders that are named, or by all of them.
@@ -66,11 +68,10 @@ pub(super) async fn ask(
     shared: &Shared,
     project: &Guarded,
     claim: Claim,
-    top: CandidateId,
-    members: &[(i64, CandidateId)],
+    stacked: &Stacked,
     by: Option<&[String]>,
 ) -> Result<(), StepError> {
-    let candidate = shared.store.candidate_by_id(top).await?;
+    let candidate = shared.store.candidate_by_id(stacked.top).await?;
     let Some(commit) = candidate.made_commit() else { return Ok(()) };
     let RecipeState::Fine(recipe) = recipes::at(project, commit).await? else { return Ok(()) };
     let branch = shared.store.branch_by_id(candidate.branch).await?;
@@ -78,11 +79,11 @@ pub(super) async fn ask(
     let wanted = |name: &str| by.map_or_else(|| required(name), |by| by.iter().any(|it| it == name));
     let mut builds = requests(project, &branch, &candidate, &recipe.recipe, true, wanted);
     // What is built is the work of all of them: it is kept apart as the least trusted of them is.
-    for (entry, _) in members {
+    for (entry, _) in &stacked.members {
         let entry = shared.store.entry(*entry).await?;
         let isolation = crate::auth::isolation_for(&shared.store.branch_by_id(entry.branch).await?);
         for build in &mut builds {
-            build.of_stack = members.len() > 1;
+            build.of_stack = (stacked.members.len() > 1).then_some(stacked.id);
             build.isolation = build.isolation.max(isolation);
         }
     }

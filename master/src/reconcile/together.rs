@@ -26,6 +26,8 @@ pub(super) struct Known {
 
 /// A stack's rows.
 pub(super) struct Stacked {
+    /// Its number; 0 of one entry's own candidate.
+    pub(super) id: i64,
     pub(super) top: CandidateId,
     /// Its entries, first merged first, each with its own candidate.
     pub(super) members: Vec<(i64, CandidateId)>,
@@ -88,7 +90,7 @@ pub(super) async fn read(
         let Some(top) = candidates.get(&row.top) else { continue };
         let own = builds.get(&row.top).map_or(&[][..], |all| &all[..]);
         if let Some(it) = seen(shared, project, of_row(row.id), &row, top, own).await? {
-            rows.insert(it.id, Stacked { top: row.top, members: row.members });
+            rows.insert(it.id, Stacked { id: row.id, top: row.top, members: row.members });
             tested.push(it);
         }
     }
@@ -117,7 +119,7 @@ pub(super) async fn read(
             });
             let is_row = rows.values().any(|row| row.top == candidate.id && row.members.len() == 1);
             if ended && !is_row && place.is_some() && candidate.terms_hash == entry.terms.hash {
-                rows.insert(it.id, Stacked { top: candidate.id, members: alone.members });
+                rows.insert(it.id, Stacked { id: 0, top: candidate.id, members: alone.members });
                 tested.push(it);
             }
         }
@@ -140,7 +142,7 @@ pub(super) async fn read(
 /// The most entries of one stack.
 const MOST: u32 = 100;
 
-/// Those stacks of which somebody waits; the others are forgotten.
+/// Those stacks of which somebody waits; the others are over.
 async fn with_waiting(
     shared: &Shared,
     claim: Claim,
@@ -169,7 +171,7 @@ async fn with_waiting(
         let flaked = if landed { count(&[BuildResult::Failure]) } else { 0 };
         told.push(Told { stack: it.id, passed, flaked });
     }
-    shared.store.forget_stacks(claim, &told).await?;
+    shared.store.end_stacks(claim, &told).await?;
     Ok(stay)
 }
 

@@ -1,6 +1,6 @@
 //! Listings of builds: newest first, by pages. Only reads, and no more rows than are shown, whatever was ever built.
 
-use super::row::{Columns as _, or_left_out};
+use super::row::{Columns as _, or_left_out, readable};
 use super::{Build, BuildRowState, Reader, Result, builds};
 use protocol::{BranchId, BranchName, BuildId, CommitId, ProjectId, SlaveId, SlaveName, UnixMs};
 use sqlx::any::{AnyArguments, AnyRow};
@@ -13,7 +13,7 @@ const LOOKED: i64 = 2_000;
 
 /// What is shown of them; the steps of a builder, which may be long, are not.
 const COLUMNS: &str =
-    "b.id, b.branch_id, b.revision_id, b.builder, b.for_queue, b.commit_id, b.state, b.result, b.says, b.slave_id,
+    "b.id, b.branch_id, b.revision_id, b.builder, b.for_queue, b.of_stack, b.commit_id, b.state, b.result, b.says, b.slave_id,
     b.requested_ms, b.started_ms, b.finished_ms";
 
 /// Which builds of a project.
@@ -44,6 +44,8 @@ pub struct ListedBuild {
     pub builder: String,
     /// Whether the queue asked for it.
     pub for_queue: bool,
+    /// The stack of several that it is of.
+    pub of_stack: Option<i64>,
     /// The candidate's commit.
     pub commit: CommitId,
     /// Where it is.
@@ -168,6 +170,24 @@ impl Reader {
         Ok(page)
     }
 
+    /// Builds of a builder before another, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn builds_before(&self, build: &Build, limit: u32) -> Result<Vec<Build>> {
+        let rows = sqlx::query(
+            "SELECT * FROM build WHERE project_id = $1 AND builder = $2 AND id < $3
+                ORDER BY id DESC LIMIT $4",
+        )
+        .bind(build.project.0)
+        .bind(&build.builder.name)
+        .bind(build.id.0)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        readable("build", &rows, builds::read)
+    }
+
     /// Builds by number.
     ///
     /// # Errors
@@ -185,6 +205,7 @@ fn read(row: &AnyRow) -> Result<ListedBuild> {
         revision: row.count("revision")?,
         builder: row.text("builder")?,
         for_queue: row.flag("for_queue")?,
+        of_stack: Some(row.num("of_stack")?).filter(|stack| *stack != 0),
         commit: row.parsed("commit_id")?,
         state: builds::state(row)?,
         says: row.text("says")?,

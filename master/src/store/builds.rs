@@ -4,7 +4,7 @@ use super::branches::{TOKEN_OF_NOW, is_trusted};
 use super::events::{self, Happening};
 use super::row::{Columns as _, readable, to_json};
 use super::writer::Turn;
-use super::{Reader, Result, Store, StoreError, now};
+use super::{Reader, Result, Store, StoreError, now, stacks};
 use protocol::api::Look;
 use protocol::wire::{BuildRef, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, ProjectId, RevisionId, SlaveId, UnixMs};
@@ -42,8 +42,8 @@ pub struct Build {
     pub required: bool,
     /// Whether the queue asked for it.
     pub for_queue: bool,
-    /// Whether it is of a stack of several, whose top is this branch's: it says nothing of the branch alone.
-    pub of_stack: bool,
+    /// The stack of several that it is of, whose top is this branch's: it says nothing of the branch alone.
+    pub of_stack: Option<i64>,
     /// A maintainer's priority.
     pub priority: i64,
     /// The isolation it needs at least.
@@ -134,8 +134,8 @@ pub struct BuildRequest {
     pub position: u32,
     /// Whether the queue asks.
     pub for_queue: bool,
-    /// Whether it is of a stack of several, so that it says nothing of the branch alone.
-    pub of_stack: bool,
+    /// The stack of several that it is of, so that it says nothing of the branch alone.
+    pub of_stack: Option<i64>,
     /// The isolation it needs at least.
     pub isolation: Isolation,
 }
@@ -172,7 +172,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Build> {
         position: row.count("position")?,
         required: row.flag("required")?,
         for_queue: row.flag("for_queue")?,
-        of_stack: row.flag("of_stack")?,
+        of_stack: Some(row.num("of_stack")?).filter(|stack| *stack != 0),
         priority: row.num("priority")?,
         isolation: row.json("isolation")?,
         ran_in: row.json_or_none("ran_in")?,
@@ -368,24 +368,6 @@ impl Reader {
         .await?;
         row.as_ref().map(read).transpose()
     }
-
-    /// Builds of a builder before another, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn builds_before(&self, build: &Build, limit: u32) -> Result<Vec<Build>> {
-        let rows = sqlx::query(
-            "SELECT * FROM build WHERE project_id = $1 AND builder = $2 AND id < $3
-                ORDER BY id DESC LIMIT $4",
-        )
-        .bind(build.project.0)
-        .bind(&build.builder.name)
-        .bind(build.id.0)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        readable("build", &rows, read)
-    }
 }
 
 impl Store {
@@ -488,7 +470,8 @@ impl Store {
                     .bind(build.id.0);
                     return Ok(open.fetch_optional(&mut **turn).await?.is_some());
                 }
-                let text = format!("{actor} cancelled {}", build.builder.name);
+                let together = stacks::together(turn, build.of_stack).await?;
+                let text = format!("{actor} cancelled {}{together}", build.builder.name);
                 let it = Happening::of_branch(build.project, build.branch, "build-cancelled", Look::Cancelled, text);
                 events::record(turn, &it.by(actor).build(build.id)).await?;
                 turn.keep();
@@ -539,7 +522,7 @@ pub(super) async fn insert(turn: &mut Turn, request: &BuildRequest, attempt: u32
     .bind(to_json(&request.isolation)?)
     .bind(i64::from(attempt))
     .bind(now().0)
-    .bind(i64::from(request.of_stack))
+    .bind(request.of_stack.unwrap_or(0))
     .fetch_one(&mut **turn)
     .await?;
     let build = read(&row)?;
@@ -612,10 +595,11 @@ pub(super) async fn finish(turn: &mut Turn, build: &Build, end: End<'_>) -> Resu
         .execute(&mut **turn)
         .await?;
     let (look, word) = gate::verdict::result_mark(result);
+    let together = stacks::together(turn, build.of_stack).await?;
     let text = if says.is_empty() || result.passed() {
-        format!("{} {word}", build.builder.name)
+        format!("{} {word}{together}", build.builder.name)
     } else {
-        format!("{} {word}: {says}", build.builder.name)
+        format!("{} {word}{together}: {says}", build.builder.name)
     };
     let it = Happening::of_branch(build.project, build.branch, "build-finished", look, text).build(build.id);
     events::record(turn, &it).await

@@ -460,7 +460,8 @@ impl Reader {
                      AND k.commit_id = c.commit_id
                  AND (EXISTS (SELECT 1 FROM build WHERE candidate_id = k.id)
                       OR EXISTS (SELECT 1 FROM queue_entry WHERE candidate_id = k.id)
-                      OR EXISTS (SELECT 1 FROM stack_entry WHERE candidate_id = k.id)
+                      OR EXISTS (SELECT 1 FROM stack_entry m JOIN stack s ON s.id = m.stack_id
+                                 WHERE m.candidate_id = k.id AND s.over_ms IS NULL)
                       OR k.stacked = 1 AND k.made_ms > {young}
                       OR k.id IN (SELECT e.candidate_id FROM landing l JOIN landing_entry e ON e.landing_id = l.id
                                   WHERE l.project_id = k.project_id AND l.state = 'intent')

@@ -147,16 +147,20 @@ impl Reader {
         row.num("id")
     }
 
-    /// A branch's newest events, newest first.
+    /// A branch's newest events, newest first, with those of builds of stacks that it is in.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn timeline(&self, branch: BranchId, limit: u32) -> Result<Vec<StoredEvent>> {
-        let rows = sqlx::query("SELECT * FROM event WHERE branch_id = $1 ORDER BY id DESC LIMIT $2")
-            .bind(branch.0)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *self.read().await?)
-            .await?;
+        let sql = "SELECT * FROM event WHERE id IN (
+                 SELECT id FROM (SELECT id FROM event WHERE branch_id = $1 ORDER BY id DESC LIMIT $2) AS own
+                 UNION SELECT id FROM (
+                     SELECT e.id FROM queue_entry q JOIN stack_entry m ON m.entry_id = q.id
+                     JOIN build b ON b.of_stack = m.stack_id AND b.of_stack <> 0
+                     JOIN event e ON e.build_id = b.id AND e.build_id IS NOT NULL
+                     WHERE q.branch_id = $1 ORDER BY e.id DESC LIMIT $2) AS others)
+             ORDER BY id DESC LIMIT $2";
+        let rows = sqlx::query(sql).bind(branch.0).bind(i64::from(limit)).fetch_all(&mut *self.read().await?).await?;
         readable("event", &rows, read)
     }
 }

@@ -23,7 +23,7 @@ impl Reader {
     }
 
     /// The candidates of a project that are built or may land: the newest of each live branch's newest revision, that of
-    /// each entry in the queue and of each stack, those of a line that is being pushed, and those with an open build; each with its branch and
+    /// each entry in the queue and of each stack that is not over, those of a line that is being pushed, and those with an open build; each with its branch and
     /// revision.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Reader {
                              WHERE q.revision_id = c.revision_id AND q.state = 'queued'
                                  AND c.mainline = p.tip)
                   OR c.id IN (SELECT m.candidate_id FROM stack s JOIN stack_entry m ON m.stack_id = s.id
-                              WHERE s.project_id = $1)
+                              WHERE s.project_id = $1 AND s.over_ms IS NULL)
                   OR c.id IN (SELECT e.candidate_id FROM landing l JOIN landing_entry e ON e.landing_id = l.id
                               WHERE l.project_id = $1 AND l.state = 'intent')
                   OR EXISTS (SELECT 1 FROM build WHERE candidate_id = c.id AND state <> 'finished'))

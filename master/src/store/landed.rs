@@ -5,9 +5,10 @@ use super::events::{self, Happening};
 use super::landings::with_others;
 use super::row::{Columns as _, or_left_out};
 use super::writer::Turn;
-use super::{BranchState, Claim, FailedBy, Landing, Member, Result, Store, entries, mainlines, now};
+use super::{BranchState, Claim, FailedBy, Landing, Member, Reader, Result, Store, entries, mainlines, now};
 use protocol::api::Look;
-use protocol::{BranchId, BranchName, ProjectId, UnixMs};
+use protocol::{BranchId, BranchName, CandidateId, CommitId, ProjectId, UnixMs};
+use sqlx::any::AnyRow;
 use std::collections::HashMap;
 
 impl Store {
@@ -109,6 +110,56 @@ impl Store {
                 Ok(())
             })
             .await
+    }
+}
+
+/// By which push an entry landed.
+#[derive(Clone, Debug)]
+pub struct LandedBy {
+    /// The commit that was tested and pushed: the top of the line.
+    pub tested: CommitId,
+    /// The candidate that it was, where that is known.
+    pub candidate: Option<CandidateId>,
+    /// The others that landed by it, the lowest first.
+    pub with: Vec<BranchName>,
+}
+
+impl Reader {
+    /// Of these entries, by which push of bb's each landed; none of those that somebody else has pushed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn landed_by(&self, entries: impl IntoIterator<Item = i64>) -> Result<HashMap<i64, LandedBy>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT mine.entry_id AS of_id, l.to_commit, e.entry_id, e.candidate_id, b.name
+                 FROM landing_entry mine JOIN queue_entry own ON own.id = mine.entry_id AND own.landed = mine.commit_id
+                 JOIN landing l ON l.id = mine.landing_id AND l.state = 'landed'
+                 JOIN landing_entry e ON e.landing_id = l.id
+                 JOIN queue_entry q ON q.id = e.entry_id JOIN branch b ON b.id = q.branch_id
+                 WHERE mine.entry_id IN ({ids}) ORDER BY mine.entry_id, l.id, e.place"
+            )
+        };
+        let read = |row: &AnyRow| {
+            let is_itself = row.num::<i64>("of_id")? == row.num::<i64>("entry_id")?;
+            Ok((
+                row.num("of_id")?,
+                LandedBy {
+                    tested: row.parsed("to_commit")?,
+                    candidate: row.num_or_none("candidate_id")?,
+                    with: if is_itself { Vec::new() } else { vec![row.parsed("name")?] },
+                },
+            ))
+        };
+        let mut all: HashMap<i64, LandedBy> = HashMap::new();
+        for (entry, one) in self.rows_of(entries, sql, "landing_entry", read).await? {
+            let before = all.remove(&entry).filter(|before| before.tested == one.tested);
+            let mut with = before.map(|before| before.with).unwrap_or_default();
+            with.extend(one.with);
+            // The last is the top.
+            all.insert(entry, LandedBy { with, ..one });
+        }
+        Ok(all)
     }
 }
 

@@ -71,6 +71,7 @@ pub use entries::{Entry, EntryState, Standing, TakenOut, Terms};
 pub use events::{Happening, StoredEvent};
 pub(crate) use facts::{IN_MAINLINE, Rows, author, build_as_told, landed, outcome, own, title};
 pub use fill::Fill;
+pub use landed::LandedBy;
 pub use landings::{Begun, FailedBy, Failures, Landing, Member};
 pub use latest::Builds;
 pub use lists::{After, Counted, Kind, Narrow, Sought};
@@ -89,7 +90,7 @@ pub use registrations::Origin;
 pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
-pub use stacks::{StackRow, Told};
+pub use stacks::{StackOf, StackRow, Told};
 pub use steering::Steered;
 pub use steps::{Step, Unpacked};
 pub use tokens::{Revoked, TokenKind, TokenRow};
@@ -171,7 +172,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 12] = [
+const SCHEMA: [(i64, &str, &str); 13] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -186,6 +187,7 @@ const SCHEMA: [(i64, &str, &str); 12] = [
     (8, "files that steps keep", include_str!("schema_8.sql")),
     (9, "lines of several entries land by one push; where mainline was", include_str!("schema_9.sql")),
     (12, "stacks of the queue", include_str!("schema_12.sql")),
+    (13, "stacks that were built stay", include_str!("schema_13.sql")),
     (14, "who paused, and who holds", include_str!("schema_14.sql")),
     (15, "what must land before a place of the queue", include_str!("schema_15.sql")),
 ];

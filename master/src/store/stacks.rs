@@ -1,14 +1,18 @@
 //! Stacks of the queue: lines of candidates, each on the commit of the one below, that are tested by their top.
 //!
-//! A stack has a row as long as one of its entries waits; what its builds said counts then among what was learned.
+//! A stack is over when none of its entries waits any more; what its builds said counts then among what was learned. Its row stays
+//! where something was built: who was in it is what its builds say it of.
 
 use super::changes::Topic;
 use super::row::{Columns as _, readable};
+use super::writer::Turn;
 use super::{Build, Candidate, Claim, Reader, Result, Store, builds, candidates, now};
 use gate::stacks::Experience;
+use protocol::api::listed;
 use protocol::{BranchName, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// So many of those that left last tell how often branches are bad.
 const REMEMBERED: i64 = 500;
@@ -36,7 +40,35 @@ pub struct StackRow {
     pub refused: bool,
 }
 
-/// What a stack that is forgotten has told.
+/// A stack as it is shown, whether it is over or not.
+#[derive(Clone, Debug)]
+pub struct StackOf {
+    /// Its number.
+    pub id: i64,
+    /// What it is tested for, in words.
+    pub purpose: String,
+    /// When it was made.
+    pub begun: UnixMs,
+    /// Whether nobody of it waits any more.
+    pub over: bool,
+    /// Mainline's commit that it stands on.
+    pub on: CommitId,
+    /// Its entries, first merged first.
+    pub members: Vec<StackMember>,
+}
+
+/// An entry of a stack.
+#[derive(Clone, Debug)]
+pub struct StackMember {
+    /// The entry.
+    pub entry: i64,
+    /// Its branch.
+    pub branch: BranchName,
+    /// What it would land as.
+    pub commit: CommitId,
+}
+
+/// What a stack that is over has told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Told {
     /// The stack.
@@ -145,22 +177,28 @@ impl Store {
             .await
     }
 
-    /// Forgets stacks of which nobody waits any more; what they told is counted.
+    /// Ends stacks of which nobody waits any more; what they told is counted. Those of which nothing was built are forgotten.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
-    pub async fn forget_stacks(&self, claim: Claim, told: &[Told]) -> Result<()> {
+    pub async fn end_stacks(&self, claim: Claim, told: &[Told]) -> Result<()> {
         if told.is_empty() {
             return Ok(());
         }
         self.write
             .turn_under(claim, async |turn| {
                 for it in told {
-                    sqlx::query("DELETE FROM stack_entry WHERE stack_id = $1").bind(it.stack).execute(&mut **turn).await?;
-                    let gone =
-                        sqlx::query("DELETE FROM stack WHERE id = $1").bind(it.stack).execute(&mut **turn).await?;
-                    if gone.rows_affected() == 0 {
+                    let ended = sqlx::query("UPDATE stack SET over_ms = $2 WHERE id = $1 AND over_ms IS NULL");
+                    if ended.bind(it.stack).bind(now().0).execute(&mut **turn).await?.rows_affected() == 0 {
                         continue;
+                    }
+                    let built = sqlx::query(
+                        "SELECT 1 AS built FROM stack s JOIN build b ON b.candidate_id = s.candidate_id WHERE s.id = $1 LIMIT 1",
+                    );
+                    if built.bind(it.stack).fetch_optional(&mut **turn).await?.is_none() {
+                        for sql in ["DELETE FROM stack_entry WHERE stack_id = $1", "DELETE FROM stack WHERE id = $1"] {
+                            sqlx::query(sql).bind(it.stack).execute(&mut **turn).await?;
+                        }
                     }
                     sqlx::query(
                         "UPDATE project SET runs_passed = runs_passed + $2, runs_flaked = runs_flaked + $3 WHERE id = $1",
@@ -209,7 +247,7 @@ impl Reader {
         self.rows_of(revisions, sql, "candidate", candidates::read).await
     }
 
-    /// The stacks of a project, in the order in which they were made.
+    /// The stacks of a project that are not over, in the order in which they were made.
     ///
     /// # Errors
     /// When the database fails.
@@ -219,7 +257,8 @@ impl Reader {
                  CASE WHEN EXISTS (SELECT 1 FROM candidate c JOIN landing l ON l.to_commit = c.commit_id
                      WHERE c.id = s.candidate_id AND l.project_id = s.project_id
                      AND l.state IN ('refused', 'mischecked')) THEN 1 ELSE 0 END AS refused
-             FROM stack s JOIN stack_entry m ON m.stack_id = s.id WHERE s.project_id = $1 ORDER BY s.id, m.place",
+             FROM stack s JOIN stack_entry m ON m.stack_id = s.id WHERE s.project_id = $1 AND s.over_ms IS NULL
+             ORDER BY s.id, m.place",
         );
         let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
         let read = |row: &AnyRow| {
@@ -247,22 +286,57 @@ impl Reader {
         Ok(stacks)
     }
 
-    /// The names of the branches of each stack of a project, first merged first.
+    /// Stacks by number, as they are shown.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn branches_of_stacks(&self, project: ProjectId) -> Result<HashMap<i64, Vec<BranchName>>> {
-        let rows = sqlx::query(
-            "SELECT m.stack_id AS id, b.name FROM stack s JOIN stack_entry m ON m.stack_id = s.id
-             JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
-             WHERE s.project_id = $1 ORDER BY m.stack_id, m.place",
-        );
-        let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
-        let mut names: HashMap<i64, Vec<BranchName>> = HashMap::new();
-        for (stack, name) in readable("stack", &rows, |row| Ok((row.num("id")?, row.parsed("name")?)))? {
-            names.entry(stack).or_default().push(name);
+    pub async fn stacks_by_id(&self, ids: impl IntoIterator<Item = i64>) -> Result<HashMap<i64, StackOf>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT s.id, s.purpose, s.begun_ms, s.over_ms, m.entry_id, b.name, c.commit_id, c.mainline
+                 FROM stack s JOIN stack_entry m ON m.stack_id = s.id JOIN candidate c ON c.id = m.candidate_id
+                 JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
+                 WHERE s.id IN ({ids}) ORDER BY s.id, m.place"
+            )
+        };
+        let read = |row: &AnyRow| {
+            Ok(StackOf {
+                id: row.num("id")?,
+                purpose: row.text("purpose")?,
+                begun: row.num("begun_ms")?,
+                over: row.num_or_none::<i64>("over_ms")?.is_some(),
+                on: row.parsed("mainline")?,
+                members: vec![StackMember {
+                    entry: row.num("entry_id")?,
+                    branch: row.parsed("name")?,
+                    commit: row.parsed("commit_id")?,
+                }],
+            })
+        };
+        let mut stacks: HashMap<i64, StackOf> = HashMap::new();
+        for one in self.rows_of(ids, sql, "stack", read).await? {
+            match stacks.entry(one.id) {
+                // What the lowest stands on, the whole stands on.
+                Entry::Occupied(mut stack) => stack.get_mut().members.extend(one.members),
+                Entry::Vacant(none) => drop(none.insert(one)),
+            }
         }
-        Ok(names)
+        Ok(stacks)
+    }
+
+    /// Of these entries that left, the stack whose top is what each is shown with: its number; none of one tested by itself.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stacks_left_by(&self, entries: impl IntoIterator<Item = i64>) -> Result<HashMap<i64, i64>> {
+        let sql = |ids: &str| {
+            format!(
+                "SELECT q.id, MAX(s.id) AS stack_id FROM queue_entry q JOIN stack s ON s.candidate_id = q.candidate_id
+                 JOIN stack_entry m ON m.stack_id = s.id AND m.entry_id = q.id WHERE q.id IN ({ids}) GROUP BY q.id"
+            )
+        };
+        let read = |row: &AnyRow| Ok((row.num("id")?, row.num("stack_id")?));
+        Ok(self.rows_of(entries, sql, "stack", read).await?.into_iter().collect())
     }
 
     /// Pairs of waiting entries of a project that can't be merged into one line.
@@ -354,4 +428,17 @@ impl Reader {
         }
         Ok(all)
     }
+}
+
+/// ` on first, second and third together`, to stand after what a build of a stack did; nothing for one of none. A name that can't
+/// be read is left out.
+pub(super) async fn together(turn: &mut Turn, stack: Option<i64>) -> Result<String> {
+    let Some(stack) = stack else { return Ok(String::new()) };
+    let rows = sqlx::query(
+        "SELECT b.name FROM stack_entry m JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
+         WHERE m.stack_id = $1 ORDER BY m.place",
+    );
+    let rows = rows.bind(stack).fetch_all(&mut **turn).await?;
+    let names: Vec<BranchName> = rows.iter().filter_map(|row| row.parsed("name").ok()).collect();
+    Ok(if names.len() < 2 { String::new() } else { format!(" on {} together", listed(&names)) })
 }

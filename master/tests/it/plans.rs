@@ -14,11 +14,23 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// Tables whose rows are kept for years.
-const GROWING: [&str; 9] =
-    ["build", "step", "candidate", "revision", "branch", "event", "queue_entry", "landing", "landing_entry"];
+const GROWING: [&str; 11] = [
+    "stack",
+    "stack_entry",
+    "build",
+    "step",
+    "candidate",
+    "revision",
+    "branch",
+    "event",
+    "queue_entry",
+    "landing",
+    "landing_entry",
+];
 
 /// Indexes that hold none but a few of their table's rows.
-const OF_OPEN_ROWS: [&str; 5] = [
+const OF_OPEN_ROWS: [&str; 6] = [
+    "USING INDEX stack_open",
     "USING INDEX queue_entry_branch",
     "USING INDEX landing_open",
     "USING INDEX build_open",

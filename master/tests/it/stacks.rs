@@ -88,6 +88,74 @@ async fn what_passes_together_lands_by_one_push_after_one_build() {
         assert!(world.official.files("main").contains(&name.to_owned()));
     }
     assert!(world.store().stacks(HERON).await.unwrap().len() <= 1);
+
+    // Each says what it was tested as, and with whom.
+    let head = world.official.head();
+    for (name, others) in
+        [("first", ["second", "third"]), ("second", ["first", "third"]), ("third", ["first", "second"])]
+    {
+        let entry = &world.branch(name).await["queue"][0];
+        let tested = &entry["tested"];
+        assert_eq!((&tested["commit"], &tested["with"]), (&json!(head), &json!(others)), "{name}: {tested}");
+        assert_eq!(tested["builds"][0]["word"], "passed");
+        assert_eq!(entry["landed"] == tested["commit"], name == "third");
+        let page = world.get(&format!("/p/heron/branches/{name}")).await.text;
+        assert!(page.contains("<p class=\"small tested\">Tested with <a href"), "{page}");
+    }
+}
+
+/// The build whose commit is a stack's top is as much the others', wherever it is shown and however long ago it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_build_of_a_stack_says_is_said_of_all_of_it() {
+    let (world, mut oak) = stepped().await;
+    accepted(&world, &["first", "second", "third"]).await;
+    turns(&world, &[Loop::Queue, Loop::Schedule]).await;
+    let build = oak.given().await;
+    oak.begins(build.of).await;
+    let id = build.of.build;
+    let waits = world.branch("first").await["queue"][0].clone();
+    assert_eq!((&waits["tested"]["stack"], &waits["tested"]["with"]), (&json!(1), &json!(["second", "third"])));
+    assert_eq!(waits["tested"]["builds"][0]["build"], json!(id));
+    assert_eq!(waits["marks"][0]["build"], json!(id));
+    let page = world.get("/p/heron/branches/first").await.text;
+    assert!(page.contains("<div id=\"tested\"><p class=\"small tested\">Being tested with "), "{page}");
+    oak.ends(build.of, 1, BuildResult::Failure).await;
+    world
+        .until("the build's end is recorded", async || {
+            let row = world.store().build(id).await.unwrap().unwrap();
+            if row.result().is_some() { Ok(()) } else { Err(format!("{:?}", row.state)) }
+        })
+        .await;
+    let says_so = async |next: Option<&str>| {
+        let detail = world.get(&format!("/api/v1/builds/{id}")).await.json();
+        let summary = &detail["summary"];
+        assert_eq!((&summary["branch"], &summary["with"]), (&json!("third"), &json!(["first", "second"])));
+        assert_eq!(detail["line"]["branches"], json!(["first", "second", "third"]));
+        assert_eq!(detail["line"]["commits"][2], summary["commit"]);
+        assert_eq!(detail["next"]["who"].as_str(), next);
+        let listed = world.get("/api/v1/projects/heron/builds?state=failure").await.json();
+        let listed = listed["builds"].as_array().unwrap().iter().find(|it| it["id"] == json!(id)).unwrap().clone();
+        assert_eq!((&listed["with"], &listed["stack"]), (&summary["with"], &summary["stack"]));
+        for name in ["first", "second", "third"] {
+            let timeline = world.branch(name).await["timeline"].clone();
+            let failed = |it: &&Value| it["kind"] == "build-finished" && it["look"] == "failed";
+            let failed: Vec<&str> =
+                timeline.as_array().unwrap().iter().filter(failed).map(|it| it["text"].as_str().unwrap()).collect();
+            let together = "linux failed on first, second and third together";
+            assert!(failed.iter().any(|text| text.starts_with(together)), "{name}: {failed:?}");
+        }
+        let page = world.get(&format!("/p/heron/builds/{id}")).await.text;
+        assert!(page.contains("linux failed on first, second and third together"), "{page}");
+    };
+    says_so(Some("bb")).await;
+    until_decided(&world, &mut oak, "nothing").await;
+    // Nobody of it waits any more.
+    publish(&world, "last", &[("last", "x\n"), ("none", "x\n")], &json!({})).await;
+    turns(&world, &[Loop::Watch, Loop::Candidates]).await;
+    world.accept("last").await;
+    turns(&world, &[Loop::Queue]).await;
+    assert!(world.store().stacks(HERON).await.unwrap().is_empty());
+    says_so(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +170,12 @@ async fn who_fails_is_found_and_the_others_land() {
     let bad = world.branch("bad").await;
     let says = bad["queue"][0]["says"].as_str().unwrap();
     assert!(says.starts_with("linux failed"), "{says}");
+    let tested = &bad["queue"][0]["tested"];
+    let (failing, with) = (&tested["builds"][0], tested["with"].as_array().cloned().unwrap_or_default());
+    assert_eq!((&failing["look"], tested["builds"].as_array().unwrap().len()), (&json!("failed"), 1), "{tested}");
+    for other in with {
+        assert_eq!(code(&world, other.as_str().unwrap()).await, "landed", "{tested}");
+    }
     assert!(!world.official.files("main").contains(&"bad".to_owned()));
     assert!(builds <= 8, "{builds}");
 }

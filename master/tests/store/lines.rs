@@ -240,12 +240,18 @@ async fn of_a_line_that_never_came_what_somebody_pushed_has_landed(place: Place)
     assert_eq!((landed.0.as_str(), landed.1, landed.2), ("landed", Some(commit(1001)), BranchState::Landed));
     assert_eq!((waits.0.as_str(), waits.1, waits.2), ("landing", None, BranchState::Live));
     assert_eq!(world.moves().await.len(), 1, "where mainline is, whoever looks at it says");
+    let entries = landing.members.iter().map(|member| member.entry);
+    let by = world.store.landed_by(entries.clone()).await.unwrap();
+    assert!(by.is_empty(), "what somebody else has pushed was not tested as that: {by:?}");
 
     // The others may come later.
     let unlanded = world.store.unlanded(world.project.id).await.unwrap();
     assert_eq!(unlanded.iter().map(|it| it.members.len()).collect::<Vec<_>>(), [3]);
     world.store.landed(&unlanded[0]).await.unwrap();
     assert_eq!(world.standing_of(&line[2]).await.1, Some(commit(1003)));
+    let by = world.store.landed_by(entries).await.unwrap().remove(&landing.members[1].entry).unwrap();
+    let with: Vec<&str> = by.with.iter().map(|name| name.as_str()).collect();
+    assert_eq!((by.tested, by.candidate, with), (commit(1003), landing.members[2].candidate, vec!["work-1", "work-3"]));
     assert_eq!(world.texts("landed").await.len(), 3);
     assert!(world.store.unlanded(world.project.id).await.unwrap().is_empty());
 }

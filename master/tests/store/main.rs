@@ -220,7 +220,7 @@ impl World {
             builder: builder(name),
             position: 0,
             for_queue,
-            of_stack: false,
+            of_stack: None,
             isolation: Isolation::None,
         }
     }

@@ -1,6 +1,6 @@
 //! Builds and their steps.
 
-use super::{Look, Next};
+use super::{Look, Next, StackLine, listed};
 use crate::tested::TestReport;
 use crate::wire::Isolation;
 use crate::{BranchName, BuildId, BuildResult, CommitId, ProjectName, SlaveName, UnixMs};
@@ -15,8 +15,15 @@ pub struct BuildSummary {
     pub builder: String,
     /// Its project.
     pub project: ProjectName,
-    /// The branch it is for.
+    /// The branch it is for; of a stack of several, the one on top.
     pub branch: BranchName,
+    /// Of a stack of several the branches below that one, first merged first. What the build says it says of all of them
+    /// together, and of none of them alone.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub with: Vec<BranchName>,
+    /// The stack's number, if it is of several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stack: Option<i64>,
     /// The revision's number.
     pub revision: u32,
     /// Whether the queue asked for it.
@@ -41,6 +48,18 @@ pub struct BuildSummary {
     pub finished_ms: Option<UnixMs>,
     /// Its page.
     pub page: String,
+}
+
+impl BuildSummary {
+    /// The branches that it is of, first merged first: one, or those of a stack.
+    pub fn branches(&self) -> impl Iterator<Item = &BranchName> {
+        self.with.iter().chain([&self.branch])
+    }
+
+    /// Where it is of several: ` on first, second and third together`, to stand after what it did; else nothing.
+    pub fn together(&self) -> String {
+        if self.with.is_empty() { String::new() } else { format!(" on {} together", listed(self.branches())) }
+    }
 }
 
 /// A page of a listing of builds: `GET /projects/NAME/builds`. Newest first.
@@ -69,6 +88,9 @@ pub enum BuildState {
 pub struct BuildDetail {
     /// The line.
     pub summary: BuildSummary,
+    /// What it is of, where that is several branches.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<StackLine>,
     /// Which try of this builder on this candidate it is, from 1.
     pub attempt: u32,
     /// The isolation it needs at least.

@@ -1,7 +1,7 @@
 //! The queue and its entries.
 
-use super::{ByHand, Look, Mark, Next, Project};
-use crate::{BranchName, CommitId, UnixMs};
+use super::{ByHand, Look, Mark, Next, Project, listed};
+use crate::{BranchName, BuildId, CommitId, UnixMs};
 use serde::{Deserialize, Serialize};
 
 /// The queue of a project.
@@ -18,17 +18,29 @@ pub struct Queue {
     pub stacks: Vec<QueueStack>,
 }
 
-/// Accepted branches merged one after the other, whose last commit is being built for all of them.
+/// Accepted branches merged one after the other, as a line of commits on mainline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct QueueStack {
-    /// Its number.
+pub struct StackLine {
+    /// The stack's number.
     pub id: i64,
     /// What it is tested for: `half of 4 suspects, with 12 known good`.
     pub purpose: String,
-    /// The commit that is built.
-    pub commit: CommitId,
+    /// Mainline's commit that it stands on.
+    pub on: CommitId,
     /// The branches, first merged first.
     pub branches: Vec<BranchName>,
+    /// The commit that each of them would land as, in the same order.
+    pub commits: Vec<CommitId>,
+}
+
+/// A stack whose last commit is being built for all of its branches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueStack {
+    /// What it is of.
+    #[serde(flatten)]
+    pub line: StackLine,
+    /// The commit that is built.
+    pub commit: CommitId,
     /// The builders' words on it.
     pub marks: Vec<Mark>,
     /// When its builds were asked for.
@@ -88,8 +100,92 @@ pub struct QueueEntry {
     pub changes_recipe: bool,
     /// The commit that landed.
     pub landed: Option<CommitId>,
+    /// What decides about it: the commit that is built now, or that it landed by or failed in; none while nothing was built, and
+    /// of one that somebody else has pushed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tested: Option<Tested>,
     /// When it left.
     pub left_ms: Option<UnixMs>,
     /// The branch's page.
     pub page: String,
+}
+
+/// A commit that decides about a branch in the queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// The stack that it is the top of; none where the branch was tested by itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stack: Option<i64>,
+    /// What the stack is tested for.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub purpose: String,
+    /// The commit.
+    pub commit: CommitId,
+    /// The other branches in it, first merged first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub with: Vec<BranchName>,
+    /// Its builds, in the recipe's order: of what landed those that it needed, of what was thrown out those that did not pass.
+    pub builds: Vec<TestedBuild>,
+}
+
+/// What a build of it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestedBuild {
+    /// Its number.
+    pub build: BuildId,
+    /// The builder.
+    pub builder: String,
+    /// Its look.
+    pub look: Look,
+    /// The word: `passed`, `failed`, `running`.
+    pub word: String,
+    /// The step that decided how it ended, if it did not pass.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step: Option<FailedStep>,
+    /// Its page; at the line, where one is known.
+    pub page: String,
+}
+
+/// A step that did not pass.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FailedStep {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// The line of its log that tells of the first error, where one was found. Lists do not look for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u64>,
+}
+
+impl TestedBuild {
+    /// `linux failed at test, line 12 (build #9)`
+    pub fn words(&self) -> String {
+        let step = self.step.as_ref();
+        let line = step.and_then(|step| step.line).map_or_else(String::new, |line| format!(", line {line}"));
+        let at = step.map_or_else(String::new, |step| format!(" at {}{line}", step.name));
+        format!("{} {}{at} (build #{})", self.builder, self.word, self.build)
+    }
+}
+
+impl Tested {
+    /// Whether a build of it is still to end.
+    pub fn is_open(&self) -> bool {
+        self.builds.iter().any(|build| matches!(build.look, Look::Waiting | Look::Running))
+    }
+
+    /// What was done with whom: `tested with first and second`.
+    pub fn lead(&self) -> String {
+        let with = if self.with.is_empty() { String::new() } else { format!(" with {}", listed(&self.with)) };
+        format!("{}{with}", if self.is_open() { "being tested" } else { "tested" })
+    }
+
+    /// All of it, as part of a sentence.
+    pub fn words(&self) -> String {
+        let purpose = if self.purpose.is_empty() { String::new() } else { format!(" ({})", self.purpose) };
+        let stack = self.stack.map_or_else(String::new, |stack| format!(" in stack {stack}{purpose}"));
+        let builds: Vec<String> = self.builds.iter().map(TestedBuild::words).collect();
+        let builds = if builds.is_empty() { String::new() } else { format!(": {}", builds.join(", ")) };
+        format!("{} as {}{stack}{builds}", self.lead(), self.commit.short())
+    }
 }

@@ -12,11 +12,11 @@ const MINUTE: i64 = 60_000;
 /// 2026-11-24 10:42 UTC.
 const NOW: i64 = 1_795_516_920_000;
 
-fn ago(minutes: i64) -> UnixMs {
+pub(super) fn ago(minutes: i64) -> UnixMs {
     UnixMs(NOW - minutes * MINUTE)
 }
 
-fn commit(digit: char) -> CommitId {
+pub(super) fn commit(digit: char) -> CommitId {
     digit.to_string().repeat(40).try_into().unwrap()
 }
 
@@ -59,7 +59,7 @@ pub(super) fn project() -> Project {
     }
 }
 
-fn marks(look: Look, word: &str) -> Vec<Mark> {
+pub(super) fn marks(look: Look, word: &str) -> Vec<Mark> {
     vec![
         Mark { builder: "linux".to_owned(), required: true, look, word: word.to_owned(), build: Some(BuildId(5133)) },
         Mark {
@@ -326,6 +326,7 @@ fn entry() -> QueueEntry {
         hold: None,
         changes_recipe: true,
         landed: None,
+        tested: None,
         left_ms: None,
         page: "/p/heron/branches/greet-more".to_owned(),
     }
@@ -341,15 +342,9 @@ pub(super) fn queue() -> Queue {
         left_ms: Some(ago(40)),
         ..entry()
     }]);
-    let stack = QueueStack {
-        id: 7,
-        purpose: "half of 4 suspects, with 12 known good".to_owned(),
-        commit: commit('5'),
-        branches: ["load-balancing", "fix-typo"].map(|name| name.parse().unwrap()).to_vec(),
-        marks: marks(Look::Running, "running"),
-        since_ms: ago(2),
-    };
-    Queue { project: project(), entries: vec![entry()], left: left.collect(), stacks: vec![stack] }
+    let tested = Some(super::stacks::tested(Look::Running, "running"));
+    let entries = vec![QueueEntry { tested, ..entry() }];
+    Queue { project: project(), entries, left: left.collect(), stacks: super::stacks::drawn() }
 }
 
 /// What a step keeps: here, or deleted since.
@@ -403,6 +398,8 @@ pub(super) fn build(look: Look) -> BuildDetail {
             builder: "linux".to_owned(),
             project: "heron".parse().unwrap(),
             branch: "greet-more".parse().unwrap(),
+            with: Vec::new(),
+            stack: None,
             revision: 2,
             for_queue: false,
             commit: commit('c'),
@@ -416,6 +413,7 @@ pub(super) fn build(look: Look) -> BuildDetail {
             finished_ms: ended.then(|| ago(4)),
             page: "/p/heron/builds/5133".to_owned(),
         },
+        line: None,
         attempt: 1,
         isolation: Isolation::Bubblewrap,
         ran_in: begun.then_some(Isolation::Bubblewrap),

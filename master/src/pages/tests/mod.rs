@@ -4,6 +4,7 @@
 
 mod fixtures;
 mod markup;
+mod stacks;
 
 use super::*;
 use crate::read::{LogPart, StepIs, Wanted};
@@ -266,7 +267,12 @@ fn the_queue() {
 fn the_builds() {
     let numbered = |(id, look)| api::BuildSummary { id: protocol::BuildId(id), ..build(look).summary };
     let all = [(5133, Look::Running), (5132, Look::Failed), (5131, Look::Passed)];
-    let listed = |next| api::BuildPage { builds: all.map(numbered).into(), next };
+    let listed = |next| {
+        let mut builds: Vec<_> = all.map(numbered).into();
+        let of_stack = stacks::build_of_stack(Look::Failed, 9).summary;
+        builds.push(api::BuildSummary { id: protocol::BuildId(5130), ..of_stack });
+        api::BuildPage { builds, next }
+    };
     let page = |listed: &api::BuildPage, asked: &AskedBuilds| pages().builds(&context(), listed, asked).unwrap();
     shown("builds", &page(&listed(Some(protocol::BuildId(5100))), &AskedBuilds::default()));
     let asked =
