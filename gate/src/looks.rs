@@ -1,8 +1,9 @@
 //! Which published branches are looked at now.
 //!
 //! A look takes as long as a stranger's server likes, up to a bound. So each publisher and each host has a share of the
-//! places only; those that did not answer well the last time, or never did yet, have half of them together; and the last
-//! are kept for branches that were accepted. Nobody's dead or dripping servers delay others for longer than one look.
+//! places only, a host a smaller one, and one publisher's looks at one host a smaller one yet; those that did not answer well
+//! the last time, or never did yet, have half of them together; and the last are kept for branches that were accepted. Nobody's
+//! dead or dripping servers delay others for longer than one look, nor his own branches elsewhere.
 
 use crate::places::{Places, Rank};
 use protocol::{BranchId, UnixMs};
@@ -40,11 +41,23 @@ pub struct Look {
 pub struct Size {
     /// All together.
     pub all: usize,
-    /// Those of one publisher, and those at one host.
-    pub each: usize,
+    /// Those of one publisher.
+    pub publisher: usize,
+    /// Those at one host; always fewer than a publisher's, where he has more than one.
+    pub host: usize,
 }
 
 impl Size {
+    /// Those at one host: one that does not answer leaves its publishers some for elsewhere.
+    pub const fn at_host(self) -> usize {
+        less(self.publisher, self.host)
+    }
+
+    /// Those of one publisher at one host: his slow ones leave some to others at a host that many share.
+    pub const fn of_one_at_host(self) -> usize {
+        less(self.at_host(), self.publisher)
+    }
+
     /// The last places, for what was accepted.
     pub const fn kept(self) -> usize {
         self.all / 4
@@ -56,16 +69,27 @@ impl Size {
     }
 }
 
+/// A number that is less than `of` and at most `most`, but never nothing.
+const fn less(of: usize, most: usize) -> usize {
+    let less = of.saturating_sub(1);
+    let it = if less < most { less } else { most };
+    if it == 0 { 1 } else { it }
+}
+
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Key {
     Publisher(String),
     Host(String),
+    OfAt(String, String),
     Doubtful,
 }
 
 fn shares(look: &Look, size: Size) -> Vec<(Key, usize)> {
-    let mut shares = vec![(Key::Publisher(look.publisher.clone()), size.each)];
-    shares.extend(look.host.clone().map(|host| (Key::Host(host), size.each)));
+    let mut shares = vec![(Key::Publisher(look.publisher.clone()), size.publisher)];
+    if let Some(host) = &look.host {
+        shares.push((Key::Host(host.clone()), size.at_host()));
+        shares.push((Key::OfAt(look.publisher.clone(), host.clone()), size.of_one_at_host()));
+    }
     if look.standing == Standing::Doubtful {
         shares.push((Key::Doubtful, size.doubtful()));
     }

@@ -90,12 +90,20 @@ fn numbered(mut looks: Vec<Look>) -> Vec<Look> {
     looks
 }
 
-fn counts<'a>(looks: impl Iterator<Item = &'a Look>) -> BTreeMap<String, usize> {
+/// What a look counts for, and how many of that there may be.
+fn counted(look: &Look, size: Size) -> Vec<(String, usize)> {
+    let mut all = vec![(look.publisher.clone(), size.publisher)];
+    if let Some(host) = &look.host {
+        all.push((host.clone(), size.at_host()));
+        all.push((format!("{} at {host}", look.publisher), size.of_one_at_host()));
+    }
+    all
+}
+
+fn counts<'a>(looks: impl Iterator<Item = &'a Look>, size: Size) -> BTreeMap<(String, usize), usize> {
     let mut counts = BTreeMap::new();
-    for look in looks {
-        for key in [Some(&look.publisher), look.host.as_ref()].into_iter().flatten() {
-            *counts.entry(key.clone()).or_default() += 1;
-        }
+    for key in looks.flat_map(|look| counted(look, size)) {
+        *counts.entry(key).or_default() += 1;
     }
     counts
 }
@@ -107,10 +115,11 @@ proptest! {
     fn looks_are_shared(
         looks in vec(look(), 0..80),
         all in 1usize..20,
-        each in 1usize..6,
+        publisher in 1usize..6,
+        host in 1usize..6,
         ends in vec(any::<prop::sample::Index>(), 0..40),
     ) {
-        let size = Size { all, each };
+        let size = Size { all, publisher, host };
         let mut waiting = numbered(looks);
         let mut under_way: Vec<Look> = Vec::new();
         let mut ends = ends.into_iter();
@@ -120,17 +129,16 @@ proptest! {
             prop_assert_eq!(begun.len(), chosen.len(), "each is chosen once");
             waiting = rest;
             under_way.extend(begun);
-            let held = counts(under_way.iter());
+            let held = counts(under_way.iter(), size);
             prop_assert!(under_way.len() <= size.all);
-            prop_assert!(held.values().all(|held| *held <= size.each), "{held:?}");
+            prop_assert!(held.iter().all(|((_, most), held)| held <= most), "{held:?}");
             let doubtful = under_way.iter().filter(|l| l.standing == Standing::Doubtful).count();
             prop_assert!(doubtful <= size.doubtful());
             let room = |look: &Look| {
                 let most = if look.standing == Standing::Accepted { size.all } else { size.all - size.kept() };
-                let free = |key: &String| held.get(key).copied().unwrap_or(0) < size.each;
+                let free = |key: &(String, usize)| held.get(key).copied().unwrap_or(0) < key.1;
                 under_way.len() < most
-                    && free(&look.publisher)
-                    && look.host.as_ref().is_none_or(free)
+                    && counted(look, size).iter().all(free)
                     && (look.standing != Standing::Doubtful || doubtful < size.doubtful())
             };
             prop_assert!(!waiting.iter().any(room), "whoever can be looked at is");
@@ -144,7 +152,7 @@ proptest! {
     /// Whatever one publisher has due, at however many hosts, all of them dripping: another's look begins at once.
     #[test]
     fn one_publisher_delays_nobody(mine in vec(look(), 0..200), hosts in 1u8..100) {
-        let size = Size { all: 16, each: 4 };
+        let size = Size { all: 16, publisher: 4, host: 3 };
         let mine: Vec<Look> = (0..hosts).cycle().zip(mine).map(|(host, look)| Look {
             publisher: "eve".to_owned(),
             host: Some(format!("evil-{host}")),
@@ -172,7 +180,7 @@ proptest! {
     /// However many publishers conspire, with sources that failed before: what did well and what was accepted is looked at.
     #[test]
     fn failing_sources_leave_room_for_good_ones(mine in vec(look(), 0..200)) {
-        let size = Size { all: 16, each: 4 };
+        let size = Size { all: 16, publisher: 4, host: 3 };
         let mine = (0..).zip(mine).map(|(i, look)| Look {
             publisher: format!("eve-{i}"), host: Some(format!("evil-{i}")), standing: Standing::Doubtful, ..look
         }).collect();
@@ -192,6 +200,31 @@ proptest! {
     }
 }
 
+/// A host that drips: its publisher's branches elsewhere are looked at, and so are others' at a host that his fill.
+#[test]
+fn a_host_has_less_than_a_publisher_and_one_publisher_s_looks_there_less_yet() {
+    let size = Size { all: 16, publisher: 4, host: 3 };
+    let it = |id, publisher: &str, host: &str| Look {
+        branch: BranchId(id),
+        standing: Standing::Steady,
+        asked: false,
+        publisher: publisher.to_owned(),
+        host: Some(host.to_owned()),
+        due: UnixMs(id),
+    };
+    let dripping: Vec<Look> = (1..20).map(|id| it(id, "eve", "drips")).collect();
+    assert_eq!(begin(size, &[], &dripping), [1, 2].map(BranchId));
+    let under_way = &dripping[..2];
+    let due = [&dripping[2..], &[it(30, "eve", "good"), it(31, "ann", "drips"), it(32, "ann", "good")]].concat();
+    assert_eq!(begin(size, under_way, &due), [31, 32, 30].map(BranchId));
+    for (publisher, host) in [(1, 1), (2, 9), (4, 4), (9, 1)] {
+        let size = Size { all: 16, publisher, host };
+        let (at, of_one) = (size.at_host(), size.of_one_at_host());
+        assert!(1 <= of_one && of_one <= at && at <= publisher && at <= host, "{size:?}");
+        assert!(at < publisher || publisher == 1, "{size:?}");
+    }
+}
+
 #[test]
 fn of_one_publisher_what_was_asked_for_comes_first() {
     let it = |id, asked, due| Look {
@@ -203,7 +236,7 @@ fn of_one_publisher_what_was_asked_for_comes_first() {
         due: UnixMs(due),
     };
     let due = [it(1, false, 10), it(2, false, 5), it(3, true, 20), it(4, false, 1)];
-    let size = Size { all: 16, each: 3 };
+    let size = Size { all: 16, publisher: 3, host: 2 };
     assert_eq!(begin(size, &[], &due), [3, 4, 2].map(BranchId));
 }
 

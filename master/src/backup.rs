@@ -250,11 +250,14 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), BackupError> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io_at(path))
 }
 
-/// A log that was deleted meanwhile, because its build begins anew, is none; one that was packed meanwhile is copied so.
+/// A log that was deleted meanwhile, because its build begins anew, is none; one that was packed meanwhile is copied so. What a
+/// step kept goes when its time has come.
 fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let is = |end: &str| from.extension().is_some_and(|it| it == end);
     match fs::copy(from, to) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && from.extension().is_some_and(|end| end == "log") => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is("artifacts") => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is("log") => {
             let packed = crate::logs::packed_path(from);
             match fs::copy(&packed, crate::logs::packed_path(to)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(&packed)(error)),
@@ -291,6 +294,14 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_goes_while_it_is_copied_is_left_out_if_it_may_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let copied = |name: &str| copy_file(&folder.path().join(name), &folder.path().join("to"));
+        assert!(copied("1.log").is_ok() && copied("1.artifacts").is_ok());
+        assert!(copied("master.toml").is_err());
+    }
 
     #[tokio::test]
     async fn a_backup_that_was_broken_off_and_a_folder_that_is_none_are_refused_and_so_is_a_full_one() {

@@ -135,8 +135,10 @@ pub struct Sources {
     pub fetch_bytes: u64,
     /// Looks at branches of one project, at once.
     pub looks: usize,
-    /// Those of one publisher, and those at one host.
+    /// Those of one publisher.
     pub looks_each: usize,
+    /// Those at one host; fewer than one publisher's, whatever is said here.
+    pub looks_host: usize,
     /// How often the head of one branch may move at once.
     pub revisions_at_once: u32,
     /// Seconds in which it may move once more, after that.
@@ -146,7 +148,7 @@ pub struct Sources {
 impl Sources {
     /// How many looks there may be.
     pub fn size(&self) -> gate::looks::Size {
-        gate::looks::Size { all: self.looks, each: self.looks_each }
+        gate::looks::Size { all: self.looks, publisher: self.looks_each, host: self.looks_host }
     }
 
     /// How often a branch may move.
@@ -168,6 +170,7 @@ impl Default for Sources {
             fetch_bytes: 1 << 30,
             looks: 16,
             looks_each: 4,
+            looks_host: 3,
             revisions_at_once: 12,
             revisions_s: 120,
         }

@@ -71,6 +71,11 @@ impl Artifacts {
         if self.files.windows(2).any(|two| two[0].path >= two[1].path) {
             return Err("the files are not in order".to_owned());
         }
+        let is_file = |path: &str| self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
+        let folders_of = |path: &str| path.match_indices('/').any(|(at, _)| is_file(&path[..at]));
+        if let Some(file) = self.files.iter().find(|file| folders_of(&file.path)) {
+            return Err(format!("what `{}` is in is a file", file.path));
+        }
         if self.notes.len() > MAX_NOTES || self.notes.iter().any(|note| note.len() > MAX_NOTE) {
             return Err(format!("more than {MAX_NOTES} notes of {MAX_NOTE} bytes"));
         }
@@ -86,6 +91,10 @@ pub fn why_no_path(path: &str) -> Option<&'static str> {
     }
     if path.chars().any(|c| c.is_control() || c == '\\') {
         return Some("has a control character or a backslash");
+    }
+    // Whoever goes into a folder with it has git do what it says.
+    if path.split('/').any(|name| name.eq_ignore_ascii_case(".git")) {
+        return Some("has a `.git`");
     }
     let odd = |name: &str| name.is_empty() || name == "." || name == ".." || name.len() > MAX_NAME;
     path.split('/').any(odd).then_some("has an empty name, `.`, `..` or one that is too long")
@@ -121,11 +130,27 @@ mod tests {
             (artifacts(&[("a", u64::MAX), ("b", u64::MAX)]), "bytes"),
             (artifacts(&[("b", 1), ("a", 1)]), "not in order"),
             (artifacts(&[("a", 1), ("a", 1)]), "not in order"),
+            (artifacts(&[("a", 1), ("a.b", 1), ("a/b", 1)]), "is a file"),
             (Artifacts { notes: vec!["x".repeat(501)], ..Artifacts::default() }, "notes"),
         ] {
             assert!(all.check(8).unwrap_err().contains(what), "{what}");
         }
-        for path in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\nb", "a\\b", "\u{85}"] {
+        for path in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "a/./b",
+            "a\nb",
+            "a\\b",
+            "\u{85}",
+            ".git/config",
+            "a/.GIT",
+        ] {
             assert!(artifacts(&[(path, 1)]).check(8).is_err(), "{path:?}");
         }
         assert!(why_no_path(&"n".repeat(256)).is_some() && why_no_path(&"n/".repeat(300)).is_some());

@@ -18,7 +18,7 @@ use crate::spool::{LogWriter, Spooled};
 use crate::work::{Room, Slot, Slots};
 use protocol::artifacts::Artifacts;
 use protocol::tested::TestReport;
-use protocol::wire::{Assignment, Happened, Isolation, Limits};
+use protocol::wire::{Assignment, Happened, Isolation, Limits, StepFile};
 use protocol::{BuildResult, UnixMs};
 use recipe::{Run, Step};
 use rules::Progress;
@@ -352,6 +352,7 @@ impl<'a> Build<'a> {
             self.progress.step(result, on_failure, why);
         }
         let ran_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let kept = artifacts.as_ref().map(Artifacts::bytes);
         let (tests, artifacts) = (tests.map(Box::new), artifacts.map(Box::new));
         let what = Happened::StepFinished {
             step,
@@ -368,6 +369,10 @@ impl<'a> Build<'a> {
         };
         if !report(self.spooled, what).await {
             self.progress.stop(BuildResult::Exception, "the slave's disk can't be written".to_owned());
+        }
+        // After the report that says what they are.
+        if let Some(bytes) = kept {
+            self.spooled.grew(StepFile::Artifacts(step), bytes);
         }
     }
 

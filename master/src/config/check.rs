@@ -98,6 +98,7 @@ fn counts(config: &Config) -> Result<(), String> {
         ("[sources] fetch_bytes", config.sources.fetch_bytes, "bytes"),
         ("[sources] looks", count(config.sources.looks), "looks"),
         ("[sources] looks_each", count(config.sources.looks_each), "looks"),
+        ("[sources] looks_host", count(config.sources.looks_host), "looks"),
         ("[sources] revisions_at_once", u64::from(config.sources.revisions_at_once), "moves"),
         ("[registrations] pending_publisher", u64::from(config.registrations.pending_publisher), "builds"),
         ("[registrations] pending_host", u64::from(config.registrations.pending_host), "builds"),

@@ -10,7 +10,7 @@ use crate::error::StartError;
 use crate::reconcile;
 use crate::sole;
 use crate::state::Shared;
-use crate::store::Store;
+use crate::store::{Store, now};
 use mirror::OfProject;
 use protocol::wire::StepFile;
 use protocol::{BuildId, ProjectName};
@@ -18,6 +18,11 @@ use serde::Serialize;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 use tracker::git::Git;
+
+/// Steps whose files are looked at together.
+const KEPT_AT_ONCE: u32 = 500;
+/// What a build that ended since then kept may be on its way from the slave: a day.
+const ON_THEIR_WAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// How something stands that was not as it should be.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -144,11 +149,43 @@ async fn look(shared: &Shared, mend: bool, all: &mut Inspection) -> Result<(), S
     for claim in shared.projects.iter().filter_map(|project| project.claim()) {
         shared.store.release_project(claim).await?;
     }
-    logs(shared, all).await
+    logs(shared, all).await?;
+    kept(shared, mend, all).await
 }
 
 fn next(mended: bool, what: &str) -> String {
     if mended { String::new() } else { what.to_owned() }
+}
+
+/// The files that steps keep are as long as their rows say, or they are said to be gone: after a restore nobody has them, and they
+/// would be on their way for ever.
+async fn kept(shared: &Shared, mend: bool, all: &mut Inspection) -> Result<(), StartError> {
+    let mut after = (BuildId(0), 0);
+    loop {
+        let some = shared.store.aging_artifacts(after, KEPT_AT_ONCE).await?;
+        let Some(last) = some.last() else { return Ok(()) };
+        after = (last.build, last.step);
+        for it in some {
+            let there = shared.logs.len(it.build, StepFile::Artifacts(it.step)).unwrap_or(0);
+            if there >= it.bytes || now().0 - it.ended.0 < ON_THEIR_WAY_MS {
+                continue;
+            }
+            if mend {
+                shared.store.let_artifacts_go(it.build, it.step).await?;
+                shared
+                    .logs
+                    .delete_artifacts(it.build, it.step)
+                    .map_err(|error| StartError::Other(error.to_string()))?;
+            }
+            all.findings.push(Finding {
+                project: None,
+                kind: "artifacts",
+                what: format!("what step {} of build #{} kept has {there} of {} bytes", it.step, it.build, it.bytes),
+                state: if mend { State::Mended } else { State::Pending },
+                next: next(mend, "this check says of it that it is gone, when no master runs; then build it again"),
+            });
+        }
+    }
 }
 
 /// Logs are as long as their rows say, or longer.

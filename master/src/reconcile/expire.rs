@@ -4,6 +4,7 @@
 use super::{Again, StepError};
 use crate::state::Shared;
 use crate::store::{Aging, now};
+use protocol::BuildId;
 use std::io;
 use std::time::Duration;
 
@@ -13,24 +14,36 @@ const AT_ONCE: u32 = 50;
 const PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) async fn step(shared: &Shared) -> Result<Again, StepError> {
-    let aging = shared.store.aging_artifacts(AT_ONCE).await?;
-    let full = aging.len() == AT_ONCE as usize;
     let mut too_many = shared.store.artifact_bytes().await?.saturating_sub(shared.config.keep.artifacts_bytes);
-    let mut all_went = true;
-    for kept in aging {
-        let goes = is_over(shared, kept) || too_many > 0 && kept.ended.is_some();
-        let went = goes && delete(shared, kept).await?;
-        if went {
-            too_many = too_many.saturating_sub(kept.bytes);
+    let mut after = (BuildId(0), 0);
+    loop {
+        let aging = shared.store.aging_artifacts(after, AT_ONCE).await?;
+        let full = aging.len() == AT_ONCE as usize;
+        let (mut went, mut stayed) = (0, 0);
+        for kept in aging {
+            after = (kept.build, kept.step);
+            if !(is_over(shared, kept) || too_many > 0) {
+                // Those that follow are younger.
+                return Ok(Again::After(PAUSE));
+            }
+            if delete(shared, kept).await? {
+                too_many = too_many.saturating_sub(kept.bytes);
+                went += 1;
+            } else {
+                stayed += 1;
+            }
         }
-        all_went &= went;
+        match (full, went, stayed) {
+            (false, ..) => return Ok(Again::After(PAUSE)),
+            (true, _, 0) => return Ok(Again::Now),
+            // Those that can't be deleted keep no others here.
+            _ => {}
+        }
     }
-    Ok(if full && all_went { Again::Now } else { Again::After(PAUSE) })
 }
 
 fn is_over(shared: &Shared, kept: Aging) -> bool {
-    let until = kept.ended.and_then(|ended| shared.config.keep.artifacts_until(ended.0));
-    until.is_some_and(|until| until <= now().0)
+    shared.config.keep.artifacts_until(kept.ended.0).is_some_and(|until| until <= now().0)
 }
 
 /// Deletes the file, then says so: a kill in between leaves one that is deleted again.

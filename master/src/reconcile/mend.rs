@@ -35,6 +35,10 @@ pub(super) async fn compare(shared: &Shared, project: &Guarded) -> Result<Option
     let Some(tip) = shared.store.project_by_id(project.id).await?.tip else { return Ok(None) };
     shared.store.look_not_later_than(claim, latest_look(shared)).await?;
     project.mirror.make_again_if_gone().await?;
+    // Before anything else is asked of it: none of its refs can be read else.
+    if project.mirror.mend_packed_refs().await? {
+        project.look_at_mainline();
+    }
     let whole_look = project.takes_whole_look();
     if whole_look && !is_mainline_whole(project, &tip).await? {
         tracing::warn!(project = %project.name, "something of mainline's history is missing in the mirror");

@@ -142,7 +142,7 @@ async fn begin(shared: &Arc<Shared>, project: &Arc<Guarded>, looks: &mut Looks) 
         return Ok(in_a_while(first));
     }
     // Those under way are still due: beside them, enough of each publisher's to fill every place.
-    let each = u32::try_from(size.all + size.each + TOGETHER).unwrap_or(u32::MAX);
+    let each = u32::try_from(size.all + size.publisher + TOGETHER).unwrap_or(u32::MAX);
     let mut due = shared.store.due_looks(project.id, now, each).await?;
     due.retain(|it| !looks.has(it.branch.id));
     let waiting: Vec<Look> = due.iter().map(|it| as_seen(&it.branch, it.accepted)).collect();

@@ -5,7 +5,9 @@
 use super::Sessions;
 use super::assigned::{Assigned, cut};
 use crate::logs::{Logs, Writer};
-use crate::store::{BuildRowState, Change, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow, Topic, now};
+use crate::store::{
+    ArtifactLength, BuildRowState, Change, Finished, Recorded, SlaveRow, Store, StoreError, TokenRow, Topic, now,
+};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::FutureExt as _;
 use protocol::wire::{
@@ -366,6 +368,23 @@ async fn complete(of: BuildRef, parts: &Parts) -> Result<bool, Ended> {
     Ok(true)
 }
 
+/// Whether bytes of what a step keeps are taken, up to `end`: once it is recorded what they are, so that none are here that nobody
+/// counts and deletes. An older slave may send them just before; it is told that there are none, and sends them again.
+///
+/// # Errors
+/// When there are more than were told of, or the steps of the build keep more than `most` together.
+fn told_of(told: &[ArtifactLength], step: u32, end: u64, most: u64) -> Result<bool, String> {
+    let all = told.iter().fold(0_u64, |sum, it| sum.saturating_add(it.bytes));
+    let Some(of) = told.iter().find(|it| it.step == step && !it.gone) else { return Ok(false) };
+    if all > most {
+        return Err(format!("the files of its steps: {all} bytes, where {most} bytes are allowed"));
+    }
+    if end > of.bytes {
+        return Err(format!("the files of step {step}: more than the {} bytes that it said", of.bytes));
+    }
+    Ok(true)
+}
+
 struct Connection<'a> {
     slave: &'a SlaveRow,
     parts: &'a Parts,
@@ -496,6 +515,17 @@ impl Connection<'_> {
         let end = offset.saturating_add(bytes.len() as u64);
         if let Err(why) = assigned.check_end(file, end, &self.parts.limits) {
             return Err(self.forbidden(of, why).await?);
+        }
+        if let StepFile::Artifacts(step) = file {
+            let told = self.parts.store.artifact_lengths(of.build).await?;
+            match told_of(&told, step, end, self.parts.limits.artifact_bytes) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let next = self.parts.logs.len(of.build, file)?;
+                    return self.say(socket, ToSlave::LogAcknowledged { of, file, next }).await;
+                }
+                Err(why) => return Err(self.forbidden(of, why).await?),
+            }
         }
         let next = tokio::task::block_in_place(|| self.writer.append(of.build, file, offset, bytes))?;
         if next == end {

@@ -36,13 +36,41 @@ pub struct Aging {
     pub build: BuildId,
     /// The step's number.
     pub step: u32,
-    /// When its build ended; none while it has not.
-    pub ended: Option<UnixMs>,
+    /// When its build ended.
+    pub ended: UnixMs,
     /// Bytes of its files.
     pub bytes: u64,
 }
 
+/// How much a step was said to keep.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ArtifactLength {
+    /// The step's number.
+    pub step: u32,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Whether they were deleted since.
+    pub gone: bool,
+}
+
 impl Reader {
+    /// How much the steps of a build were said to keep.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn artifact_lengths(&self, build: BuildId) -> Result<Vec<ArtifactLength>> {
+        let rows = sqlx::query("SELECT number, bytes, gone FROM artifacts WHERE build_id = $1")
+            .bind(build.0)
+            .fetch_all(&mut *self.read().await?)
+            .await?;
+        let read = |row: &AnyRow| {
+            let bytes = u64::try_from(row.num::<i64>("bytes")?).unwrap_or(0);
+            Ok(ArtifactLength { step: row.count("number")?, bytes, gone: row.num::<i64>("gone")? != 0 })
+        };
+        // One that can't be read counts for nothing, and nothing is taken of its files.
+        readable("artifacts", &rows, read)
+    }
+
     /// What the steps of a build keep, in their order.
     ///
     /// # Errors
@@ -55,20 +83,24 @@ impl Reader {
         readable("artifacts", &rows, read)
     }
 
-    /// The steps whose files are still there, of the oldest builds first, at most `limit`.
+    /// The steps of builds that ended whose files are still there, of the oldest builds first, after `after`, at most `limit`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn aging_artifacts(&self, limit: u32) -> Result<Vec<Aging>> {
+    pub async fn aging_artifacts(&self, after: (BuildId, u32), limit: u32) -> Result<Vec<Aging>> {
         let rows = sqlx::query(
             "SELECT a.build_id, a.number, a.bytes, b.finished_ms FROM artifacts a JOIN build b ON b.id = a.build_id
-             WHERE a.gone = 0 ORDER BY a.build_id, a.number LIMIT $1",
+             WHERE a.gone = 0 AND b.finished_ms IS NOT NULL
+                 AND (a.build_id > $1 OR a.build_id = $1 AND a.number > $2)
+             ORDER BY a.build_id, a.number LIMIT $3",
         )
+        .bind(after.0.0)
+        .bind(i64::from(after.1))
         .bind(i64::from(limit))
         .fetch_all(&mut *self.read().await?)
         .await?;
         let read = |row: &AnyRow| {
-            let ended = row.num_or_none("finished_ms")?;
+            let ended = UnixMs(row.num("finished_ms")?);
             let bytes = u64::try_from(row.num::<i64>("bytes")?).unwrap_or(0);
             Ok(Aging { build: row.num("build_id")?, step: row.count("number")?, ended, bytes })
         };
@@ -104,10 +136,12 @@ impl Store {
     }
 }
 
-/// Writes what a step keeps; of a build that was run anew, what it keeps now.
+/// Writes what a step keeps; of a build that was run anew, what it keeps now. What was said to be more before counts as that: so
+/// much may be here of it.
 pub(super) async fn keep(turn: &mut Turn, build: BuildId, step: u32, files: &Artifacts) -> Result<()> {
     let sql = "INSERT INTO artifacts (build_id, number, files, bytes) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (build_id, number) DO UPDATE SET files = excluded.files, bytes = excluded.bytes, gone = 0";
+               ON CONFLICT (build_id, number) DO UPDATE SET files = excluded.files, gone = 0,
+                   bytes = CASE WHEN excluded.bytes > artifacts.bytes THEN excluded.bytes ELSE artifacts.bytes END";
     let query = sqlx::query(sql).bind(build.0).bind(i64::from(step)).bind(to_json(files)?);
     let query = query.bind(i64::try_from(files.bytes()).unwrap_or(i64::MAX));
     query.execute(&mut **turn).await.map(drop).map_err(Into::into)

@@ -58,7 +58,7 @@ mod touched;
 mod writer;
 
 pub use afterwards::NEVER;
-pub use artifacts::{Aging, StepArtifacts};
+pub use artifacts::{Aging, ArtifactLength, StepArtifacts};
 pub use asks::Within;
 pub use branches::{Branch, BranchState, NewBranch, Trouble};
 pub use build_lists::{ListedBuild, ListedBuilds, Which};

@@ -152,9 +152,12 @@ async fn keeps_five(oak: &mut FakeSlave, of: BuildRef) {
 async fn a_slave_that_comes_back_goes_on_where_the_master_has_it_and_sends_no_more_than_may_be() {
     let (world, mut oak, of, token) = building("limits.artifact_bytes = 8\n").await;
     send(&mut oak, of, 0, b"hel").await;
-    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 3 });
+    let none = ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 0 };
+    assert_eq!(oak.answer().await, none, "not before it is told what they are");
     oak.report(of, 1, kept(&[("doc/z", 5)], &[])).await;
     assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
+    send(&mut oak, of, 0, b"hel").await;
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 3 });
     drop(oak);
     let (mut oak, have) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
     assert!(have[0].logs.contains(&(StepFile::Artifacts(1), 3)), "{have:?}");
@@ -163,4 +166,53 @@ async fn a_slave_that_comes_back_goes_on_where_the_master_has_it_and_sends_no_mo
     send(&mut oak, of, 5, b"more").await;
     let refused = oak.next().await;
     assert!(matches!(&refused, Some(ToSlave::Refused { reason }) if reason.contains("8 bytes")), "{refused:?}");
+}
+
+/// After a restore nobody has them: the deep check says so, for they would be on their way for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_not_here_any_more_are_found_by_the_deep_check() {
+    let (world, mut oak, of, _) = building("").await;
+    keeps_five(&mut oak, of).await;
+    let file = world.basedir().join(format!("logs/0/{}/1.artifacts", of.build));
+    let found = async || {
+        let found = master::inspect::inspect(&world.basedir(), false).await.unwrap().findings;
+        found.into_iter().filter(|it| it.kind == "artifacts").map(|it| it.what).collect::<Vec<_>>()
+    };
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(found().await, Vec::<String>::new(), "of a build that ended just now they may be on their way");
+    let pool = sqlx::AnyPool::connect(&master::store::Store::sqlite_url(&world.basedir())).await.unwrap();
+    sqlx::query("UPDATE build SET finished_ms = 1000").execute(&pool).await.unwrap();
+    pool.close().await;
+    assert_eq!(found().await, [format!("what step 1 of build #{} kept has 0 of 5 bytes", of.build)]);
+    std::fs::write(&file, "hello").unwrap();
+    assert_eq!(found().await, Vec::<String>::new());
+}
+
+/// Whatever a slave sends, of what a build leaves on the master's disk all is counted, and so goes when its time has come.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_stays_that_nobody_counts() {
+    let (world, mut oak, of, token) = building("limits.artifact_bytes = 8\nkeep.artifacts_bytes = 1\n").await;
+    let there = || world.basedir().join(format!("logs/0/{}/1.artifacts", of.build)).exists();
+    // It never says what they are, and the build ends.
+    send(&mut oak, of, 0, b"hello").await;
+    let none = ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 0 };
+    assert_eq!(oak.answer().await, none);
+    assert!(!there());
+    // It says that they are fewer once they are here.
+    oak.report(of, 1, kept(&[("doc/z", 8)], &[])).await;
+    assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
+    send(&mut oak, of, 0, b"12345678").await;
+    assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 8 });
+    oak.report(of, 2, kept(&[], &[])).await;
+    assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 3 });
+    assert_eq!(world.store().artifact_bytes().await.unwrap(), 8);
+    oak.ends(of, 3, BuildResult::Success).await;
+    world.turn(Loop::Expire).await;
+    assert!(!there());
+    // They are deleted, and the slave sends them once more.
+    drop(oak);
+    let (mut oak, _) = FakeSlave::connect(&world, &token, "oak", &[of]).await;
+    send(&mut oak, of, 0, b"12345678").await;
+    assert!(matches!(oak.answer().await, ToSlave::Forget { .. }));
+    assert!(!there());
 }

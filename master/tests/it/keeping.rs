@@ -122,6 +122,41 @@ async fn an_object_that_was_damaged_is_noticed_by_who_falls_into_it_and_comes_ba
     }
 }
 
+/// A line of the packed refs that makes no sense keeps git from reading any of them: whoever falls over it has it mended, and what
+/// it named is there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbled_packed_refs_are_noticed_by_who_falls_over_them_and_no_ref_is_lost() {
+    for (from, to) in [("refs/branches/first/r1", "refs/branches/..first/r1"), (" ", "\0"), ("\n", "")] {
+        let (world, _oak) = stepped().await;
+        publish(&world, "first", &[("first", "text of first\n")], &json!({})).await;
+        turns(&world, &[Loop::Mainline, Loop::Watch, Loop::Candidates, Loop::Mend]).await;
+        let mirror = testkit::git::Repo::at(world.basedir().join("mirrors/heron.git"));
+        let refs = || mirror.git(&["for-each-ref", "--format=%(objectname) %(refname)"]);
+        let before = refs();
+        mirror.git(&["pack-refs", "--all", "--prune"]);
+        let packed = mirror.path().join("packed-refs");
+        let text = std::fs::read_to_string(&packed).unwrap();
+        std::fs::write(&packed, text.replace(from, to)).unwrap();
+        publish(&world, "second", &[("second", "text of second\n")], &json!({})).await;
+        let done = async {
+            while !has_candidate(&world, "second", 1).await {
+                // What fails is tried again, and the mirror is mended when somebody missed something.
+                let mended: &[Loop] =
+                    if world.master().mirror_is_wanted() { &[Loop::Mend, Loop::Mainline] } else { &[] };
+                for which in [Loop::Watch, Loop::Candidates].iter().chain(mended) {
+                    drop(world.master().turn(*which).await);
+                }
+                publish_again(&world, &world.token, "second", &json!({})).await;
+            }
+        };
+        let in_time = tokio::time::timeout(crate::support::PATIENCE, done).await;
+        assert!(in_time.is_ok(), "{from:?}: {}", world.branch("second").await["summary"]["verdict"]);
+        turns(&world, &[Loop::Mend]).await;
+        let after = refs();
+        assert!(before.lines().all(|line| after.contains(line)), "{from:?}: {before} {after}");
+    }
+}
+
 /// Changes a byte in the middle of each pack.
 fn spoil_packs(mirror: &Path) {
     for pack in std::fs::read_dir(mirror.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path()) {

@@ -77,6 +77,34 @@ async fn dripping_sources_of_one_publisher_delay_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_drips_stops_neither_its_publisher_s_branches_elsewhere_nor_anybody_else_s() {
+    let world = World::open_to_all("", "").await;
+    let (eve, ann) = (world.token(TokenKind::Publisher, "eve").await, world.token(TokenKind::Publisher, "ann").await);
+    let server = Dripping::start().await;
+    for n in 0..12 {
+        publish(&world, &eve, &format!("{}/r{n}.git", server.url), &format!("slow-{n}")).await;
+    }
+    let asked = || server.asked.load(Ordering::SeqCst);
+    world
+        .until("all is asked that may be", async || if asked() >= 2 { Ok(()) } else { Err(asked().to_string()) })
+        .await;
+    for (token, name) in [(&eve, "hers"), (&ann, "another-s")] {
+        world.author.branch(name, "origin/main");
+        world.author.commit(&[(name, "text\n")], "Add");
+        publish(&world, token, world.author.url(), name).await;
+    }
+    for name in ["hers", "another-s"] {
+        world
+            .until("it is fetched", async || {
+                let it = world.branch(name).await;
+                if it["summary"]["revision"] == 1 { Ok(()) } else { Err(it["watch"].to_string()) }
+            })
+            .await;
+    }
+    assert_eq!((asked(), server.ended.load(Ordering::SeqCst)), (2, 0), "what drips is not waited for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_branch_that_goes_back_and_forth_makes_two_revisions_and_is_not_built_again() {
     let world = World::stepped().await;
     world.turn(Loop::Mainline).await;

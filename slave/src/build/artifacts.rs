@@ -6,14 +6,13 @@ use crate::spool::Spooled;
 use crate::work::Slot;
 use protocol::artifacts::{Artifact, Artifacts, MAX_NOTE, MAX_NOTES, why_no_path};
 use protocol::tested::cut;
-use protocol::wire::StepFile;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Keeps the files that match a step's patterns, at most so many bytes of them; durable when this returns. Only to be called when
-/// nothing of the step runs any more.
+/// Keeps the files that match a step's patterns, at most so many bytes of them; durable when this returns. Nothing of them is sent
+/// yet: the master takes no bytes of which it was not told what they are. Only to be called when nothing of the step runs any more.
 pub(super) async fn keep(
     slot: &Slot,
     spooled: &Arc<Spooled>,
@@ -32,10 +31,7 @@ pub(super) async fn keep(
             Ok(kept)
         });
         match kept {
-            Ok(kept) => {
-                spooled.grew(StepFile::Artifacts(step), kept.bytes());
-                kept
-            }
+            Ok(kept) => kept,
             Err(error) => nothing(&format!("no file is kept: the slave's disk can't be written: {error}")),
         }
     });
@@ -56,7 +52,10 @@ fn copy(work: &Path, patterns: &[String], most: u64, into: &mut File) -> io::Res
             note(&mut kept, &format!("a file is left out, as its path {why}"));
             continue;
         }
-        let Some(file) = found.open(path) else { continue };
+        let Some(file) = found.open(path) else {
+            note(&mut kept, &format!("{path} is left out: it can't be read"));
+            continue;
+        };
         let begin = kept.bytes();
         match copy_one(file, most - begin, into) {
             Ok(bytes) => kept.files.push(Artifact { path: path.clone(), bytes }),
@@ -172,6 +171,26 @@ mod tests {
         let (all, bytes) = kept(work.path(), &["**", "folder/secret", "../*"], 100);
         assert_eq!((paths(&all), bytes.as_str()), (vec!["fine"], "fine"));
         assert!(all.notes.iter().any(|note| note.contains("its path has a control character")), "{all:?}");
+    }
+
+    /// Whoever may read everything can't play it.
+    #[test]
+    fn what_can_t_be_read_is_said() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let work = tempfile::tempdir().unwrap();
+        write(work.path(), "closed", "x");
+        write(work.path(), "folder/in", "x");
+        let close = |mode| {
+            for name in ["closed", "folder"] {
+                fs::set_permissions(work.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+            }
+        };
+        close(0);
+        if File::open(work.path().join("closed")).is_err() {
+            let (all, _) = kept(work.path(), &["**"], 100);
+            assert_eq!(all.notes, ["`folder` can't be looked into", "closed is left out: it can't be read"]);
+        }
+        close(0o700);
     }
 
     #[test]

@@ -41,7 +41,15 @@ impl Found {
 
 /// Finds plain files by patterns of paths from the work folder.
 pub(super) fn find(work: &Path, patterns: &[String]) -> Found {
-    let mut search = Search { patterns: Vec::new(), found: Found::default(), left: MAX_ENTRIES, full: false };
+    let mut search = Search {
+        patterns: Vec::new(),
+        found: Found::default(),
+        left: MAX_ENTRIES,
+        full: false,
+        deep: false,
+        nameless: false,
+        unread: None,
+    };
     for text in patterns {
         match (Pattern::new(text), text.split('/').map(Pattern::new).collect::<Result<Vec<_>, _>>()) {
             (Ok(whole), Ok(parts)) => search.patterns.push(Wanted { text, whole, parts, met: false }),
@@ -55,12 +63,19 @@ pub(super) fn find(work: &Path, patterns: &[String]) -> Found {
         }
         Err(error) => search.found.notes.push(format!("the work folder can't be read: {error}")),
     }
-    let Search { patterns, mut found, full, .. } = search;
+    let Search { patterns, mut found, full, deep, nameless, unread, .. } = search;
     if full {
         found
             .notes
             .push(format!("not all are taken: more than {MAX_FILES} files match, or there are too many to look at"));
     }
+    if deep {
+        found.notes.push(format!("what is in more than {MAX_DEPTH} folders is left out"));
+    }
+    if nameless {
+        found.notes.push("what has a name that is no text is left out".to_owned());
+    }
+    found.notes.extend(unread.map(|folder| format!("{folder} can't be looked into")));
     found.notes.extend(patterns.iter().filter(|it| !it.met).map(|it| format!("no file matches `{}`", it.text)));
     found.paths.sort_unstable();
     found
@@ -89,21 +104,37 @@ struct Search<'a> {
     found: Found,
     left: usize,
     full: bool,
+    /// Whether there are folders in too many others.
+    deep: bool,
+    /// Whether something that may be meant has a name that is no text.
+    nameless: bool,
+    /// The first folder that can't be read.
+    unread: Option<String>,
 }
 
 impl Search<'_> {
     fn folder(&mut self, folder: &OwnedFd, path: &mut Vec<String>) {
-        let Ok(entries) = Dir::read_from(folder) else { return };
-        for entry in entries.flatten() {
-            // What is no text can't be named by a pattern.
-            let Ok(name) = entry.file_name().to_str() else { continue };
-            if name == "." || name == ".." {
+        let Ok(entries) = Dir::read_from(folder) else { return self.cannot_read(path) };
+        for entry in entries {
+            let Ok(entry) = entry else { return self.cannot_read(path) };
+            if [&b"."[..], b".."].contains(&entry.file_name().to_bytes()) {
                 continue;
             }
-            self.left = self.left.saturating_sub(1);
-            if self.left == 0 || self.found.paths.len() >= MAX_FILES {
+            if self.full || self.left == 0 {
                 self.full = true;
                 return;
+            }
+            self.left -= 1;
+            // What is no text can't be named by a pattern.
+            let Ok(name) = entry.file_name().to_str() else {
+                path.push(entry.file_name().to_string_lossy().into_owned());
+                self.nameless |= self.may_be_meant(path);
+                path.pop();
+                continue;
+            };
+            // What git keeps for itself is no part of the work.
+            if name.eq_ignore_ascii_case(".git") {
+                continue;
             }
             let kind = match entry.file_type() {
                 FileType::Unknown => kind(folder, name),
@@ -120,14 +151,28 @@ impl Search<'_> {
     }
 
     fn below(&mut self, folder: &OwnedFd, path: &mut Vec<String>) {
-        // What git keeps for itself is no part of the work.
-        let is_git = path.len() == 1 && path[0] == ".git";
-        if is_git || path.len() > MAX_DEPTH || !self.patterns.iter().any(|wanted| wanted.may_be_below(path)) {
+        if !self.patterns.iter().any(|wanted| wanted.may_be_below(path)) {
             return;
         }
-        if let Some(opened) = path.last().and_then(|name| open(folder, name, OFlags::DIRECTORY)) {
-            self.folder(&opened, path);
+        if path.len() > MAX_DEPTH {
+            self.deep = true;
+            return;
         }
+        match path.last().and_then(|name| open(folder, name, OFlags::DIRECTORY)) {
+            Some(opened) => self.folder(&opened, path),
+            None => self.cannot_read(path),
+        }
+    }
+
+    fn cannot_read(&mut self, path: &[String]) {
+        // It is told to people: no text of a stranger's that can steer a terminal.
+        self.unread.get_or_insert_with(|| format!("`{}`", path.join("/").escape_debug()));
+    }
+
+    fn may_be_meant(&self, path: &[String]) -> bool {
+        let whole = path.join("/");
+        let meant = |it: &Wanted<'_>| it.whole.matches_with(&whole, OPTIONS) || it.may_be_below(path);
+        self.patterns.iter().any(meant)
     }
 
     fn file(&mut self, path: &[String]) {
@@ -136,7 +181,9 @@ impl Search<'_> {
         for wanted in self.patterns.iter_mut().filter(|wanted| wanted.whole.matches_with(&whole, OPTIONS)) {
             (wanted.met, matches) = (true, true);
         }
-        if matches {
+        if matches && self.found.paths.len() >= MAX_FILES {
+            self.full = true;
+        } else if matches {
             self.found.paths.push(whole);
         }
     }
@@ -180,5 +227,38 @@ mod tests {
         }
         let found = find(work.path(), &["*.xml".to_owned()]);
         assert_eq!((found.paths.len(), found.notes.len()), (MAX_FILES, 1));
+        for n in MAX_FILES..MAX_FILES + 5 {
+            std::fs::remove_file(work.path().join(format!("{n}.xml"))).unwrap();
+        }
+        for n in 0..5 {
+            std::fs::write(work.path().join(format!("{n}.txt")), "").unwrap();
+        }
+        let found = find(work.path(), &["*.xml".to_owned()]);
+        assert_eq!((found.paths.len(), found.notes), (MAX_FILES, vec![]), "all of them are taken");
+    }
+
+    #[test]
+    fn what_is_left_out_for_its_name_is_said_if_it_may_be_meant() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let work = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(work.path().join("doc/sub/.git")).unwrap();
+        for name in [&b"doc/\xff.html"[..], b"doc/sub/.git/config", b"doc/a.html"] {
+            std::fs::write(work.path().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+        }
+        let said = |pattern: &str| {
+            let found = find(work.path(), &[pattern.to_owned()]);
+            (found.paths.join(" "), found.notes.join(" "))
+        };
+        let (deep, pattern) = (work.path().join("deep").join("d/".repeat(MAX_DEPTH + 5)), ["deep/**".to_owned()]);
+        std::fs::create_dir_all(&deep).unwrap();
+        for path in [deep.join("leaf"), work.path().join("deep/x"), work.path().join("deep/y")] {
+            std::fs::write(path, "x").unwrap();
+        }
+        let found = find(work.path(), &pattern);
+        assert_eq!((found.paths.join(" "), found.notes.len()), ("deep/x deep/y".to_owned(), 1), "the others are taken");
+        let left_out = "what has a name that is no text is left out";
+        assert_eq!(said("doc/**"), ("doc/a.html".to_owned(), left_out.to_owned()));
+        assert_eq!(said("doc/*.html"), ("doc/a.html".to_owned(), left_out.to_owned()));
+        assert_eq!(said("doc/a.*"), ("doc/a.html".to_owned(), String::new()));
     }
 }

@@ -28,11 +28,17 @@ pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
+/// The folders in which a ref stands, up to that of all refs: a new one is as durable as its name in the one above it.
+pub(super) fn folders_of(mirror: &Path, reference: &str) -> Vec<PathBuf> {
+    let file = mirror.join(reference);
+    file.ancestors().skip(1).take_while(|folder| *folder != mirror).map(Path::to_owned).collect()
+}
+
 impl Mirror {
-    /// Makes names durable that git gave to what it had synced: new packs, and refs in the folders of these.
+    /// Makes names durable that git gave to what it had synced: new packs, refs, and the folders of these, which may be new too.
     pub(super) async fn sync_names(&self, references: impl IntoIterator<Item = String>) -> Result<(), MirrorError> {
         let mut folders = BTreeSet::from([self.path().join("objects/pack")]);
-        folders.extend(references.into_iter().filter_map(|it| self.path().join(it).parent().map(Path::to_owned)));
+        folders.extend(references.into_iter().flat_map(|it| folders_of(self.path(), &it)));
         blocking(move || {
             for folder in folders {
                 match sync_folder(&folder) {
@@ -149,6 +155,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::git::Git;
+
+    #[test]
+    fn a_ref_s_folders_are_all_of_them() {
+        let all = folders_of(Path::new("/m.git"), "refs/branches/ann/candidates/r1-abc");
+        let said: Vec<_> = all.iter().map(|folder| folder.to_str().unwrap()).collect();
+        let wanted = ["candidates", ""]
+            .map(|below| format!("/m.git/refs/branches/ann/{below}").trim_end_matches('/').to_owned());
+        assert_eq!(said[..2], wanted);
+        assert_eq!(said[2..], ["/m.git/refs/branches", "/m.git/refs"]);
+    }
 
     #[tokio::test]
     async fn libgit2_is_told_to_wait_for_the_disk_and_git_is_not_told_by_a_name_that_it_dislikes() {

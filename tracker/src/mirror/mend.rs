@@ -6,6 +6,7 @@
 use super::admission::Group;
 use super::admit::Wanted;
 use super::durable::new_objects;
+use super::packed_refs;
 use super::scratch::Scratch;
 use super::{Admission, AdmissionError, Mirror, MirrorError, Passing, oid};
 use crate::blocking::blocking;
@@ -120,6 +121,19 @@ impl Mirror {
         Ok(torn)
     }
 
+    /// Mends the file of all packed refs, if one of its lines keeps the others from being read; whether it was so. What it named
+    /// besides is set again as anything else that is missing.
+    ///
+    /// # Errors
+    /// When it can't be read or written.
+    pub async fn mend_packed_refs(&self) -> Result<bool, MirrorError> {
+        self.with_fresh_repository(|repository| {
+            let failed = |source| MirrorError::Io { what: "mending packed-refs".to_owned(), source };
+            packed_refs::mend(repository.path()).map_err(failed)
+        })
+        .await
+    }
+
     /// Lets go of refs to commits that can't be read: git takes such a ref for a promise, and does nothing any more that
     /// looks at all of them. Which commit it was, the rows know.
     ///
@@ -149,6 +163,7 @@ impl Mirror {
         let done = self.fetch_again(&scratch, poller, admission, commit).await;
         blocking(move || drop(scratch)).await;
         done?;
+        self.sync_names([reference.clone()]).await?;
         Ok(self.set_ref(reference, commit).await?)
     }
 
@@ -288,18 +303,10 @@ fn remove_nonsense(repository: &Repository) -> bool {
             }
         }
     }
-    let packed = repository.path().join("packed-refs");
-    let is_good = |line: &str| {
-        line.starts_with('#') || is_name(line.split(' ').next().unwrap_or_default().trim_start_matches('^'))
-    };
-    let Ok(text) = std::fs::read(&packed) else { return any };
-    let text = String::from_utf8_lossy(&text);
-    let is_whole = text.is_empty() || text.ends_with('\n') && text.lines().all(is_good);
-    if !is_whole {
-        tracing::warn!(path = %packed.display(), "damaged refs are put aside");
-        any |= std::fs::rename(&packed, packed.with_extension("damaged")).is_ok();
-    }
-    any
+    any | packed_refs::mend(repository.path()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "damaged refs can't be mended");
+        false
+    })
 }
 
 /// The first object of a commit that can't be read.

@@ -19,6 +19,7 @@ mod mend;
 mod objects;
 mod official;
 mod opened;
+mod packed_refs;
 mod refusal;
 mod scratch;
 mod tags;
@@ -234,9 +235,16 @@ impl Mirror {
         self.with_durable_repository(move |repository| {
             let id = oid(&commit)?;
             repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
+            let folders = names.iter().flat_map(|name| durable::folders_of(repository.path(), name));
+            let new: Vec<PathBuf> = folders.filter(|folder| !folder.exists()).collect();
             for name in names {
                 let failed = |source| MirrorError::Objects { what: format!("setting {name}"), source };
                 repository.reference(&name, id, true, "").map_err(failed)?;
+            }
+            // A ref waits for the disk, its folder's own name does not.
+            for above in new.iter().filter_map(|folder| folder.parent()) {
+                let io = |source| MirrorError::Io { what: "syncing the mirror's refs".to_owned(), source };
+                durable::sync_folder(above).map_err(io)?;
             }
             Ok(())
         })

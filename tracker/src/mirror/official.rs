@@ -287,6 +287,7 @@ impl Mirror {
     ) -> Result<CommitId, OfficialError> {
         let name = branch.full();
         let before = self.ref_at(&name).await.ok().flatten();
+        let tags = self.tag_folders().await;
         // Old projects have objects that a strict check would refuse; whoever has the official repository is trusted with it.
         let run = self.git().as_admin().repository(self.path()).config("fetch.fsckObjects=false");
         // A broken ref of a branch is that branch's trouble: git would look at it, and take what it fetched for broken. Before 2.40
@@ -306,8 +307,9 @@ impl Mirror {
         let run = run.limits(official_limits()).writing_refs(&self.ref_writers());
         run.output().await.map_err(|error| official_error(url, branch, error))?;
         let tip = self.ref_at(&name).await?;
-        if tip != before {
-            self.sync_names([name.clone()]).await?;
+        let new_tags = self.new_tags_since(tags).await;
+        if tip != before || !new_tags.is_empty() {
+            self.sync_names(new_tags.into_iter().chain([name.clone()])).await?;
         }
         let tip = tip.ok_or_else(|| no_branch(url, branch))?;
         self.with_durable_repository(move |repository| {

@@ -3,6 +3,9 @@
 use super::{Mirror, MirrorError};
 use crate::blocking::blocking;
 use crate::git::{RunError, RunLimits};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// What fetches them, as they are there now.
 pub(super) const ALL: &str = "+refs/tags/*:refs/tags/*";
@@ -13,7 +16,35 @@ const MOST: usize = if cfg!(test) { 5 } else { 50_000 };
 /// There while they are not fetched, as there are more than that; gone at the next start.
 const TOO_MANY: &str = "tags.too-many";
 
+/// The folders of tags, and when something last came into each or went from it.
+pub(super) type TagFolders = BTreeMap<PathBuf, SystemTime>;
+
 impl Mirror {
+    /// The folders that tags are in now.
+    pub(super) async fn tag_folders(&self) -> TagFolders {
+        let mirror = self.path().to_owned();
+        blocking(move || {
+            let (mut all, mut left) = (TagFolders::new(), vec![mirror.join("refs/tags")]);
+            while let Some(folder) = left.pop() {
+                let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+                left.extend(entries.filter(|it| it.file_type().is_ok_and(|of| of.is_dir())).map(|it| it.path()));
+                if let Ok(changed) = folder.metadata().and_then(|of| of.modified()) {
+                    all.insert(folder, changed);
+                }
+            }
+            all
+        })
+        .await
+    }
+
+    /// One name, of no tag in particular, in each folder in which tags changed since; what is to be made durable.
+    pub(super) async fn new_tags_since(&self, before: TagFolders) -> Vec<String> {
+        let now = self.tag_folders().await;
+        let changed = now.into_iter().filter(|(folder, at)| before.get(folder) != Some(at));
+        let names = changed.filter_map(|(folder, _)| Some(folder.strip_prefix(self.path()).ok()?.join("any")));
+        names.filter_map(|name| name.into_os_string().into_string().ok()).collect()
+    }
+
     /// Whether there are more of them than bb takes, as far as was seen since the start.
     pub(super) async fn has_too_many_tags(&self) -> bool {
         let file = self.path().join(TOO_MANY);

@@ -206,6 +206,51 @@ async fn one_branch_s_lost_commits_and_damaged_refs_keep_nothing_else_from_going
     world.made("bob", &other).await;
 }
 
+/// Whatever a disk made of a line of the packed refs, the others are there again, and what that line named follows from the rows.
+#[tokio::test]
+async fn a_garbled_line_of_packed_refs_costs_no_other_ref() {
+    let world = World::new().await;
+    let (_, first, second) = two_revisions(&world).await;
+    let path = world.mirror.path().to_owned();
+    let all = || {
+        let said = plain_git().args(["for-each-ref", "--format=%(objectname) %(refname)"]).current_dir(&path).output();
+        said.ok().filter(|said| said.status.success()).map(|said| String::from_utf8(said.stdout).unwrap())
+    };
+    let packed = path.join("packed-refs");
+    let whole = all().unwrap();
+    for n in 0..8 {
+        assert!(plain_git().args(["pack-refs", "--all", "--prune"]).current_dir(&path).status().unwrap().success());
+        let text = std::fs::read_to_string(&packed).unwrap();
+        let line = format!("{first} refs/branches/ann/r1\n");
+        assert!(text.contains(&line), "{text}");
+        let bad = match n {
+            0 => text.replace(&line, &format!("{first}\n")),
+            1 => text.replace(&line, &line.replace(' ', "\0")),
+            2 => text.replace(&line, &format!("{first} refs/branches/../r1\n")),
+            3 => text.replace(&line, &format!("{first}0 refs/branches/ann/r1\n")),
+            4 => text.replace(&line, &format!("{} refs/branches/ann/r1\n", "0".repeat(40))),
+            5 => text.replace("# pack-refs", "#\u{1}pack-refs"),
+            6 => text[..text.len() - 1].to_owned(),
+            _ => "\0".repeat(text.len()),
+        };
+        std::fs::write(&packed, bad).unwrap();
+        world.mirror.mend_packed_refs().await.unwrap();
+        world.mirror.forget_dead_refs().await.unwrap();
+        assert!(all().is_some(), "{n}: git reads it again");
+        if n < 5 {
+            let others: Vec<&str> = whole.lines().filter(|line| !line.ends_with("ann/r1")).collect();
+            assert!(others.iter().all(|line| all().unwrap().contains(line)), "{n}: {:?}", all());
+        }
+        assert_eq!(world.mirror.missing(vec![revision(1, &first), revision(2, &second)]).await.unwrap(), []);
+        assert!(all().unwrap().contains(line.trim()), "{n}: {:?}", all());
+        assert!(!world.mirror.mend_packed_refs().await.unwrap());
+        let main = all().unwrap().contains(&format!("{} refs/heads/main", world.mainline));
+        if !main {
+            assert_eq!(n, 7, "only a file of which nothing is left");
+        }
+    }
+}
+
 /// Whatever a disk made of one branch's refs, others are admitted and mainline goes on before anybody has mended that.
 #[tokio::test]
 async fn a_broken_ref_keeps_no_other_branch_from_being_admitted() {
