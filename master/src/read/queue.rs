@@ -51,7 +51,7 @@ async fn stacks(at: &Moment<'_>, project: &Guarded) -> Result<Vec<QueueStack>, R
             id: row.id,
             purpose: row.purpose.clone(),
             commit: builds.iter().next()?.commit.clone(),
-            branches: names.remove(&row.id)?,
+            branches: names.remove(&row.id).or_else(|| row.behalf.map(|_| Vec::new()))?,
             marks: marks(builds),
             since_ms: row.begun,
         })

@@ -107,7 +107,8 @@ impl Actor {
             Self::Withdraw => post(stage, &format!("{branch}/feature/withdraw"), &json!({})),
             Self::WithdrawOther => post(stage, &format!("{branch}/other/withdraw"), &json!({})),
             Self::OtherInOtherWords => {
-                let body = json!({"url": stage.world.author.url(), "branch": "other", "name": "other", "title": "Otherwise"});
+                let body =
+                    json!({"url": stage.world.author.url(), "branch": "other", "name": "other", "title": "Otherwise"});
                 let published = post(stage, branch, &body);
                 let request = |method, path: &str| stage.world.request(method, path).bearer_auth(&stage.world.token);
                 let read = request(Method::GET, &format!("{branch}/other"));

@@ -235,8 +235,8 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
         matches!(actor, Withdraw | ForcePush | Revoke | Cancel | Rebuild | Describe)
     };
     let first = entries.first().map(|entry| entry.branch);
-    let landed_before =
-        entries.iter().any(|e| Some(e.branch) == first && e.landed.is_some()) && it.parts.iter().any(|p| p.actor == Actor::PublishAgain);
+    let landed_before = entries.iter().any(|e| Some(e.branch) == first && e.landed.is_some())
+        && it.parts.iter().any(|p| p.actor == Actor::PublishAgain);
     let accepted = stage.from == From::Accepted
         || stage.from.is_stacked()
         || it.parts.iter().any(|p| is_accept(p.actor) && answered(it, p.actor, 200).is_some());
