@@ -34,6 +34,7 @@ fn three() -> QueueState {
     QueueState {
         now: UnixMs(100),
         mainline: commit(1),
+        mainline_passes: Some(true),
         paused: None,
         official: Mainline::Fine,
         landing: None,
@@ -111,7 +112,7 @@ fn told(state: &QueueState) -> String {
                 format!("build {} of S{} by {builder}, try {attempt}", n(commit), stack.0)
             }
             Action::Land { stack, commit, on, .. } => format!("land {} of S{} on {}", n(commit), stack.0, n(on)),
-            Action::Test { .. } | Action::TestAgain { .. } | Action::Cancel { .. } => {
+            Action::Test { .. } | Action::TestMainline { .. } | Action::TestAgain { .. } | Action::Cancel { .. } => {
                 panic!("the serial queue does not")
             }
         });
@@ -551,4 +552,26 @@ fn a_candidate_that_is_not_what_its_parts_give_is_made_anew_once() {
     };
     assert!(matches!(with(1)[..], [Action::Land { .. }]));
     assert!(matches!(with(2)[..], [Action::Eject { code: Code::EjectedCheck, .. }, Action::Drop { .. }]));
+}
+
+/// Whose fault a failure is, is as sure as that mainline passes without it.
+#[test]
+fn a_failure_says_whether_mainline_is_known_to_pass() {
+    let failed = |mainline_passes| {
+        let finished = BuildStatus::Finished { result: BuildResult::Failure, says: String::new(), lacks: None };
+        let state = QueueState { mainline_passes, ..passed() };
+        let mut state = state;
+        for stack in &mut state.stacks {
+            if let Candidate::Made { builds, .. } = &mut stack.candidate {
+                builds.iter_mut().for_each(|build| build.status = finished.clone());
+            }
+        }
+        match &decide(&state).actions[0] {
+            Action::Eject { says, .. } => says.split_once(" failed").unwrap().1.to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(failed(Some(true)), "");
+    assert_eq!(failed(Some(false)), "; mainline itself fails, too, as it stands");
+    assert_eq!(failed(None), "; whether mainline itself passes, as it stands, is not known");
 }

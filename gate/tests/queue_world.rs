@@ -100,6 +100,7 @@ impl World {
         let state = QueueState {
             now: UnixMs(0),
             mainline: commit(0),
+            mainline_passes: Some(true),
             paused: None,
             official: Default::default(),
             landing: None,
@@ -212,7 +213,7 @@ impl World {
 
     fn act(&mut self, action: &Action) {
         match action {
-            Action::Test { .. } | Action::TestAgain { .. } | Action::Cancel { .. } => {
+            Action::Test { .. } | Action::TestMainline { .. } | Action::TestAgain { .. } | Action::Cancel { .. } => {
                 panic!("the serial queue tests nobody together with others")
             }
             Action::Drop { stack } => self.state.stacks.retain(|s| s.id != *stack),

@@ -42,7 +42,12 @@ enum Temper {
     Skipped,
     /// Its builds never have a result.
     Lost,
+    /// It mends what is wrong on mainline itself.
+    Mends,
 }
+
+/// What is wrong on mainline itself, as if it were an entry's.
+const BROKEN: EntryId = EntryId(0);
 
 /// How hard the world is.
 #[derive(Clone, Copy)]
@@ -80,6 +85,12 @@ struct World {
     landed: BTreeSet<EntryId>,
     ejected: BTreeMap<EntryId, Code>,
     gone: BTreeSet<EntryId>,
+    /// Where mainline was and is, by number less one.
+    places: Vec<CommitId>,
+    /// After so many steps somebody mends mainline by hand.
+    mended_after: Option<u32>,
+    /// How often mainline itself was built.
+    of_mainline: u32,
 }
 
 fn commit(n: u32) -> CommitId {
@@ -127,6 +138,7 @@ impl World {
         let state = QueueState {
             now: UnixMs(0),
             mainline: commit(0),
+            mainline_passes: Some(true),
             paused: None,
             official: Default::default(),
             landing: None,
@@ -163,7 +175,23 @@ impl World {
             landed: BTreeSet::new(),
             ejected: BTreeMap::new(),
             gone: BTreeSet::new(),
+            places: vec![commit(0)],
+            mended_after: None,
+            of_mainline: 0,
         }
+    }
+
+    /// Mainline is broken, and nobody has built it. All branches are good or fail.
+    fn on_broken(seed: u64, entries: i64) -> Self {
+        let mut world = Self::new(seed, CALM, entries, 4);
+        world.apart.clear();
+        for temper in world.tempers.values_mut().filter(|it| **it != Temper::Fails) {
+            *temper = Temper::Good;
+        }
+        world.tempers.insert(BROKEN, Temper::Fails);
+        world.content.insert(commit(0), BTreeSet::from([BROKEN]));
+        world.together.mainline.began_by_queue = false;
+        world
     }
 
     /// The commit of merging an entry onto another; none when they do not merge.
@@ -180,6 +208,9 @@ impl World {
         self.commits.insert((below.clone(), Some(entry), 0), new.clone());
         let mut content = has;
         content.insert(entry);
+        if self.tempers[&entry] == Temper::Mends {
+            content.remove(&BROKEN);
+        }
         self.content.insert(new.clone(), content);
         Some(new)
     }
@@ -222,7 +253,7 @@ impl World {
             it.refused = self.refused.contains_key(&it.commit);
         }
         let waits: BTreeSet<EntryId> = self.state.entries.iter().map(|entry| entry.id).collect();
-        self.together.tested.retain(|it| it.entries.iter().any(|id| waits.contains(id)));
+        self.together.tested.retain(|it| it.entries.is_empty() || it.entries.iter().any(|id| waits.contains(id)));
         let tempers = &self.tempers;
         self.together.members.retain(|it| waits.contains(&it.entry) && tempers[&it.entry] != Temper::ChangesRecipe);
     }
@@ -273,10 +304,14 @@ impl World {
                 build.status = BuildStatus::Finished { result, says: String::new(), lacks: None };
             }
         }
-        if self.chance.percent(self.weather.pushes) {
+        let mended = self.mended_after.is_some_and(|after| self.state.now.0 == i64::from(after) * 1000);
+        if mended || self.chance.percent(self.weather.pushes) {
             self.number += 1;
             let (from, to) = (self.state.mainline.clone(), commit(self.number));
-            let content = self.content[&from].clone();
+            let mut content = self.content[&from].clone();
+            if mended {
+                content.remove(&BROKEN);
+            }
             self.content.insert(to.clone(), content);
             self.moves(to, By::Others);
         }
@@ -295,6 +330,7 @@ impl World {
         let from = self.together.mainline.at;
         self.together.mainline.moves.push(Move { from, by });
         self.together.mainline.at = MainlineId(from.0 + 1);
+        self.places.push(to.clone());
         self.state.mainline = to;
     }
 
@@ -311,6 +347,25 @@ impl World {
             Action::Build { commit, builder, .. } => self.ask(&commit.clone(), builder),
             Action::Drop { .. } => {}
             Action::Test { entries, .. } => self.test(entries),
+            Action::TestMainline { on, entry } => {
+                assert!(self.state.entries.iter().any(|it| it.id == *entry));
+                let (commit, builders) = (self.places[usize::try_from(on.0 - 1).unwrap()].clone(), Self::builders());
+                self.stacks += 1;
+                self.of_mainline += 1;
+                let (id, begun, entries) = (StackId(-self.stacks), self.state.now, vec![]);
+                let tested = Tested {
+                    id,
+                    on: *on,
+                    entries,
+                    commit: commit.clone(),
+                    builders,
+                    builds: vec![],
+                    begun,
+                    refused: false,
+                };
+                self.together.tested.push(tested);
+                REQUIRED.iter().for_each(|name| self.ask(&commit, name));
+            }
             Action::TestAgain { stack, builders } => {
                 let commit = self.together.tested.iter().find(|it| it.id == *stack).unwrap().commit.clone();
                 builders.iter().for_each(|builder| self.ask(&commit, builder));
@@ -364,6 +419,9 @@ impl World {
         assert!(self.passed(commit), "{commit} did not pass by all that are required");
         let mut all = self.content[on].clone();
         all.extend(entries);
+        if entries.iter().any(|id| self.tempers[id] == Temper::Mends) {
+            all.remove(&BROKEN);
+        }
         assert_eq!(all, self.content[commit], "all of the commit is mainline's or lands");
         for id in entries {
             assert!(self.state.entries.iter().any(|entry| entry.id == *id), "{id:?} is not in the queue");
@@ -474,4 +532,44 @@ fn many_good_ones_take_few_builds() {
     assert_eq!(world.landed.len(), 60);
     // Alone each would be built twice, by two builders.
     assert!(world.asked <= 30, "{} builds", world.asked);
+}
+
+/// Whoever fails on a mainline that fails by itself is not at fault: nobody leaves before it is mended, be it by hand.
+#[test]
+fn on_a_broken_mainline_nobody_leaves_until_it_is_mended() {
+    for seed in 0..60 {
+        let mut world = World::on_broken(seed, 6);
+        world.mended_after = Some(200);
+        world.play();
+        for (id, temper) in world.tempers.iter().filter(|(id, _)| **id != BROKEN) {
+            assert_eq!(world.landed.contains(id), *temper == Temper::Good, "seed {seed}: {id:?} {temper:?}");
+        }
+        assert!(world.asked < 100, "seed {seed}: {} builds", world.asked);
+    }
+}
+
+/// One of the queue may be what mends it, wherever in the queue it is.
+#[test]
+fn a_broken_mainline_is_mended_by_a_branch_of_the_queue() {
+    for seed in 0..60 {
+        let mut world = World::on_broken(seed, 6);
+        let mends = EntryId(1 + i64::try_from(seed % 6).unwrap());
+        world.tempers.insert(mends, Temper::Mends);
+        world.play();
+        for (id, temper) in world.tempers.iter().filter(|(id, _)| **id != BROKEN) {
+            assert_eq!(world.landed.contains(id), *temper != Temper::Fails, "seed {seed}: {id:?} {temper:?}");
+        }
+    }
+}
+
+/// Mainline is built only where somebody would be sent away by it, and once where it passes.
+#[test]
+fn a_mainline_that_nobody_built_is_built_before_anybody_is_sent_away() {
+    for seed in 0..60 {
+        let mut world = World::on_broken(seed, 6);
+        world.content.insert(commit(0), BTreeSet::new());
+        let bad = world.tempers.iter().any(|(id, temper)| *id != BROKEN && *temper == Temper::Fails);
+        world.play();
+        assert!(world.of_mainline <= u32::from(bad), "seed {seed}: {} times", world.of_mainline);
+    }
 }

@@ -255,12 +255,13 @@ fn judge(
         let name = &builder.name;
         match word {
             Word::Failed { says, lacks: Some(program) } => {
-                let says = with_detail(format!("{name} failed"), says);
+                let says = with_detail(format!("{name} failed"), says) + doubt(state);
                 return eject(Code::EjectedProgram, says, gives_program(program));
             }
             Word::Failed { says, lacks: None } => {
                 let next = who(author(state, first.id), format!("makes {name} pass"));
-                return eject(Code::EjectedFailure, with_detail(format!("{name} failed"), says), next);
+                let says = with_detail(format!("{name} failed"), says) + doubt(state);
+                return eject(Code::EjectedFailure, says, next);
             }
             // One that mainline has just so is no reason; what is wrong beside it is.
             Word::Skipped if builder.of_mainline => {}
@@ -322,6 +323,15 @@ fn judge(
     // Optional builders are asked for, too, but landing does not wait for them.
     head.actions.splice(0..0, asked);
     head
+}
+
+/// How sure it is that a failure is the entry's own fault, in words after others.
+const fn doubt(state: &QueueState) -> &'static str {
+    match state.mainline_passes {
+        Some(true) => "",
+        Some(false) => "; mainline itself fails, too, as it stands",
+        None => "; whether mainline itself passes, as it stands, is not known",
+    }
 }
 
 pub(super) fn gives_program(program: &str) -> Next {

@@ -24,7 +24,7 @@ use crate::code::Code;
 pub use crate::ids::{EntryId, StackId};
 use crate::mainline::Mainline;
 use crate::schedule::Wait;
-use crate::stacks::Purpose;
+use crate::stacks::{MainlineId, Purpose};
 pub use decide::{before, decide, waits};
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
@@ -37,6 +37,8 @@ pub struct QueueState {
     pub now: UnixMs,
     /// The commit that mainline was last seen at.
     pub mainline: CommitId,
+    /// Whether mainline as it stands passes by itself, where that is known: the queue landed it, or it was built.
+    pub mainline_passes: Option<bool>,
     /// Set while nothing may land.
     pub paused: Option<Pause>,
     /// What the last look at mainline said.
@@ -370,6 +372,13 @@ pub enum Action {
         entries: Vec<EntryId>,
         /// What for.
         purpose: Purpose,
+    },
+    /// Have mainline itself built, at this commit of it: somebody would be sent away if it passes.
+    TestMainline {
+        /// The commit.
+        on: MainlineId,
+        /// On whose behalf.
+        entry: EntryId,
     },
     /// Ask for builds of a stack that is there: a failure was by chance, perhaps, there was no result, or somebody else asked and
     /// the queue takes them over.

@@ -54,7 +54,7 @@ pub struct Tested {
     pub id: StackId,
     /// Mainline's commit that it stands on.
     pub on: MainlineId,
-    /// The entries, first merged first; never empty.
+    /// The entries, first merged first; none: it is that commit of mainline itself.
     pub entries: Vec<EntryId>,
     /// Its top.
     pub commit: CommitId,
@@ -84,12 +84,14 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
     let usual = first.is_some_and(|first| members.iter().any(|(entry, _)| entry.id == first.id));
     let waits: HashSet<EntryId> = goes.iter().map(|e| e.id).collect();
     if !usual || members.len() < 2 || together.tested.iter().any(|it| is_unusual(state, together, it, &waits)) {
-        return decide::decide(state);
+        return alone(state, together);
     }
     let decision = stacks::decide(&situation(state, together, &members));
     let mut out = Decision { together: true, ..Decision::default() };
     out.actions.extend(order.iter().filter_map(|e| decide::leaves(state, e)));
-    out.actions.extend(decision.actions.iter().filter_map(|action| carried(state, together, action)));
+    let suspect = suspect(&decision).or_else(|| members.first().map(|(entry, _)| entry.id));
+    out.actions.extend(decision.actions.iter().filter_map(|action| carried(state, together, action, suspect)));
+    out.actions.extend(mends(together, &members, &decision));
     // The queue's builds go before others, also those that somebody else asked for.
     for it in together.tested.iter().filter(|it| decision.standings.iter().any(|s| s.stack == Some(it.id))) {
         let mine = |b: &&BuildOf| b.status == BuildStatus::Waiting && !b.for_queue;
@@ -99,11 +101,27 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
         }
     }
     if state.official.stop().is_some() {
-        let goes_on = |a: &Action| matches!(a, Action::Test { .. } | Action::TestAgain { .. } | Action::Cancel { .. });
+        let goes_on = |a: &Action| {
+            matches!(
+                a,
+                Action::Test { .. } | Action::TestMainline { .. } | Action::TestAgain { .. } | Action::Cancel { .. }
+            )
+        };
         out.actions.retain(goes_on);
     }
     out.standings = standings(state, together, &stays, &members, &decision, &out.actions);
     out
+}
+
+/// What the serial queue says, of a mainline of which is known what was found out together.
+fn alone(state: &QueueState, together: &Together) -> Decision {
+    let itself = together.tested.iter().find(|it| it.entries.is_empty() && it.on == together.mainline.at);
+    let Some(itself) = itself.filter(|_| state.mainline_passes.is_none()) else { return decide::decide(state) };
+    let said: Vec<Vec<Run>> = required(itself).map(|b| runs(itself, b)).collect();
+    let passed = !said.is_empty() && said.iter().all(|runs| runs.contains(&Run::Passed));
+    let failed = said.iter().any(|runs| runs.contains(&Run::Failed) && !runs.contains(&Run::Passed));
+    let mainline_passes = (passed || failed).then_some(passed);
+    decide::decide(&QueueState { mainline_passes, ..state.clone() })
 }
 
 /// The question as the stacks' engine takes it.
@@ -124,15 +142,7 @@ fn situation(state: &QueueState, together: &Together, members: &[(&Entry, &Membe
         ),
         begun: it.begun,
     };
-    // Mainline is built by nobody yet: that it passes is believed.
-    let commits = together.mainline.moves.iter().map(|one| one.from).chain([together.mainline.at]);
-    let believed = (1i64..).zip(commits).map(|(number, on)| stacks::Stack {
-        id: StackId(i64::MIN + number),
-        line: Line { on, entries: Vec::new() },
-        candidate: Candidate::Made(vec![Judge { builder: String::new(), runs: vec![Run::Passed] }]),
-        begun: UnixMs(0),
-    });
-    let all: Vec<stacks::Stack> = believed.chain(together.tested.iter().map(stack)).collect();
+    let all: Vec<stacks::Stack> = together.tested.iter().map(stack).collect();
     let running = all.iter().filter(|it| it.runs()).count();
     Situation {
         now: state.now,
@@ -146,6 +156,28 @@ fn situation(state: &QueueState, together: &Together, members: &[(&Entry, &Membe
         experience: together.experience,
         policy: together.policy,
     }
+}
+
+/// Who would be sent away if mainline itself passed, the first of them.
+fn suspect(decision: &stacks::Decision) -> Option<EntryId> {
+    decision.standings.iter().find(|it| it.why == Why::Convicted).map(|it| it.entry)
+}
+
+/// Whether mainline itself fails.
+fn mainline_fails(decision: &stacks::Decision) -> bool {
+    decision.standings.iter().any(|it| it.why == Why::MainlineFails)
+}
+
+/// While mainline itself fails: the first that was not tested alone on it yet. One that mends it passes.
+fn mends(together: &Together, members: &[(&Entry, &Member)], decision: &stacks::Decision) -> Option<Action> {
+    let now = |it: &&Tested| it.on == together.mainline.at;
+    let alone = |id: EntryId| together.tested.iter().filter(now).any(|it| it.entries == [id]);
+    let runs = together.tested.iter().any(|it| it.builds.iter().any(|b| run(&b.status) == Run::Running));
+    if !mainline_fails(decision) || runs {
+        return None;
+    }
+    let (entry, _) = members.iter().find(|(entry, _)| entry.needs.is_empty() && !alone(entry.id))?;
+    Some(Action::Test { entries: vec![entry.id], purpose: stacks::Purpose::Fresh { fresh: 1, good: 0 } })
 }
 
 fn required(it: &Tested) -> impl Iterator<Item = &BuilderOf> {
@@ -184,7 +216,10 @@ fn is_unusual(state: &QueueState, together: &Together, it: &Tested, waits: &Hash
     };
     let is_live =
         it.entries.iter().any(|e| waits.contains(e)) && it.entries.iter().all(|e| waits.contains(e) || landed(e));
-    is_live && (it.refused || required(it).any(|b| says_nothing(it, b, state.policy.retries)))
+    // Whether mainline itself passes can't be found out: whoever is tested alone is judged by that.
+    let is_mainline = it.entries.is_empty() && it.on == together.mainline.at;
+    (is_live && it.refused)
+        || ((is_live || is_mainline) && required(it).any(|b| says_nothing(it, b, state.policy.retries)))
 }
 
 /// Whether a builder was skipped, or ended too often without a result.
@@ -207,7 +242,12 @@ fn says_nothing(it: &Tested, builder: &BuilderOf, retries: u32) -> bool {
 }
 
 /// An action of the engine as the queue's.
-fn carried(state: &QueueState, together: &Together, action: &stacks::Action) -> Option<Action> {
+fn carried(
+    state: &QueueState,
+    together: &Together,
+    action: &stacks::Action,
+    suspect: Option<EntryId>,
+) -> Option<Action> {
     let tested = |id: &StackId| together.tested.iter().find(|it| it.id == *id);
     Some(match action {
         stacks::Action::Land { .. } if state.paused.is_some() => return None,
@@ -224,7 +264,7 @@ fn carried(state: &QueueState, together: &Together, action: &stacks::Action) -> 
         stacks::Action::Start { line, purpose } if !line.entries.is_empty() => {
             Action::Test { entries: line.entries.clone(), purpose: *purpose }
         }
-        stacks::Action::Start { .. } => return None,
+        stacks::Action::Start { line, .. } => Action::TestMainline { on: line.on, entry: suspect? },
         stacks::Action::Again { stack, .. } => {
             let it = tested(stack)?;
             let left = |b: &&BuilderOf| {
@@ -279,6 +319,7 @@ fn standings(
             let is_member = members.iter().any(|(e, _)| e.id == entry.id);
             let stands = decision.standings.iter().find(|s| s.entry == entry.id).filter(|_| is_member);
             let standing = match stands {
+                Some(stacks::Standing { why: Why::MainlineFails, .. }) => on_broken(together, entry.id, place),
                 Some(stands) => stand(state, together, entry.id, place, stands),
                 None => decide::held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place, None)),
             };
@@ -309,6 +350,10 @@ fn stand(state: &QueueState, together: &Together, entry: EntryId, place: u32, st
             let text = "it failed, perhaps by chance, and is tested again".to_owned();
             says(Code::Testing, text, bb("tests it until that is sure"))
         }
+        (Why::Convicted, _) if mainline_runs(together) => {
+            let text = "it failed; whether mainline itself passes is being found out".to_owned();
+            says(Code::Testing, text, bb("builds mainline itself"))
+        }
         (Why::Convicted, _) => {
             let text = "it failed together with others that passed, which land first".to_owned();
             says(Code::Testing, text, bb("tests it on top of them"))
@@ -328,6 +373,25 @@ fn stand(state: &QueueState, together: &Together, entry: EntryId, place: u32, st
         }
         (Why::Unknown | Why::MainlineFails, _) => behind(entry, place, None),
     }
+}
+
+/// Whether a commit of mainline itself is being built.
+fn mainline_runs(together: &Together) -> bool {
+    let runs = |it: &Tested| it.entries.is_empty() && it.builds.iter().any(|b| run(&b.status) == Run::Running);
+    together.tested.iter().any(runs)
+}
+
+/// Of one that waits while mainline itself fails.
+fn on_broken(together: &Together, entry: EntryId, place: u32) -> Standing {
+    let itself = together.tested.iter().find(|it| it.entries.is_empty() && it.on == together.mainline.at);
+    let failed = itself.and_then(|it| {
+        let fails = required(it).find(|b| runs(it, b).contains(&Run::Failed))?;
+        Some(with_detail(format!("{} failed", fails.name), latest_failure(&it.commit, &fails.name, &it.builds).0))
+    });
+    let says =
+        with_detail("mainline itself fails, without any branch of the queue".to_owned(), &failed.unwrap_or_default());
+    let next = who("a maintainer", "mends mainline, or accepts a branch that does");
+    Standing { entry, place, stack: itself.map(|it| it.id), code: Code::MainlineTrouble, says, next }
 }
 
 /// Of one whose stack is built. How far its builds are is not said: it would be news to all of a long stack each time.

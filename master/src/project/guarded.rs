@@ -21,7 +21,7 @@ use tracker::source::{BranchRef, RawRefName};
 /// The shortest time between two looks at all of mainline's history.
 const WHOLE_LOOK: Duration = Duration::from_secs(60 * 60);
 /// The most recipes that are remembered; then it is begun anew.
-const RECIPES_KNOWN: usize = 128;
+const RECIPES_KNOWN: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]

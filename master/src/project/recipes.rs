@@ -10,6 +10,9 @@ use tracker::mirror::{EntryKind, MirrorError};
 /// The largest file that is read to guess a recipe, in bytes.
 const GUESS_BYTES: u64 = 1 << 20;
 
+/// Before what a recipe was guessed from.
+const GUESSED: &str = "guessed from ";
+
 /// Files whose text a guess may depend on.
 const GUESS_FILES: [&str; 10] = [
     "Makefile",
@@ -51,12 +54,17 @@ pub(crate) async fn at(project: &Guarded, commit: &CommitId) -> Result<RecipeSta
             });
         }
         None => match guess(project, commit).await? {
-            Some(guess) => in_use(guess.recipe, Vec::new(), &format!("guessed from {}", guess.why)),
+            Some(guess) => in_use(guess.recipe, Vec::new(), &format!("{GUESSED}{}", guess.why)),
             None => RecipeState::Missing,
         },
     };
     project.know_recipe(commit, &found);
     Ok(found)
+}
+
+/// Whether a recipe was guessed: then it hangs on more files of the tree than one.
+pub(crate) fn is_guessed(recipe: &RecipeInUse) -> bool {
+    recipe.from.starts_with(GUESSED)
 }
 
 /// Warnings as they are shown: where, what, and what to do.

@@ -112,6 +112,12 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     let mut state = QueueState {
         now: now(),
         mainline: tip.clone(),
+        mainline_passes: shared
+            .store
+            .mainline_now(project.id)
+            .await?
+            .filter(|at| at.commit == tip && !at.entries.is_empty())
+            .map(|_| true),
         paused: row.paused.then(|| match &row.pause {
             Some(it) => Pause { by: it.by.clone(), reason: it.reason.clone() },
             None => Pause { by: "a maintainer".to_owned(), reason: String::new() },
@@ -395,6 +401,11 @@ async fn act(
             let entries: Vec<&Entry> = entries.iter().filter_map(|id| turn.entries.get(id)).collect();
             let making = Making { claim: turn.claim, on: known.on, tip, purpose: *purpose };
             stacking::make(shared, project, &making, &entries).await?;
+        }
+        Action::TestMainline { on, entry } => {
+            let commit = turn.several.as_ref().and_then(|known| known.places.get(&on.0));
+            let (Some(commit), Some(entry)) = (commit, turn.entries.get(entry)) else { return Ok(()) };
+            stacking::make_mainline(shared, project, turn.claim, (on.0, commit), entry).await?;
         }
         Action::TestAgain { stack, builders } => {
             let Some(it) = turn.tested(*stack) else { return Ok(()) };

@@ -4,8 +4,9 @@ use super::StepError;
 use crate::state::Shared;
 use crate::store::{self, BuildRowState, Candidate};
 use gate::queue::{BuildOf, BuildStatus};
-use protocol::{BuildResult, CommitId};
+use protocol::{BuildId, BuildResult, CommitId};
 use recipe::Recipe;
+use std::collections::HashMap;
 
 /// The latest build of each builder, numbered by how many there were. What another recipe's builder of the same name said,
 /// such as mainline's before the branch was accepted, counts for nothing.
@@ -21,36 +22,44 @@ pub(super) async fn builds_of(
     let judges = |b: &store::Build| b.commit == *commit && recipe.builders.contains(&b.builder) && !no_try(b);
     let builds = shared.store.builds_of_candidate(candidate.id).await?.only(judges);
     let latest: Vec<&store::Build> = builds.latest_of_each().collect();
-    let mut latest = builds_as_seen(shared, &latest).await?;
+    let failed = failed(latest.iter().copied());
+    let decided_by = shared.store.deciding_steps(failed).await?;
+    let mut latest = builds_as_seen(shared, &latest, &decided_by);
     for build in &mut latest {
         build.attempt = u32::try_from(builds.all_of(&build.builder).count()).unwrap_or(u32::MAX);
     }
     Ok(latest)
 }
 
-/// Builds as the queue's decision sees them, in the order in which they are given; each as a first try. One that is to be
-/// cancelled has no result any more.
-pub(super) async fn builds_as_seen(shared: &Shared, builds: &[&store::Build]) -> Result<Vec<BuildOf>, StepError> {
-    let mut seen = Vec::with_capacity(builds.len());
-    for build in builds {
+/// Those that failed, of which the step that decided it is told.
+pub(super) fn failed<'b>(builds: impl Iterator<Item = &'b store::Build>) -> Vec<BuildId> {
+    builds.filter(|build| build.result() == Some(BuildResult::Failure)).map(|build| build.id).collect()
+}
+
+/// Builds as the queue's decision sees them, in the order in which they are given; each as a first try. Of those that failed,
+/// `decided_by` has the step that decided it.
+pub(super) fn builds_as_seen(
+    shared: &Shared,
+    builds: &[&store::Build],
+    decided_by: &HashMap<BuildId, store::Step>,
+) -> Vec<BuildOf> {
+    let as_seen = |build: &&store::Build| {
         let status = match build.state {
             BuildRowState::Waiting => BuildStatus::Waiting,
             BuildRowState::Running => BuildStatus::Running,
             BuildRowState::Finished(result) => {
-                let steps =
-                    if result == BuildResult::Failure { shared.store.steps(build.id).await? } else { Vec::new() };
-                let lacks = steps.into_iter().find(|step| step.result == Some(result)).and_then(|step| step.lacks);
+                let lacks = decided_by.get(&build.id).and_then(|step| step.lacks.clone());
                 BuildStatus::Finished { result, says: build.says.clone(), lacks }
             }
         };
-        seen.push(BuildOf {
+        BuildOf {
             builder: build.builder.name.clone(),
             commit: build.commit.clone(),
             attempt: 1,
             for_queue: build.for_queue,
             status,
             wait: shared.wait_of(build.id),
-        });
-    }
-    Ok(seen)
+        }
+    };
+    builds.iter().map(as_seen).collect()
 }

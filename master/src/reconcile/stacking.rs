@@ -11,6 +11,7 @@ use crate::state::Shared;
 use crate::store::{Claim, Entry};
 use gate::stacks::Purpose;
 use protocol::{CandidateId, CommitId};
+use tracker::mirror::{Mirror, MirrorError};
 
 /// What entries are remembered under of which nothing could be made.
 pub(super) const NAME: &str = "stacks";
@@ -63,6 +64,36 @@ pub(super) async fn make(
     ask(shared, project, making.claim, &stacked, None).await
 }
 
+/// Has a commit of mainline itself built, on behalf of an entry. `on` is which time that mainline moved put it there.
+pub(super) async fn make_mainline(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    (on, commit): (i64, &CommitId),
+    entry: &Entry,
+) -> Result<(), StepError> {
+    let tree = project.mirror.tree_id(commit).await?;
+    let (branch, revision) =
+        (shared.store.branch_by_id(entry.branch).await?, shared.store.revision_by_id(entry.revision).await?);
+    // Slaves fetch it by this.
+    let reference = Mirror::kept_candidate_ref(&branch.name, revision.number, commit);
+    project.mirror.keep(commit, vec![reference]).await?;
+    let purpose = Purpose::Mainline.words();
+    let Some((id, top)) = shared.store.add_mainline_stack(claim, on, entry, (commit, &tree), &purpose).await? else {
+        return Ok(());
+    };
+    tracing::info!(project = %project.name, commit = commit.short(), "mainline itself is built");
+    ask(shared, project, claim, &Stacked { id, top, members: Vec::new() }, None).await
+}
+
+/// Whether two commits are built in the same way.
+pub(super) async fn builds_alike(project: &Guarded, one: &CommitId, other: &CommitId) -> Result<bool, MirrorError> {
+    Ok(match (recipes::at(project, one).await?, recipes::at(project, other).await?) {
+        (RecipeState::Fine(one), RecipeState::Fine(other)) => one.recipe.builders == other.recipe.builders,
+        _ => false,
+    })
+}
+
 /// Asks for the builds of a stack's top by those of its required builders that are named, or by all of them.
 pub(super) async fn ask(
     shared: &Shared,
@@ -79,11 +110,13 @@ pub(super) async fn ask(
     let wanted = |name: &str| by.map_or_else(|| required(name), |by| by.iter().any(|it| it == name));
     let mut builds = requests(project, &branch, &candidate, &recipe.recipe, true, wanted);
     // What is built is the work of all of them: it is kept apart as the least trusted of them is.
+    for build in &mut builds {
+        build.of_stack = (stacked.members.len() != 1).then_some(stacked.id);
+    }
     for (entry, _) in &stacked.members {
         let entry = shared.store.entry(*entry).await?;
         let isolation = crate::auth::isolation_for(&shared.store.branch_by_id(entry.branch).await?);
         for build in &mut builds {
-            build.of_stack = (stacked.members.len() > 1).then_some(stacked.id);
             build.isolation = build.isolation.max(isolation);
         }
     }
@@ -102,8 +135,10 @@ async fn layer(
     let Some(candidate) = candidates::stacked(shared, project, making.claim, entry, below).await? else {
         return Ok(None);
     };
-    let made = candidate.made_commit().filter(|_| !candidate.changes_recipe);
-    Ok(made.map(|commit| Layer { commit: commit.clone(), candidate: candidate.id }))
+    let Some(commit) = candidate.made_commit().filter(|_| !candidate.changes_recipe) else { return Ok(None) };
+    // Where a recipe is guessed the tree says it, and no file of it alone.
+    let alike = builds_alike(project, commit, below).await?;
+    Ok(alike.then(|| Layer { commit: commit.clone(), candidate: candidate.id }))
 }
 
 /// Finds what the last of these does not go together with: mainline, or the first of those before it that makes the difference.

@@ -1,14 +1,17 @@
 //! What the queue knows when several are tested at once: read from rows, as `gate::queue::decide_together` takes it.
 
-use super::seen::builds_as_seen;
+use super::each::{is_everybodys, look_after};
+use super::seen::{builds_as_seen, failed};
 use super::{StepError, stacking};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{Branch, Build, BuildRowState, Candidate, Claim, Entry, Revision, StackRow, Told, now};
+use crate::store::{
+    Branch, Build, BuildRowState, Candidate, Claim, Entry, Revision, StackRow, Stacks, Step, Told, now,
+};
 use gate::queue::{BuilderOf, EntryId, Member, StackId, Tested, Together, runs};
 use gate::stacks::{By, Mainline, MainlineId, Move, Policy, Run};
 use protocol::wire::Availability;
-use protocol::{BranchId, BuildResult, CandidateId, CommitId, RevisionId};
+use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, RevisionId};
 use std::collections::{HashMap, HashSet};
 
 /// Of one that passed alone, of one that failed alone, and of all others: how likely they fail beside an ordinary one.
@@ -22,6 +25,8 @@ pub(super) struct Known {
     pub(super) tested: HashMap<StackId, Stacked>,
     /// Which time that mainline moved put it where it is.
     pub(super) on: i64,
+    /// Where mainline was and is, by those times.
+    pub(super) places: HashMap<i64, CommitId>,
 }
 
 /// A stack's rows.
@@ -59,11 +64,19 @@ pub(super) async fn read(
     tip: &CommitId,
     waiting: &Waiting<'_>,
 ) -> Result<Option<Known>, StepError> {
-    let stacks = with_waiting(shared, claim, shared.store.stacks(project.id).await?, waiting).await?;
+    let stacks = with_waiting(shared, claim, shared.store.all_stacks(project.id).await?, waiting).await?;
     if waiting.entries.len() < 2 {
         return Ok(None);
     }
-    let RecipeState::Fine(recipe) = recipes::at(project, tip).await? else { return Ok(None) };
+    let recipe = match recipes::at(project, tip).await {
+        Ok(RecipeState::Fine(recipe)) => recipe,
+        Ok(RecipeState::Broken(_) | RecipeState::Missing | RecipeState::Unknown) => return Ok(None),
+        // Each says by itself what it lacks.
+        Err(error) => {
+            look_after(project, &error.into());
+            return Ok(None);
+        }
+    };
     let judges = recipe.recipe.builders.iter().filter(|builder| builder.required).count();
     let Some(at) = shared.store.mainline_now(project.id).await?.filter(|at| at.commit == *tip && judges > 0) else {
         return Ok(None);
@@ -78,22 +91,30 @@ pub(super) async fn read(
             entries => By::Landing(entries.iter().map(|id| EntryId(*id)).collect()),
         },
     });
-    let mainline = Mainline { at: MainlineId(at.id), moves: moves.collect(), began_by_queue: true };
+    let began_by_queue = places.first().is_some_and(|first| !first.entries.is_empty());
+    let mainline = Mainline { at: MainlineId(at.id), moves: moves.collect(), began_by_queue };
 
     let own = own_candidates(shared, tip, waiting).await?;
     let tops: Vec<CandidateId> = stacks.iter().map(|it| it.top).collect();
     let candidates = shared.store.candidates_by_id(tops.iter().copied()).await?;
     let all = tops.iter().copied().chain(own.values().map(|it| it.id));
     let mut builds = shared.store.builds_of_candidates(all).await?;
+    let decided_by = shared.store.deciding_steps(failed(builds.values().flatten())).await?;
     let (mut tested, mut rows) = (Vec::new(), HashMap::new());
     for row in stacks.into_iter().filter(|row| known.contains(&row.on)) {
         let Some(top) = candidates.get(&row.top) else { continue };
         let own = builds.get(&row.top).map_or(&[][..], |all| &all[..]);
-        if let Some(it) = seen(shared, project, of_row(row.id), &row, top, own).await? {
-            rows.insert(it.id, Stacked { id: row.id, top: row.top, members: row.members });
-            tested.push(it);
+        match one_s_trouble(project, seen(shared, project, (of_row(row.id), &row), top, own, &decided_by).await)? {
+            Some(Some(it)) => {
+                rows.insert(it.id, Stacked { id: row.id, top: row.top, members: row.members });
+                tested.push(it);
+            }
+            Some(None) => {}
+            // It is made again, if it is wanted.
+            None => shared.store.drop_stacks(claim, &[row.id]).await?,
         }
     }
+    let is_guessed = recipes::is_guessed(&recipe);
     let mut members = Vec::new();
     for entry in &waiting.entries {
         let (Some(branch), Some(candidate)) = (waiting.branches.get(&entry.branch), own.get(&entry.id)) else {
@@ -102,11 +123,19 @@ pub(super) async fn read(
         if !goes_along(project, waiting, entry, candidate) {
             continue;
         }
+        // Where a recipe is guessed the tree says it, and no file of it alone.
+        if let (true, Some(commit)) = (is_guessed, candidate.made_commit()) {
+            let alike = stacking::builds_alike(project, commit, &candidate.mainline).await.map_err(StepError::from);
+            if one_s_trouble(project, alike)? == Some(false) {
+                continue;
+            }
+        }
         let mut risk = RISKS.2;
         let place = places.iter().rfind(|it| it.commit == candidate.mainline);
         let alone = StackRow::alone(entry.id, candidate.id, place.map_or(0, |it| it.id));
         let own = builds.remove(&candidate.id).unwrap_or_default();
-        if let Some(it) = seen(shared, project, of_candidate(candidate.id), &alone, candidate, &own).await? {
+        let it = seen(shared, project, (of_candidate(candidate.id), &alone), candidate, &own, &decided_by).await;
+        if let Some(it) = one_s_trouble(project, it)?.flatten() {
             let says = it.builders.iter().filter(|b| b.required).map(|b| runs(&it, b)).collect::<Vec<_>>();
             if says.iter().any(|runs| runs.contains(&Run::Failed)) {
                 risk = RISKS.1;
@@ -136,39 +165,51 @@ pub(super) async fn read(
         experience: shared.store.experience(project.id).await?,
         policy: Policy { most: if recipe.recipe.queue.every_commit { 1 } else { MOST }, ..Policy::default() },
     };
-    Ok(Some(Known { together, tested: rows, on: at.id }))
+    let places = places.into_iter().map(|it| (it.id, it.commit)).collect();
+    Ok(Some(Known { together, tested: rows, on: at.id, places }))
+}
+
+/// What could be read of one stack or candidate. What of it can't be read stops no other; the mirror is looked after.
+fn one_s_trouble<T>(project: &Guarded, read: Result<T, StepError>) -> Result<Option<T>, StepError> {
+    match read {
+        Ok(it) => Ok(Some(it)),
+        Err(error) if is_everybodys(&error) => Err(error),
+        Err(error) => {
+            tracing::warn!(project = %project.name, %error, "what is tested together can't be read");
+            look_after(project, &error);
+            Ok(None)
+        }
+    }
 }
 
 /// The most entries of one stack.
 const MOST: u32 = 100;
 
-/// Those stacks of which somebody waits; the others are over.
+/// Those stacks of which somebody waits; the others are over, and so are those of which nothing counts.
 async fn with_waiting(
     shared: &Shared,
     claim: Claim,
-    stacks: Vec<StackRow>,
+    Stacks { whole, torn }: Stacks,
     waiting: &Waiting<'_>,
 ) -> Result<Vec<StackRow>, StepError> {
+    shared.store.drop_stacks(claim, &torn).await?;
     let waits: HashSet<i64> = waiting.entries.iter().map(|entry| entry.id).collect();
-    let (stay, gone): (Vec<StackRow>, Vec<StackRow>) =
-        stacks.into_iter().partition(|it| it.members.iter().any(|(entry, _)| waits.contains(entry)));
+    let stays =
+        |it: &StackRow| it.members.iter().map(|(entry, _)| entry).chain(&it.behalf).any(|it| waits.contains(it));
+    let (stay, gone): (Vec<StackRow>, Vec<StackRow>) = whole.into_iter().partition(stays);
     if gone.is_empty() {
         return Ok(stay);
     }
     let builds = shared.store.builds_of_candidates(gone.iter().map(|it| it.top)).await?;
     let mut told = Vec::with_capacity(gone.len());
     for it in &gone {
-        let mut landed = true;
-        for (entry, _) in &it.members {
-            landed &= shared.store.entry(*entry).await?.landed.is_some();
-        }
         let ended = builds.get(&it.top).into_iter().flatten().filter(|build| build.builder.required);
         let count = |results: &[BuildResult]| {
             let many = ended.clone().filter(|build| build.result().is_some_and(|it| results.contains(&it))).count();
             i64::try_from(many).unwrap_or(i64::MAX)
         };
         let passed = count(&[BuildResult::Success, BuildResult::Warnings]);
-        let flaked = if landed { count(&[BuildResult::Failure]) } else { 0 };
+        let flaked = if it.landed { count(&[BuildResult::Failure]) } else { 0 };
         told.push(Told { stack: it.id, passed, flaked });
     }
     shared.store.end_stacks(claim, &told).await?;
@@ -205,10 +246,10 @@ fn goes_along(project: &Guarded, waiting: &Waiting<'_>, entry: &Entry, own: &Can
 async fn seen(
     shared: &Shared,
     project: &Guarded,
-    id: StackId,
-    row: &StackRow,
+    (id, row): (StackId, &StackRow),
     top: &Candidate,
     builds: &[Build],
+    decided_by: &HashMap<BuildId, Step>,
 ) -> Result<Option<Tested>, StepError> {
     let Some(commit) = top.made_commit() else { return Ok(None) };
     let RecipeState::Fine(recipe) = recipes::at(project, commit).await? else { return Ok(None) };
@@ -223,7 +264,7 @@ async fn seen(
         entries: row.members.iter().map(|(entry, _)| EntryId(*entry)).collect(),
         commit: commit.clone(),
         builders: gate::builders::builders_for(recipe).into_iter().map(of).collect(),
-        builds: builds_as_seen(shared, &own).await?,
+        builds: builds_as_seen(shared, &own, decided_by),
         begun: row.begun,
         refused: row.refused,
     }))

@@ -61,11 +61,15 @@ pub(super) fn read(row: &AnyRow) -> Result<MainlineAt> {
     })
 }
 
-/// What rows say that each have one of the entries, those of one place one after the other.
+/// What rows say that each have one of the entries, those of one place one after the other. How mainline came from before a place
+/// that can't be read to after it is not known: those before it are left out, too.
 fn gather(rows: &[AnyRow]) -> Result<Vec<MainlineAt>> {
     let mut all: Vec<MainlineAt> = Vec::new();
     for row in rows {
-        let Some(mut it) = or_left_out("mainline_at", row, read(row))? else { continue };
+        let Some(mut it) = or_left_out("mainline_at", row, read(row))? else {
+            all.clear();
+            continue;
+        };
         let entry = or_left_out("mainline_at", row, row.num_or_none::<i64>("member_id"))?.flatten();
         match all.last_mut().filter(|last| last.id == it.id) {
             Some(last) => last.entries.extend(entry),

@@ -90,7 +90,7 @@ pub use registrations::Origin;
 pub use reports::Recorded;
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
-pub use stacks::{StackOf, StackRow, Told};
+pub use stacks::{StackOf, StackRow, Stacks, Told};
 pub use steering::Steered;
 pub use steps::{Step, Unpacked};
 pub use tokens::{Revoked, TokenKind, TokenRow};

@@ -219,7 +219,13 @@ impl Store {
                 );
                 let tip = tip.bind(entry.project.0).bind(on.map_or("", CommitId::as_str));
                 let is_now = tip.fetch_optional(&mut **turn).await?.is_some();
-                if !is_now || !end(turn, entry.id, &standing.code, &standing.says, &standing.next).await? {
+                // Accepted anew, by somebody else or in other words, it is another acceptance than was decided upon.
+                let same = sqlx::query(
+                    "SELECT 1 AS holds FROM queue_entry WHERE id = $1 AND terms_hash = $2 AND COALESCE(token_id, 0) = $3",
+                );
+                let same = same.bind(entry.id).bind(&entry.terms.hash).bind(entry.token.map_or(0, |token| token.0));
+                let is_same = same.fetch_optional(&mut **turn).await?.is_some();
+                if !is_now || !is_same || !end(turn, entry.id, &standing.code, &standing.says, &standing.next).await? {
                     return Ok(false);
                 }
                 if let Some(candidate) = entry.candidate {

@@ -4,15 +4,15 @@
 //! where something was built: who was in it is what its builds say it of.
 
 use super::changes::Topic;
-use super::row::{Columns as _, readable};
+use super::row::{Columns as _, or_left_out, readable, to_json};
 use super::writer::Turn;
-use super::{Build, Candidate, Claim, Reader, Result, Store, builds, candidates, now};
+use super::{Build, Candidate, Claim, Entry, Reader, Result, Store, builds, candidates, now};
 use gate::stacks::Experience;
-use protocol::api::listed;
+use protocol::api::{CandidateOutcome, listed};
 use protocol::{BranchName, CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::Entry as Slot;
 
 /// So many of those that left last tell how often branches are bad.
 const REMEMBERED: i64 = 500;
@@ -34,8 +34,12 @@ pub struct StackRow {
     pub purpose: String,
     /// When its builds were asked for last.
     pub begun: UnixMs,
-    /// Its entries, first merged first, each with its own candidate.
+    /// Its entries, first merged first, each with its own candidate; none: it is the commit of mainline itself.
     pub members: Vec<(i64, CandidateId)>,
+    /// Of mainline itself, on whose behalf it is built.
+    pub behalf: Option<i64>,
+    /// Whether all of its entries have landed.
+    pub landed: bool,
     /// Whether a push of it was refused, or bb's own check found another commit than its parts give.
     pub refused: bool,
 }
@@ -53,7 +57,7 @@ pub struct StackOf {
     pub over: bool,
     /// Mainline's commit that it stands on.
     pub on: CommitId,
-    /// Its entries, first merged first.
+    /// Its entries, first merged first; none: it is that commit of mainline itself.
     pub members: Vec<StackMember>,
 }
 
@@ -67,6 +71,19 @@ pub struct StackMember {
     /// What it would land as.
     pub commit: CommitId,
 }
+
+/// The stacks of a project, as they can be read.
+#[derive(Clone, Debug, Default)]
+pub struct Stacks {
+    /// Those that are whole, in the order in which they were made.
+    pub whole: Vec<StackRow>,
+    /// Those of which not all can be read, or that are not what their entries would land as any more: one of them was accepted
+    /// anew in other words, or its candidate was discarded. Nothing that was built of them counts.
+    pub torn: Vec<i64>,
+}
+
+/// The name by which a candidate stands for a commit of mainline itself: no terms give it.
+const MAINLINE: &str = "discarded mainline";
 
 /// What a stack that is over has told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,7 +100,17 @@ impl StackRow {
     /// One entry's own candidate as if it had been made as a stack of one. `on` as in [`StackRow`].
     pub fn alone(entry: i64, candidate: CandidateId, on: i64) -> Self {
         let (top, members) = (candidate, vec![(entry, candidate)]);
-        Self { id: 0, on, top, purpose: String::new(), begun: UnixMs(0), members, refused: false }
+        Self {
+            id: 0,
+            on,
+            top,
+            purpose: String::new(),
+            begun: UnixMs(0),
+            members,
+            behalf: None,
+            landed: false,
+            refused: false,
+        }
     }
 }
 
@@ -144,6 +171,104 @@ impl Store {
             .await
     }
 
+    /// Records that a commit of mainline itself is tested, on behalf of an entry of this branch and revision, under a claim, as a
+    /// stack of none: with its number a candidate that stands for it. None when the entry is not there any more.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn add_mainline_stack(
+        &self,
+        claim: Claim,
+        on: i64,
+        of: &Entry,
+        (commit, tree): (&CommitId, &CommitId),
+        purpose: &str,
+    ) -> Result<Option<(i64, CandidateId)>> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let waits = sqlx::query("SELECT id FROM queue_entry WHERE id = $1 AND state = 'queued'");
+                if waits.bind(of.id).fetch_optional(&mut **turn).await?.is_none() {
+                    return Ok(None);
+                }
+                let outcome = CandidateOutcome::Made {
+                    commit: commit.clone(),
+                    changelogs: Vec::new(),
+                    fragments: Vec::new(),
+                    coming: Vec::new(),
+                    kept: Vec::new(),
+                    exempt: None,
+                    notes: Vec::new(),
+                };
+                sqlx::query(
+                    "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome, commit_id,
+                         tree_id, request, detail, changes_recipe, recipe_trouble, made_ms, stacked)
+                     VALUES ($1, $2, $3, $4, $5, 'made', $4, $6, '', $7, 0, 'null', $8, 1)
+                     ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
+                )
+                .bind(claim.project.0)
+                .bind(of.branch.0)
+                .bind(of.revision.0)
+                .bind(commit.as_str())
+                .bind(MAINLINE)
+                .bind(tree.as_str())
+                .bind(to_json(&outcome)?)
+                .bind(now().0)
+                .execute(&mut **turn)
+                .await?;
+                let top = sqlx::query(
+                    "SELECT id FROM candidate WHERE revision_id = $1 AND mainline = $2 AND terms_hash = $3",
+                );
+                let top = top.bind(of.revision.0).bind(commit.as_str()).bind(MAINLINE).fetch_one(&mut **turn).await?;
+                let top: CandidateId = top.num("id")?;
+                let stack = sqlx::query(
+                    "INSERT INTO stack (project_id, on_id, candidate_id, purpose, begun_ms) VALUES ($1, $2, $3, $4, $5)
+                     RETURNING id",
+                );
+                let stack = stack.bind(claim.project.0).bind(on).bind(top.0).bind(purpose).bind(now().0);
+                let stack: i64 = stack.fetch_one(&mut **turn).await?.num("id")?;
+                // At no place of the line: it is there as long as this entry waits.
+                sqlx::query("INSERT INTO stack_entry (stack_id, place, entry_id, candidate_id) VALUES ($1, 0, $2, $3)")
+                    .bind(stack)
+                    .bind(of.id)
+                    .bind(top.0)
+                    .execute(&mut **turn)
+                    .await?;
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, 0);
+                Ok(Some((stack, top)))
+            })
+            .await
+    }
+
+    /// Ends stacks of which nothing counts any more, and cancels what is built of them.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn drop_stacks(&self, claim: Claim, torn: &[i64]) -> Result<()> {
+        if torn.is_empty() {
+            return Ok(());
+        }
+        self.write
+            .turn_under(claim, async |turn| {
+                for stack in torn {
+                    let top = sqlx::query(
+                        "SELECT candidate_id FROM stack s WHERE s.id = $1 AND NOT EXISTS (
+                             SELECT 1 FROM stack o WHERE o.candidate_id = s.candidate_id AND o.id <> s.id
+                                 AND o.over_ms IS NULL)",
+                    );
+                    let top = top.bind(stack).fetch_optional(&mut **turn).await?;
+                    if let Some(Ok(top)) = top.map(|row| row.num::<CandidateId>("candidate_id")) {
+                        builds::cancel_queue_of(turn, top, "its stack is not what would land any more").await?;
+                    }
+                    is_over(turn, *stack).await?;
+                }
+                turn.keep();
+                turn.changed(claim.project, Topic::Queue, 0);
+                Ok(())
+            })
+            .await
+    }
+
     /// Records that two entries can't be merged into one line.
     ///
     /// # Errors
@@ -188,17 +313,8 @@ impl Store {
         self.write
             .turn_under(claim, async |turn| {
                 for it in told {
-                    let ended = sqlx::query("UPDATE stack SET over_ms = $2 WHERE id = $1 AND over_ms IS NULL");
-                    if ended.bind(it.stack).bind(now().0).execute(&mut **turn).await?.rows_affected() == 0 {
+                    if !is_over(turn, it.stack).await? {
                         continue;
-                    }
-                    let built = sqlx::query(
-                        "SELECT 1 AS built FROM stack s JOIN build b ON b.candidate_id = s.candidate_id WHERE s.id = $1 LIMIT 1",
-                    );
-                    if built.bind(it.stack).fetch_optional(&mut **turn).await?.is_none() {
-                        for sql in ["DELETE FROM stack_entry WHERE stack_id = $1", "DELETE FROM stack WHERE id = $1"] {
-                            sqlx::query(sql).bind(it.stack).execute(&mut **turn).await?;
-                        }
                     }
                     sqlx::query(
                         "UPDATE project SET runs_passed = runs_passed + $2, runs_flaked = runs_flaked + $3 WHERE id = $1",
@@ -247,40 +363,38 @@ impl Reader {
         self.rows_of(revisions, sql, "candidate", candidates::read).await
     }
 
-    /// The stacks of a project that are not over, in the order in which they were made.
+    /// The stacks of a project that are whole and not over, in the order in which they were made.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn stacks(&self, project: ProjectId) -> Result<Vec<StackRow>> {
+        Ok(self.all_stacks(project).await?.whole)
+    }
+
+    /// The stacks of a project.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all_stacks(&self, project: ProjectId) -> Result<Stacks> {
         let rows = sqlx::query(
-            "SELECT s.*, m.entry_id, m.candidate_id AS member_id,
+            "SELECT s.*, m.place, m.entry_id, m.candidate_id AS member_id, q.state AS entry_state,
+                 CASE WHEN c.terms_hash = q.terms_hash OR q.state <> 'queued' OR m.place = 0 THEN 1 ELSE 0 END AS by_terms,
+                 CASE WHEN c.revision_id = q.revision_id THEN 1 ELSE 0 END AS of_entry,
+                 c.mainline AS stands_on, c.commit_id AS member_commit,
                  CASE WHEN EXISTS (SELECT 1 FROM candidate c JOIN landing l ON l.to_commit = c.commit_id
                      WHERE c.id = s.candidate_id AND l.project_id = s.project_id
                      AND l.state IN ('refused', 'mischecked')) THEN 1 ELSE 0 END AS refused
-             FROM stack s JOIN stack_entry m ON m.stack_id = s.id WHERE s.project_id = $1 AND s.over_ms IS NULL
-             ORDER BY s.id, m.place",
+             FROM stack s LEFT JOIN stack_entry m ON m.stack_id = s.id LEFT JOIN queue_entry q ON q.id = m.entry_id
+             LEFT JOIN candidate c ON c.id = m.candidate_id
+             WHERE s.project_id = $1 AND s.over_ms IS NULL ORDER BY s.id, m.place",
         );
         let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
-        let read = |row: &AnyRow| {
-            let member = (row.num("entry_id")?, row.num("member_id")?);
-            let stack = StackRow {
-                id: row.num("id")?,
-                on: row.num("on_id")?,
-                top: row.num("candidate_id")?,
-                purpose: row.text("purpose")?,
-                begun: row.num("begun_ms")?,
-                members: Vec::new(),
-                refused: row.flag("refused")?,
-            };
-            Ok((stack, member))
-        };
-        let mut stacks: Vec<StackRow> = Vec::new();
-        for (stack, member) in readable("stack", &rows, read)? {
-            if stacks.last().is_none_or(|last| last.id != stack.id) {
-                stacks.push(stack);
-            }
-            if let Some(last) = stacks.last_mut() {
-                last.members.push(member);
+        let mut stacks = Stacks::default();
+        for of_one in rows.chunk_by(|one, next| one.num::<i64>("id").ok() == next.num::<i64>("id").ok()) {
+            let Some(first) = of_one.first() else { continue };
+            match or_left_out("stack", first, whole(of_one))?.flatten() {
+                Some(stack) => stacks.whole.push(stack),
+                None => stacks.torn.extend(first.num::<i64>("id").ok()),
             }
         }
         Ok(stacks)
@@ -293,7 +407,7 @@ impl Reader {
     pub async fn stacks_by_id(&self, ids: impl IntoIterator<Item = i64>) -> Result<HashMap<i64, StackOf>> {
         let sql = |ids: &str| {
             format!(
-                "SELECT s.id, s.purpose, s.begun_ms, s.over_ms, m.entry_id, b.name, c.commit_id, c.mainline
+                "SELECT s.id, s.purpose, s.begun_ms, s.over_ms, m.place, m.entry_id, b.name, c.commit_id, c.mainline
                  FROM stack s JOIN stack_entry m ON m.stack_id = s.id JOIN candidate c ON c.id = m.candidate_id
                  JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
                  WHERE s.id IN ({ids}) ORDER BY s.id, m.place"
@@ -306,19 +420,21 @@ impl Reader {
                 begun: row.num("begun_ms")?,
                 over: row.num_or_none::<i64>("over_ms")?.is_some(),
                 on: row.parsed("mainline")?,
-                members: vec![StackMember {
-                    entry: row.num("entry_id")?,
-                    branch: row.parsed("name")?,
-                    commit: row.parsed("commit_id")?,
-                }],
+                // Mainline itself is built on somebody's behalf who is no part of it.
+                members: if row.num::<i64>("place")? == 0 {
+                    Vec::new()
+                } else {
+                    let (entry, branch) = (row.num("entry_id")?, row.parsed("name")?);
+                    vec![StackMember { entry, branch, commit: row.parsed("commit_id")? }]
+                },
             })
         };
         let mut stacks: HashMap<i64, StackOf> = HashMap::new();
         for one in self.rows_of(ids, sql, "stack", read).await? {
             match stacks.entry(one.id) {
                 // What the lowest stands on, the whole stands on.
-                Entry::Occupied(mut stack) => stack.get_mut().members.extend(one.members),
-                Entry::Vacant(none) => drop(none.insert(one)),
+                Slot::Occupied(mut stack) => stack.get_mut().members.extend(one.members),
+                Slot::Vacant(none) => drop(none.insert(one)),
             }
         }
         Ok(stacks)
@@ -413,7 +529,8 @@ impl Reader {
         Ok(rows.into_iter().map(|candidate| (candidate.id, candidate)).collect())
     }
 
-    /// All builds of these candidates, oldest first.
+    /// All builds of these candidates, oldest first. One that can't be read says nothing, nor does what was built before it: somebody
+    /// asked again, and what came of that is not known.
     ///
     /// # Errors
     /// When the database fails.
@@ -422,12 +539,37 @@ impl Reader {
         ids: impl IntoIterator<Item = CandidateId>,
     ) -> Result<HashMap<CandidateId, Vec<Build>>> {
         let sql = |ids: &str| format!("SELECT * FROM build WHERE candidate_id IN ({ids}) ORDER BY id");
+        let read = |row: &AnyRow| {
+            let build = or_left_out("build", row, builds::read(row))?;
+            Ok((row.num::<CandidateId>("candidate_id")?, build))
+        };
         let mut all: HashMap<CandidateId, Vec<Build>> = HashMap::new();
-        for build in self.rows_of(ids, sql, "build", builds::read).await? {
-            all.entry(build.candidate).or_default().push(build);
+        for (candidate, build) in self.rows_of(ids, sql, "build", read).await? {
+            let own = all.entry(candidate).or_default();
+            match build {
+                Some(build) => own.push(build),
+                None => own.clear(),
+            }
         }
         Ok(all)
     }
+}
+
+/// Has a stack be over; one of which nothing was built is forgotten. False when it was over before.
+async fn is_over(turn: &mut Turn, stack: i64) -> Result<bool> {
+    let ended = sqlx::query("UPDATE stack SET over_ms = $2 WHERE id = $1 AND over_ms IS NULL");
+    if ended.bind(stack).bind(now().0).execute(&mut **turn).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let built = sqlx::query(
+        "SELECT 1 AS built FROM stack s JOIN build b ON b.candidate_id = s.candidate_id WHERE s.id = $1 LIMIT 1",
+    );
+    if built.bind(stack).fetch_optional(&mut **turn).await?.is_none() {
+        for sql in ["DELETE FROM stack_entry WHERE stack_id = $1", "DELETE FROM stack WHERE id = $1"] {
+            sqlx::query(sql).bind(stack).execute(&mut **turn).await?;
+        }
+    }
+    Ok(true)
 }
 
 /// ` on first, second and third together`, to stand after what a build of a stack did; nothing for one of none. A name that can't
@@ -435,10 +577,52 @@ impl Reader {
 pub(super) async fn together(turn: &mut Turn, stack: Option<i64>) -> Result<String> {
     let Some(stack) = stack else { return Ok(String::new()) };
     let rows = sqlx::query(
-        "SELECT b.name FROM stack_entry m JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
+        "SELECT b.name, m.place FROM stack_entry m JOIN queue_entry q ON q.id = m.entry_id JOIN branch b ON b.id = q.branch_id
          WHERE m.stack_id = $1 ORDER BY m.place",
     );
     let rows = rows.bind(stack).fetch_all(&mut **turn).await?;
+    if rows.iter().any(|row| row.num::<i64>("place").is_ok_and(|place| place == 0)) {
+        return Ok(" on mainline itself".to_owned());
+    }
     let names: Vec<BranchName> = rows.iter().filter_map(|row| row.parsed("name").ok()).collect();
     Ok(if names.len() < 2 { String::new() } else { format!(" on {} together", listed(&names)) })
+}
+
+/// A stack of its rows, if it is whole, and each member that waits is as it would land: made by its terms on the one below.
+fn whole(rows: &[AnyRow]) -> Result<Option<StackRow>> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut stack = StackRow {
+        id: first.num("id")?,
+        on: first.num("on_id")?,
+        top: first.num("candidate_id")?,
+        purpose: first.text("purpose")?,
+        begun: first.num("begun_ms")?,
+        members: Vec::new(),
+        behalf: None,
+        landed: true,
+        refused: first.flag("refused")?,
+    };
+    let mut below = None;
+    for row in rows {
+        let Some(place) = row.num_or_none::<i64>("place")? else { return Ok(None) };
+        let (entry, candidate): (i64, CandidateId) = (row.num("entry_id")?, row.num("member_id")?);
+        let commit = row.parsed_or_none::<CommitId>("member_commit")?;
+        if !row.flag("by_terms")? || !row.flag("of_entry")? || commit.is_none() {
+            return Ok(None);
+        }
+        if place == 0 {
+            stack.behalf = Some(entry);
+            stack.landed = false;
+            continue;
+        }
+        let stands_on = row.parsed_or_none::<CommitId>("stands_on")?;
+        if usize::try_from(place) != Ok(stack.members.len() + 1) || (below.is_some() && below != stands_on) {
+            return Ok(None);
+        }
+        stack.members.push((entry, candidate));
+        stack.landed &= row.text("entry_state")? == "landed";
+        below = commit;
+    }
+    let top = stack.members.last().map_or(stack.behalf.map(|_| stack.top), |(_, candidate)| Some(*candidate));
+    Ok((top == Some(stack.top)).then_some(stack))
 }

@@ -29,6 +29,7 @@ mod restored;
 mod second;
 mod slaves;
 mod stacks;
+mod stacks_attacked;
 mod standings;
 mod steering;
 mod stepping;

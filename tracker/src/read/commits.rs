@@ -1,6 +1,6 @@
 //! Commits as people read them.
 
-use crate::mirror::{Mirror, MirrorError, commit_id, find_commit};
+use crate::mirror::{Mirror, MirrorError, commit_id, find_commit, tree_of};
 use crate::text::Budget;
 use git2::Repository;
 use protocol::api::Commit;
@@ -89,6 +89,15 @@ impl Mirror {
     ) -> Result<Vec<String>, MirrorError> {
         let (mainline, revision) = (mainline.clone(), revision.clone());
         self.with_repository(move |repository| trailers(repository, &mainline, &revision, name)).await
+    }
+
+    /// The tree of a commit.
+    ///
+    /// # Errors
+    /// When it is not in the mirror.
+    pub async fn tree_id(&self, commit: &CommitId) -> Result<CommitId, MirrorError> {
+        let commit = commit.clone();
+        self.with_repository(move |repository| commit_id(tree_of(repository, &commit)?.id())).await
     }
 
     /// When a commit was made, in seconds, as it says itself.

@@ -1,10 +1,10 @@
 //! Who acts in a history.
 
-use super::stage::{Stage, ended_and_answered};
+use super::stage::{Stage, ended_as};
 use crate::support::slave::FakeSlave;
 use futures_util::future::BoxFuture;
 use master::stepping::Loop;
-use protocol::ProjectId;
+use protocol::{BuildResult, ProjectId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +18,10 @@ pub enum Actor {
     /// Mia accepts whatever is newest.
     AcceptNewest,
     Withdraw,
+    /// `other`, with which it is tested together, is withdrawn.
+    WithdrawOther,
+    /// `other` is published again with another title, and accepted in these words.
+    OtherInOtherWords,
     /// The branch is published again, as it is.
     PublishAgain,
     /// The branch is published again with another title.
@@ -37,6 +41,8 @@ pub enum Actor {
     Rewind,
     /// The slave comes back and reports that its build passed.
     Report,
+    /// The slave comes back and reports that its build failed: by chance.
+    Fail,
     /// The master is killed and started again.
     Restart,
     Land,
@@ -99,6 +105,23 @@ impl Actor {
                 &json!({"commit": stage.world.author.resolve("feature"), "words": stage.words}),
             ),
             Self::Withdraw => post(stage, &format!("{branch}/feature/withdraw"), &json!({})),
+            Self::WithdrawOther => post(stage, &format!("{branch}/other/withdraw"), &json!({})),
+            Self::OtherInOtherWords => {
+                let body =
+                    json!({"url": stage.world.author.url(), "branch": "other", "name": "other", "title": "Otherwise"});
+                let published = post(stage, branch, &body);
+                let request = |method, path: &str| stage.world.request(method, path).bearer_auth(&stage.world.token);
+                let read = request(Method::GET, &format!("{branch}/other"));
+                let accept = request(Method::POST, &format!("{branch}/other/accept"));
+                Box::pin(async move {
+                    if let Said::Unknown = published.await {
+                        return Said::Unknown;
+                    }
+                    let Said::Answer(_, read) = answer(read).await else { return Said::Unknown };
+                    let summary = &read["summary"];
+                    answer(accept.json(&json!({"commit": summary["commit"], "words": summary["words"]}))).await
+                })
+            }
             Self::PublishAgain => post(stage, branch, &publication(stage, None)),
             Self::Describe => post(stage, branch, &publication(stage, Some("Another title"))),
             Self::Pause => post(stage, "/api/v1/projects/heron/queue/pause", &json!({})),
@@ -144,7 +167,8 @@ impl Actor {
                     done(turn.await)
                 })
             }
-            Self::Report => {
+            Self::Report | Self::Fail => {
+                let result = if self == Self::Fail { BuildResult::Failure } else { BuildResult::Success };
                 let (url, token, seat) = (stage.world.at("/api/v1/slave"), stage.oak.clone(), stage.slave.clone());
                 let store = stage.world.store().clone();
                 Box::pin(async move {
@@ -156,7 +180,7 @@ impl Actor {
                     };
                     let known = have.first().map(|have| (have.of, have.next_report));
                     let said = match known {
-                        Some((of, next)) => ended_and_answered(&mut slave, of, next).await,
+                        Some((of, next)) => ended_as(&mut slave, of, next, result).await,
                         None => Said::Unknown,
                     };
                     *seat.lock().await = Some(slave);

@@ -25,8 +25,21 @@ pub async fn open_twice(stage: &Stage) -> Option<String> {
 struct Landing {
     from: String,
     to: String,
+    /// Those of the line that it brought, the lowest first: all but the last are of others than the top.
+    line: Vec<String>,
     /// The segment in which it was made; the number of all segments for those that came later.
     step: usize,
+}
+
+impl Landing {
+    fn has(&self, commit: &str) -> bool {
+        self.line.iter().any(|it| it == commit)
+    }
+
+    /// Whether one of these landed by it.
+    fn is_of(&self, entries: &[Entry], which: impl Fn(&Entry) -> bool) -> bool {
+        entries.iter().any(|e| which(e) && e.landed.as_ref().is_some_and(|commit| self.has(commit.as_str())))
+    }
 }
 
 /// Looks at a history that was played, has everything come to rest, and looks again.
@@ -55,9 +68,14 @@ fn answered(it: &Played, actor: Actor, status: u16) -> Option<&Part> {
     it.parts.iter().find(|p| p.actor == actor && matches!(&p.said, Said::Answer(said, _) if *said == status))
 }
 
+/// All entries; those of `feature` first.
 async fn entries(stage: &Stage) -> Vec<Entry> {
-    let branch = stage.world.branch_row("feature").await;
-    stage.world.store().entries_of(branch.id).await.unwrap()
+    let mut all = Vec::new();
+    for name in stage.branches() {
+        let branch = stage.world.branch_row(name).await;
+        all.extend(stage.world.store().entries_of(branch.id).await.unwrap());
+    }
+    all
 }
 
 /// Mainline's moves by bb, oldest first: those that it has, and those that somebody took out again. By bb is whatever nobody
@@ -68,10 +86,11 @@ fn landings(stage: &Stage, it: &Played) -> Vec<Landing> {
     let mut line: Vec<&str> = moves.lines().collect();
     line.reverse();
     let mut all: Vec<Landing> = Vec::new();
-    for to in line {
-        let about = official.git(&["log", "-1", "--format=%P %s", to]);
-        let (from, about) = about.split_once(' ').unwrap_or_default();
-        let by_hand = about.contains("Push past bb") || to == stage.first || all.iter().any(|it| it.to == to);
+    for (at, to) in line.iter().copied().enumerate() {
+        let about = official.git(&["log", "-1", "--format=%s", to]);
+        let from = at.checked_sub(1).map_or(it.before.as_str(), |before| line[before]);
+        let pushed = all.iter().any(|it| it.line.iter().any(|commit| commit == to));
+        let by_hand = about.contains("Push past bb") || to == stage.first || pushed;
         let new = official.try_git(&["merge-base", "--is-ancestor", to, &it.before]).is_err();
         if by_hand || !new {
             continue;
@@ -79,7 +98,11 @@ fn landings(stage: &Stage, it: &Played) -> Vec<Landing> {
         let seen = it.steps.iter().position(|step| {
             step.head == to || official.try_git(&["merge-base", "--is-ancestor", to, &step.head]).is_ok()
         });
-        all.push(Landing { from: from.to_owned(), to: to.to_owned(), step: seen.unwrap_or(it.steps.len()) });
+        let range = format!("{from}..{to}");
+        let commits = official.git(&["log", "--first-parent", "--reverse", "--format=%H", &range]);
+        let commits = commits.lines().map(ToOwned::to_owned).collect();
+        let step = seen.unwrap_or(it.steps.len());
+        all.push(Landing { from: from.to_owned(), to: to.to_owned(), line: commits, step });
     }
     all
 }
@@ -95,24 +118,25 @@ async fn mainline(stage: &Stage, it: &Played, landings: &[Landing], entries: &[E
         if !rewound && moves.lines().filter(|to| *to == landing.to).count() > 1 {
             bad.push(format!("{} was pushed twice", landing.to));
         }
-        let mut passed = false;
-        for candidate in entries.iter().filter_map(|entry| entry.candidate) {
-            let builds = store.builds_of_candidate(candidate).await.unwrap();
-            passed |=
-                builds.iter().any(|b| b.commit.as_str() == landing.to && b.result().is_some_and(BuildResult::passed));
+        let mut latest = None;
+        for number in 1..200 {
+            let build = store.build(protocol::BuildId(number)).await.unwrap();
+            latest = build.filter(|b| b.commit.as_str() == landing.to).and_then(|b| b.result()).or(latest);
         }
-        if !passed {
-            bad.push(format!("{} landed and was not built and green", landing.to));
+        if !latest.is_some_and(BuildResult::passed) {
+            bad.push(format!("{} landed and was not built and green: {latest:?}", landing.to));
         }
-        let of: Vec<_> =
-            entries.iter().filter(|e| e.landed.as_ref().is_some_and(|c| c.as_str() == landing.to)).collect();
-        let [entry] = of.as_slice() else {
-            bad.push(format!("{} on {} is the landing of {} entries", landing.to, landing.from, of.len()));
-            continue;
-        };
-        let landed = stage.world.official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), &landing.to]);
-        if entry.state != EntryState::Landed || landed.is_err() {
-            bad.push(format!("entry {} is {:?}; it was accepted for {}", entry.id, entry.state, entry.commit));
+        for commit in &landing.line {
+            let of: Vec<_> =
+                entries.iter().filter(|e| e.landed.as_ref().is_some_and(|c| c.as_str() == commit)).collect();
+            let [entry] = of.as_slice() else {
+                bad.push(format!("{commit} on {} is the landing of {} entries", landing.from, of.len()));
+                continue;
+            };
+            let landed = stage.world.official.try_git(&["merge-base", "--is-ancestor", entry.commit.as_str(), commit]);
+            if entry.state != EntryState::Landed || landed.is_err() {
+                bad.push(format!("entry {} is {:?}; it was accepted for {}", entry.id, entry.state, entry.commit));
+            }
         }
     }
     for entry in entries.iter().filter(|e| e.state == EntryState::Landed) {
@@ -120,7 +144,7 @@ async fn mainline(stage: &Stage, it: &Played, landings: &[Landing], entries: &[E
         if is_there == entry.taken_out.is_some() {
             bad.push(format!("mainline holds {:?}: {is_there}, and it is said: {:?}", entry.landed, entry.taken_out));
         }
-        if !landings.iter().any(|l| entry.landed.as_ref().is_some_and(|c| c.as_str() == l.to)) {
+        if !landings.iter().any(|l| entry.landed.as_ref().is_some_and(|c| l.has(c.as_str()))) {
             bad.push(format!(
                 "entry {} says that it landed as {:?}: mainline has no such move",
                 entry.id, entry.landed
@@ -141,16 +165,21 @@ fn promises(it: &Played, landings: &[Landing], entries: &[Entry], paused: (bool,
                 |p: &&Part| matches!(p.actor, Actor::PublishAgain | Actor::ForcePush | Actor::Describe | Actor::Rewind);
             it.parts.iter().filter(published).any(|p| landing.step < p.ended && p.began < before)
         };
+        let first = entries.first().map(|entry| entry.branch);
         if let Some(part) = answered(it, Actor::Withdraw, 200)
+            && landing.is_of(entries, |entry| Some(entry.branch) == first)
             && !accepted_after(part.ended)
             && !again(part.ended)
         {
             bad.push(format!("it was answered that it is withdrawn, and it landed in segment {}", landing.step));
         }
+        if answered(it, Actor::WithdrawOther, 200).is_some()
+            && landing.is_of(entries, |entry| Some(entry.branch) != first)
+        {
+            bad.push(format!("it was answered that other is withdrawn, and it landed in segment {}", landing.step));
+        }
         let at_once = |part: &Part| !it.steps[part.ended].intent && landing.step > part.ended;
-        let by_max = entries
-            .iter()
-            .any(|e| e.accepted_by == "max" && e.landed.as_ref().is_some_and(|c| c.as_str() == landing.to));
+        let by_max = landing.is_of(entries, |entry| entry.accepted_by == "max");
         if let Some(part) = answered(it, Actor::Revoke, 200)
             && at_once(part)
             && by_max
@@ -197,14 +226,19 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
             }
         }
     }
+    if stage.from.is_stacked() {
+        other(stage, it, entries, bad).await;
+    }
     // Whom nothing stood against has landed.
     let against = |actor: &Actor| {
         use Actor::*;
         matches!(actor, Withdraw | ForcePush | Revoke | Cancel | Rebuild | Describe)
     };
-    let landed_before =
-        entries.iter().any(|e| e.landed.is_some()) && it.parts.iter().any(|p| p.actor == Actor::PublishAgain);
+    let first = entries.first().map(|entry| entry.branch);
+    let landed_before = entries.iter().any(|e| Some(e.branch) == first && e.landed.is_some())
+        && it.parts.iter().any(|p| p.actor == Actor::PublishAgain);
     let accepted = stage.from == From::Accepted
+        || stage.from.is_stacked()
         || it.parts.iter().any(|p| is_accept(p.actor) && answered(it, p.actor, 200).is_some());
     let state = stage.world.branch_row("feature").await.state;
     let by_hand = it.parts.iter().any(|p| p.actor == Actor::ByHand) && state == BranchState::Retired;
@@ -215,6 +249,27 @@ async fn queue(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<Stri
     }
     if accepted && entries.is_empty() {
         bad.push("an acceptance was answered and is nowhere".to_owned());
+    }
+}
+
+/// Whatever becomes of the one, the other lands if nothing stood against it; and what failed once, in a stack, sends nobody away.
+async fn other(stage: &Stage, it: &Played, entries: &[Entry], bad: &mut Vec<String>) {
+    let state = stage.world.branch_row("other").await.state;
+    let against = it.parts.iter().any(|p| p.actor == Actor::WithdrawOther);
+    // Published again after it landed, it is found in mainline.
+    let branch = stage.world.branch_row("other").await.id;
+    let landed = entries.iter().any(|e| e.branch == branch && e.landed.is_some());
+    let is_there = state == BranchState::Landed || state == BranchState::Retired && landed;
+    if !against && !is_there {
+        bad.push(format!("nothing stood against other, and it is {state:?}"));
+    }
+    for entry in entries.iter().filter(|e| e.standing.code == "ejected-failure") {
+        bad.push(format!("entry {} is not at fault: {:?}", entry.id, entry.standing));
+    }
+    for stack in stage.world.store().stacks(HERON).await.unwrap() {
+        if stack.members.iter().any(|(id, _)| entries.iter().any(|e| e.id == *id && e.state == EntryState::Queued)) {
+            bad.push(format!("stack {} is left over", stack.id));
+        }
     }
 }
 
@@ -231,10 +286,13 @@ async fn builds(stage: &Stage, it: &Played, events: &[StoredEvent], bad: &mut Ve
     for (build, ends) in ends.iter().filter(|(_, ends)| **ends > 1) {
         bad.push(format!("build {build:?} ended {ends} times"));
     }
-    let acknowledged = it.parts.iter().any(|p| p.actor == Actor::Report && matches!(p.said, Said::Done));
-    if acknowledged {
+    let acknowledged = |actor| it.parts.iter().any(|p| p.actor == actor && matches!(p.said, Said::Done));
+    for (actor, result) in [(Actor::Report, BuildResult::Success), (Actor::Fail, BuildResult::Failure)] {
+        if !acknowledged(actor) {
+            continue;
+        }
         let build = store.build(protocol::BuildId(1)).await.unwrap().unwrap();
-        if build.state != BuildRowState::Finished(BuildResult::Success) {
+        if build.state != BuildRowState::Finished(result) {
             bad.push(format!("the slave's last report was acknowledged, and its build is {:?}", build.state));
         }
     }

@@ -187,6 +187,70 @@ async fn while_the_mirror_is_mended() {
     all(From::Published, &[&[Candidates, Mend], &[Upkeep, Mend], &[ForcePush, Mend]]).await;
 }
 
+/// A stack of two passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_lands_while_something_else_happens() {
+    all(
+        From::Stacked,
+        &[
+            &[Land, Withdraw],
+            &[Land, WithdrawOther],
+            &[Land, OtherInOtherWords],
+            &[Land, Pause],
+            &[Land, Revoke],
+            &[Land, ForcePush],
+            &[Land, AcceptAgain],
+            &[Land, Rebuild],
+            &[Land, Restart],
+            &[Land, Outside],
+            &[Land, Candidates],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_lands_while_people_push_to_mainline() {
+    all(
+        From::Stacked,
+        &[
+            &[Land, ByHand],
+            &[Land, Rewind],
+            &[Land, Outside, Restart],
+            &[Land, Withdraw, Restart],
+            &[Land, Withdraw, PublishAgain],
+            &[Land, OtherInOtherWords, Restart],
+            &[Land, ForcePush, AcceptNewest],
+            &[Land, Mend],
+            &[Land, Upkeep],
+        ],
+    )
+    .await;
+}
+
+/// It is reported that a stack of two passed, or that it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_is_reported_while_something_else_happens() {
+    all(
+        From::StackedAway,
+        &[
+            &[Report, Land],
+            &[Fail, Land],
+            &[Report, Withdraw],
+            &[Report, WithdrawOther],
+            &[Fail, WithdrawOther],
+            &[Report, OtherInOtherWords],
+            &[Fail, OtherInOtherWords, Land],
+            &[Report, Cancel],
+            &[Report, Schedule],
+            &[Report, ForcePush],
+            &[Fail, Restart],
+            &[Report, Outside],
+        ],
+    )
+    .await;
+}
+
 /// The same stories on the other database: those in which two write about the same rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgresql() {
@@ -196,6 +260,8 @@ async fn on_postgresql() {
     all_on(On::Postgres, From::Ready, accepting).await;
     let reporting: &[&[Actor]] = &[&[Report, Cancel], &[Report, Schedule], &[Schedule, Withdraw]];
     all_on(On::Postgres, From::Away, reporting).await;
+    let stacked: &[&[Actor]] = &[&[Land, Withdraw], &[Land, OtherInOtherWords], &[Land, Restart]];
+    all_on(On::Postgres, From::Stacked, stacked).await;
     let making: &[&[Actor]] = &[&[Candidates, ForcePush], &[Candidates, Upkeep]];
     all_on(On::Postgres, From::Published, making).await;
 }

@@ -24,6 +24,22 @@ pub enum From {
     Accepted,
     /// It is being built by a slave that is away, longer than the lease; another slave is here.
     Away,
+    /// Max accepted it, and Mia `other`: both are tested together, and that passed; the queue has not looked yet.
+    Stacked,
+    /// The same while it is being built by a slave that is away, longer than the lease; another slave is here.
+    StackedAway,
+}
+
+impl From {
+    /// Whether a slave that is away is building.
+    fn is_away(self) -> bool {
+        matches!(self, Self::Away | Self::StackedAway)
+    }
+
+    /// Whether there are two branches, tested together.
+    pub fn is_stacked(self) -> bool {
+        matches!(self, Self::Stacked | Self::StackedAway)
+    }
 }
 
 /// Where histories are played.
@@ -109,14 +125,16 @@ impl Stage {
         let mut stage = Self { world, from, first, begin, words, max, oak, elm, slave, other, saved, database };
         stage.world.turn(Loop::Mainline).await;
         stage.world.turn(Loop::Watch).await;
-        if from != From::Published {
+        if from.is_stacked() {
+            stage.stack(&token_of_max).await;
+        } else if from != From::Published {
             stage.world.turn(Loop::Candidates).await;
             stage.world.turn(Loop::Builds).await;
             let (mut slave, _) = FakeSlave::connect(&stage.world, &stage.oak, "oak", &[]).await;
             stage.world.turn(Loop::Schedule).await;
             let of = slave.given().await.of;
             match from {
-                From::Away => slave.begins(of).await,
+                it if it.is_away() => slave.begins(of).await,
                 _ => slave.ends(of, 0, BuildResult::Success).await,
             }
         }
@@ -129,6 +147,33 @@ impl Stage {
         copy(stage.world.folder(), stage.saved.path());
         stage.database.iter().for_each(Database::save);
         stage
+    }
+
+    /// Two branches are accepted, and tested together.
+    async fn stack(&mut self, max: &str) {
+        self.world.publish("other").await;
+        self.world.turn(Loop::Watch).await;
+        self.world.turn(Loop::Candidates).await;
+        let path = "/api/v1/projects/heron/branches/feature/accept";
+        let answer = self.world.post_as(max, path, &self.world.as_read("feature").await).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        self.world.accept("other").await;
+        self.world.turn(Loop::Queue).await;
+        let (mut slave, _) = FakeSlave::connect(&self.world, &self.oak, "oak", &[]).await;
+        self.world.turn(Loop::Schedule).await;
+        let of = slave.given().await.of;
+        if self.from.is_away() {
+            slave.begins(of).await;
+        } else {
+            slave.ends(of, 0, BuildResult::Success).await;
+        }
+        let stacks = self.world.store().stacks(HERON).await.unwrap();
+        assert_eq!(stacks.iter().map(|it| it.members.len()).collect::<Vec<_>>(), [2]);
+    }
+
+    /// The branches there are.
+    pub fn branches(&self) -> &'static [&'static str] {
+        if self.from.is_stacked() { &["feature", "other"] } else { &["feature"] }
     }
 
     /// Everything as it was, and a master.
@@ -163,7 +208,7 @@ impl Stage {
     /// The slave that is there from the beginning.
     async fn slaves(&mut self) {
         match self.from {
-            From::Away => self.other = Some(FakeSlave::connect(&self.world, &self.elm, "elm", &[]).await.0),
+            it if it.is_away() => self.other = Some(FakeSlave::connect(&self.world, &self.elm, "elm", &[]).await.0),
             _ => *self.slave.lock().await = Some(FakeSlave::connect(&self.world, &self.oak, "oak", &[]).await.0),
         }
     }
@@ -236,24 +281,29 @@ impl Stage {
         let builds: Vec<_> =
             store.open_builds().await.unwrap().into_iter().map(|b| (b.id, b.state, b.fence, b.next_report)).collect();
         let landing = store.open_landing(HERON).await.unwrap().map(|l| l.id);
-        let branch = self.world.branch_row("feature").await;
-        let newest = store.newest_revision(branch.id).await.unwrap();
-        let candidate = match &newest {
-            Some(revision) => store.candidate_of(revision.id).await.unwrap().map(|c| c.id),
-            None => None,
-        };
-        format!(
-            "{:?} {queue:?} {builds:?} {landing:?} {:?} {:?} {candidate:?}",
-            project.tip,
-            branch.state,
-            newest.map(|r| r.number)
-        )
+        let mut branches = Vec::new();
+        for name in self.branches() {
+            let branch = self.world.branch_row(name).await;
+            let newest = store.newest_revision(branch.id).await.unwrap();
+            let candidate = match &newest {
+                Some(revision) => store.candidate_of(revision.id).await.unwrap().map(|c| c.id),
+                None => None,
+            };
+            branches.push((branch.state, newest.map(|r| r.number), candidate));
+        }
+        let stacks = store.stacks(HERON).await.unwrap().len();
+        format!("{:?} {queue:?} {builds:?} {landing:?} {branches:?} {stacks}", project.tip)
     }
 }
 
 /// Says that a build passed, and waits for the answer; unknown when none came.
 pub async fn ended_and_answered(slave: &mut FakeSlave, of: BuildRef, number: u32) -> Said {
-    slave.report(of, number, ended(BuildResult::Success)).await;
+    ended_as(slave, of, number, BuildResult::Success).await
+}
+
+/// The same with another result.
+pub async fn ended_as(slave: &mut FakeSlave, of: BuildRef, number: u32, result: BuildResult) -> Said {
+    slave.report(of, number, ended(result)).await;
     loop {
         match slave.next().await {
             Some(ToSlave::ReportsAcknowledged { of: it, .. }) if it == of => return Said::Done,

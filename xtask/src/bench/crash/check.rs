@@ -13,6 +13,7 @@ impl History<'_> {
         self.builds_have_ended(&builds);
         self.logs_are_whole(&builds);
         self.mainline_is_green(&builds);
+        self.only_the_bad_are_ejected();
         self.entries_are_folded_once();
         self.acknowledged_is_there(&builds);
         self.repositories_are_sound();
@@ -87,9 +88,48 @@ impl History<'_> {
         merges.map(|commit| (commit[0].clone(), commit.get(2).cloned().unwrap_or_default())).collect()
     }
 
-    /// Mainline moved only to accepted commits that were built green as such, and nobody's push was lost.
+    /// Of each commit that bb pushed, the commit that mainline moved to by that push: the top of its line, or itself.
+    fn tops(&self) -> BTreeMap<String, String> {
+        let moves = self.world.mainline().git(&["reflog", "show", "--format=%H", "main"]);
+        let moves: BTreeSet<&str> = moves.lines().collect();
+        let chain = self.world.mainline().git(&["log", "--first-parent", "--format=%H", "main"]);
+        let mut top = String::new();
+        let mut tops = BTreeMap::new();
+        for commit in chain.lines() {
+            if moves.contains(commit) {
+                commit.clone_into(&mut top);
+            }
+            tops.insert(commit.to_owned(), top.clone());
+        }
+        tops
+    }
+
+    /// How many landed by one push with others.
+    pub(super) fn landed_with_others(&self) -> usize {
+        let (tops, landed) = (self.tops(), self.landed());
+        let mut of_top: BTreeMap<&String, usize> = BTreeMap::new();
+        for top in landed.iter().filter_map(|(commit, _)| tops.get(commit)) {
+            *of_top.entry(top).or_default() += 1;
+        }
+        of_top.values().filter(|many| **many > 1).sum()
+    }
+
+    /// Nobody is sent away for a failure that is not his: of all that fails, only what is bad is at fault.
+    fn only_the_bad_are_ejected(&mut self) {
+        for at in 0..self.made.len() {
+            let (name, kind) = (self.made[at].name.clone(), self.made[at].kind);
+            let branch = self.branch(&name).unwrap_or_default();
+            let places = branch["queue"].as_array().cloned().unwrap_or_default();
+            for place in places.iter().filter(|place| place["code"] == "ejected-failure" && kind != Kind::Bad) {
+                self.violation(format!("{name} is not bad and was ejected: {}", place["says"]));
+            }
+        }
+    }
+
+    /// Mainline moved only to accepted commits that were built green as such, and nobody's push was lost. Of a line of several
+    /// that is the top, with which the others came.
     fn mainline_is_green(&mut self, builds: &BTreeMap<u64, Value>) {
-        let landed = self.landed();
+        let (landed, tops) = (self.landed(), self.tops());
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for (commit, merged) in &landed {
             let Some(at) = self.made.iter().position(|made| made.commits.contains(merged)) else {
@@ -105,11 +145,13 @@ impl History<'_> {
             if !self.acknowledged.accepted.contains(&pair) && !self.acknowledged.perhaps_accepted.contains(&pair) {
                 self.violation(format!("{name} landed, and nobody accepted {merged}"));
             }
+            // What somebody else pushed is no top of ours: whatever it stands on was pushed before.
+            let top = tops.get(commit).filter(|top| !self.acknowledged.outside.contains(top)).unwrap_or(commit);
             let green = builds.values().any(|build| {
-                build["summary"]["commit"] == commit.as_str() && build["summary"]["state"]["result"] == "success"
+                build["summary"]["commit"] == top.as_str() && build["summary"]["state"]["result"] == "success"
             });
             if !green {
-                self.violation(format!("{commit}, which landed {name}, has no green build"));
+                self.violation(format!("{top}, which landed {name} as {commit}, has no green build"));
             }
         }
         for (name, times) in times.iter().filter(|(_, times)| **times > 1) {

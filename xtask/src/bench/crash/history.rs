@@ -79,6 +79,7 @@ impl<'a> History<'a> {
             faults: history.faults,
             acknowledged,
             landed: history.landed().len(),
+            with_others: history.landed_with_others(),
             violations: history.violations,
             story: std::mem::take(history.story),
         }
@@ -103,6 +104,8 @@ impl<'a> History<'a> {
             world.slave(slave);
         }
         let start = world.mainline().head();
+        // Each push, also of a line of several, has an entry.
+        world.mainline().git(&["config", "core.logAllRefUpdates", "always"]);
         let mut history = Self {
             made: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),

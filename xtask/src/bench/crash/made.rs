@@ -26,8 +26,18 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 7] =
-        [Kind::Good, Kind::Moving, Kind::Bad, Kind::Conflict, Kind::Conflict, Kind::Withdrawn, Kind::Good];
+    pub(super) const ALL: [Kind; 10] = [
+        Kind::Good,
+        Kind::Moving,
+        Kind::Bad,
+        Kind::Conflict,
+        Kind::Conflict,
+        Kind::Withdrawn,
+        Kind::Good,
+        Kind::Good,
+        Kind::Good,
+        Kind::Good,
+    ];
 }
 
 /// What was acknowledged: it must hold afterwards.

@@ -63,6 +63,7 @@ pub(super) fn measure(bb: &Path, seeds: Range<u64>) -> Rows {
         row("faults", sum(|found| found.faults), "faults"),
         row("acknowledged answers", sum(|found| found.acknowledged), "answers"),
         row("landings", sum(|found| found.landed), "landings"),
+        row("landings by one push with others", sum(|found| found.with_others), "landings"),
         Row::number(
             "crash",
             "a history",
@@ -87,6 +88,8 @@ struct Found {
     faults: usize,
     acknowledged: usize,
     landed: usize,
+    /// Of those, how many came by one push with others.
+    with_others: usize,
 }
 
 impl Found {
@@ -96,10 +99,11 @@ impl Found {
     }
 
     fn report(&self) -> String {
-        let Self { seed, database, faults, acknowledged, landed, .. } = self;
+        let Self { seed, database, faults, acknowledged, landed, with_others, .. } = self;
         let word = if self.violations.is_empty() { "ok" } else { "BROKEN" };
         let mut text = format!(
-            "history {seed} on {database:?}: {word}; {faults} faults, {acknowledged} acknowledged, {landed} landed\n"
+            "history {seed} on {database:?}: {word}; {faults} faults, {acknowledged} acknowledged, {landed} landed, \
+             {with_others} with others\n"
         );
         if !self.violations.is_empty() {
             let lines = self.story.iter().map(|line| format!("   {line}\n"));
@@ -117,6 +121,6 @@ fn play(bb: &Path, seed: u64, database: Database, admin: &str) -> Found {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let violations = vec![words.unwrap_or_else(|| "it panicked".to_owned())];
-        Found { seed, database, violations, story, faults: 0, acknowledged: 0, landed: 0 }
+        Found { seed, database, violations, story, faults: 0, acknowledged: 0, landed: 0, with_others: 0 }
     })
 }

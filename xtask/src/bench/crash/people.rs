@@ -27,7 +27,7 @@ impl History<'_> {
     /// Somebody does something.
     pub(super) fn somebody_acts(&mut self) {
         let at = self.rng.usize(..self.made.len());
-        match self.rng.u8(..23) {
+        match self.rng.u8(..25) {
             0..=5 => self.publish(at),
             6..=11 => self.accept(at),
             12 | 13 => self.move_on(at),
@@ -37,6 +37,7 @@ impl History<'_> {
             17 => self.steer("pause", true),
             18 => self.steer("resume", false),
             19..=21 => self.crowd_comes(),
+            22 | 23 => (0..self.made.len()).for_each(|at| self.accept(at)),
             _ => self.push_from_outside(),
         }
     }
