@@ -36,6 +36,8 @@ fn accepted(world: &World) {
 /// The queue's page draws what is tested: everywhere, in the dark, and without JavaScript.
 fn looked_at(world: &World) {
     let browser = browser();
+    // Away from the browser's own first page, whose scripts would complain.
+    browser.open(&format!("{}/p/heron/queue", world.url()));
     browser.javascript(false);
     for (width, height, scheme) in [(360, 740, "light"), (1280, 900, "dark"), (3840, 2160, "light")] {
         browser.resize(width, height);
