@@ -4,7 +4,7 @@
 //! where something was built: who was in it is what its builds say it of.
 
 use super::changes::Topic;
-use super::row::{Columns as _, or_left_out, readable, to_json};
+use super::row::{Columns as _, or_left_out, to_json};
 use super::writer::Turn;
 use super::{Build, Candidate, Claim, Entry, Reader, Result, Store, builds, candidates, now};
 use gate::stacks::Experience;
