@@ -369,7 +369,7 @@ async fn complete(of: BuildRef, parts: &Parts) -> Result<bool, Ended> {
 }
 
 /// Whether bytes of what a step keeps are taken, up to `end`: once it is recorded what they are, so that none are here that nobody
-/// counts and deletes. An older slave may send them just before; it is told that there are none, and sends them again.
+/// counts and deletes. An older slave may send them before that; it is told that there are none, and sends them at its next connection.
 ///
 /// # Errors
 /// When there are more than were told of, or the steps of the build keep more than `most` together.
@@ -517,6 +517,8 @@ impl Connection<'_> {
             return Err(self.forbidden(of, why).await?);
         }
         if let StepFile::Artifacts(step) = file {
+            // The report that tells of them may have come just before.
+            self.record(socket).await?;
             let told = self.parts.store.artifact_lengths(of.build).await?;
             match told_of(&told, step, end, self.parts.limits.artifact_bytes) {
                 Ok(true) => {}

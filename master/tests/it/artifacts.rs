@@ -141,9 +141,10 @@ async fn when_all_files_are_too_many_those_of_the_oldest_build_go() {
 
 /// Step 1 keeps five bytes, and the build ends.
 async fn keeps_five(oak: &mut FakeSlave, of: BuildRef) {
+    // At once, as a slave sends them: what came just before is recorded before what comes with it is looked at.
     oak.report(of, 1, kept(&[("doc/z", 5)], &[])).await;
-    assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
     send(oak, of, 0, b"hello").await;
+    assert_eq!(oak.answer().await, ToSlave::ReportsAcknowledged { of, next: 2 });
     assert_eq!(oak.answer().await, ToSlave::LogAcknowledged { of, file: StepFile::Artifacts(1), next: 5 });
     oak.ends(of, 2, BuildResult::Success).await;
 }
