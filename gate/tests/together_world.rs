@@ -336,8 +336,9 @@ impl World {
 
     fn passed(&self, commit: &CommitId) -> bool {
         REQUIRED.iter().all(|name| {
-            let own = self.builds.get(commit).into_iter().flatten().filter(|b| b.builder == *name);
-            own.last().is_some_and(|b| matches!(b.status, BuildStatus::Finished { result: BuildResult::Success, .. }))
+            let mut own = self.builds.get(commit).into_iter().flatten().filter(|b| b.builder == *name);
+            own.next_back()
+                .is_some_and(|b| matches!(b.status, BuildStatus::Finished { result: BuildResult::Success, .. }))
         })
     }
 

@@ -38,7 +38,7 @@ pub(crate) async fn hold(
     allow(actor, Action::SteerQueue, "steering the queue")?;
     let branch = branch(&shared.store, project, name).await?;
     let reason = reason.map(|reason| line(reason, REASON));
-    steered(&branch, shared.store.by(actor.token()).hold(&branch, reason.as_deref(), actor.name()).await?)
+    steered(&branch, &shared.store.by(actor.token()).hold(&branch, reason.as_deref(), actor.name()).await?)
 }
 
 /// Moves a branch's place: greater goes first, 0 is usual.
@@ -51,7 +51,7 @@ pub(crate) async fn set_priority(
 ) -> Done<()> {
     allow(actor, Action::SteerQueue, "steering the queue")?;
     let branch = branch(&shared.store, project, name).await?;
-    steered(&branch, shared.store.by(actor.token()).set_priority(&branch, priority, actor.name()).await?)
+    steered(&branch, &shared.store.by(actor.token()).set_priority(&branch, priority, actor.name()).await?)
 }
 
 /// Takes a branch out of the queue.
@@ -71,10 +71,10 @@ pub(crate) async fn take_out(
         says: if reason.is_empty() { by } else { format!("{by}: {reason}") },
         next: Next { who: "a maintainer".to_owned(), what: "accepts it again, if it is still to land".to_owned() },
     };
-    steered(&branch, shared.store.by(actor.token()).take_out(&branch, &standing, actor.name()).await?)
+    steered(&branch, &shared.store.by(actor.token()).take_out(&branch, &standing, actor.name()).await?)
 }
 
-fn steered(branch: &Branch, done: Steered) -> Done<()> {
+fn steered(branch: &Branch, done: &Steered) -> Done<()> {
     match done {
         Steered::Now => Ok(()),
         Steered::NotQueued => {

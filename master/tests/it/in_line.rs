@@ -45,8 +45,8 @@ async fn statements(counts: &Counts, many: usize) -> (u64, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_asks_the_store_as_often_however_many_wait_and_a_landing_so_often_for_each() {
     let counts = Counts::begin();
-    let (few, few_land) = statements(&counts, 2).await;
-    let (many, many_land) = statements(&counts, 12).await;
+    let (few, few_land) = Box::pin(statements(&counts, 2)).await;
+    let (many, many_land) = Box::pin(statements(&counts, 12)).await;
     println!("{few} statements with two, {many} with twelve; {few_land} and {many_land} when they land");
     assert!(many <= few, "{few} statements with two, {many} with twelve");
     let each = (many_land - few_land) / 10;
