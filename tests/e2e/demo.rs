@@ -337,12 +337,18 @@ fn up_lives_on_and_says_what_is_wrong_while_its_door_is_full() {
     assert_eq!(up.end().code(), Some(0), "{}", up.printed());
 }
 
+/// Ends it in order: what it had git do has ended, too, and writes nothing more.
+fn ended(mut up: Program) {
+    up.signal(Signal::INT);
+    assert_eq!(up.end().code(), Some(0), "{}", up.printed());
+}
+
 #[test]
 fn up_starts_without_its_mirrors_and_outlasts_an_official_repository_that_is_away() {
     let world = World::empty(BB);
     let official = project(&world, "crane");
     let basedir = world.folder().join("state");
-    drop(up(&world, &official, &basedir));
+    ended(up(&world, &official, &basedir));
     std::fs::remove_dir_all(basedir.join("mirrors")).unwrap();
     let mut up = up(&world, &official, &basedir);
     let log = up.log().to_owned();
@@ -364,7 +370,9 @@ fn up_starts_on_a_mirror_that_lost_all_and_while_the_official_repository_is_away
         let says = || std::fs::read_to_string(&log).is_ok_and(|said| what.iter().any(|what| said.contains(what)));
         up.until(what[0], says);
     };
-    told(&mut up(&world, &official, &basedir), &["would make it explicit"]);
+    let mut first = up(&world, &official, &basedir);
+    told(&mut first, &["would make it explicit"]);
+    ended(first);
     for mirror in std::fs::read_dir(basedir.join("mirrors")).unwrap() {
         let mirror = mirror.unwrap().path();
         std::fs::remove_dir_all(&mirror).unwrap();

@@ -2,8 +2,8 @@
 
 use super::each::{is_everybodys, look_after};
 use super::seen::builds_of;
-use super::stacking::Making;
-use super::together::{self, Known, Stacked, Waiting};
+use super::stacking::{Making, Stacked};
+use super::together::{self, Known, Waiting};
 use super::{Again, StepError, candidates, landing, mainline, stacking};
 use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};

@@ -5,7 +5,6 @@
 use super::StepError;
 use super::candidates;
 use super::each::{is_everybodys, look_after, unready};
-use super::together::Stacked;
 use crate::project::{Guarded, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{Claim, Entry};
@@ -15,6 +14,15 @@ use tracker::mirror::{Mirror, MirrorError};
 
 /// What entries are remembered under of which nothing could be made.
 pub(super) const NAME: &str = "stacks";
+
+/// A stack's rows.
+pub(super) struct Stacked {
+    /// Its number; 0 of one entry's own candidate.
+    pub(super) id: i64,
+    pub(super) top: CandidateId,
+    /// Its entries, first merged first, each with its own candidate.
+    pub(super) members: Vec<(i64, CandidateId)>,
+}
 
 /// What a stack is made on and of.
 pub(super) struct Making<'a> {

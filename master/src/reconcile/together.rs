@@ -1,8 +1,9 @@
 //! What the queue knows when several are tested at once: read from rows, as `gate::queue::decide_together` takes it.
 
+use super::StepError;
 use super::each::{is_everybodys, look_after};
 use super::seen::{builds_as_seen, failed};
-use super::{StepError, stacking};
+use super::stacking::{self, Stacked};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
 use crate::store::{
@@ -27,15 +28,6 @@ pub(super) struct Known {
     pub(super) on: i64,
     /// Where mainline was and is, by those times.
     pub(super) places: HashMap<i64, CommitId>,
-}
-
-/// A stack's rows.
-pub(super) struct Stacked {
-    /// Its number; 0 of one entry's own candidate.
-    pub(super) id: i64,
-    pub(super) top: CandidateId,
-    /// Its entries, first merged first, each with its own candidate.
-    pub(super) members: Vec<(i64, CandidateId)>,
 }
 
 /// The rows of those that wait.
@@ -237,8 +229,10 @@ async fn own_candidates(
 /// everything is built.
 fn goes_along(project: &Guarded, waiting: &Waiting<'_>, entry: &Entry, own: &Candidate) -> bool {
     let is_whole = waiting.revisions.get(&entry.revision).is_some_and(|it| it.lost.is_none() && it.refusal.is_none());
-    let failed = [stacking::NAME, super::landing::NAME, super::candidates::NAME];
+    let failed = [stacking::NAME, super::candidates::NAME];
     let failed = failed.into_iter().any(|name| project.unready.rest((name, entry.id)).is_some());
+    // What could not be pushed is the serial queue's, which reads all of it before it has its turn again.
+    let failed = failed || project.unready.last((super::landing::NAME, entry.id)).is_some();
     is_whole && !failed && !entry.terms.json.is_empty() && own.is_made() && !own.changes_recipe
 }
 

@@ -6,7 +6,7 @@ use super::events::{self, Happening};
 use super::pending::pending;
 use super::row::to_json;
 use super::writer::Turn;
-use super::{Build, BuildRowState, Claim, Result, Store, stacks};
+use super::{Build, BuildRowState, Claim, Result, Store, stacked};
 use gate::pending::{Crowded, Most};
 use protocol::api::Look;
 use protocol::{BranchId, BuildId, RevisionId};
@@ -124,7 +124,7 @@ impl Store {
                         Asked::There(build) => (build, false),
                     };
                     if new {
-                        let together = stacks::together(turn, it.of_stack).await?;
+                        let together = stacked::together(turn, it.of_stack).await?;
                         let text = format!("{actor} asked for {}{together} again", it.builder.name);
                         let it = Happening::of_branch(it.project, it.branch, "build-requested", Look::Waiting, text);
                         events::record(turn, &it.by(actor).build(build.id)).await?;

@@ -4,7 +4,7 @@ use super::branches::{TOKEN_OF_NOW, is_trusted};
 use super::events::{self, Happening};
 use super::row::{Columns as _, readable, to_json};
 use super::writer::Turn;
-use super::{Reader, Result, Store, StoreError, now, stacks};
+use super::{Reader, Result, Store, StoreError, now, stacked};
 use protocol::api::Look;
 use protocol::wire::{BuildRef, Isolation};
 use protocol::{BranchId, BuildId, BuildResult, CandidateId, CommitId, Fence, ProjectId, RevisionId, SlaveId, UnixMs};
@@ -470,7 +470,7 @@ impl Store {
                     .bind(build.id.0);
                     return Ok(open.fetch_optional(&mut **turn).await?.is_some());
                 }
-                let together = stacks::together(turn, build.of_stack).await?;
+                let together = stacked::together(turn, build.of_stack).await?;
                 let text = format!("{actor} cancelled {}{together}", build.builder.name);
                 let it = Happening::of_branch(build.project, build.branch, "build-cancelled", Look::Cancelled, text);
                 events::record(turn, &it.by(actor).build(build.id)).await?;
@@ -595,7 +595,7 @@ pub(super) async fn finish(turn: &mut Turn, build: &Build, end: End<'_>) -> Resu
         .execute(&mut **turn)
         .await?;
     let (look, word) = gate::verdict::result_mark(result);
-    let together = stacks::together(turn, build.of_stack).await?;
+    let together = stacked::together(turn, build.of_stack).await?;
     let text = if says.is_empty() || result.passed() {
         format!("{} {word}{together}", build.builder.name)
     } else {
