@@ -66,6 +66,12 @@ pub(crate) fn tell(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// The same on standard error, as a line.
+pub(crate) fn note(line: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(format!("{line}\n").as_bytes());
+}
+
 /// How long ago, roughly.
 pub(crate) fn ago(at: UnixMs) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());

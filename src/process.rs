@@ -9,7 +9,9 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn log(level: &str) {
     let filter = EnvFilter::try_from_env("BB_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},sqlx=warn")));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+    // That a line could not be written must not be printed where it could not: that would be a panic of whoever wrote it.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    let _ = log.with_writer(std::io::stderr).with_ansi(colour).try_init();
 }
 
 /// A token that is cancelled by Ctrl-C or TERM; the second Ctrl-C ends the process at once.

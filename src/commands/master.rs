@@ -117,7 +117,7 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
             process::log("info");
             let shutdown = process::shutdown_on_signal();
             let running = master::start(&basedir, listen, shutdown).await.map_err(start_error)?;
-            eprintln!("bb master: {} (end it with Ctrl-C)", running.url());
+            crate::print::note(&format!("bb master: {} (end it with Ctrl-C)", running.url()));
             running.wait().await;
         }
         What::Check { basedir, deep, dry_run, json, .. } => {

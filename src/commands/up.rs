@@ -90,7 +90,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         ));
     }
     local.say_troubles().await;
-    eprintln!("\nEnding; builds that run are run again next time.");
+    print::note("\nEnding; builds that run are run again next time.");
     local.stop().await?;
     Ok(ExitCode::SUCCESS)
 }

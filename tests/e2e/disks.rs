@@ -103,3 +103,15 @@ fn a_master_whose_disk_was_full_for_a_moment_has_all_that_it_answered() {
     world.start_master();
     assert_eq!(names(&world), ["after", "before"]);
 }
+
+/// The log itself stands on a full disk: nobody reads it then, and nothing stops for that.
+#[test]
+fn a_master_and_a_slave_that_can_print_nothing_work_on() {
+    let world = printing(1000);
+    world.kill_master();
+    world.silence(true);
+    world.start_master();
+    world.slave("oak");
+    publish(&world, "feature");
+    world.until_verdict("feature", "ready");
+}

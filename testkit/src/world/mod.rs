@@ -97,6 +97,7 @@ pub struct World {
     token: RefCell<String>,
     runs: Cell<u32>,
     file_limit: Cell<Option<u64>>,
+    unheard: Cell<bool>,
     folder: tempfile::TempDir,
 }
 
@@ -150,6 +151,7 @@ impl World {
             token: RefCell::default(),
             runs: Cell::new(0),
             file_limit: Cell::new(None),
+            unheard: Cell::new(false),
             folder,
         }
     }
@@ -373,11 +375,19 @@ lease_s = {lease}
         self.file_limit.set(bytes);
     }
 
+    /// Has nothing of what is started from now on be able to print: its log is on a full disk.
+    pub fn silence(&self, unheard: bool) {
+        self.unheard.set(unheard);
+    }
+
     /// Starts bb and doesn't wait for its end; what it prints goes to `NAME-N.log` of the World's folder.
     pub fn program<I: AsRef<OsStr>>(&self, name: &str, args: impl IntoIterator<Item = I>) -> Program {
         self.runs.set(self.runs.get() + 1);
         let log = self.folder.path().join(format!("{name}-{}.log", self.runs.get()));
         let mut words: Vec<OsString> = Vec::new();
+        if self.unheard.get() {
+            words.extend(["sh", "-c", "exec \"$@\" >/dev/full 2>&1", "sh"].map(OsString::from));
+        }
         if let Some(bytes) = self.file_limit.get() {
             // The shell counts in blocks of 512 bytes; the signal that comes first would end the program.
             let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", bytes / 512);
