@@ -231,14 +231,27 @@ impl Store {
                 if let Some(candidate) = entry.candidate {
                     super::builds::cancel_queue_of(turn, candidate, "the branch has left the queue").await?;
                 }
+                // Of what bb landed itself before, that is what became of it.
+                let landed = sqlx::query(
+                    "SELECT landed FROM queue_entry WHERE branch_id = $1 AND commit_id = $2 AND landed IS NOT NULL
+                     ORDER BY id DESC LIMIT 1",
+                );
+                let landed = landed.bind(entry.branch.0).bind(entry.commit.as_str()).fetch_optional(&mut **turn).await?;
+                let landed = landed.map(|row| row.parsed::<CommitId>("landed")).transpose()?;
+                let (state, why) = match (retired, &landed) {
+                    (None, _) => ("", String::new()),
+                    (Some(_), Some(commit)) => ("landed", format!("landed as {}", commit.short())),
+                    (Some(why), None) => ("retired", why.to_owned()),
+                };
                 sqlx::query(
                     "UPDATE branch SET changed_ms = $2,
-                        state = CASE WHEN $3 = '' THEN state ELSE 'retired' END,
-             state_text = CASE WHEN $3 = '' THEN state_text ELSE $3 END WHERE id = $1",
+                        state = CASE WHEN $3 = '' THEN state ELSE $3 END,
+             state_text = CASE WHEN $3 = '' THEN state_text ELSE $4 END WHERE id = $1",
                 )
                 .bind(entry.branch.0)
                 .bind(now().0)
-                .bind(retired.unwrap_or_default())
+                .bind(state)
+                .bind(&why)
                 .execute(&mut **turn)
                 .await?;
                 let text = format!("Left the queue: {}", standing.says);
