@@ -15,6 +15,7 @@ mod overview;
 mod problem;
 mod project;
 mod queue;
+mod review;
 mod token;
 mod verdict;
 
@@ -35,5 +36,6 @@ pub use overview::{Landing, Overview};
 pub use problem::Problem;
 pub use project::{Project, Turns};
 pub use queue::{FailedStep, Priority, Queue, QueueEntry, QueueStack, Reason, StackLine, Tested, TestedBuild};
+pub use review::{Comment, Place, Review, ReviewTally, Reviewing, Side, Thread, Vote, VoteStanding};
 pub use token::{MadeToken, NewToken, Token};
 pub use verdict::{Look, Mark, Need, Next, Verdict, WouldLand};

@@ -19,6 +19,7 @@ mod merge_changelog;
 mod publish;
 mod queue;
 mod rebuild;
+mod review;
 mod show;
 mod slave;
 mod slaves;
@@ -65,6 +66,7 @@ enum Command {
     Wait(wait::Args),
     Log(log::Args),
     Artifacts(artifacts::Args),
+    Review(review::Args),
     Accept(accept::Args),
     Withdraw(withdraw::Args),
     Claim(claim::Args),
@@ -122,6 +124,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Wait(args) => wait(wait::run(args, &asking()?)),
         Command::Log(args) => wait(log::run(args, &asking()?)),
         Command::Artifacts(args) => wait(artifacts::run(args, &asking()?)),
+        Command::Review(args) => wait(review::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
         Command::Claim(args) => wait(claim::run(args, &asking()?)),

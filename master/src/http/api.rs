@@ -1,8 +1,8 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
 use super::extract::{
-    Asked, Body, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, RevisionsQuery, SlavePart, nothing,
-    wrong_method,
+    Asked, Body, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, ReviewQuery, RevisionsQuery, SlavePart,
+    nothing, wrong_method,
 };
 use super::face::Face;
 use super::who::Who;
@@ -41,6 +41,7 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/branches/{name}/rebuild", post(rebuild))
         .route("/projects/{project}/branches/{name}/claim", post(claim))
         .route("/projects/{project}/branches/{name}/revisions", get(revisions))
+        .route("/projects/{project}/branches/{name}/review", get(reviewed).post(review))
         .route("/projects/{project}/builds", get(builds))
         .route("/projects/{project}/queue", get(queue))
         .route("/projects/{project}/queue/pause", post(pause))
@@ -179,6 +180,28 @@ async fn revisions(
     let at = Moment::now(&shared).await?;
     let branch = actions::branch(&at.store, &project, &part.name).await?;
     Ok(Json(read::revisions(&at, &branch, query.before).await?))
+}
+
+async fn reviewed(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    Asked(query): Asked<ReviewQuery>,
+) -> Done<Json<api::Review>> {
+    let at = Moment::now(&shared).await?;
+    let branch = actions::branch(&at.store, &project, &part.name).await?;
+    Ok(Json(read::review(&at, &branch, query.before).await?))
+}
+
+async fn review(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Reviewing>,
+) -> Done<Json<api::Review>> {
+    let branch = actions::review(&shared, &project, &who.actor, &part.name, &it).await?;
+    Ok(Json(read::review(&Moment::now(&shared).await?, &branch, None).await?))
 }
 
 async fn rebuild(

@@ -14,6 +14,7 @@ mod moment;
 mod overview;
 mod projects;
 mod queue;
+mod review;
 mod sizes;
 mod slaves;
 mod tested;
@@ -27,6 +28,7 @@ pub(crate) use moment::Moment;
 pub(crate) use overview::overview;
 pub(crate) use projects::{project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
+pub(crate) use review::review;
 pub(crate) use slaves::{of_build as slaves_of_build, slaves};
 
 use crate::refused::Refused;
