@@ -46,12 +46,12 @@ pub(crate) struct Args {
 
 /// Whose log is wanted.
 #[derive(Clone, Debug)]
-enum Of {
+pub(super) enum Of {
     Build(BuildId),
     Branch(BranchName),
 }
 
-fn of(text: &str) -> Result<Of, String> {
+pub(super) fn of(text: &str) -> Result<Of, String> {
     if let Ok(build) = build_id(text) {
         return Ok(Of::Build(build));
     }
