@@ -1,6 +1,6 @@
-//! `bb reproduce BUILD`
+//! `bb reproduce BUILD`, `bb reproduce BRANCH [BUILDER]`
 
-use super::log::build_id;
+use super::log::{Of, build_of, of};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{note, safe, tell};
@@ -22,7 +22,8 @@ use tracker::git::Git;
 /// Run a build again on this machine, as a slave runs it, and say whether it comes out the same
 ///
 /// The candidate is fetched from the master by plain git; the steps run by the code, in the environment and in the isolation that
-/// a slave runs them in. Nobody is told of it: the master hears only that something is fetched.
+/// a slave runs them in. Nobody is told of it: the master hears only that something is fetched. Of a branch, the build is meant
+/// whose log `bb log` prints.
 ///
 /// What the steps print goes to standard output, what bb says to standard error. The exit code is 0 when it came out as it is
 /// recorded, 3 when it did not, 4 when nothing is recorded that it could be held against, and 1 when it could not be run here.
@@ -30,15 +31,18 @@ use tracker::git::Git;
 #[command(after_help = "Examples:
   bb reproduce 5133
   bb reproduce 5133 --shell
+  bb reproduce load-balancing linux
   bb reproduce 5133 --at test --shell --into ~/heron-5133
   bb reproduce 5133 --env PATH=$HOME/.cargo/bin:/usr/bin:/bin --read-only ~/.cargo --read-only ~/.rustup
 
 auto: bubblewrap if its self-test passes here; where it does not, only builds of whom the master trusts are run.
 bubblewrap: that or nothing. none: nothing keeps the build from your files, whoever wrote it.")]
 pub(crate) struct Args {
-    /// The build's number
-    #[arg(value_name = "BUILD", value_parser = build_id)]
-    build: BuildId,
+    /// The build's number, or the branch's name
+    #[arg(value_name = "BUILD|BRANCH", value_parser = of)]
+    of: Of,
+    /// With a branch: the latest build of this builder
+    builder: Option<String>,
     /// Run the steps up to this one, by name or number, and no further
     #[arg(long, value_name = "STEP")]
     at: Option<String>,
@@ -94,10 +98,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
     process::log("error");
     let git = Git::find_to_fetch(None).map_err(CliError::explained)?;
-    let recorded: BuildDetail = client.get(&format!("/builds/{}", args.build)).await?;
-    let mut assignment: Assignment = client.get(&format!("/builds/{}/assignment", args.build)).await?;
+    let build = build_of(client, &args.of, args.builder.as_deref()).await?;
+    let recorded: BuildDetail = client.get(&format!("/builds/{build}")).await?;
+    let mut assignment: Assignment = client.get(&format!("/builds/{build}/assignment")).await?;
     let at = args.at.as_deref().map(|step| cut_at(&mut assignment, step)).transpose()?;
-    let folder = Folder::make(&args)?;
+    let folder = Folder::make(&args, build)?;
     let mut config = slave::Config::new(client.url("").parse()?, "home".parse()?);
     config.isolation = args.isolation.into();
     config.env = args.env.iter().cloned().collect();
@@ -119,7 +124,7 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
     let code = match ended {
         Ok(_) if stop.is_cancelled() => Err(CliError::new("you ended it").exit(130)),
         Ok(here) if !ran(&here) => Err(CliError::new(format!("the build could not be run here: {}", here.reason))
-            .hint(format!("`bb show {}` has the same in plain git and a shell", args.build))),
+            .hint(format!("`bb show {}` has the same in plain git and a shell", build))),
         Ok(here) => {
             let code = judged(&here, &recorded);
             if args.shell {
@@ -267,12 +272,12 @@ struct Folder {
 const MARK: &str = "reproduce.lock";
 
 impl Folder {
-    fn make(args: &Args) -> Result<Self, CliError> {
+    fn make(args: &Args, build: BuildId) -> Result<Self, CliError> {
         // As root, builds run under users of their own, which must be able to pass.
         let mut builder = std::fs::DirBuilder::new();
         builder.mode(0o711);
         let Some(path) = &args.into else {
-            let name = format!("bb-reproduce-{}-{}", args.build, std::process::id());
+            let name = format!("bb-reproduce-{build}-{}", std::process::id());
             let path = std::env::temp_dir().join(name);
             builder.create(&path).map_err(|error| CliError::new(format!("{}: {error}", path.display())))?;
             return Ok(Self { path, kept: args.keep });

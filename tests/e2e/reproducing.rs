@@ -39,7 +39,7 @@ fn what_failed_fails_at_home_by_bb_and_by_plain_git_and_a_shell() {
     assert!(said.err.contains("in bubblewrap"), "{}", said.err);
     let log = world.run(["log", &id, "--step", "build"]).out;
     assert!(said.out.starts_with(&log), "the same environment: {log:?} {:?}", said.out);
-    let only = world.run(["reproduce", &id, "--at", "build"]);
+    let only = world.run(["reproduce", "feature", "linux", "--at", "build"]);
     assert!(only.code == Some(0) && !only.err.contains("== test"), "{}", only.err);
     assert!(world.run(["reproduce", &id, "--at", "lint"]).fails().contains("its steps are: build, test"));
 
