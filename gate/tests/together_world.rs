@@ -5,7 +5,7 @@
 
 use gate::code::Code;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Member, Policy, PushRefused,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Itself, Member, Policy, PushRefused,
     QueueState, Stack, StackId, Tested, Together, decide_together,
 };
 use gate::stacks::{self, By, Experience, Mainline, MainlineId, Move};
@@ -138,7 +138,7 @@ impl World {
         let state = QueueState {
             now: UnixMs(0),
             mainline: commit(0),
-            mainline_passes: Some(true),
+            itself: Itself::Passes,
             paused: None,
             official: Default::default(),
             landing: None,

@@ -9,12 +9,12 @@ use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
-    self, Begun, Branch, BranchState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member, Revision, Standing,
-    StoreError, TokenRow, Topic, now,
+    self, Begun, Branch, BranchState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member, Revision, Shown,
+    Standing, StoreError, TokenRow, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
-use gate::queue::{self, Action, BuilderOf, EntryId, Hindrance, Pause, Policy, QueueState, Stack, StackId};
+use gate::queue::{self, Action, BuilderOf, EntryId, Hindrance, Itself, Pause, Policy, QueueState, Stack, StackId};
 use gate::verdict::Trouble;
 use protocol::api::Next;
 use protocol::{BranchId, CandidateId, CommitId, RevisionId, TokenId, api};
@@ -68,14 +68,19 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     for standing in &decision.standings {
         let Some(entry) = turn.entries.get(&standing.entry) else { continue };
         let alone = standing.stack.and_then(|s| turn.stacks.get(&s)).map(|(c, _)| c.id);
-        let candidate = if decision.together { entry.candidate } else { alone };
+        let shown = match &turn.several {
+            Some(known) if decision.together => {
+                known.own.get(&entry.id).map_or(Shown::Kept, |own| Shown::By(Some(*own)))
+            }
+            _ => Shown::By(alone),
+        };
         let standing = Standing {
             code: standing.code.as_str().to_owned(),
             says: standing.says.clone(),
             next: standing.next.clone(),
         }
         .kept();
-        shared.store.set_standing(claim, entry, candidate, &standing).await?;
+        shared.store.set_standing(claim, entry, shown, &standing).await?;
     }
     // What fails for one entry keeps nothing from the others; the turn is taken again for it.
     let mut failed = None;
@@ -112,12 +117,10 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     let mut state = QueueState {
         now: now(),
         mainline: tip.clone(),
-        mainline_passes: shared
-            .store
-            .mainline_now(project.id)
-            .await?
-            .filter(|at| at.commit == tip && !at.entries.is_empty())
-            .map(|_| true),
+        itself: match shared.store.mainline_now(project.id).await? {
+            Some(at) if at.commit == tip && !at.entries.is_empty() => Itself::Passes,
+            _ => Itself::Unknowable,
+        },
         paused: row.paused.then(|| match &row.pause {
             Some(it) => Pause { by: it.by.clone(), reason: it.reason.clone() },
             None => Pause { by: "a maintainer".to_owned(), reason: String::new() },
@@ -162,7 +165,9 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
                 unreadable(&entry, &tip, &error)
             }
         };
-        ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(|s| s.candidate.is_held()));
+        // One that fails as mainline may do itself is held, perhaps, too.
+        let goes_by = |s: &Stack| s.candidate.is_held() || s.candidate.fails_by_mainline().is_some();
+        ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(goes_by));
         turn.stacks.extend(seen.stack.as_ref().map(|stack| stack.id).zip(seen.candidate));
         state.stacks.extend(seen.stack);
         state.entries.push(queue::Entry { needs, ..seen.entry });
