@@ -121,6 +121,11 @@ async fn what_a_build_of_a_stack_says_is_said_of_all_of_it() {
     let build = oak.given().await;
     oak.begins(build.of).await;
     let id = build.of.build;
+    let told = |name: &str| build.env.iter().find(|(is, _)| is == name).map(|(_, value)| value.as_str());
+    let head = world.official.head();
+    assert_eq!((told("BB_BRANCH"), told("BB_MAINLINE")), (Some("third"), Some(head.as_str())), "not the one below it");
+    let at_home = world.get(&format!("/api/v1/builds/{id}/assignment")).await.json();
+    assert_eq!(at_home, serde_json::to_value(&build).unwrap(), "what is run at home is what the slave was given");
     let waits = world.branch("first").await["queue"][0].clone();
     assert_eq!((&waits["tested"]["stack"], &waits["tested"]["with"]), (&json!(1), &json!(["second", "third"])));
     assert_eq!(waits["tested"]["builds"][0]["build"], json!(id));
