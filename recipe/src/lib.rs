@@ -35,6 +35,7 @@
 mod builder;
 mod error;
 mod fields;
+mod freeze;
 mod guess;
 mod parse;
 mod print;
@@ -47,8 +48,9 @@ mod words;
 pub use builder::{Builder, History, LockAmount, LockRequest};
 pub use error::{Place, Problem, RecipeError};
 pub use fields::{FILE_NAME, MAX_BYTES};
+pub use freeze::{BadFreeze, Freeze, UncheckedFreeze};
 pub use guess::{Guess, guess};
-pub use parse::{MAX_BUILDERS, MAX_STEPS, MAX_TIMEOUT_S, Warning};
+pub use parse::{MAX_BUILDERS, MAX_FREEZES, MAX_STEPS, MAX_TIMEOUT_S, Warning};
 pub use project::Project;
 pub use recipe::{Queue, Recipe};
 pub use step::{OnFailure, Run, Step, When};

@@ -37,6 +37,7 @@ pub(crate) use frame::{Context, Notice, Reader};
 pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;
 pub(crate) use slaves::{LOCK_WAITERS, Shown as ShownSlaves};
+pub(crate) use words::capital;
 
 use handlebars::Handlebars;
 use rust_embed::{EmbeddedFile, RustEmbed};

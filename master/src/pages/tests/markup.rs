@@ -15,6 +15,11 @@ const ROUTES: &[&str] = &[
     "/p/*/branches/*/accept",
     "/p/*/branches/*/withdraw",
     "/p/*/branches/*/rebuild",
+    "/p/*/branches/*/hold",
+    "/p/*/branches/*/release",
+    "/p/*/branches/*/priority",
+    "/p/*/branches/*/expedite",
+    "/p/*/branches/*/eject",
     "/p/*/branches/*/claim",
     "/p/*/branches/*/revisions",
     // With as many more parts as a file's path has.
