@@ -102,7 +102,7 @@ codes! {
     /// It does not merge with mainline.
     Conflict = Branch "conflict", "the author merges mainline; a rebase is not needed";
     /// Something on mainline itself is broken, its ChangeLog, say, so that no candidate can be made or judged.
-    MainlineBroken = Branch "mainline-broken", "a maintainer mends mainline; bb goes on by itself then";
+    MainlineBroken = Branch "mainline-broken", "a maintainer mends mainline, or an admin gives the slaves what it lacks; bb goes on by itself then";
     /// It merges, but no candidate can be made, for another reason: its fragment is malformed, say.
     CandidateRefused = Branch "candidate-refused", "the author mends what was refused";
     /// Merging it would change nothing any more.
@@ -159,7 +159,7 @@ codes! {
     PushRefused = Queue "push-refused", "an admin mends what the official repository refuses; bb tries again";
     /// Something on mainline itself is broken, its recipe or its ChangeLog, or its recipe has a required builder that was skipped:
     /// nobody is ejected for it.
-    MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline; bb goes on by itself then";
+    MainlineTrouble = Queue "mainline-trouble", "a maintainer mends mainline, or an admin gives the slaves what it lacks; bb goes on by itself then";
     /// What it is made of is not in the mirror any more, or can't be read there; others go by.
     Missing = Queue "missing", "as the reason says: bb fetches it again, the author pushes or publishes it again, or an admin looks at the disk";
     /// What bb keeps of it can't be read, by bb's own fault; others go by.

@@ -4,8 +4,8 @@
 use gate::code::Code;
 use gate::mainline::Mainline;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Frozen, Judged, Policy, QueueState, Stack,
-    StackId, UntilGreen, decide, freezes_now, troubles,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Frozen, Itself, Judged, Policy, QueueState,
+    Stack, StackId, UntilGreen, decide, freezes_now, troubles,
 };
 use jiff::Timestamp;
 use jiff::civil::Weekday;
@@ -183,7 +183,7 @@ fn passed(priority: i32, frozen: Vec<Frozen>) -> QueueState {
     QueueState {
         now: UnixMs(NEW_YEAR),
         mainline: commit(1),
-        mainline_passes: Some(true),
+        itself: Itself::Passes,
         paused: None,
         frozen,
         official: Mainline::Fine,

@@ -4,10 +4,11 @@
 use gate::code::Code;
 use gate::mainline::Mainline;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Hindrance, Landing, Pause, Policy, PushRefused,
-    QueueState, Stack, StackId, decide,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Entry, EntryId, Hindrance, Itself, Landing, Pause, Policy,
+    PushRefused, QueueState, Stack, StackId, decide,
 };
 use gate::schedule::Wait;
+use gate::stacks::MainlineId;
 use gate::verdict::Trouble;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 
@@ -36,7 +37,7 @@ fn three() -> QueueState {
     QueueState {
         now: UnixMs(100),
         mainline: commit(1),
-        mainline_passes: Some(true),
+        itself: Itself::Passes,
         paused: None,
         frozen: vec![],
         official: Mainline::Fine,
@@ -557,24 +558,51 @@ fn a_candidate_that_is_not_what_its_parts_give_is_made_anew_once() {
     assert!(matches!(with(2)[..], [Action::Eject { code: Code::EjectedCheck, .. }, Action::Drop { .. }]));
 }
 
-/// Whose fault a failure is, is as sure as that mainline passes without it.
+/// A state in which the first entry's builder failed: one that mainline has just so, or one of its own.
+fn failed(of_mainline: bool, itself: Itself) -> QueueState {
+    let finished = BuildStatus::Finished { result: BuildResult::Failure, says: "exit code 1".to_owned(), lacks: None };
+    let mut state = QueueState { itself, ..passed() };
+    for stack in &mut state.stacks {
+        if let Candidate::Made { builders, builds, .. } = &mut stack.candidate {
+            builders.iter_mut().for_each(|builder| builder.of_mainline = of_mainline);
+            builds.iter_mut().for_each(|build| build.status = finished.clone());
+        }
+    }
+    state
+}
+
+/// Nobody is sent away for what mainline's own builder says before it is known what it says of mainline.
 #[test]
-fn a_failure_says_whether_mainline_is_known_to_pass() {
-    let failed = |mainline_passes| {
-        let finished = BuildStatus::Finished { result: BuildResult::Failure, says: String::new(), lacks: None };
-        let state = QueueState { mainline_passes, ..passed() };
-        let mut state = state;
-        for stack in &mut state.stacks {
-            if let Candidate::Made { builds, .. } = &mut stack.candidate {
-                builds.iter_mut().for_each(|build| build.status = finished.clone());
-            }
-        }
-        match &decide(&state).actions[0] {
-            Action::Eject { says, .. } => says.split_once(" failed").unwrap().1.to_owned(),
-            other => panic!("{other:?}"),
-        }
+fn a_failure_convicts_nobody_while_mainline_can_be_asked() {
+    let ejected = |of_mainline, itself| match &decide(&failed(of_mainline, itself)).actions[..] {
+        [Action::Eject { entry: EntryId(1), says, .. }, ..] => Some(says.split_once(" failed").unwrap().1.to_owned()),
+        [Action::TestMainline { on: MainlineId(7), entry: EntryId(1) }] => None,
+        [] => None,
+        other => panic!("{other:?}"),
     };
-    assert_eq!(failed(Some(true)), "");
-    assert_eq!(failed(Some(false)), "; mainline itself fails, too, as it stands");
-    assert_eq!(failed(None), "; whether mainline itself passes, as it stands, is not known");
+    assert_eq!(ejected(true, Itself::Passes).unwrap(), ": exit code 1");
+    let doubt = ": exit code 1; whether mainline itself passes, as it stands, is not known";
+    assert_eq!(ejected(true, Itself::Unknowable).unwrap(), doubt);
+    assert_eq!(ejected(true, Itself::Untested(MainlineId(7))), None);
+    assert_eq!(ejected(true, Itself::Tested), None);
+    let asks = decide(&failed(true, Itself::Untested(MainlineId(7)))).actions;
+    assert!(asks.contains(&Action::TestMainline { on: MainlineId(7), entry: EntryId(1) }), "{asks:?}");
+    assert_eq!(decide(&failed(true, Itself::Tested)).standings[0].next.what, "builds mainline itself");
+    // What mainline has no such builder for is its own, whatever mainline is like.
+    for itself in [Itself::Untested(MainlineId(7)), Itself::Tested, Itself::Unknowable] {
+        assert_eq!(ejected(false, itself).unwrap(), doubt);
+    }
+    assert_eq!(ejected(false, Itself::Fails).unwrap(), ": exit code 1; mainline itself fails, too, as it stands");
+}
+
+#[test]
+fn who_fails_as_mainline_does_waits_for_it_to_be_mended_and_others_go_by() {
+    let decision = decide(&failed(true, Itself::Fails));
+    let leaves = |a: &Action| matches!(a, Action::Eject { .. } | Action::Land { .. });
+    assert!(!decision.actions.iter().any(leaves), "{:?}", decision.actions);
+    let first = decision.standings.iter().find(|s| s.entry == EntryId(1)).unwrap();
+    assert_eq!((first.code, first.next.who.as_str()), (Code::MainlineTrouble, "a maintainer"));
+    assert_eq!(first.says, "linux failed, and mainline itself fails, too: exit code 1");
+    let made = |a: &Action| matches!(a, Action::Make { entries, .. } if *entries == [EntryId(2)]);
+    assert!(decision.actions.iter().any(made), "the next may be who mends it: {:?}", decision.actions);
 }

@@ -4,8 +4,8 @@
 
 use gate::code::Of;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, Landing, Pause, Policy,
-    PushRefused, QueueState, Stack, StackId, decide,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, Itself, Landing, Pause,
+    Policy, PushRefused, QueueState, Stack, StackId, decide,
 };
 use proptest::prelude::*;
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
@@ -100,7 +100,7 @@ impl World {
         let state = QueueState {
             now: UnixMs(0),
             mainline: commit(0),
-            mainline_passes: Some(true),
+            itself: Itself::Passes,
             paused: None,
             frozen: vec![],
             official: Default::default(),

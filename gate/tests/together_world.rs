@@ -5,8 +5,8 @@
 
 use gate::code::Code;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Frozen, Member, Policy, PushRefused,
-    QueueState, Stack, StackId, Tested, Together, UntilGreen, decide_together,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Frozen, Itself, Member, Policy,
+    PushRefused, QueueState, Stack, StackId, Tested, Together, UntilGreen, decide_together,
 };
 use gate::stacks::{self, By, Experience, Mainline, MainlineId, Move};
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
@@ -140,7 +140,7 @@ impl World {
         let state = QueueState {
             now: UnixMs(0),
             mainline: commit(0),
-            mainline_passes: Some(true),
+            itself: Itself::Passes,
             paused: None,
             frozen: vec![],
             official: Default::default(),

@@ -91,6 +91,23 @@ fn a_program_that_the_slave_lacks_is_the_admins_turn() {
     let verdict = &branch.summary.verdict;
     assert_eq!(verdict.next.who, "an admin");
     assert!(verdict.because.contains("`no-such-program`"), "{}", verdict.because);
+    // Mainline lacks it as well: nobody is sent away for that, and nobody has to accept it again.
+    world.maintainer().accepts("feature").ok();
+    let held = world.until("feature", |branch| branch.queue.first().is_some_and(|it| it.code == "mainline-trouble"));
+    let (says, next) = (&held.queue[0].says, &held.queue[0].next);
+    assert!(says.contains("mainline itself fails") && says.contains("`no-such-program`"), "{says}");
+    assert_eq!(next.who, "an admin");
+    assert_eq!(next.what, "gives the slaves `no-such-program`, then has linux built again");
+}
+
+#[test]
+fn a_program_that_only_a_branch_s_own_recipe_wants_sends_it_away() {
+    let world = world();
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[(".bb.toml", &RECIPE.replace("make check", "no-such-program"))]);
+    ann.publishes("feature").ok();
+    world.until_verdict("feature", "ready");
     world.maintainer().accepts("feature").ok();
     let left = world.until("feature", |branch| branch.queue.first().is_some_and(|entry| entry.left_ms.is_some()));
     assert_eq!(left.queue[0].code, "ejected-program-missing", "{}", left.queue[0].says);

@@ -1,8 +1,8 @@
 //! The serial decision: the first entry in order, alone on mainline.
 
 use super::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, Pause, PushRefused,
-    QueueState, Stack, StackId, Standing,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Hindrance, Itself, Pause,
+    PushRefused, QueueState, Stack, StackId, Standing,
 };
 use crate::code::Code;
 use crate::trouble::next;
@@ -48,7 +48,7 @@ pub fn decide(state: &QueueState) -> Decision {
         (None, _, None) => Head::default(),
     };
     if state.official.stop().is_some() {
-        head.actions.retain(|a| matches!(a, Action::Build { .. } | Action::Make { .. }));
+        head.actions.retain(|a| matches!(a, Action::Build { .. } | Action::Make { .. } | Action::TestMainline { .. }));
     }
     decision.actions.append(&mut head.actions);
     decision.look_again = head.look_again;
@@ -77,7 +77,9 @@ fn stack_of<'a>(state: &'a QueueState, entry: &Entry) -> Option<&'a Stack> {
 
 /// Whether a stack waits for mainline to be mended, or for what it is made of.
 fn is_held(state: &QueueState, stack: &Stack) -> bool {
-    stack.on == state.mainline && stack.candidate.is_held()
+    stack.on == state.mainline
+        && (stack.candidate.is_held()
+            || (state.itself == Itself::Fails && stack.candidate.fails_by_mainline().is_some()))
 }
 
 /// What takes an entry out of the queue whose candidate does not matter any more.
@@ -118,14 +120,20 @@ fn held(state: &QueueState, entry: &Entry) -> Option<How> {
             let next = who("an admin", "reads the master's log, and reports it to the makers of bb");
             (Code::Unreadable, format!("bb can't read what it keeps of it: {text}"), next)
         }
-        made => {
-            let name = &made.untried()?.name;
-            let says = format!(
-                "mainline itself is at fault: {name}, as its recipe has it, was skipped, and no result is never success"
-            );
-            let what = format!("makes {name} run, or optional, in .bb.toml of mainline");
-            (Code::MainlineTrouble, says, who("a maintainer", what))
-        }
+        made => match made.untried() {
+            Some(BuilderOf { name, .. }) => {
+                let says = format!(
+                    "mainline itself is at fault: {name}, as its recipe has it, was skipped, and no result is never success"
+                );
+                let what = format!("makes {name} run, or optional, in .bb.toml of mainline");
+                (Code::MainlineTrouble, says, who("a maintainer", what))
+            }
+            None => {
+                let (name, says, lacks) = made.fails_by_mainline()?;
+                let says = with_detail(format!("{name} failed, and mainline itself fails, too"), says);
+                (Code::MainlineTrouble, says, mends_mainline(name, lacks))
+            }
+        },
     };
     Some((vec![entry.id], Some(stack.id), code, says, next))
 }
@@ -181,7 +189,7 @@ fn test(state: &QueueState, stack: &Stack, first: &Entry) -> Head {
             Head::ejects(*entry, stack, Code::EjectedConflict, says, next)
         }
         // How each of them stands is said of all alike.
-        held if held.is_held() => Head::default(),
+        _ if is_held(state, stack) => Head::default(),
         Candidate::MainlineTrouble { .. } | Candidate::Missing { .. } | Candidate::Unreadable { .. } => Head::default(),
         Candidate::InMainline { entry } => {
             let actions = vec![Action::Retire { entry: *entry }, Action::Drop { stack: stack.id }];
@@ -258,6 +266,12 @@ fn judge(
     for (builder, word) in words.iter().filter(|(b, _)| b.required) {
         let name = &builder.name;
         match word {
+            // Before anybody is sent away for what mainline's own builder says, it is known what it says of mainline.
+            Word::Failed { .. }
+                if builder.of_mainline && matches!(state.itself, Itself::Untested(_) | Itself::Tested) =>
+            {
+                return finds_out(state, stack, first, name);
+            }
             Word::Failed { says, lacks: Some(program) } => {
                 let says = with_detail(format!("{name} failed"), says) + doubt(state);
                 return eject(Code::EjectedProgram, says, gives_program(program));
@@ -329,12 +343,32 @@ fn judge(
     head
 }
 
+/// An entry failed of which it can be found out whether mainline fails in the same way.
+fn finds_out(state: &QueueState, stack: &Stack, first: &Entry, builder: &str) -> Head {
+    let says = format!("{builder} failed; whether mainline itself passes is being found out");
+    let mut head = Head::stands(stack, Code::Testing, says, bb("builds mainline itself"));
+    if let Itself::Untested(on) = state.itself {
+        head.actions.push(Action::TestMainline { on, entry: first.id });
+    }
+    head
+}
+
 /// How sure it is that a failure is the entry's own fault, in words after others.
 const fn doubt(state: &QueueState) -> &'static str {
-    match state.mainline_passes {
-        Some(true) => "",
-        Some(false) => "; mainline itself fails, too, as it stands",
-        None => "; whether mainline itself passes, as it stands, is not known",
+    match state.itself {
+        Itself::Passes => "",
+        Itself::Fails => "; mainline itself fails, too, as it stands",
+        Itself::Tested | Itself::Untested(_) | Itself::Unknowable => {
+            "; whether mainline itself passes, as it stands, is not known"
+        }
+    }
+}
+
+/// Who mends what mainline itself fails by.
+pub(super) fn mends_mainline(builder: &str, lacks: Option<&str>) -> Next {
+    match lacks {
+        Some(program) => who("an admin", format!("gives the slaves `{program}`, then has {builder} built again")),
+        None => who("a maintainer", "mends mainline, or accepts a branch that does"),
     }
 }
 

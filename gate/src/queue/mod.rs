@@ -43,8 +43,8 @@ pub struct QueueState {
     pub now: UnixMs,
     /// The commit that mainline was last seen at.
     pub mainline: CommitId,
-    /// Whether mainline as it stands passes by itself, where that is known: the queue landed it, or it was built.
-    pub mainline_passes: Option<bool>,
+    /// What is known of mainline as it stands, by itself.
+    pub itself: Itself,
     /// Set while nothing may land.
     pub paused: Option<Pause>,
     /// The freezes of the calendar that are on at this time: nothing lands, but what each of them lets by.
@@ -97,6 +97,21 @@ impl QueueState {
         }
         if by.is_empty() { goes } else { by }
     }
+}
+
+/// What the builds of mainline itself, without any branch of the queue, say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Itself {
+    /// It passes: the queue landed it, or it was built.
+    Passes,
+    /// It fails: what fails of a branch says nothing of that branch.
+    Fails,
+    /// It is being built.
+    Tested,
+    /// It was not built yet; it can be, by this name.
+    Untested(MainlineId),
+    /// It can't be known: its recipe can't be used, or its builds end without a result.
+    Unknowable,
 }
 
 /// What a project sets.
@@ -275,6 +290,25 @@ impl Candidate {
     pub fn is_held(&self) -> bool {
         matches!(self, Self::MainlineTrouble { .. } | Self::Missing { .. } | Self::Unreadable { .. })
             || self.untried().is_some()
+    }
+
+    /// The required builder that failed, what it says, and the program that the slave lacks if that is why; if all that is said
+    /// against it is said by builders that mainline has just so: where mainline itself fails, that says nothing of the entry.
+    pub fn fails_by_mainline(&self) -> Option<(&str, &str, Option<&str>)> {
+        let Self::Made { commit, builders, builds } = self else { return None };
+        let mut failed = None;
+        for builder in builders.iter().filter(|builder| builder.required) {
+            let latest = builder.latest(commit, builds).map(|b| &b.status);
+            let Some(BuildStatus::Finished { result, says, lacks }) = latest else { continue };
+            match result {
+                BuildResult::Failure | BuildResult::Skipped if !builder.of_mainline => return None,
+                BuildResult::Failure => {
+                    failed = failed.or(Some((builder.name.as_str(), says.as_str(), lacks.as_deref())));
+                }
+                _ => {}
+            }
+        }
+        failed
     }
 
     /// The required builder of mainline's recipe by which nothing of it was tried, if there is one, and nothing else is

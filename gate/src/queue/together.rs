@@ -6,7 +6,7 @@
 //! refused by the official repository, was not what its parts give, was skipped, or ended too often without a result.
 
 use super::decide::{self, author, bb, behind, in_order, latest_failure, who, with_detail};
-use super::{Action, BuildOf, BuildStatus, BuilderOf, Decision, Entry, EntryId, QueueState, StackId, Standing};
+use super::{Action, BuildOf, BuildStatus, BuilderOf, Decision, Entry, EntryId, Itself, QueueState, StackId, Standing};
 use crate::code::Code;
 use crate::stacks::{
     self, Accepted, Candidate, Evidence, Experience, Judge, Line, Mainline, MainlineId, Run, Situation, Why,
@@ -70,8 +70,9 @@ pub struct Tested {
 
 /// Says what is missing for the queue to go on, and how every entry stands, several being tested at once where they can.
 pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
+    let state = &QueueState { itself: itself(state, together), ..state.clone() };
     if state.landing.is_some() {
-        return decide::decide(state);
+        return serial(state, together);
     }
     let order = in_order(state);
     let stays: Vec<&Entry> = order.iter().copied().filter(|e| e.hindrance.is_none()).collect();
@@ -85,8 +86,8 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
     let usual =
         first.is_some_and(|first| !state.is_expedited(first) && members.iter().any(|(entry, _)| entry.id == first.id));
     let waits: HashSet<EntryId> = goes.iter().map(|e| e.id).collect();
-    if !usual || members.len() < 2 || together.tested.iter().any(|it| is_unusual(state, together, it, &waits)) {
-        return alone(state, together);
+    if !usual || together.tested.iter().any(|it| is_unusual(state, together, it, &waits)) {
+        return serial(state, together);
     }
     let decision = stacks::decide(&situation(state, together, &members));
     let mut out = Decision { together: true, ..Decision::default() };
@@ -116,15 +117,53 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
     out
 }
 
-/// What the serial queue says, of a mainline of which is known what was found out together.
-fn alone(state: &QueueState, together: &Together) -> Decision {
-    let itself = together.tested.iter().find(|it| it.entries.is_empty() && it.on == together.mainline.at);
-    let Some(itself) = itself.filter(|_| state.mainline_passes.is_none()) else { return decide::decide(state) };
-    let said: Vec<Vec<Run>> = required(itself).map(|b| runs(itself, b)).collect();
-    let passed = !said.is_empty() && said.iter().all(|runs| runs.contains(&Run::Passed));
-    let failed = said.iter().any(|runs| runs.contains(&Run::Failed) && !runs.contains(&Run::Passed));
-    let mainline_passes = (passed || failed).then_some(passed);
-    decide::decide(&QueueState { mainline_passes, ..state.clone() })
+/// What the serial queue says. Mainline is built once; what was lost of that is asked for again.
+fn serial(state: &QueueState, together: &Together) -> Decision {
+    let mut decision = decide::decide(state);
+    for action in &mut decision.actions {
+        if let (Action::TestMainline { .. }, Some(it)) = (&action, built_itself(together)) {
+            *action = again(it);
+        }
+    }
+    decision
+}
+
+/// Mainline as it stands, as it was built without any branch.
+fn built_itself(together: &Together) -> Option<&Tested> {
+    together.tested.iter().find(|it| it.entries.is_empty() && it.on == together.mainline.at)
+}
+
+/// Asks for those builds of a stack that neither passed nor are under way.
+fn again(it: &Tested) -> Action {
+    let left = |b: &&BuilderOf| {
+        let runs = runs(it, b);
+        !runs.contains(&Run::Passed) && !runs.contains(&Run::Running)
+    };
+    Action::TestAgain { stack: it.id, builders: required(it).filter(left).map(|b| b.name.clone()).collect() }
+}
+
+/// What is known of mainline itself.
+fn itself(state: &QueueState, together: &Together) -> Itself {
+    let at = together.mainline.at;
+    let Some(it) = built_itself(together) else {
+        return if state.itself == Itself::Unknowable { Itself::Untested(at) } else { state.itself };
+    };
+    if state.itself == Itself::Passes {
+        return Itself::Passes;
+    }
+    let said: Vec<Vec<Run>> = required(it).map(|b| runs(it, b)).collect();
+    if said.iter().any(|runs| runs.contains(&Run::Failed) && !runs.contains(&Run::Passed)) {
+        Itself::Fails
+    } else if !said.is_empty() && said.iter().all(|runs| runs.contains(&Run::Passed)) {
+        Itself::Passes
+    } else if required(it).any(|b| says_nothing(it, b, state.policy.retries)) || said.is_empty() {
+        Itself::Unknowable
+    } else if said.iter().any(|runs| runs.contains(&Run::Running)) {
+        Itself::Tested
+    } else {
+        // What was lost is built again.
+        Itself::Untested(at)
+    }
 }
 
 /// The question as the stacks' engine takes it.
@@ -269,15 +308,7 @@ fn carried(
             Action::Test { entries: line.entries.clone(), purpose: *purpose }
         }
         stacks::Action::Start { line, .. } => Action::TestMainline { on: line.on, entry: suspect? },
-        stacks::Action::Again { stack, .. } => {
-            let it = tested(stack)?;
-            let left = |b: &&BuilderOf| {
-                let runs = runs(it, b);
-                !runs.contains(&Run::Passed) && !runs.contains(&Run::Running)
-            };
-            let builders = required(it).filter(left).map(|b| b.name.clone()).collect();
-            Action::TestAgain { stack: *stack, builders }
-        }
+        stacks::Action::Again { stack, .. } => again(tested(stack)?),
     })
 }
 
@@ -392,14 +423,14 @@ fn mainline_runs(together: &Together) -> bool {
 
 /// Of one that waits while mainline itself fails.
 fn on_broken(together: &Together, entry: EntryId, place: u32) -> Standing {
-    let itself = together.tested.iter().find(|it| it.entries.is_empty() && it.on == together.mainline.at);
+    let itself = built_itself(together);
     let failed = itself.and_then(|it| {
         let fails = required(it).find(|b| runs(it, b).contains(&Run::Failed))?;
-        Some(with_detail(format!("{} failed", fails.name), latest_failure(&it.commit, &fails.name, &it.builds).0))
+        let (says, lacks) = latest_failure(&it.commit, &fails.name, &it.builds);
+        Some((with_detail(format!("{} failed", fails.name), says), decide::mends_mainline(&fails.name, lacks)))
     });
-    let says =
-        with_detail("mainline itself fails, without any branch of the queue".to_owned(), &failed.unwrap_or_default());
-    let next = who("a maintainer", "mends mainline, or accepts a branch that does");
+    let (detail, next) = failed.unwrap_or_else(|| (String::new(), decide::mends_mainline("", None)));
+    let says = with_detail("mainline itself fails, without any branch of the queue".to_owned(), &detail);
     Standing { entry, place, stack: itself.map(|it| it.id), code: Code::MainlineTrouble, says, next }
 }
 

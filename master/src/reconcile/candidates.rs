@@ -7,14 +7,14 @@ use super::follow::follow;
 use super::{Again, StepError, afterwards};
 use crate::project::{Guarded, RecipeState, recipes};
 use crate::state::Shared;
-use crate::store::{Candidate, Change, Claim, Entry, IN_MAINLINE, NewCandidate, Topic, Wanted, now};
+use crate::store::{Candidate, Change, Claim, Entry, IN_MAINLINE, NewCandidate, NewInLine, Topic, Wanted, now};
 use crate::terms::Terms;
 use protocol::CommitId;
 use protocol::api::{CandidateOutcome, Refusal};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracker::candidate::{self, CandidateRequest, ChangelogChange, Identity};
-use tracker::mirror::Mirror;
+use tracker::mirror::{Mirror, Named};
 use tracker::read::{DiffLimits, text_diff};
 
 /// What this loop's troubles are remembered under.
@@ -158,17 +158,67 @@ async fn recipe_trouble(project: &Guarded, kept: &Kept) -> Result<Option<Refusal
     })
 }
 
-/// The candidate of an entry on a commit that is not mainline's: the one below it in a line. What was made before is that. None
-/// for an entry that binds nothing yet.
-pub(crate) async fn stacked(
+/// A candidate of a line, on the commit of the one below it.
+pub(super) enum InLine {
+    /// It was made before.
+    There(Candidate),
+    /// It was made just now, and is written nowhere but into the mirror, where nothing holds it yet.
+    New(Box<Draft>),
+}
+
+/// What is to be recorded of a candidate of a line.
+pub(super) struct Draft {
+    of: Wanted,
+    below: CommitId,
+    terms_hash: String,
+    request: String,
+    recipe_trouble: Option<Refusal>,
+    kept: Kept,
+}
+
+impl InLine {
+    /// Its commit, if it could be made and does not change how everything is built.
+    pub(super) fn commit(&self) -> Option<&CommitId> {
+        match self {
+            Self::There(it) => it.made_commit().filter(|_| !it.changes_recipe),
+            Self::New(it) => it.commit().filter(|_| !it.kept.changes_recipe),
+        }
+    }
+}
+
+impl Draft {
+    fn commit(&self) -> Option<&CommitId> {
+        match &self.kept.outcome {
+            CandidateOutcome::Made { commit, .. } => Some(commit),
+            _ => None,
+        }
+    }
+
+    fn row(&self) -> NewCandidate<'_> {
+        NewCandidate {
+            mainline: &self.below,
+            terms_hash: &self.terms_hash,
+            outcome: self.kept.outcome.clone(),
+            tree: self.kept.tree.clone(),
+            request: self.request.clone(),
+            changes_recipe: self.kept.changes_recipe,
+            recipe_trouble: self.recipe_trouble.clone(),
+            title: self.kept.title.clone(),
+            touched: Vec::new(),
+        }
+    }
+}
+
+/// The candidate of an entry on a commit that is not mainline's: the one below it in a line. None for an entry that binds nothing
+/// yet.
+pub(super) async fn in_line(
     shared: &Shared,
     project: &Guarded,
-    claim: Claim,
     entry: &Entry,
     below: &CommitId,
-) -> Result<Option<Candidate>, StepError> {
+) -> Result<Option<InLine>, StepError> {
     if let Some(there) = shared.store.candidate(entry.revision, below, &entry.terms.hash).await? {
-        return Ok(Some(there));
+        return Ok(Some(InLine::There(there)));
     }
     let Some(terms) = Terms::of_entry(entry)? else { return Ok(None) };
     let of = Wanted {
@@ -178,25 +228,50 @@ pub(crate) async fn stacked(
     };
     let otherwise = recipes::otherwise(project, below).await?.unwrap_or_default();
     let request = request(shared, &of, below, &terms, otherwise, now().0 / 1000);
-    let (made, _) = project.mirror.candidate_and_touched(&request).await?;
-    let kept = record(made)?;
+    let kept = record(project.mirror.candidate(&request).await?)?;
     let recipe_trouble = recipe_trouble(project, &kept).await?;
-    if let CandidateOutcome::Made { commit, .. } = &kept.outcome {
-        let reference = Mirror::kept_candidate_ref(&of.branch.name, of.revision.number, commit);
-        project.mirror.keep(commit, vec![reference]).await?;
-    }
-    let new = NewCandidate {
-        mainline: below,
-        terms_hash: &entry.terms.hash,
-        outcome: kept.outcome,
-        tree: kept.tree,
-        request: serde_json::to_string(&KeptRequest { request, project: kept.folded_by })?,
-        changes_recipe: kept.changes_recipe,
-        recipe_trouble,
-        title: kept.title,
-        touched: Vec::new(),
-    };
-    Ok(Some(shared.store.add_stacked_candidate(claim, &of.branch, &of.revision, &new).await?))
+    let request = serde_json::to_string(&KeptRequest { request, project: kept.folded_by.clone() })?;
+    let terms_hash = entry.terms.hash.clone();
+    Ok(Some(InLine::New(Box::new(Draft { of, below: below.clone(), terms_hash, request, recipe_trouble, kept }))))
+}
+
+/// The same, recorded.
+pub(crate) async fn stacked(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    entry: &Entry,
+    below: &CommitId,
+) -> Result<Option<Candidate>, StepError> {
+    let Some(made) = in_line(shared, project, entry, below).await? else { return Ok(None) };
+    Ok(keep_line(shared, project, claim, vec![made]).await?.pop())
+}
+
+/// Records candidates of a line, in their order: by one pack and one transaction, however many they are.
+pub(super) async fn keep_line(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    line: Vec<InLine>,
+) -> Result<Vec<Candidate>, StepError> {
+    let new = || line.iter().filter_map(|it| if let InLine::New(draft) = it { Some(draft) } else { None });
+    let refs = new().filter_map(|draft| {
+        let commit = draft.commit()?.clone();
+        let reference = Mirror::kept_candidate_ref(&draft.of.branch.name, draft.of.revision.number, &commit);
+        Some(Named { reference, commit })
+    });
+    project.mirror.keep_all(refs.collect()).await?;
+    let rows: Vec<NewCandidate<'_>> = new().map(|draft| draft.row()).collect();
+    let rows: Vec<NewInLine<'_>> = new()
+        .zip(&rows)
+        .map(|(draft, new)| NewInLine { branch: &draft.of.branch, revision: &draft.of.revision, new })
+        .collect();
+    let mut added = shared.store.add_stacked_candidates(claim, &rows).await?.into_iter();
+    let kept = line.iter().filter_map(|it| match it {
+        InLine::There(candidate) => Some(candidate.clone()),
+        InLine::New(_) => added.next(),
+    });
+    Ok(kept.collect())
 }
 
 pub(super) fn request(

@@ -9,13 +9,13 @@ use crate::auth::may_still_accept;
 use crate::project::{Guarded, RecipeInUse, RecipeState, recipes, requests};
 use crate::state::Shared;
 use crate::store::{
-    self, Begun, Branch, BranchState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member, Revision, Standing,
-    StoreError, TokenRow, Topic, now,
+    self, Begun, Branch, BranchState, Candidate, Change, Claim, Entry, Heard, IN_MAINLINE, Member, Revision, Shown,
+    Standing, StoreError, TokenRow, Topic, now,
 };
 use crate::terms::Terms;
 use gate::code::Code;
 use gate::queue::{
-    self, Action, BuilderOf, EntryId, Hindrance, Judged, Pause, Policy, QueueState, Stack, StackId, UntilGreen,
+    self, Action, BuilderOf, EntryId, Hindrance, Itself, Judged, Pause, Policy, QueueState, Stack, StackId, UntilGreen,
 };
 use gate::verdict::Trouble;
 use protocol::api::Next;
@@ -70,14 +70,19 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
     for standing in &decision.standings {
         let Some(entry) = turn.entries.get(&standing.entry) else { continue };
         let alone = standing.stack.and_then(|s| turn.stacks.get(&s)).map(|(c, _)| c.id);
-        let candidate = if decision.together { entry.candidate } else { alone };
+        let shown = match &turn.several {
+            Some(known) if decision.together => {
+                known.own.get(&entry.id).map_or(Shown::Kept, |own| Shown::By(Some(*own)))
+            }
+            _ => Shown::By(alone),
+        };
         let standing = Standing {
             code: standing.code.as_str().to_owned(),
             says: standing.says.clone(),
             next: standing.next.clone(),
         }
         .kept();
-        shared.store.set_standing(claim, entry, candidate, &standing).await?;
+        shared.store.set_standing(claim, entry, shown, &standing).await?;
     }
     // What fails for one entry keeps nothing from the others; the turn is taken again for it.
     let mut failed = None;
@@ -114,12 +119,10 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     let mut state = QueueState {
         now: now(),
         mainline: tip.clone(),
-        mainline_passes: shared
-            .store
-            .mainline_now(project.id)
-            .await?
-            .filter(|at| at.commit == tip && !at.entries.is_empty())
-            .map(|_| true),
+        itself: match shared.store.mainline_now(project.id).await? {
+            Some(at) if at.commit == tip && !at.entries.is_empty() => Itself::Passes,
+            _ => Itself::Unknowable,
+        },
         paused: row.paused.then(|| match &row.pause {
             Some(it) => Pause { by: it.by.clone(), reason: it.reason.clone() },
             None => Pause { by: "a maintainer".to_owned(), reason: String::new() },
@@ -157,7 +160,13 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     for entry in entries {
         let id = EntryId(entry.id);
         let needs = needs.remove(&entry.id).unwrap_or_default();
-        let green = if entry.when_green { until_green(shared, project, claim, &tip, &entry).await? } else { None };
+        let green = match until_green(shared, project, claim, &tip, &entry).await {
+            Err(error) if !is_everybodys(&error) => {
+                tracing::warn!(project = %project.name, entry = entry.id, %error, "whether an entry is green can't be read");
+                Some(UntilGreen::Open(Vec::new()))
+            }
+            green => green?,
+        };
         let goes = entry.hold.is_none() && green.is_none() && needs.is_empty();
         let seen = match looks.at(&entry, goes && ahead < LOOKAHEAD).await {
             Ok(seen) => seen,
@@ -169,7 +178,9 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
                 unreadable(&entry, &tip, &error)
             }
         };
-        ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(|s| s.candidate.is_held()));
+        // One that fails as mainline may do itself is held, perhaps, too.
+        let goes_by = |s: &Stack| s.candidate.is_held() || s.candidate.fails_by_mainline().is_some();
+        ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(goes_by));
         turn.stacks.extend(seen.stack.as_ref().map(|stack| stack.id).zip(seen.candidate));
         state.stacks.extend(seen.stack);
         state.entries.push(queue::Entry { needs, green, ..seen.entry });
@@ -319,6 +330,9 @@ async fn until_green(
     tip: &CommitId,
     entry: &Entry,
 ) -> Result<Option<UntilGreen>, StepError> {
+    if !entry.when_green {
+        return Ok(None);
+    }
     // What does not merge is told by the queue's own candidate, and lands no sooner.
     let unmade = |it: &Candidate| {
         matches!(it.outcome, api::CandidateOutcome::Conflict { .. } | api::CandidateOutcome::Refused(_))

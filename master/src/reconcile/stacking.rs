@@ -3,7 +3,7 @@
 //! one that does not merge with mainline.
 
 use super::StepError;
-use super::candidates;
+use super::candidates::{self, InLine};
 use super::each::{is_everybodys, look_after, unready};
 use crate::project::{Guarded, RecipeState, recipes, requests};
 use crate::state::Shared;
@@ -33,12 +33,6 @@ pub(super) struct Making<'a> {
     pub(super) purpose: Purpose,
 }
 
-/// A commit of the line.
-struct Layer {
-    commit: CommitId,
-    candidate: CandidateId,
-}
-
 /// Makes the stack and asks for its builds. Nothing comes of it when mainline moved or an entry left meanwhile, or when not all of
 /// them go together, which is recorded.
 pub(super) async fn make(
@@ -47,12 +41,21 @@ pub(super) async fn make(
     making: &Making<'_>,
     entries: &[&Entry],
 ) -> Result<(), StepError> {
-    let mut layers: Vec<Layer> = Vec::with_capacity(entries.len());
+    let mut line: Vec<InLine> = Vec::with_capacity(entries.len());
+    let mut commits: Vec<CommitId> = Vec::with_capacity(entries.len());
     for (at, &entry) in entries.iter().enumerate() {
-        let below = layers.last().map_or(making.tip, |layer| &layer.commit).clone();
-        match layer(shared, project, making, entry, &below).await {
-            Ok(Some(layer)) => layers.push(layer),
-            Ok(None) => return tell_apart(shared, project, making, &entries[..=at], &layers).await,
+        let below = commits.last().unwrap_or(making.tip).clone();
+        match layer(shared, project, entry, &below).await {
+            Ok(Some(Layer { made, commit: Some(commit) })) => {
+                line.push(made);
+                commits.push(commit);
+            }
+            Ok(other) => {
+                // What was found out is not asked again.
+                line.extend(other.map(|layer| layer.made));
+                candidates::keep_line(shared, project, making.claim, line).await?;
+                return tell_apart(shared, project, making, &entries[..=at], &commits).await;
+            }
             Err(error) if is_everybodys(&error) => return Err(error),
             Err(error) => {
                 // The others are tested without it.
@@ -63,12 +66,18 @@ pub(super) async fn make(
             }
         }
     }
+    let line = candidates::keep_line(shared, project, making.claim, line).await?;
+    if line.iter().zip(&commits).any(|(candidate, commit)| candidate.made_commit() != Some(commit)) {
+        // Another was made of one of them meanwhile; the next turn finds it.
+        return Ok(());
+    }
     let members: Vec<(i64, CandidateId)> =
-        entries.iter().zip(&layers).map(|(entry, layer)| (entry.id, layer.candidate)).collect();
+        entries.iter().zip(&line).map(|(entry, candidate)| (entry.id, candidate.id)).collect();
     let made = shared.store.add_stack(making.claim, making.on, &members, &making.purpose.words()).await?;
-    let (Some(stack), Some(top)) = (made, layers.last()) else { return Ok(()) };
-    tracing::info!(project = %project.name, stack, top = top.commit.short(), of = members.len(), "a stack was made");
-    let stacked = Stacked { id: stack, top: top.candidate, members };
+    let (Some(stack), Some(top)) = (made, line.last()) else { return Ok(()) };
+    let commit = commits.last().map(|it| it.short().to_owned()).unwrap_or_default();
+    tracing::info!(project = %project.name, stack, top = commit, of = members.len(), "a stack was made");
+    let stacked = Stacked { id: stack, top: top.id, members };
     ask(shared, project, making.claim, &stacked, None).await
 }
 
@@ -102,7 +111,8 @@ pub(super) async fn builds_alike(project: &Guarded, one: &CommitId, other: &Comm
     })
 }
 
-/// Asks for the builds of a stack's top by those of its required builders that are named, or by all of them.
+/// Asks for the builds of a stack's top by those of its required builders that are named, or by all of them. Of one entry alone
+/// optional builders say something, too, though landing does not wait for them.
 pub(super) async fn ask(
     shared: &Shared,
     project: &Guarded,
@@ -114,12 +124,13 @@ pub(super) async fn ask(
     let Some(commit) = candidate.made_commit() else { return Ok(()) };
     let RecipeState::Fine(recipe) = recipes::at(project, commit).await? else { return Ok(()) };
     let branch = shared.store.branch_by_id(candidate.branch).await?;
-    let required = |name: &str| recipe.recipe.builders.iter().any(|b| b.name == name && b.required);
-    let wanted = |name: &str| by.map_or_else(|| required(name), |by| by.iter().any(|it| it == name));
+    let is_alone = stacked.members.len() == 1;
+    let asked = |name: &str| recipe.recipe.builders.iter().any(|b| b.name == name && (b.required || is_alone));
+    let wanted = |name: &str| by.map_or_else(|| asked(name), |by| by.iter().any(|it| it == name));
     let mut builds = requests(project, &branch, &candidate, &recipe.recipe, true, wanted);
     // What is built is the work of all of them: it is kept apart as the least trusted of them is.
     for build in &mut builds {
-        build.of_stack = (stacked.members.len() != 1).then_some(stacked.id);
+        build.of_stack = (!is_alone).then_some(stacked.id);
     }
     for (entry, _) in &stacked.members {
         let entry = shared.store.entry(*entry).await?;
@@ -132,33 +143,53 @@ pub(super) async fn ask(
     Ok(())
 }
 
-/// An entry's candidate on a commit, with its ref; none when it can't be made there, or changes how everything is built.
+/// A place of the line.
+struct Layer {
+    made: InLine,
+    /// None when it can't be made there, or changes how everything is built.
+    commit: Option<CommitId>,
+}
+
+/// An entry's candidate on a commit; none for one that binds nothing yet.
 async fn layer(
     shared: &Shared,
     project: &Guarded,
-    making: &Making<'_>,
     entry: &Entry,
     below: &CommitId,
 ) -> Result<Option<Layer>, StepError> {
-    let Some(candidate) = candidates::stacked(shared, project, making.claim, entry, below).await? else {
-        return Ok(None);
+    let Some(made) = candidates::in_line(shared, project, entry, below).await? else { return Ok(None) };
+    let commit = match made.commit() {
+        // Where a recipe is guessed the tree says it, and no file of it alone.
+        Some(commit) if builds_alike(project, commit, below).await? => Some(commit.clone()),
+        _ => None,
     };
-    let Some(commit) = candidate.made_commit().filter(|_| !candidate.changes_recipe) else { return Ok(None) };
-    // Where a recipe is guessed the tree says it, and no file of it alone.
-    let alike = builds_alike(project, commit, below).await?;
-    Ok(alike.then(|| Layer { commit: commit.clone(), candidate: candidate.id }))
+    Ok(Some(Layer { made, commit }))
+}
+
+/// Whether an entry goes onto a commit, which is recorded.
+async fn goes(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    entry: &Entry,
+    below: &CommitId,
+) -> Result<bool, StepError> {
+    let Some(Layer { made, commit }) = layer(shared, project, entry, below).await? else { return Ok(false) };
+    candidates::keep_line(shared, project, claim, vec![made]).await?;
+    Ok(commit.is_some())
 }
 
 /// Finds what the last of these does not go together with: mainline, or the first of those before it that makes the difference.
+/// `commits` are those of the line that they make, without the last.
 async fn tell_apart(
     shared: &Shared,
     project: &Guarded,
     making: &Making<'_>,
     entries: &[&Entry],
-    layers: &[Layer],
+    commits: &[CommitId],
 ) -> Result<(), StepError> {
     let Some((last, before)) = entries.split_last() else { return Ok(()) };
-    if layer(shared, project, making, last, making.tip).await?.is_none() {
+    if !goes(shared, project, making.claim, last, making.tip).await? {
         // Its own candidate says so, on mainline as it is, and it goes with nobody.
         return Ok(());
     }
@@ -166,10 +197,11 @@ async fn tell_apart(
     let (mut fits, mut fails) = (0, before.len());
     while fails - fits > 1 {
         let half = fits.midpoint(fails);
-        let Some(below) = layers.get(half - 1) else { break };
-        match layer(shared, project, making, last, &below.commit).await? {
-            Some(_) => fits = half,
-            None => fails = half,
+        let Some(below) = commits.get(half - 1) else { break };
+        if goes(shared, project, making.claim, last, below).await? {
+            fits = half;
+        } else {
+            fails = half;
         }
     }
     let Some(with) = before.get(fails.saturating_sub(1)) else { return Ok(()) };

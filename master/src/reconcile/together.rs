@@ -28,6 +28,8 @@ pub(super) struct Known {
     pub(super) on: i64,
     /// Where mainline was and is, by those times.
     pub(super) places: HashMap<i64, CommitId>,
+    /// Of each entry that has one: its own candidate, as it would land alone on mainline as it is.
+    pub(super) own: HashMap<i64, CandidateId>,
 }
 
 /// The rows of those that wait.
@@ -48,7 +50,7 @@ fn of_candidate(id: CandidateId) -> StackId {
     StackId(-(id.0 * 2 + 1))
 }
 
-/// Reads all of it; none while nothing can be tested together: where mainline or its recipe are not known, or one waits alone.
+/// Reads all of it; none while nothing can be tested together: where mainline or its recipe are not known, or nobody waits.
 pub(super) async fn read(
     shared: &Shared,
     project: &Guarded,
@@ -57,7 +59,7 @@ pub(super) async fn read(
     waiting: &Waiting<'_>,
 ) -> Result<Option<Known>, StepError> {
     let stacks = with_waiting(shared, claim, shared.store.all_stacks(project.id).await?, waiting).await?;
-    if waiting.entries.len() < 2 {
+    if waiting.entries.is_empty() {
         return Ok(None);
     }
     let recipe = match recipes::at(project, tip).await {
@@ -87,6 +89,11 @@ pub(super) async fn read(
     let mainline = Mainline { at: MainlineId(at.id), moves: moves.collect(), began_by_queue };
 
     let own = own_candidates(shared, tip, waiting).await?;
+    let as_it_lands = |entry: &&&Entry| {
+        let candidate = own.get(&entry.id).filter(|it| it.mainline == *tip && it.terms_hash == entry.terms.hash)?;
+        Some((entry.id, candidate.id))
+    };
+    let lands_alone = waiting.entries.iter().filter_map(|entry| as_it_lands(&entry)).collect();
     let tops: Vec<CandidateId> = stacks.iter().map(|it| it.top).collect();
     let candidates = shared.store.candidates_by_id(tops.iter().copied()).await?;
     let all = tops.iter().copied().chain(own.values().map(|it| it.id));
@@ -106,6 +113,7 @@ pub(super) async fn read(
             None => shared.store.drop_stacks(claim, &[row.id]).await?,
         }
     }
+    let refused = shared.store.refused_pushes(project.id).await?;
     let is_guessed = recipes::is_guessed(&recipe);
     let mut members = Vec::new();
     for entry in &waiting.entries {
@@ -124,7 +132,9 @@ pub(super) async fn read(
         }
         let mut risk = RISKS.2;
         let place = places.iter().rfind(|it| it.commit == candidate.mainline);
+        let is_refused = candidate.made_commit().is_some_and(|commit| refused.contains(commit));
         let alone = StackRow::alone(entry.id, candidate.id, place.map_or(0, |it| it.id));
+        let alone = StackRow { refused: is_refused, ..alone };
         let own = builds.remove(&candidate.id).unwrap_or_default();
         let it = seen(shared, project, (of_candidate(candidate.id), &alone), candidate, &own, &decided_by).await;
         if let Some(it) = one_s_trouble(project, it)?.flatten() {
@@ -158,7 +168,7 @@ pub(super) async fn read(
         policy: Policy { most: if recipe.recipe.queue.every_commit { 1 } else { MOST }, ..Policy::default() },
     };
     let places = places.into_iter().map(|it| (it.id, it.commit)).collect();
-    Ok(Some(Known { together, tested: rows, on: at.id, places }))
+    Ok(Some(Known { together, tested: rows, on: at.id, places, own: lands_alone }))
 }
 
 /// What could be read of one stack or candidate. What of it can't be read stops no other; the mirror is looked after.

@@ -65,6 +65,17 @@ pub struct NewCandidate<'a> {
     pub touched: Vec<i64>,
 }
 
+/// A candidate of a line to be recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInLine<'a> {
+    /// The branch.
+    pub branch: &'a Branch,
+    /// Its revision.
+    pub revision: &'a Revision,
+    /// What came of it.
+    pub new: &'a NewCandidate<'a>,
+}
+
 /// A candidate that is to be made.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -284,36 +295,37 @@ impl Store {
 }
 
 impl Store {
-    /// Records, under a claim, what came of making a candidate that stands on another one in a line, and gives it; if there is
-    /// one of the revision there by these terms, that. It does not count for its revision, and is no news on the timeline.
+    /// Records, under a claim, what came of making candidates that stand on one another in a line, and gives them in their order;
+    /// if there is one of the revision there by these terms, that. They do not count for their revisions, and are no news on the
+    /// timeline.
     ///
     /// # Errors
     /// When the database fails, or the claim is another's by now.
-    pub async fn add_stacked_candidate(
-        &self,
-        claim: Claim,
-        branch: &Branch,
-        revision: &Revision,
-        new: &NewCandidate<'_>,
-    ) -> Result<Candidate> {
+    pub async fn add_stacked_candidates(&self, claim: Claim, line: &[NewInLine<'_>]) -> Result<Vec<Candidate>> {
+        if line.is_empty() {
+            return Ok(Vec::new());
+        }
         self.write
             .turn_under(claim, async |turn| {
-                let add = sqlx::query(
-                    "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome, commit_id,
-                         tree_id, request, detail, changes_recipe, recipe_trouble, made_ms, stacked)
-                     SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1 FROM project
-                         WHERE id = $1 AND fence = $2
-                     ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
-                );
-                bind_new(add, claim, branch, revision, new)?.execute(&mut **turn).await?;
-                let row = sqlx::query(
-                    "SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND terms_hash = $3",
-                );
-                let row = row.bind(revision.id.0).bind(new.mainline.as_str()).bind(new.terms_hash);
-                let candidate = read(&row.fetch_one(&mut **turn).await?)?;
+                let mut added = Vec::with_capacity(line.len());
+                for NewInLine { branch, revision, new } in line {
+                    let add = sqlx::query(
+                        "INSERT INTO candidate (project_id, branch_id, revision_id, mainline, terms_hash, outcome,
+                             commit_id, tree_id, request, detail, changes_recipe, recipe_trouble, made_ms, stacked)
+                         SELECT id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1 FROM project
+                             WHERE id = $1 AND fence = $2
+                         ON CONFLICT (revision_id, mainline, terms_hash) DO NOTHING",
+                    );
+                    bind_new(add, claim, branch, revision, new)?.execute(&mut **turn).await?;
+                    let row = sqlx::query(
+                        "SELECT * FROM candidate WHERE revision_id = $1 AND mainline = $2 AND terms_hash = $3",
+                    );
+                    let row = row.bind(revision.id.0).bind(new.mainline.as_str()).bind(new.terms_hash);
+                    added.push(read(&row.fetch_one(&mut **turn).await?)?);
+                    turn.changed(branch.project, Topic::Queue, branch.id);
+                }
                 turn.keep();
-                turn.changed(branch.project, Topic::Queue, branch.id);
-                Ok(candidate)
+                Ok(added)
             })
             .await
     }

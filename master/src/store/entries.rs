@@ -2,7 +2,8 @@
 
 use super::changes::Topic;
 use super::row::{Columns as _, readable};
-use super::{Reader, Result, Store, TokenRow, now, tokens};
+use super::writer::Turn;
+use super::{Reader, Result, Store, TokenRow, builds, now, tokens};
 use gate::code::Code;
 use gate::queue::{before, waits};
 use protocol::api::{ByHand, Next};
@@ -52,6 +53,43 @@ pub struct Entry {
     pub left: Option<UnixMs>,
     /// Set when a push has taken out of mainline what had landed.
     pub taken_out: Option<TakenOut>,
+}
+
+/// Which candidate is shown of an entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shown {
+    /// That which is.
+    Kept,
+    /// This one, or none.
+    By(Option<CandidateId>),
+}
+
+impl Shown {
+    pub(super) fn or(self, kept: Option<CandidateId>) -> Option<CandidateId> {
+        match self {
+            Self::Kept => kept,
+            Self::By(candidate) => candidate,
+        }
+    }
+}
+
+/// Shows another candidate of an entry than till now. What the queue asked for of that one is of no use any more.
+pub(super) async fn show(turn: &mut Turn, entry: &Entry, candidate: Option<CandidateId>) -> Result<()> {
+    if entry.candidate == candidate {
+        return Ok(());
+    }
+    if let Some(stale) = entry.candidate {
+        builds::cancel_queue_of(turn, stale, "the queue makes another candidate").await?;
+    }
+    let show = sqlx::query("UPDATE queue_entry SET candidate_id = $2 WHERE id = $1");
+    show.bind(entry.id).bind(candidate.map(|it| it.0)).execute(&mut **turn).await?;
+    Ok(())
+}
+
+impl From<Option<CandidateId>> for Shown {
+    fn from(candidate: Option<CandidateId>) -> Self {
+        Self::By(candidate)
+    }
 }
 
 /// That mainline does not hold what had landed any more.

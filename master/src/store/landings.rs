@@ -327,6 +327,21 @@ impl Reader {
         Ok(row.is_some())
     }
 
+    /// The commits of which a push was refused or that bb's own check refused, of all pushes of those that are in a project's queue.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn refused_pushes(&self, project: ProjectId) -> Result<HashSet<CommitId>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT landing.to_commit FROM queue_entry q JOIN landing_entry e ON e.entry_id = q.id
+             JOIN landing ON landing.id = e.landing_id
+             WHERE q.project_id = $1 AND q.state = 'queued' AND landing.state IN ('refused', 'mischecked')",
+        );
+        let rows = rows.bind(project.0).fetch_all(&mut *self.read().await?).await?;
+        let commits = rows.iter().map(|row| or_left_out("landing", row, row.parsed("to_commit")));
+        commits.filter_map(Result::transpose).collect()
+    }
+
     /// How the pushes of an entry failed: those of this commit, refused by the official repository; and bb's own check, where
     /// the entry was to land alone, so that no other can have been at fault.
     ///

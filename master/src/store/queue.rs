@@ -1,7 +1,7 @@
 //! The queue: accepted branches on their way to mainline, and what became of them.
 
 use super::changes::Topic;
-use super::entries::{acceptor, end, nobody, read, stands};
+use super::entries::{self, Shown, acceptor, end, nobody, read, stands};
 use super::events::{self, Happening};
 use super::landings;
 use super::needs;
@@ -9,7 +9,7 @@ use super::row::Columns as _;
 use super::writer::Turn;
 use super::{Branch, BranchState, Claim, Entry, Landing, Result, Revision, Standing, Store, Terms, TokenRow, now};
 use protocol::api::{Look, Next};
-use protocol::{BranchId, BranchName, CandidateId, CommitId, RevisionId, TokenId};
+use protocol::{BranchId, BranchName, CommitId, RevisionId, TokenId};
 
 /// An acceptance to be recorded.
 #[derive(Clone, Debug)]
@@ -185,10 +185,11 @@ impl Store {
         &self,
         claim: Claim,
         entry: &Entry,
-        candidate: Option<CandidateId>,
+        candidate: impl Into<Shown>,
         standing: &Standing,
     ) -> Result<()> {
-        if entry.standing == *standing && entry.candidate == candidate {
+        let candidate = candidate.into();
+        if entry.standing == *standing && candidate.or(entry.candidate) == entry.candidate {
             return Ok(());
         }
         self.write
@@ -204,14 +205,7 @@ impl Store {
                 if landings::open_of(turn, now.branch).await?.is_some() || now.terms != entry.terms {
                     return Ok(());
                 }
-                if let Some(stale) = now.candidate.filter(|old| Some(*old) != candidate) {
-                    super::builds::cancel_queue_of(turn, stale, "the queue makes another candidate").await?;
-                }
-                sqlx::query("UPDATE queue_entry SET candidate_id = $2 WHERE id = $1")
-                    .bind(entry.id)
-                    .bind(candidate.map(|c| c.0))
-                    .execute(&mut **turn)
-                    .await?;
+                entries::show(turn, &now, candidate.or(now.candidate)).await?;
                 let Next { who, what } = &standing.next;
                 stands(turn, entry.id, &standing.code, &standing.says, who, what).await?;
                 turn.keep();

@@ -6,7 +6,7 @@
 use super::changes::Topic;
 use super::row::{Columns as _, or_left_out, to_json};
 use super::writer::Turn;
-use super::{Build, Candidate, Claim, Entry, Reader, Result, Store, builds, candidates, now};
+use super::{Build, Candidate, Claim, Entry, Reader, Result, Store, builds, candidates, entries, now};
 use gate::stacks::Experience;
 use protocol::api::CandidateOutcome;
 use protocol::{CandidateId, CommitId, ProjectId, RevisionId, UnixMs};
@@ -105,13 +105,18 @@ impl Store {
                 if stands.num_or_none::<i64>("id")? != Some(on) {
                     return Ok(None);
                 }
-                for (entry, _) in members {
-                    let waits = sqlx::query("SELECT id FROM queue_entry WHERE id = $1 AND state = 'queued'");
-                    if waits.bind(entry).fetch_optional(&mut **turn).await?.is_none() {
-                        return Ok(None);
+                let mut alone = None;
+                for (entry, candidate) in members {
+                    let waits = sqlx::query("SELECT * FROM queue_entry WHERE id = $1 AND state = 'queued'");
+                    let Some(row) = waits.bind(entry).fetch_optional(&mut **turn).await? else { return Ok(None) };
+                    if members.len() == 1 {
+                        alone = Some((entries::read(&row)?, *candidate));
                     }
                 }
                 let Some((_, top)) = members.last() else { return Ok(None) };
+                if let Some((entry, candidate)) = alone {
+                    entries::show(turn, &entry, Some(candidate)).await?;
+                }
                 let stack: i64 = sqlx::query(
                     "INSERT INTO stack (project_id, on_id, candidate_id, purpose, begun_ms) VALUES ($1, $2, $3, $4, $5)
                      RETURNING id",

@@ -2,7 +2,7 @@
 
 use super::*;
 use master::auth::may_still_accept;
-use master::store::{Begun, Counts, FailedBy, Landing, MainlineAt};
+use master::store::{Begun, Counts, FailedBy, Landing, MainlineAt, NewInLine};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
@@ -27,6 +27,11 @@ struct One {
 }
 
 impl World {
+    async fn stacked(&self, branch: &Branch, revision: &Revision, new: &NewCandidate<'_>) -> Candidate {
+        let line = [NewInLine { branch, revision, new }];
+        self.store.add_stacked_candidates(self.claim, &line).await.unwrap().pop().unwrap()
+    }
+
     /// A line of so many, accepted by olga, ready to land on mainline's 500: the first as 1001, the second on that as 1002.
     async fn line(&self, many: u32) -> Vec<One> {
         self.store.set_tip(self.claim, None, &commit(500), "").await.unwrap();
@@ -41,7 +46,7 @@ impl World {
                 Some(below) => {
                     let below = below.candidate.made_commit().unwrap();
                     let new = made_as(below, commit(1000 + number));
-                    self.store.add_stacked_candidate(self.claim, &branch, &revision, &new).await.unwrap()
+                    self.stacked(&branch, &revision, &new).await
                 }
             };
             let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
@@ -338,10 +343,13 @@ async fn a_stacked_candidate_counts_only_when_mainline_is_what_it_stands_on(plac
     let of = world.store.newest_revision(two.branch.id).await.unwrap().unwrap();
     // Made twice, it is the first.
     let again = made_as(&two.candidate.mainline, commit(4711));
-    let again = world.store.add_stacked_candidate(world.claim, &two.branch, &of, &again).await.unwrap();
+    let again = world.stacked(&two.branch, &of, &again).await;
     assert_eq!((again.id, again.made_commit()), (two.candidate.id, Some(&commit(1002))));
     let stale = Claim { fence: Fence(world.claim.fence.0 - 1), ..world.claim };
-    let none = world.store.add_stacked_candidate(stale, &two.branch, &of, &made_as(&commit(9), commit(10))).await;
+    let nine = commit(9);
+    let other = made_as(&nine, commit(10));
+    let line = [NewInLine { branch: &two.branch, revision: &of, new: &other }];
+    let none = world.store.add_stacked_candidates(stale, &line).await;
     assert!(matches!(none, Err(StoreError::ClaimLost)));
     assert_eq!(told().await, before);
 
@@ -356,7 +364,7 @@ async fn a_stacked_candidate_counts_only_when_mainline_is_what_it_stands_on(plac
     // What is stacked says nothing of whether the next is news.
     let below = commit(8);
     let refused = conflict(&below);
-    world.store.add_stacked_candidate(world.claim, &two.branch, &of, &refused).await.unwrap();
+    world.stacked(&two.branch, &of, &refused).await;
     world.store.add_candidate(world.claim, &two.branch, &of, &made_as(&commit(501), commit(1012))).await.unwrap();
     assert_eq!(told().await, before + 1);
 }

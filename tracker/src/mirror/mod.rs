@@ -46,7 +46,7 @@ pub(crate) use upkeep::{count_packs, pack};
 use crate::blocking::blocking;
 use crate::git::{Git, RefWriters};
 use protocol::{BranchName, CommitId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -168,8 +168,19 @@ impl Mirror {
     /// # Errors
     /// When the commit is not there or a ref can't be written.
     pub async fn keep(&self, commit: &CommitId, references: Vec<String>) -> Result<(), MirrorError> {
-        self.make_durable(std::slice::from_ref(commit)).await?;
-        self.set_refs(references, commit).await
+        self.keep_all(references.into_iter().map(|reference| Named { reference, commit: commit.clone() }).collect())
+            .await
+    }
+
+    /// The same for several at once: whatever they bring goes into one pack.
+    ///
+    /// # Errors
+    /// When a commit is not there or a ref can't be written.
+    pub async fn keep_all(&self, refs: Vec<Named>) -> Result<(), MirrorError> {
+        let mut commits: Vec<CommitId> = refs.iter().map(|it| it.commit.clone()).collect();
+        commits.dedup();
+        self.make_durable(&commits).await?;
+        self.set_refs(refs).await
     }
 
     /// The refs that hold candidates, each with its commit, of each branch that has any: read at once, because to find those of
@@ -227,19 +238,18 @@ impl Mirror {
     }
 
     async fn set_ref(&self, name: String, commit: &CommitId) -> Result<(), MirrorError> {
-        self.set_refs(vec![name], commit).await
+        self.set_refs(vec![Named { reference: name, commit: commit.clone() }]).await
     }
 
-    async fn set_refs(&self, names: Vec<String>, commit: &CommitId) -> Result<(), MirrorError> {
-        let commit = commit.clone();
+    async fn set_refs(&self, refs: Vec<Named>) -> Result<(), MirrorError> {
         self.with_durable_repository(move |repository| {
-            let id = oid(&commit)?;
-            repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit: commit.clone() })?;
-            let folders = names.iter().flat_map(|name| durable::folders_of(repository.path(), name));
-            let new: Vec<PathBuf> = folders.filter(|folder| !folder.exists()).collect();
-            for name in names {
-                let failed = |source| MirrorError::Objects { what: format!("setting {name}"), source };
-                repository.reference(&name, id, true, "").map_err(failed)?;
+            let folders = refs.iter().flat_map(|it| durable::folders_of(repository.path(), &it.reference));
+            let new: BTreeSet<PathBuf> = folders.filter(|folder| !folder.exists()).collect();
+            for Named { reference, commit } in refs {
+                let id = oid(&commit)?;
+                repository.find_commit(id).map_err(|_| MirrorError::NoCommit { commit })?;
+                let failed = |source| MirrorError::Objects { what: format!("setting {reference}"), source };
+                repository.reference(&reference, id, true, "").map_err(failed)?;
             }
             // A ref waits for the disk, its folder's own name does not.
             for above in new.iter().filter_map(|folder| folder.parent()) {

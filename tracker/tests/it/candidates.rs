@@ -122,6 +122,42 @@ async fn the_same_request_gives_the_same_commit() {
 }
 
 #[tokio::test]
+async fn a_line_of_candidates_is_kept_by_one_pack() {
+    let world = World::new().await;
+    let packs = || {
+        let files = std::fs::read_dir(world.mirror.path().join("objects/pack")).unwrap();
+        files.filter(|file| file.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".pack")).count()
+    };
+    let mut below = None;
+    let mut line = Vec::new();
+    for name in ["ann", "bob", "eve"] {
+        let head = published(&world, name, &[(&format!("{name}.c"), "x\n")]).await;
+        let request = world.request(name, &head);
+        let request = CandidateRequest { mainline: below.unwrap_or(request.mainline.clone()), ..request };
+        let CandidateOutcome::Made(made) = world.mirror.candidate(&request).await.unwrap() else { panic!("{name}") };
+        let reference = Mirror::kept_candidate_ref(&name.parse().unwrap(), 1, &made.commit);
+        line.push(Named { reference, commit: made.commit.clone() });
+        below = Some(made.commit);
+    }
+    let before = packs();
+    world.mirror.keep_all(line.clone()).await.unwrap();
+    assert_eq!(packs(), before + 1);
+    for Named { reference, commit } in line {
+        assert_eq!(world.mirror.ref_at(&reference).await.unwrap(), Some(commit));
+    }
+    // All of it is in packs: no loose object is needed any more.
+    for folder in std::fs::read_dir(world.mirror.path().join("objects")).unwrap() {
+        let folder = folder.unwrap();
+        if folder.file_name().len() == 2 {
+            std::fs::remove_dir_all(folder.path()).unwrap();
+        }
+    }
+    let mut git = plain_git();
+    git.arg("-C").arg(world.mirror.path()).args(["fsck", "--connectivity-only"]);
+    assert!(git.status().unwrap().success());
+}
+
+#[tokio::test]
 async fn candidates_are_kept_until_they_are_let_go() {
     let mut world = World::new().await;
     let (ann, bob) =
