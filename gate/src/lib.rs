@@ -14,6 +14,7 @@
 //! - [`looks::begin`]: which branches are looked at now; [`places`]: who may hold how many of what there is only so much of;
 //! - [`pending::Pending`]: how many builds of strangers may wait at once;
 //! - [`builders::builders_for`]: which builders judge a branch, alone or in a stack;
+//! - [`review`]: which votes count, and which lines can be spoken of;
 //! - [`mainline`]: what of mainline stops everybody;
 //! - [`code`]: every stable code that these answers carry, with its meaning.
 //!
@@ -69,6 +70,7 @@ pub mod pending;
 pub mod places;
 pub mod queue;
 pub mod registrations;
+pub mod review;
 pub mod schedule;
 pub mod simulator;
 pub mod stacks;

@@ -5,10 +5,12 @@
 mod availability;
 mod claim;
 mod registrations;
+mod review;
 pub(crate) mod steering;
 
 pub(crate) use availability::set_availability;
 pub(crate) use claim::claim;
+pub(crate) use review::review;
 
 use crate::auth::{self, Action, Actor, Caller, can};
 use crate::config::PublishPolicy;

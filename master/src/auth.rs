@@ -92,6 +92,15 @@ pub enum Action<'a> {
     Rebuild(&'a Branch),
     /// Accept a branch.
     Accept(&'a Branch),
+    /// Vote and comment on branches.
+    Review,
+    /// Say that a thread of a branch is resolved, or open again.
+    Resolve {
+        /// The branch.
+        branch: &'a Branch,
+        /// Who began the thread.
+        began: TokenId,
+    },
     /// Pause, resume and order the queue.
     SteerQueue,
     /// Make, list and revoke tokens.
@@ -110,7 +119,8 @@ pub fn can(actor: &Actor, action: Action<'_>) -> bool {
     match (kind, action) {
         (TokenKind::Slave, action) => matches!(action, Action::BeSlave),
         (TokenKind::Maintainer, action) => !matches!(action, Action::BeSlave),
-        (TokenKind::Publisher, Action::Publish { .. }) => true,
+        (TokenKind::Publisher, Action::Publish { .. } | Action::Review) => true,
+        (TokenKind::Publisher, Action::Resolve { branch, began }) => began == *token || branch.token == Some(*token),
         (TokenKind::Publisher, Action::Withdraw(branch) | Action::Rebuild(branch)) => branch.token == Some(*token),
         (TokenKind::Publisher, _) => false,
     }

@@ -13,9 +13,19 @@ pub(crate) fn branch_page(project: &ProjectName, branch: &BranchName) -> String 
     format!("/p/{project}/branches/{branch}")
 }
 
+/// The page of what was said of a branch; `page` is the branch's.
+pub(crate) fn review_page(page: &str) -> String {
+    format!("{page}/review")
+}
+
 /// The page of a build.
 pub(crate) fn build_page(project: &ProjectName, build: BuildId) -> String {
     format!("/p/{project}/builds/{build}")
+}
+
+/// The form by which lines of a file of a diff are spoken of; `page` is the branch's.
+pub(crate) fn comment_on(page: &str, path: &str) -> String {
+    format!("{}?path={}", review_page(page), utf8_percent_encode(path, NON_ALPHANUMERIC))
 }
 
 /// Where a file is had that a step keeps; `page` is the build's.

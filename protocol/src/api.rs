@@ -15,6 +15,7 @@ mod overview;
 mod problem;
 mod project;
 mod queue;
+mod review;
 mod token;
 mod verdict;
 
@@ -37,5 +38,6 @@ pub use project::{Frozen, Project, Turns};
 pub use queue::{
     Expedite, FailedStep, Priority, Queue, QueueEntry, QueueStack, Reason, StackLine, Tested, TestedBuild,
 };
+pub use review::{Comment, Place, Review, ReviewTally, Reviewing, Side, Thread, Vote, VoteStanding};
 pub use token::{MadeToken, NewToken, Token};
 pub use verdict::{Look, Mark, Need, Next, Verdict, WouldLand};

@@ -19,6 +19,8 @@ mod merge_changelog;
 mod publish;
 mod queue;
 mod rebuild;
+mod reproduce;
+mod review;
 mod show;
 mod slave;
 mod slaves;
@@ -65,9 +67,11 @@ enum Command {
     Wait(wait::Args),
     Log(log::Args),
     Artifacts(artifacts::Args),
+    Review(review::Args),
     Accept(accept::Args),
     Withdraw(withdraw::Args),
     Claim(claim::Args),
+    Reproduce(reproduce::Args),
     Rebuild(rebuild::Args),
     Cancel(cancel::Args),
     Queue(queue::Args),
@@ -122,9 +126,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Wait(args) => wait(wait::run(args, &asking()?)),
         Command::Log(args) => wait(log::run(args, &asking()?)),
         Command::Artifacts(args) => wait(artifacts::run(args, &asking()?)),
+        Command::Review(args) => wait(review::run(args, &asking()?)),
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
         Command::Claim(args) => wait(claim::run(args, &asking()?)),
+        Command::Reproduce(args) => wait(reproduce::run(args, &asking()?)),
         Command::Rebuild(args) => wait(rebuild::run(args, &asking()?)),
         Command::Cancel(args) => wait(cancel::run(args, &asking()?)),
         Command::Queue(args) => wait(queue::run(args, &asking()?)),

@@ -1,8 +1,8 @@
 //! The API, `/api/v1`: extract, authorise, call, answer.
 
 use super::extract::{
-    Asked, Body, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, RevisionsQuery, SlavePart, nothing,
-    wrong_method,
+    Asked, Body, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, ReviewQuery, RevisionsQuery, SlavePart,
+    nothing, wrong_method,
 };
 use super::face::Face;
 use super::who::Who;
@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, BuildPage, Overview, QueueEntry};
+use protocol::wire::Assignment;
 use protocol::{BuildId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -42,11 +43,13 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/branches/{name}/rebuild", post(rebuild))
         .route("/projects/{project}/branches/{name}/claim", post(claim))
         .route("/projects/{project}/branches/{name}/revisions", get(revisions))
+        .route("/projects/{project}/branches/{name}/review", get(reviewed).post(review))
         .route("/projects/{project}/builds", get(builds))
         .route("/projects/{project}/queue", get(queue))
         .route("/projects/{project}/queue/pause", post(pause))
         .route("/projects/{project}/queue/resume", post(resume))
         .route("/builds/{id}", get(build))
+        .route("/builds/{id}/assignment", get(build_assignment))
         .route("/builds/{id}/slaves", get(build_slaves))
         .route("/builds/{id}/rebuild", post(build_again))
         .route("/builds/{id}/cancel", post(cancel))
@@ -182,6 +185,28 @@ async fn revisions(
     Ok(Json(read::revisions(&at, &branch, query.before).await?))
 }
 
+async fn reviewed(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    Asked(query): Asked<ReviewQuery>,
+) -> Done<Json<api::Review>> {
+    let at = Moment::now(&shared).await?;
+    let branch = actions::branch(&at.store, &project, &part.name).await?;
+    Ok(Json(read::review(&at, &branch, query.before).await?))
+}
+
+async fn review(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Reviewing>,
+) -> Done<Json<api::Review>> {
+    let branch = actions::review(&shared, &project, &who.actor, &part.name, &it).await?;
+    Ok(Json(read::review(&Moment::now(&shared).await?, &branch, None).await?))
+}
+
 async fn rebuild(
     State(shared): App,
     InProject(project): InProject,
@@ -271,12 +296,23 @@ pub(super) async fn detail(shared: &Shared, id: BuildId) -> Done<BuildDetail> {
         return Ok(detail);
     }
     actions::build(&at.store, id).await?;
+    Err(not_guarded(id))
+}
+
+fn not_guarded(id: BuildId) -> Refused {
     let detail = format!("build #{id} is of a project that is not guarded any more");
-    Err(Refused::new(404, "no-such-build", detail, ""))
+    Refused::new(404, "no-such-build", detail, "")
 }
 
 async fn build(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<BuildDetail>> {
     Ok(Json(detail(&shared, part.id).await?))
+}
+
+/// What a slave is given of a build: by it `bb reproduce` does the same at home.
+async fn build_assignment(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<Assignment>> {
+    let at = Moment::now(&shared).await?;
+    let build = actions::build(&at.store, part.id).await?;
+    read::assignment_of(&at, &build).await?.map(Json).ok_or_else(|| not_guarded(part.id))
 }
 
 /// Why each slave does not have a build, or which one does.

@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use gate::code::{Code, Of};
 use gate::verdict::Whose;
-use protocol::api::Problem;
+use protocol::api::{Problem, Side};
 use protocol::{BranchName, BuildId, ProjectName, SlaveName};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -284,6 +284,21 @@ impl BuildQuery {
         which.builder = Some(self.builder.clone()).filter(|name| !name.is_empty());
         Ok(Some(which))
     }
+}
+
+/// Which threads of a review are wanted.
+#[derive(Deserialize)]
+pub(super) struct ReviewQuery {
+    /// Those before this number.
+    pub(super) before: Option<i64>,
+    /// The file that the form is about.
+    #[serde(default)]
+    pub(super) path: String,
+    /// Which side of it.
+    #[serde(default)]
+    pub(super) side: Side,
+    /// Which line.
+    pub(super) line: Option<u32>,
 }
 
 /// Which revisions are wanted.

@@ -3,7 +3,9 @@
 mod forms;
 
 use super::api::{detail, listed_builds};
-use super::extract::{self, Asked, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, RevisionsQuery};
+use super::extract::{
+    self, Asked, BranchQuery, BuildPart, BuildQuery, InProject, NamePart, Part, ReviewQuery, RevisionsQuery,
+};
 use super::face::Face;
 use super::visit::{self, Visit, build_in, may_publish};
 use super::watch::{self, What};
@@ -40,6 +42,7 @@ pub(super) fn router(face: &Face) -> Router<Face> {
         .route("/p/{project}/branches/{name}/rebuild", post(forms::rebuild))
         .route("/p/{project}/branches/{name}/claim", get(claim).post(forms::claim))
         .route("/p/{project}/branches/{name}/revisions", get(revisions))
+        .route("/p/{project}/branches/{name}/review", get(review).post(forms::review))
         .route("/p/{project}/branches/{name}/raw/{commit}/{*path}", get(raw::raw))
         .route("/p/{project}/builds/{id}", get(build))
         .route("/p/{project}/builds/{id}/rebuild", post(forms::build_again))
@@ -159,6 +162,22 @@ async fn claim(InProject(project): InProject, Part(part): Part<NamePart>, visit:
     let page = crate::names::branch_page(&project.name, &branch.name);
     let context = visit.context_with_notices(&project).await?;
     Ok(Html(visit.pages.claim(&context, &branch.name, &page, None, None)?))
+}
+
+async fn review(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    Asked(query): Asked<ReviewQuery>,
+    visit: Visit,
+) -> Done<Html<String>> {
+    let at = Moment::now(&visit.shared).await?;
+    let branch = actions::branch(&at.store, &project, &part.name).await?;
+    let it = read::review(&at, &branch, query.before).await?;
+    let page = crate::names::branch_page(&project.name, &branch.name);
+    let context = visit.context_at(&at, &project).await?;
+    let may = can(&visit.who.actor, Action::Review);
+    let about = pages::About { path: query.path, side: query.side, line: query.line };
+    Ok(Html(visit.pages.review(&context, &page, &it, &about, may)?))
 }
 
 async fn revisions(

@@ -72,6 +72,7 @@ struct View {
     files_left_out: Option<String>,
     diff_trouble: Option<String>,
     whole_diff: Option<String>,
+    review: ReviewLink,
     revisions: Vec<RevisionLine>,
     older_revisions: Option<String>,
     claim: Option<String>,
@@ -101,6 +102,13 @@ struct Accept {
     when_green: Option<String>,
 }
 
+/// Where it is spoken of, and what counts of that.
+#[derive(Serialize)]
+struct ReviewLink {
+    page: String,
+    tally: String,
+}
+
 /// A link to a section of the page.
 #[derive(Serialize)]
 struct Jump {
@@ -115,6 +123,7 @@ fn jumps(detail: &BranchDetail, conflicts: usize) -> Vec<Jump> {
     if conflicts > 0 {
         jumps.push(jump("conflict", "Conflicts", Some(conflicts)));
     }
+    jumps.push(jump("review", "Review", Some(detail.review.open as usize)));
     jumps.push(jump("builds", "Builds", None));
     jumps.push(jump("changelog", "ChangeLog", None));
     jumps.push(jump("commits", "Commits", Some(detail.commits.len())));
@@ -213,6 +222,10 @@ impl Pages {
             files_left_out: files::files_left_out(&detail.diff),
             diff_trouble: detail.diff.trouble.clone(),
             whole_diff: Some(detail.diff.whole.join("\n")).filter(|lines| !lines.is_empty()),
+            review: ReviewLink {
+                page: crate::names::review_page(&summary.page),
+                tally: super::review::tally(&detail.review),
+            },
             revisions: detail.revisions.iter().map(|r| RevisionLine::of(r, now)).collect(),
             older_revisions: detail.older_revisions.map(|before| crate::names::older_revisions(&summary.page, before)),
             claim: (live && context.known() && !may.withdraw).then(|| format!("{}/claim", summary.page)),

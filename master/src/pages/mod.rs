@@ -20,6 +20,7 @@ mod parts;
 mod projects;
 mod publish;
 mod queue;
+mod review;
 mod revisions;
 mod slaves;
 mod tested;
@@ -36,6 +37,7 @@ pub(crate) use builds::AskedBuilds;
 pub(crate) use frame::{Context, Notice, Reader};
 pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;
+pub(crate) use review::About;
 pub(crate) use slaves::{LOCK_WAITERS, Shown as ShownSlaves};
 pub(crate) use words::capital;
 

@@ -3,6 +3,7 @@
 use super::build::summaries;
 use super::facts::{Known, know};
 use super::queue::entries;
+use super::review::review_tally;
 use super::{Moment, ReadError, event_of};
 use crate::names;
 use crate::project::{Asked, Guarded, NoView};
@@ -90,7 +91,9 @@ pub(crate) async fn branch_rows(at: &Moment<'_>, project: &Guarded, branch: Bran
         again: branch.state == BranchState::Live && revision.to_be_made,
         made_ms: candidate.made,
     });
+    let review = review_tally(at, branch, known.newest.as_ref().map(|revision| revision.number)).await?;
     let detail = BranchDetail {
+        review,
         summary: summary(project, &known),
         watch: api::Watch {
             looked_ms: branch.looked,

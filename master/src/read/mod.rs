@@ -4,6 +4,7 @@
 //! here.
 
 mod artifacts;
+mod at_home;
 mod branch;
 mod build;
 mod facts;
@@ -14,12 +15,13 @@ mod moment;
 mod overview;
 mod projects;
 mod queue;
+mod review;
 mod sizes;
 mod slaves;
 mod tested;
 
 pub(crate) use branch::{branch_rows, branch_summary, revisions};
-pub(crate) use build::{MOST_BUILDS, build_detail, build_page};
+pub(crate) use build::{MOST_BUILDS, assignment_of, build_detail, build_page};
 pub(crate) use lists::{Listed, MOST, branch_page};
 pub(crate) use locks::{MOST_WAITERS, locks};
 pub(crate) use log::{LINE, LINES, LineOf, LogPart, StepIs, Wanted, log_part};
@@ -27,6 +29,7 @@ pub(crate) use moment::Moment;
 pub(crate) use overview::overview;
 pub(crate) use projects::{project as project_line, projects};
 pub(crate) use queue::{queue, queue_entry};
+pub(crate) use review::review;
 pub(crate) use slaves::{of_build as slaves_of_build, slaves};
 
 use crate::refused::Refused;

@@ -45,6 +45,7 @@ mod queue;
 mod reader;
 mod registrations;
 mod reports;
+mod review;
 mod revisions;
 mod row;
 mod shapes;
@@ -89,6 +90,7 @@ pub use queue::{Acceptance, Accepted, Counts};
 pub use reader::Reader;
 pub use registrations::Origin;
 pub use reports::Recorded;
+pub use review::{MOST_COMMENTS, Said, Say, StoredThread, StoredVote, Threads};
 pub use revisions::{NewRevision, Revision};
 pub use slaves::SlaveRow;
 pub use stacked::StackOf;
@@ -174,7 +176,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 14] = [
+const SCHEMA: [(i64, &str, &str); 15] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -193,6 +195,7 @@ const SCHEMA: [(i64, &str, &str); 14] = [
     (14, "who paused, and who holds", include_str!("schema_14.sql")),
     (15, "what must land before a place of the queue", include_str!("schema_15.sql")),
     (17, "acceptances that wait until it is green; places before all others", include_str!("schema_17.sql")),
+    (19, "what people say of revisions", include_str!("schema_19.sql")),
 ];
 
 impl Store {

@@ -27,6 +27,7 @@ mod plans;
 mod queue;
 mod reading;
 mod restored;
+mod review;
 mod second;
 mod slaves;
 mod stacks;

@@ -1,6 +1,6 @@
 //! Branches: publishing and accepting, the line of a listing, and the whole page.
 
-use super::{BuildSummary, Diff, DiffFile, Event, Mark, QueueEntry, Turns, Verdict};
+use super::{BuildSummary, Diff, DiffFile, Event, Mark, QueueEntry, ReviewTally, Turns, Verdict};
 use crate::{BranchName, CommitId, Hint, ProjectName, UnixMs};
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,9 @@ pub struct Waiting {
 /// A branch, whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BranchDetail {
+    /// What reviewers said of it, in numbers.
+    #[serde(default)]
+    pub review: ReviewTally,
     /// The line.
     pub summary: BranchSummary,
     /// Watching: the last look, what it found, and the next look.

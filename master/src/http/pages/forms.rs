@@ -17,7 +17,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use protocol::CommitId;
-use protocol::api::{Accept, Claim, Publish};
+use protocol::api::{Accept, Claim, Place, Publish, Reviewing, Side};
 use protocol::wire::Availability;
 use serde::Deserialize;
 
@@ -72,6 +72,74 @@ pub(super) async fn accept(
     actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &accept).await?;
     let next = Some(it.next).filter(|next| !next.is_empty()).map(|next| local(&next));
     Ok(Redirect::to(&next.unwrap_or_else(|| names::branch_page(&project.name, &part.name))))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ReviewForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    commit: String,
+    #[serde(default)]
+    vote: String,
+    #[serde(default)]
+    comment: String,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    side: Side,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+    reply: Option<i64>,
+    resolve: Option<i64>,
+    reopen: Option<i64>,
+}
+
+impl ReviewForm {
+    fn reviewing(self) -> Done<Reviewing> {
+        let wrong = |code: &str, detail: String, hint: &str| Refused::new(422, code, detail, hint);
+        let number = |text: &str| {
+            let shown: String = text.chars().take(20).collect();
+            text.trim().parse::<u32>().map_err(|_| {
+                wrong("bad-line", format!("`{shown}` is not the number of a line"), "give the first and the last line")
+            })
+        };
+        let commit = match self.commit.as_str() {
+            "" => None,
+            commit => Some(
+                CommitId::try_from(commit.to_owned())
+                    .map_err(|e| wrong("commit", e.to_string(), "open the branch's review and say it there"))?,
+            ),
+        };
+        let vote = match self.vote.as_str() {
+            "" => None,
+            vote => Some(vote.parse().map_err(|_| wrong("bad-vote", "a vote is -1, 0 or +1".to_owned(), ""))?),
+        };
+        let on = match self.path.trim() {
+            "" => None,
+            path => {
+                let from = number(&self.from)?;
+                let to = if self.to.trim().is_empty() { from } else { number(&self.to)? };
+                Some(Place { path: path.to_owned(), side: self.side, from, to, line: String::new() })
+            }
+        };
+        let comment = Some(self.comment).filter(|text| !text.trim().is_empty());
+        let (reply, resolve, reopen) = (self.reply.filter(|_| comment.is_some()), self.resolve, self.reopen);
+        Ok(Reviewing { commit, vote, comment, on, reply, resolve, reopen })
+    }
+}
+
+pub(super) async fn review(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<ReviewForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    actions::review(&visit.shared, &project, &visit.who.actor, &part.name, &it.reviewing()?).await?;
+    Ok(Redirect::to(&names::review_page(&names::branch_page(&project.name, &part.name))))
 }
 
 pub(super) async fn withdraw(

@@ -1,5 +1,6 @@
 //! Files of a diff: their lines, what is not shown of them, and where their bytes are.
 
+use crate::names;
 use crate::pages::parts::{DiffRow, diff_rows};
 use crate::pages::words::count;
 use protocol::CommitId;
@@ -17,6 +18,8 @@ pub(super) struct FileView {
     lines: Vec<DiffRow>,
     /// What is not here of its lines.
     left_out: Option<String>,
+    /// Where its lines are spoken of.
+    comment: Option<String>,
     /// Its bytes, before and now.
     bytes: Vec<Bytes>,
 }
@@ -35,6 +38,7 @@ pub(super) fn files(diff: &Diff, branch_page: &str) -> Vec<FileView> {
     let mut views = views(&diff.files, "f");
     for (view, file) in views.iter_mut().zip(&diff.files) {
         view.bytes = bytes(diff, file, branch_page);
+        view.comment = Some(names::comment_on(branch_page, &file.path));
     }
     views
 }
@@ -52,6 +56,7 @@ pub(super) fn views(files: &[DiffFile], prefix: &str) -> Vec<FileView> {
             added: file.added,
             removed: file.removed,
             left_out: left_out(file),
+            comment: None,
             bytes: Vec::new(),
         }
     };

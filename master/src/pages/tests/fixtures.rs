@@ -134,6 +134,7 @@ fn line(kind: DiffKind, old: Option<u32>, new: Option<u32>, text: &str) -> DiffL
 pub(super) fn branch() -> BranchDetail {
     let summary = branch_line("greet-more", Look::Passed);
     BranchDetail {
+        review: protocol::api::ReviewTally { up: 1, down: 0, open: 1, threads: 2 },
         watch: Watch { looked_ms: Some(ago(1)), trouble: None, next_ms: Some(UnixMs(NOW + 50_000)) },
         older_revisions: None,
         revisions: vec![

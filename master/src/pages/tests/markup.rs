@@ -22,6 +22,7 @@ const ROUTES: &[&str] = &[
     "/p/*/branches/*/eject",
     "/p/*/branches/*/claim",
     "/p/*/branches/*/revisions",
+    "/p/*/branches/*/review",
     // With as many more parts as a file's path has.
     "/p/*/branches/*/raw/*/**",
     "/p/*/builds/*",

@@ -448,3 +448,48 @@ fn styles_and_script_are_small_and_load_nothing() {
     assert!(!js.contains("eval(") && !js.contains("://"));
     assert!(pages.asset("/static/000000000000/bb.css").is_none(), "another version is not this one");
 }
+
+/// What a stranger may write anywhere.
+const HOSTILE: &str = "</textarea>\"><script>alert(1)</script>\u{202e}\u{200b}";
+
+#[test]
+fn reviews() {
+    let when = protocol::UnixMs(context().now.0 - 60_000);
+    let vote =
+        |revision, value, by: &str, standing| api::Vote { revision, value, by: by.to_owned(), at_ms: when, standing };
+    let comment = |id, text: &str| api::Comment { id, by: HOSTILE.to_owned(), at_ms: when, text: text.to_owned() };
+    let on = api::Place { path: HOSTILE.to_owned(), side: api::Side::Old, from: 3, to: 4, line: HOSTILE.to_owned() };
+    let thread = |id, on, by: Option<&str>| api::Thread {
+        id,
+        revision: 2,
+        on,
+        resolved_by: by.map(ToOwned::to_owned),
+        resolved_ms: by.map(|_| when),
+        comments: vec![comment(id * 10, "Who frees this?\nNobody."), comment(id * 10 + 1, HOSTILE)],
+    };
+    let mut it = api::Review {
+        branch: "load-balancing".parse().unwrap(),
+        revision: Some(2),
+        commit: branch().summary.commit,
+        tally: api::ReviewTally { up: 1, down: 1, open: 1, threads: 2 },
+        votes: vec![
+            vote(2, 1, "bob", api::VoteStanding::Counts),
+            vote(2, -1, "eve", api::VoteStanding::Counts),
+            vote(2, 1, "ann", api::VoteStanding::Own),
+            vote(1, 0, HOSTILE, api::VoteStanding::Older),
+        ],
+        threads: vec![thread(7, None, Some("ann")), thread(5, Some(on), None)],
+        next: Some(5),
+    };
+    let about = About { path: HOSTILE.to_owned(), side: api::Side::Old, line: Some(3) };
+    let page = |it: &api::Review, who: Reader| {
+        let may = who != Reader::Anonymous;
+        let context = Context { reader: who, ..context() };
+        pages().review(&context, "/p/heron/branches/load-balancing", it, &about, may).unwrap()
+    };
+    shown("review", &page(&it, maintainer()));
+    markup::check(&page(&it, Reader::Anonymous));
+    (it.revision, it.commit, it.tally) = (None, None, api::ReviewTally::default());
+    (it.votes, it.threads, it.next) = Default::default();
+    shown("review-empty", &page(&it, maintainer()));
+}
