@@ -74,6 +74,16 @@ impl CliError {
     }
 }
 
+impl CliError {
+    /// What went wrong, and what to do next, in one line.
+    pub(crate) fn line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
 /// Any other error: its own words, and those of its causes that it does not say itself.
 impl<E: std::error::Error> From<E> for CliError {
     fn from(error: E) -> Self {

@@ -70,8 +70,8 @@ codes! {
     RetiredInMainline = Branch "retired-in-mainline", "nobody: there is nothing left to land";
     /// It is accepted and on its way to mainline.
     Queued = Branch "queued", "bb tests and lands it";
-    /// It is in the queue, and the queue is paused, or a maintainer holds it there.
-    QueuePaused = Branch "queue-paused", "a maintainer resumes the queue, or releases it";
+    /// It is in the queue, and the queue is paused or frozen, or a maintainer holds it there.
+    QueuePaused = Branch "queue-paused", "a maintainer resumes the queue, or releases it; bb, when a freeze ends";
     /// It is in the queue, and the official repository can't be read or does not take the push, bb can't read what it
     /// keeps of it, or the branch that is tested before it waits for a person.
     QueueHeld = Branch "queue-held", "as the reason says: an admin or another person sees to what it names";
@@ -145,6 +145,10 @@ codes! {
     TestingStuck = Queue "testing-stuck", "an admin adds what is missing, or whoever wrote the recipe mends it";
     /// Its candidate passed, and the queue is paused.
     Paused = Queue "paused", "a maintainer resumes the queue";
+    /// Its candidate passed, and mainline is frozen by the project's calendar; testing goes on.
+    Frozen = Queue "frozen", "bb lands it when the freeze ends; a maintainer or an admin, where it never ends";
+    /// It was accepted for when it is green, and has not passed alone yet: the queue does not test it so far, and others go by.
+    WhenGreen = Queue "when-green", "bb, when its required builders passed; the author or whoever the reason names, when one did not";
     /// It needs another branch that is not in mainline yet.
     Needs = Queue "needs", "bb, when that one landed, or lands with it; a maintainer, if that one is not in the queue";
     /// A maintainer holds it: it is neither tested nor landed, and others go by.
@@ -184,6 +188,8 @@ codes! {
     EjectedCheck = Queue "ejected-check", "an admin reports it to the makers of bb, then a maintainer accepts it again";
     /// Whoever accepted it may not accept any more.
     EjectedRightLost = Queue "ejected-right-lost", "a maintainer accepts it again";
+    /// It was accepted for when it is green, and a newer revision came before it was.
+    EjectedOutdated = Queue "ejected-outdated", "a maintainer looks at the newer revision and accepts that";
     /// A maintainer took it out.
     EjectedByHand = Queue "ejected-by-hand", "a maintainer accepts it again, if it is still to land";
     /// A newer revision of its branch was accepted, or landed, in its place.

@@ -5,8 +5,8 @@
 
 use gate::code::Code;
 use gate::queue::{
-    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Itself, Member, Policy, PushRefused,
-    QueueState, Stack, StackId, Tested, Together, decide_together,
+    Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Frozen, Itself, Member, Policy,
+    PushRefused, QueueState, Stack, StackId, Tested, Together, UntilGreen, decide_together,
 };
 use gate::stacks::{self, By, Experience, Mainline, MainlineId, Move};
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
@@ -127,9 +127,11 @@ impl World {
                 branch: BranchId(id),
                 revision: commit(1_000_000 + u32::try_from(id).unwrap()),
                 author: "Ines".to_owned(),
+                expedited: weather.paused > 0 && chance.percent(10),
                 priority: i32::from(chance.percent(10)),
                 accepted_at: UnixMs(id),
                 hold: None,
+                green: chance.percent(if weather.paused > 0 { 30 } else { 0 }).then(|| UntilGreen::Open(vec![])),
                 needs: vec![],
                 hindrance: None,
             });
@@ -140,6 +142,7 @@ impl World {
             mainline: commit(0),
             itself: Itself::Passes,
             paused: None,
+            frozen: vec![],
             official: Default::default(),
             landing: None,
             entries: all,
@@ -320,6 +323,14 @@ impl World {
             let entry = self.state.entries.remove(at);
             self.gone.insert(entry.id);
         }
+        if !self.state.frozen.is_empty() || self.chance.percent(self.weather.paused) {
+            let except = self.chance.percent(50).then_some(1);
+            let frozen = Frozen { until: None, until_says: String::new(), except, reason: String::new() };
+            self.state.frozen = if self.state.frozen.is_empty() { vec![frozen] } else { vec![] };
+        }
+        for entry in &mut self.state.entries {
+            entry.green = entry.green.take().filter(|_| self.chance.percent(80));
+        }
         if self.state.paused.is_some() || self.chance.percent(self.weather.paused) {
             let pause = gate::queue::Pause { by: "Olga".to_owned(), reason: String::new() };
             self.state.paused = if self.state.paused.is_some() { None } else { Some(pause) };
@@ -425,7 +436,14 @@ impl World {
         }
         assert_eq!(all, self.content[commit], "all of the commit is mainline's or lands");
         for id in entries {
-            assert!(self.state.entries.iter().any(|entry| entry.id == *id), "{id:?} is not in the queue");
+            let entry = self.state.entries.iter().find(|entry| entry.id == *id);
+            let entry = entry.unwrap_or_else(|| panic!("{id:?} is not in the queue"));
+            assert_eq!((self.state.frozen_for(entry), &entry.green), (None, &None), "{id:?} may not land yet");
+        }
+        let first = |it: &&Entry| it.expedited && it.green.is_none() && self.state.frozen_for(it).is_none();
+        if let Some(one) = self.state.entries.iter().find(first) {
+            assert_eq!(entries.len(), 1, "{:?} goes before all others, alone", one.id);
+            assert!(self.state.entries.iter().filter(first).any(|it| it.id == entries[0]), "{:?} goes first", one.id);
         }
         if self.content[commit].iter().any(|id| self.tempers[id] == Temper::Unwelcome) {
             *self.refused.entry(commit.clone()).or_default() += 1;

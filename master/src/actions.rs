@@ -20,8 +20,8 @@ use crate::reconcile::look_at_mainline;
 use crate::refused::{Done, Refused};
 use crate::state::Shared;
 use crate::store::{
-    self, Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, NewBranch, Published,
-    Reader, Revision, Revoked, TokenKind, TokenRow, request_of,
+    self, Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, Candidate, Counts, NewBranch,
+    Published, Reader, Revision, Revoked, TokenKind, TokenRow, request_of,
 };
 use crate::terms::Terms;
 use protocol::api;
@@ -188,7 +188,8 @@ pub(crate) async fn accept(
     let needs = needs(shared, project, &branch, &revision, asked).await?;
     let (actor, token) = (actor.name(), actor.token());
     let needs = Some(&needs[..]).filter(|needs| !needs.is_empty());
-    let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms, needs };
+    let counts = if asked.when_green { Counts::WhenGreen } else { Counts::AtOnce };
+    let acceptance = Acceptance { branch: &branch, revision: &revision, actor, token, terms, needs, counts };
     match shared.store.by(token).accept(&acceptance, auth::may_still_accept, same).await? {
         Accepted::Entry(entry) => Ok(read::queue_entry(&Moment::now(shared).await?, project, &entry).await?),
         Accepted::Ended => Err(ended(&self::branch(&shared.store, project, name).await?)),

@@ -4,8 +4,8 @@ mod check;
 
 use gate::schedule::Scope;
 use ipnet::IpNet;
-use protocol::ProjectName;
 use protocol::wire::Limits;
+use protocol::{ProjectName, UnixMs};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,9 @@ pub struct Project {
     pub publish: PublishPolicy,
     /// A recipe for a project that has none of its own: a file, from the basedir.
     pub recipe: Option<PathBuf>,
+    /// When nothing lands, beside what mainline's recipe says of that.
+    #[serde(default, rename = "freeze")]
+    pub freezes: Vec<recipe::Freeze>,
 }
 
 /// Who may publish branches.
@@ -473,6 +476,15 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         check::all(self)
+    }
+
+    /// What is allowed and can't be meant so, a line each.
+    pub fn warnings(&self, now: UnixMs) -> Vec<String> {
+        let of = |project: &Project| {
+            let troubles = gate::queue::troubles(&project.freezes, now);
+            troubles.into_iter().map(|it| format!("project {}: {it}", project.name)).collect::<Vec<_>>()
+        };
+        self.projects.iter().flat_map(of).collect()
     }
 
     /// The locks that the admin defined, as builds are given out by them.

@@ -34,8 +34,10 @@ pub use machine::{Lock, LockUse, SetAvailability, Slave, SlaveOfBuild};
 pub use names::listed;
 pub use overview::{Landing, Overview};
 pub use problem::Problem;
-pub use project::{Project, Turns};
-pub use queue::{FailedStep, Priority, Queue, QueueEntry, QueueStack, Reason, StackLine, Tested, TestedBuild};
+pub use project::{Frozen, Project, Turns};
+pub use queue::{
+    Expedite, FailedStep, Priority, Queue, QueueEntry, QueueStack, Reason, StackLine, Tested, TestedBuild,
+};
 pub use review::{Comment, Place, Review, ReviewTally, Reviewing, Side, Thread, Vote, VoteStanding};
 pub use token::{MadeToken, NewToken, Token};
 pub use verdict::{Look, Mark, Need, Next, Verdict, WouldLand};

@@ -3,6 +3,7 @@
 
 use crate::error::{Problem, RecipeError, quoted};
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, is_path, kind, read_table};
+use crate::freeze::{BadFreeze, Freeze, UncheckedFreeze};
 use crate::matrix::{expand, placeholder};
 use crate::names::{NAME, Names, is_name, is_variable};
 use crate::project::project;
@@ -15,11 +16,14 @@ use toml::de::{DeTable, DeValue};
 pub const MAX_BUILDERS: usize = 64;
 /// The most steps of a builder.
 pub const MAX_STEPS: usize = 64;
+/// The most freezes of a calendar.
+pub const MAX_FREEZES: usize = 32;
 /// The longest timeout of a step, in seconds: a week.
 pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
 
 const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog", "order", "queue"];
-const QUEUE_KEYS: &[&str] = &["every-commit"];
+const QUEUE_KEYS: &[&str] = &["every-commit", "freeze"];
+const FREEZE_KEYS: &[&str] = &["from", "to", "zone", "except", "reason"];
 const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "history", "matrix", "step"];
 const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
 
@@ -95,7 +99,54 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
 fn queue<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Queue {
     let Some(fields) = reader.fields("[queue]", value, QUEUE_KEYS) else { return Queue::default() };
     let every_commit = fields.get("every-commit").and_then(|v| reader.truth("`every-commit`", v));
-    Queue { every_commit: every_commit.unwrap_or_default() }
+    let freezes = fields.get("freeze").map_or_else(Vec::new, |value| {
+        let tables = reader.tables("queue.freeze", value, MAX_FREEZES);
+        tables.iter().filter_map(|value| freeze(reader, value)).collect()
+    });
+    Queue { every_commit: every_commit.unwrap_or_default(), freezes }
+}
+
+/// A stretch of time in which nothing lands.
+fn freeze<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Freeze> {
+    let fields = reader.fields("[[queue.freeze]]", value, FREEZE_KEYS)?;
+    let from = fields.need(reader, "the freeze", "from", "\"0 18 * * FRI\"")?;
+    let text = |reader: &mut Reader<'t>, key| fields.get(key).map(|v| reader.text(&format!("`{key}`"), v));
+    let said = UncheckedFreeze {
+        from: reader.text("`from`", from)?,
+        to: text(reader, "to").map_or(Some(None), |text| text.map(Some))?,
+        zone: text(reader, "zone").map_or(Some(None), |text| text.map(Some))?,
+        except: match fields.get("except") {
+            Some(value) => Some(priority(reader, value)?),
+            None => None,
+        },
+        reason: text(reader, "reason").unwrap_or_else(|| Some(String::new()))?,
+    };
+    match Freeze::check(&said) {
+        Ok(freeze) => {
+            if let Some(why) = freeze.never_ends() {
+                let hint = "give it a `to`, by cron if `from` is";
+                reader.warn(&fields.span, format!("the freeze never ends: {why}"), hint);
+            }
+            Some(freeze)
+        }
+        Err(BadFreeze { key, found, expected }) => {
+            let span = fields.get(key).map_or_else(|| fields.span.clone(), |value| value.span());
+            reader.wrong(&span, format!("`{key}` of the freeze: {found}"), expected);
+            None
+        }
+    }
+}
+
+/// A place's priority in the queue.
+fn priority(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<i32> {
+    let number = match value.get_ref() {
+        DeValue::Integer(number) => i32::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    };
+    if number.is_none() {
+        reader.wrong(&value.span(), format!("`except` is {}", kind(value)), "a priority as in `bb queue priority`: 10");
+    }
+    number
 }
 
 fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Vec<Builder>> {

@@ -1,5 +1,6 @@
 //! From a [`Recipe`] to TOML, as a person would write it: what has its default is left out.
 
+use crate::freeze::{Freeze, Said};
 use crate::{Builder, History, LockAmount, OnFailure, Project, Recipe, Run, Step, When};
 use changelog::{DatePolicy, FoldAt, IndentPolicy, Order, Place};
 use std::fmt::Write;
@@ -15,6 +16,9 @@ impl Recipe {
             let gap = if out.is_empty() { "" } else { "\n" };
             let _ = write!(out, "{gap}[queue]\nevery-commit = true\n");
         }
+        for it in &self.queue.freezes {
+            freeze(&mut out, it);
+        }
         for item in &self.builders {
             if !out.is_empty() {
                 out.push('\n');
@@ -22,6 +26,18 @@ impl Recipe {
             builder(&mut out, item);
         }
         out
+    }
+}
+
+fn freeze(out: &mut String, freeze: &Freeze) {
+    let gap = if out.is_empty() { "" } else { "\n" };
+    let _ = writeln!(out, "{gap}[[queue.freeze]]");
+    for (key, said) in freeze.keys() {
+        let value = match said {
+            Said::Text(text) => quote(text),
+            Said::Number(number) => number.to_string(),
+        };
+        line(out, key, &value);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A recipe: what it holds.
 
 use crate::builder::Builder;
+use crate::freeze::Freeze;
 use crate::project::Project;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,11 @@ pub struct Recipe {
 }
 
 /// How accepted branches are tested before they land.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     /// Whether each commit that lands is built by itself: no branch is tested together with others.
     pub every_commit: bool,
+    /// When nothing lands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<Freeze>,
 }

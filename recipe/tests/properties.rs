@@ -5,8 +5,8 @@ use changelog::{DatePolicy, Format, IndentPolicy, Order, Place};
 use proptest::collection::{btree_map, hash_map, vec};
 use proptest::prelude::*;
 use recipe::{
-    Builder, History, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Queue, Recipe, RecipeError, Run,
-    Step, When, guess,
+    Builder, Freeze, History, LockAmount, LockRequest, MAX_TIMEOUT_S, OnFailure, Project, Queue, Recipe, RecipeError,
+    Run, Step, UncheckedFreeze, When, guess,
 };
 
 use std::collections::BTreeSet;
@@ -221,10 +221,24 @@ fn project() -> impl Strategy<Value = Project> {
     })
 }
 
+fn freeze() -> impl Strategy<Value = Freeze> {
+    let edges = prop::sample::select(&[
+        ("2026-12-20", Some("2027-01-02 08:00")),
+        ("0 18 * * FRI", Some("0 8 * * MON")),
+        ("30 17 20 12 *", None),
+    ]);
+    let zone = prop::option::of(prop::sample::select(&["UTC", "Europe/Berlin", "America/New_York"]));
+    (edges, zone, any::<Option<i32>>(), "[a-z \"é]{0,20}").prop_map(|((from, to), zone, except, reason)| {
+        let (from, to, zone) = (from.to_owned(), to.map(str::to_owned), zone.map(str::to_owned));
+        Freeze::check(&UncheckedFreeze { from, to, zone, except, reason }).unwrap()
+    })
+}
+
 fn recipe() -> impl Strategy<Value = Recipe> {
     let builders = hash_map(name(), builder(), 1..4)
         .prop_map(|builders| builders.into_iter().map(|(name, builder)| Builder { name, ..builder }).collect());
-    let queue = any::<bool>().prop_map(|every_commit| Queue { every_commit });
+    let queue =
+        (any::<bool>(), vec(freeze(), 0..3)).prop_map(|(every_commit, freezes)| Queue { every_commit, freezes });
     (project(), queue, builders).prop_map(|(project, queue, builders)| Recipe { project, queue, builders })
 }
 

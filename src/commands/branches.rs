@@ -89,7 +89,7 @@ pub(crate) fn listing(branches: &[BranchSummary], query: Option<&str>, all: bool
 const MOST: &str = "200";
 
 /// All pages of a listing. A branch that changed meanwhile may stand on two of them; it is taken as it was first.
-async fn all(client: &Client, query: &str) -> Result<Vec<BranchSummary>, CliError> {
+pub(super) async fn all(client: &Client, query: &str) -> Result<Vec<BranchSummary>, CliError> {
     let (mut branches, mut names) = (Vec::<BranchSummary>::new(), HashSet::new());
     let mut after = String::new();
     loop {

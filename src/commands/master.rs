@@ -127,6 +127,9 @@ pub(crate) async fn run(args: Args, project: Option<ProjectName>) -> Result<Exit
             }
             let projects = counted(config.projects.len(), "project");
             print::out(&format!("{}: good, {projects}\n", basedir.display()))?;
+            for warning in config.warnings(master::store::now()) {
+                eprintln!("warning: {warning}");
+            }
         }
         What::Backup { dir, basedir } => {
             // One is a basedir and the other is empty, so that the order can't be mistaken.

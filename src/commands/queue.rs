@@ -18,6 +18,7 @@ use std::process::ExitCode;
   bb queue hold load-balancing --reason 'waits for the translators'
   bb queue release load-balancing
   bb queue priority hotfix 10
+  bb queue expedite hotfix --reason 'the site is down'
   bb queue eject load-balancing --reason 'breaks the demo'")]
 pub(crate) struct Args {
     /// Change something instead
@@ -53,6 +54,16 @@ enum What {
         #[arg(allow_negative_numbers = true)]
         priority: i32,
     },
+    /// Test a branch alone before all others, and land it before them
+    Expedite {
+        /// The branch
+        name: BranchName,
+        #[command(flatten)]
+        why: Why,
+        /// Let it go at its own place again
+        #[arg(long, conflicts_with = "reason")]
+        undo: bool,
+    },
     /// Take a branch out of the queue
     Eject {
         /// The branch
@@ -83,6 +94,9 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
                 What::Release { name } => (of(client, &name, "release").await?, json!({})),
                 What::Priority { name, priority } => {
                     (of(client, &name, "priority").await?, json!({ "priority": priority }))
+                }
+                What::Expedite { name, why: Why { reason }, undo } => {
+                    (of(client, &name, "expedite").await?, json!({ "reason": reason, "undo": undo }))
                 }
                 What::Eject { name, why: Why { reason } } => {
                     (of(client, &name, "eject").await?, json!({ "reason": reason }))
@@ -115,6 +129,13 @@ pub(crate) fn listing(queue: &Queue, screen: Screen) -> String {
         text = screen.sentences(&text, 0);
         text.push('\n');
     }
+    if let Some(frozen) = &queue.project.frozen {
+        text += &screen.sentences(&format!("Nothing lands: {}. Testing goes on.\n", safe(&frozen.says)), 0);
+        text.push('\n');
+    }
+    for warning in &queue.project.warnings {
+        text += &screen.sentences(&format!("warning: {}\n", safe(warning)), 2);
+    }
     let head = ["place", "branch", "revision", "accepted", "recipe", "stands", "next"];
     text += &screen.list(&head, &queue.entries.iter().map(row).collect::<Vec<_>>(), "The queue is empty.");
     if !queue.stacks.is_empty() {
@@ -136,9 +157,17 @@ fn row(entry: &QueueEntry) -> Vec<Cell> {
         format!("r{}", entry.revision).into(),
         format!("{} by {}", ago(entry.accepted_ms), safe(&entry.accepted_by)).into(),
         changes_recipe(entry.changes_recipe),
-        Cell::of(entry.look, safe(&entry.says)),
+        Cell::of(entry.look, stands(entry)),
         safe(&format!("{} {}", entry.next.who, entry.next.what)).into(),
     ]
+}
+
+/// How one stands, and by whose word it goes before all others.
+fn stands(entry: &QueueEntry) -> String {
+    match &entry.expedite {
+        Some(it) => format!("before all others, by {}; {}", safe(&it.by), safe(&entry.says)),
+        None => safe(&entry.says),
+    }
 }
 
 /// A stack as a line of commits from mainline on, why it is tested, and what its builders say.

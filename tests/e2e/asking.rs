@@ -124,3 +124,32 @@ fn scripts_wait_for_branches_and_are_told_who_is_next() {
         assert_eq!(said.code, Some(4), "{said:?}");
     }
 }
+
+#[test]
+fn several_are_accepted_at_once_and_each_is_answered_by_itself() {
+    let world = world();
+    world.slave("oak");
+    let ann = world.author("ann");
+    for name in ["one", "two"] {
+        ann.writes(name, &[(name, "x\n")]);
+        ann.publishes(name).ok();
+        world.until_verdict(name, "ready");
+    }
+    world.run(["queue", "pause"]).ok();
+    let said = world.run(["accept", "nobody", "one", "--json"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let came: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&came[0]["branch"], &came[1]["entry"]["branch"]), (&"nobody".into(), &"one".into()), "{came}");
+    assert!(came[0]["refused"].as_str().unwrap().contains("no branch nobody"), "{came}");
+    let said = world.run(["accept", "--all-green"]).ok();
+    assert!(said.contains("Accepted r1 of two, ") && !said.contains("of one"), "{said}");
+    assert_eq!(world.run(["accept", "--all-green"]).ok(), "No branch is ready.\n");
+    world.run(["queue", "expedite", "two", "--reason", "the site is down"]).ok();
+    let first = &world.queue().entries[0];
+    assert_eq!((first.branch.as_str(), first.place), ("two", Some(1)), "{first:?}");
+    world.run(["queue", "resume"]).ok();
+    assert_eq!(world.run(["wait", "one", "two", "--until", "landed"]).code, Some(0));
+    let log = world.mainline().git(&["log", "--first-parent", "--format=%s", "main"]);
+    let at = |name: &str| log.lines().position(|line| line.contains(name)).unwrap_or_else(|| panic!("{log}"));
+    assert!(at("one") < at("two"), "two landed first: {log}");
+}

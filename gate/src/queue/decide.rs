@@ -22,7 +22,7 @@ pub fn decide(state: &QueueState) -> Decision {
     decision.actions.extend(order.iter().filter(|e| !pushed(e)).filter_map(|e| leaves(state, e)));
     order.retain(|e| pushed(e) || e.hindrance.is_none());
 
-    let goes: Vec<&Entry> = order.iter().copied().filter(|e| e.hold.is_none() && e.needs.is_empty()).collect();
+    let goes: Vec<&Entry> = order.iter().copied().filter(|e| !e.rests() && e.needs.is_empty()).collect();
     let first = first(state, &goes);
     let active = landing.or_else(|| first.and_then(|first| stack_of(state, first)));
     for stack in state.stacks.iter().filter(|s| active.is_none_or(|a| a.id != s.id) && !is_held(state, s)) {
@@ -59,7 +59,7 @@ pub fn decide(state: &QueueState) -> Decision {
 /// All entries, in the queue's order.
 pub(super) fn in_order(state: &QueueState) -> Vec<&Entry> {
     let mut order: Vec<&Entry> = state.entries.iter().collect();
-    order.sort_by_key(|e| (Reverse(e.priority), e.accepted_at, e.id));
+    order.sort_by_key(|e| (!state.is_expedited(e), Reverse(e.priority), e.accepted_at, e.id));
     order
 }
 
@@ -92,6 +92,10 @@ pub(super) fn leaves(state: &QueueState, entry: &Entry) -> Option<Action> {
         Hindrance::RightLost { by } => {
             let says = format!("{by}, who accepted it, may not accept any more");
             (Code::EjectedRightLost, says, who("a maintainer", "looks at it and accepts it again"))
+        }
+        Hindrance::Outdated { newer } => {
+            let says = format!("r{newer} came before it was green, which it was accepted for");
+            (Code::EjectedOutdated, says, who("a maintainer", format!("looks at r{newer} and accepts that")))
         }
         Hindrance::Unusable { text, hint } => {
             (Code::EjectedRefused, text.clone(), next(hint, author(state, entry.id), "mends it"))
@@ -395,6 +399,12 @@ pub(super) fn is_paused(state: &QueueState, entry: EntryId, place: u32) -> Stand
     Standing { entry, place, stack: None, code: Code::Paused, says, next: who("a maintainer", "resumes the queue") }
 }
 
+/// How one stands that would land if it were not for a freeze.
+pub(super) fn is_frozen(state: &QueueState, entry: EntryId, place: u32) -> Option<Standing> {
+    let frozen = state.frozen_for(state.entries.iter().find(|e| e.id == entry)?)?;
+    Some(Standing { entry, place, stack: None, code: Code::Frozen, says: frozen.says(), next: frozen.next() })
+}
+
 fn paused(pause: &Pause) -> String {
     with_detail(format!("the queue is paused by {}", pause.by), &pause.reason)
 }
@@ -403,6 +413,11 @@ fn paused(pause: &Pause) -> String {
 fn land(state: &QueueState, stack: &Stack, first: &Entry, commit: &CommitId) -> Head {
     if let Some(pause) = &state.paused {
         return Head::stands(stack, Code::Paused, paused(pause), who("a maintainer", "resumes the queue"));
+    }
+    if let Some(frozen) = state.frozen_for(first) {
+        let mut head = Head::stands(stack, Code::Frozen, frozen.says(), frozen.next());
+        head.look_again = frozen.until;
+        return head;
     }
     if stack.check_failed > state.policy.check_retries {
         let says = "made anew before the push it was another commit than the one that was tested".to_owned();
@@ -466,6 +481,10 @@ pub(super) fn held_at(state: &QueueState, entry: &Entry, place: u32) -> Option<S
         let says = with_detail(format!("held by {}", hold.by), &hold.reason);
         let next = who("a maintainer", "releases it");
         return Some(Standing { entry: entry.id, place, stack: None, code: Code::OnHold, says, next });
+    }
+    if let Some(green) = &entry.green {
+        let (says, next) = green.words(author(state, entry.id));
+        return Some(Standing { entry: entry.id, place, stack: None, code: Code::WhenGreen, says, next });
     }
     if let Some(standing) = waits_for(entry, place) {
         return Some(standing);

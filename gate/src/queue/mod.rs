@@ -11,13 +11,17 @@
 //! - only a commit is landed that every required builder built, as that very commit, and passed; a candidate for which no
 //!   builder is required never lands;
 //! - it is landed only on the commit of mainline that its candidate was made for; when mainline moved, it is made again;
-//! - nothing is landed while another landing is under way or the queue is paused; builds go on when it is paused;
+//! - nothing is landed while another landing is under way or the queue is paused, nor in a freeze what that does not let by; builds
+//!   go on meanwhile;
+//! - one that was accepted for when it is green is neither made nor built by the queue until it passed alone;
 //! - every action is asked for again until the state says that it was done; doing one twice must do no harm;
 //! - each entry gets either an [`Action::Eject`] or [`Action::Retire`], or one [`Standing`], never two of them;
 //! - what is wrong on mainline itself ejects nobody: whoever needs it waits, and others go by;
 //! - while mainline can't be read nothing is pushed and nobody is sent away for what it was like, and no turn is bb's.
 
 mod decide;
+mod freeze;
+mod green;
 mod together;
 
 use crate::code::Code;
@@ -26,6 +30,8 @@ use crate::mainline::Mainline;
 use crate::schedule::Wait;
 use crate::stacks::{MainlineId, Purpose};
 pub use decide::{before, decide, waits};
+pub use freeze::{Frozen, freezes_now, last_to_end, troubles};
+pub use green::{Judged, UntilGreen};
 use protocol::api::Next;
 use protocol::{BranchId, BuildResult, CommitId, Hint, UnixMs};
 pub use together::{Member, Tested, Together, decide_together, runs};
@@ -41,6 +47,8 @@ pub struct QueueState {
     pub itself: Itself,
     /// Set while nothing may land.
     pub paused: Option<Pause>,
+    /// The freezes of the calendar that are on at this time: nothing lands, but what each of them lets by.
+    pub frozen: Vec<Frozen>,
     /// What the last look at mainline said.
     pub official: Mainline,
     /// The landing that was begun and whose end is not known yet.
@@ -53,6 +61,42 @@ pub struct QueueState {
     pub capacity: u32,
     /// The project's settings.
     pub policy: Policy,
+}
+
+impl QueueState {
+    /// The freeze that keeps an entry from landing, if one does: of several the one that ends last.
+    pub fn frozen_for(&self, entry: &Entry) -> Option<&Frozen> {
+        freeze::last_to_end(&self.frozen, entry.priority)
+    }
+
+    /// Whether it goes before all others: one that could not land for a freeze does not.
+    pub(crate) fn is_expedited(&self, entry: &Entry) -> bool {
+        entry.expedited && self.frozen_for(entry).is_none()
+    }
+
+    /// Whether a freeze keeps the entry of this place from landing; also of one that is not known.
+    fn is_frozen(&self, id: EntryId) -> bool {
+        !self.frozen.is_empty()
+            && self.entries.iter().find(|e| e.id == id).is_none_or(|entry| self.frozen_for(entry).is_some())
+    }
+
+    /// Of those that go, whom the queue tests: in a freeze that lets some of them by these alone, so that they land without waiting
+    /// for those with whom they would have been tested; else all.
+    fn let_by<'a>(&self, goes: Vec<&'a Entry>) -> Vec<&'a Entry> {
+        if self.frozen.is_empty() {
+            return goes;
+        }
+        let mut by: Vec<&Entry> = goes.iter().copied().filter(|e| self.frozen_for(e).is_none()).collect();
+        loop {
+            let ids: std::collections::HashSet<EntryId> = by.iter().map(|e| e.id).collect();
+            let before = by.len();
+            by.retain(|e| e.needs.iter().all(|need| need.entry.is_some_and(|id| ids.contains(&id))));
+            if by.len() == before {
+                break;
+            }
+        }
+        if by.is_empty() { goes } else { by }
+    }
 }
 
 /// What the builds of mainline itself, without any branch of the queue, say.
@@ -107,16 +151,27 @@ pub struct Entry {
     pub revision: CommitId,
     /// Who mends what is wrong with it, for people: `Ines`.
     pub author: String,
+    /// Whether a maintainer wants it tested alone before all others, and landed before them.
+    pub expedited: bool,
     /// A maintainer's word; greater goes first, 0 is usual.
     pub priority: i32,
     /// When it was accepted; the earlier goes first.
     pub accepted_at: UnixMs,
     /// Who holds it, so that it is neither tested nor landed.
     pub hold: Option<Pause>,
+    /// What its acceptance waits for, if that is to count only once its commit passed alone, and it has not yet.
+    pub green: Option<UntilGreen>,
     /// What must land before it, or with it, and is not in mainline yet.
     pub needs: Vec<Need>,
     /// Why it can't land whatever its candidate is like, if it can't.
     pub hindrance: Option<Hindrance>,
+}
+
+impl Entry {
+    /// Whether a person's word, or what its acceptance waits for, keeps it from being tested.
+    pub fn rests(&self) -> bool {
+        self.hold.is_some() || self.green.is_some()
+    }
 }
 
 /// A branch that must land before an entry, or with it.
@@ -140,6 +195,11 @@ pub enum Hindrance {
     RightLost {
         /// The person.
         by: String,
+    },
+    /// It was accepted for when it is green, and a newer revision came before it was.
+    Outdated {
+        /// The newer one's number.
+        newer: u32,
     },
     /// The revision can't be used any more.
     Unusable {

@@ -2,7 +2,7 @@
 //! put beside what the serial queue says of all others.
 //!
 //! Whatever is unusual is the serial queue's: then the first is tested alone, which tells surely whose fault it is. It is so while
-//! the first in order changes how everything is built, has no candidate that could be made, or while a stack that could land was
+//! the first in order is expedited, changes how everything is built, has no candidate that could be made, or while a stack that could land was
 //! refused by the official repository, was not what its parts give, was skipped, or ended too often without a result.
 
 use super::decide::{self, author, bb, behind, in_order, latest_failure, who, with_detail};
@@ -77,12 +77,14 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
     let order = in_order(state);
     let stays: Vec<&Entry> = order.iter().copied().filter(|e| e.hindrance.is_none()).collect();
     let goes: Vec<&Entry> =
-        stays.iter().copied().filter(|e| e.hold.is_none() && e.needs.iter().all(|n| n.entry.is_some())).collect();
+        stays.iter().copied().filter(|e| !e.rests() && e.needs.iter().all(|n| n.entry.is_some())).collect();
+    let goes = state.let_by(goes);
     let members: Vec<(&Entry, &Member)> =
         goes.iter().filter_map(|e| Some((*e, together.members.iter().find(|m| m.entry == e.id)?))).collect();
     let free: Vec<&Entry> = goes.iter().copied().filter(|e| e.needs.is_empty()).collect();
     let first = decide::first(state, &free);
-    let usual = first.is_some_and(|first| members.iter().any(|(entry, _)| entry.id == first.id));
+    let usual =
+        first.is_some_and(|first| !state.is_expedited(first) && members.iter().any(|(entry, _)| entry.id == first.id));
     let waits: HashSet<EntryId> = goes.iter().map(|e| e.id).collect();
     if !usual || together.tested.iter().any(|it| is_unusual(state, together, it, &waits)) {
         return serial(state, together);
@@ -111,6 +113,7 @@ pub fn decide_together(state: &QueueState, together: &Together) -> Decision {
         out.actions.retain(goes_on);
     }
     out.standings = standings(state, together, &stays, &members, &decision, &out.actions);
+    out.look_again = state.frozen.iter().filter_map(|frozen| frozen.until).min();
     out
 }
 
@@ -290,6 +293,7 @@ fn carried(
     let tested = |id: &StackId| together.tested.iter().find(|it| it.id == *id);
     Some(match action {
         stacks::Action::Land { .. } if state.paused.is_some() => return None,
+        stacks::Action::Land { entries, .. } if entries.iter().any(|id| state.is_frozen(*id)) => return None,
         stacks::Action::Land { stack, entries } => {
             let (commit, on) = (tested(stack)?.commit.clone(), state.mainline.clone());
             Action::Land { stack: *stack, entries: entries.clone(), commit, on }
@@ -352,7 +356,9 @@ fn standings(
             let standing = match stands {
                 Some(stacks::Standing { why: Why::MainlineFails, .. }) => on_broken(together, entry.id, place),
                 Some(stands) => stand(state, together, entry.id, place, stands),
-                None => decide::held_at(state, entry, place).unwrap_or_else(|| behind(entry.id, place, None)),
+                None => decide::held_at(state, entry, place)
+                    .or_else(|| decide::is_frozen(state, entry.id, place).filter(|_| !is_member))
+                    .unwrap_or_else(|| behind(entry.id, place, None)),
             };
             match state.official.instead(&standing.next) {
                 Some(stop) => Standing { code: stop.queue, says: stop.says, next: stop.next, ..standing },
@@ -367,6 +373,9 @@ fn stand(state: &QueueState, together: &Together, entry: EntryId, place: u32, st
     let says = |code, says: String, next| Standing { entry, place, stack: stands.stack, code, says, next };
     let named = |id: EntryId| name(together, id).unwrap_or("another").to_owned();
     let lands = |what: &str| bb(&format!("lands it {what}"));
+    if let (Why::Landing | Why::Good, Some(frozen)) = (&stands.why, decide::is_frozen(state, entry, place)) {
+        return frozen;
+    }
     match (&stands.why, tested) {
         (Why::Landing | Why::Good, None) if state.paused.is_some() => decide::is_paused(state, entry, place),
         (Why::Landing, _) => says(Code::Landing, "it passed and is landed now".to_owned(), bb("pushes it")),

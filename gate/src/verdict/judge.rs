@@ -128,7 +128,9 @@ pub(super) fn queued(facts: &Facts) -> Option<Answer> {
     let state = format!("queue {place}");
     let held = |code, would_land| Answer::new(code, state.clone(), Look::Accepted, would_land);
     let answer = match code {
-        Code::Paused | Code::OnHold => held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}")),
+        Code::Paused | Code::OnHold | Code::Frozen => {
+            held(Code::QueuePaused, WouldLand::NotYet).because(format!("because {says}"))
+        }
         Code::Missing => held(Code::CommitMissing, WouldLand::NotYet).because(format!("because {says}")),
         Code::PushRefused | Code::OfficialAway | Code::OfficialWithout | Code::Unreadable => {
             held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}"))
@@ -136,6 +138,8 @@ pub(super) fn queued(facts: &Facts) -> Option<Answer> {
         Code::Behind if next.who != "bb" => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
         Code::TestingStuck => held(Code::Stuck, WouldLand::NotYet).because(format!("because {says}")),
         Code::MainlineTrouble => held(Code::MainlineBroken, WouldLand::NotYet).because(format!("because {says}")),
+        Code::WhenGreen if next.who == "bb" => held(Code::Queued, WouldLand::NotYet).because(format!("because {says}")),
+        Code::WhenGreen => held(Code::QueueHeld, WouldLand::NotYet).because(format!("because {says}")),
         Code::Accepted => held(Code::Queued, WouldLand::Yes).because("as soon as it passes in the queue"),
         Code::Landing => held(Code::Queued, WouldLand::Yes).because(format!("because {says}")),
         _ => held(Code::Queued, WouldLand::Yes).because(format!("as soon as it passes in the queue; {says}")),

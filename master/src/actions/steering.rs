@@ -41,6 +41,20 @@ pub(crate) async fn hold(
     steered(&branch, &shared.store.by(actor.token()).hold(&branch, reason.as_deref(), actor.name()).await?)
 }
 
+/// Puts a branch before all others: it is tested alone, and lands first; `None` puts it back.
+pub(crate) async fn expedite(
+    shared: &Shared,
+    project: &Guarded,
+    actor: &Actor,
+    name: &BranchName,
+    reason: Option<&str>,
+) -> Done<()> {
+    allow(actor, Action::SteerQueue, "steering the queue")?;
+    let branch = branch(&shared.store, project, name).await?;
+    let reason = reason.map(|reason| line(reason, REASON));
+    steered(&branch, &shared.store.by(actor.token()).expedite(&branch, reason.as_deref(), actor.name()).await?)
+}
+
 /// Moves a branch's place: greater goes first, 0 is usual.
 pub(crate) async fn set_priority(
     shared: &Shared,

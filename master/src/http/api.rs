@@ -38,6 +38,7 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/branches/{name}/hold", post(hold))
         .route("/projects/{project}/branches/{name}/release", post(release))
         .route("/projects/{project}/branches/{name}/priority", post(priority))
+        .route("/projects/{project}/branches/{name}/expedite", post(expedite))
         .route("/projects/{project}/branches/{name}/eject", post(eject))
         .route("/projects/{project}/branches/{name}/rebuild", post(rebuild))
         .route("/projects/{project}/branches/{name}/claim", post(claim))
@@ -263,6 +264,18 @@ async fn priority(
     Body(it): Body<api::Priority>,
 ) -> Done<Json<api::Queue>> {
     steering::set_priority(&shared, &project, &who.actor, &part.name, it.priority).await?;
+    Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
+}
+
+async fn expedite(
+    State(shared): App,
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    who: Who,
+    Body(it): Body<api::Expedite>,
+) -> Done<Json<api::Queue>> {
+    let reason = (!it.undo).then_some(it.reason.as_str());
+    steering::expedite(&shared, &project, &who.actor, &part.name, reason).await?;
     Ok(Json(read::queue(&Moment::now(&shared).await?, &project).await?))
 }
 

@@ -36,6 +36,8 @@ pub(super) fn router(face: &Face) -> Router<Face> {
         .route("/p/{project}/branches/{name}/withdraw", post(forms::withdraw))
         .route("/p/{project}/branches/{name}/hold", post(forms::hold))
         .route("/p/{project}/branches/{name}/release", post(forms::release))
+        .route("/p/{project}/branches/{name}/expedite", post(forms::expedite))
+        .route("/p/{project}/branches/{name}/priority", post(forms::priority))
         .route("/p/{project}/branches/{name}/eject", post(forms::eject))
         .route("/p/{project}/branches/{name}/rebuild", post(forms::rebuild))
         .route("/p/{project}/branches/{name}/claim", get(claim).post(forms::claim))

@@ -95,6 +95,9 @@ impl Visit {
             let text = "The queue is paused: nothing lands until a maintainer resumes it.".to_owned();
             context.notices.push(Notice { look: "waiting", text });
         }
+        if let Some(frozen) = line.frozen {
+            context.notices.push(Notice { look: "waiting", text: format!("{}.", crate::pages::capital(&frozen.says)) });
+        }
         Ok(context)
     }
 }

@@ -98,6 +98,8 @@ struct Accept {
     commit: Commit,
     words: String,
     label: String,
+    /// The other button, where it has not passed yet: accepts for when it has.
+    when_green: Option<String>,
 }
 
 /// Where it is spoken of, and what counts of that.
@@ -154,8 +156,9 @@ fn accept(detail: &BranchDetail) -> Option<Accept> {
     let green =
         detail.summary.marks.iter().filter(|m| m.required).all(|m| matches!(m.look, Look::Passed | Look::Warnings));
     let what = if detail.changes_recipe { format!("r{revision} and its recipe") } else { format!("r{revision}") };
-    let label = if green { format!("Accept {what}") } else { format!("Accept {what} when green") };
-    Some(Accept { commit: Commit::from(commit), words: detail.summary.words.clone(), label })
+    let when_green = (!green).then(|| format!("Accept {what} when green"));
+    let words = detail.summary.words.clone();
+    Some(Accept { commit: Commit::from(commit), words, label: format!("Accept {what}"), when_green })
 }
 
 fn fetch(context: &Context, detail: &BranchDetail) -> Option<String> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// Events after which a page may read otherwise.
 const KINDS: &str = "published revision candidate build-requested build-started build-finished build-cancelled accepted \
-                     ejected landed taken-out moved-on missing withdrawn retired reset paused resumed held released moved source-trouble source-fine recipe-missing slaves-away";
+                     ejected landed taken-out moved-on missing withdrawn retired reset paused resumed held released moved expedited green source-trouble source-fine recipe-missing slaves-away";
 
 /// For whom a page is made, and where.
 #[derive(Clone, Debug)]

@@ -39,6 +39,7 @@ pub(crate) use log::LiveLog;
 pub(crate) use publish::Filled;
 pub(crate) use review::About;
 pub(crate) use slaves::{LOCK_WAITERS, Shown as ShownSlaves};
+pub(crate) use words::capital;
 
 use handlebars::Handlebars;
 use rust_embed::{EmbeddedFile, RustEmbed};

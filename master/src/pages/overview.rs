@@ -197,6 +197,9 @@ fn answer(shown: &Overview) -> (&'static str, String, String) {
             format!("{turn} Testing of branches goes on."),
         );
     }
+    if let Some(frozen) = &project.frozen {
+        return ("waiting", capital(&frozen.says), format!("{turn} Testing of branches goes on."));
+    }
     if project.live == 0 {
         let headline =
             if shown.landed.is_empty() { "Nothing is published yet" } else { "Nothing is on its way to mainline" };

@@ -213,6 +213,17 @@ pub(super) fn ran(build: &BuildSummary, now: UnixMs) -> Option<String> {
     words::between(build.started_ms, Some(build.finished_ms.unwrap_or(now)))
 }
 
+/// What may be done about a place in the queue.
+#[derive(Debug, Serialize)]
+pub(super) struct SteerEntry {
+    /// Whether it is held, so that it can be released.
+    pub(super) held: bool,
+    /// Whether it goes before all others.
+    pub(super) expedited: bool,
+    /// Its priority, as a number that a form may hold.
+    pub(super) priority: String,
+}
+
 /// A place in the queue, now or before.
 #[derive(Debug, Serialize)]
 pub(super) struct EntryLine {
@@ -228,6 +239,12 @@ pub(super) struct EntryLine {
     accepted_by: String,
     accepted: When,
     place: Option<u32>,
+    /// A priority that is not the usual one.
+    priority: Option<i64>,
+    /// Who put it before all others, and why.
+    expedite: Option<String>,
+    /// What the reader may do about it, on the queue's page.
+    pub(super) steer: Option<SteerEntry>,
     code: String,
     says: String,
     next: Option<String>,
@@ -257,6 +274,12 @@ impl EntryLine {
             accepted_by: entry.accepted_by.clone(),
             accepted: When::new(entry.accepted_ms, now),
             place: entry.place,
+            priority: Some(entry.priority).filter(|priority| *priority != 0),
+            expedite: entry.expedite.as_ref().map(|it| {
+                let why = if it.reason.is_empty() { String::new() } else { format!(": {}", it.reason) };
+                format!("before all others, by {}{why}", it.by)
+            }),
+            steer: None,
             code: entry.code.clone(),
             says: words::capital(&sentence(&entry.says)),
             next: next_line(&entry.next),

@@ -31,6 +31,9 @@ fn line(project: &Project) -> Line {
     let (look, says) = match (&project.trouble, project.paused) {
         (Some(trouble), _) => ("exception", trouble.clone()),
         (None, true) => ("waiting", "its queue is paused".to_owned()),
+        (None, false) if project.frozen.is_some() => {
+            ("waiting", project.frozen.as_ref().map(|it| it.says.clone()).unwrap_or_default())
+        }
         (None, false) if project.tip.is_none() => ("waiting", "mainline is not read yet".to_owned()),
         (None, false) => ("passed", "well".to_owned()),
     };

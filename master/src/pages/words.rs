@@ -136,7 +136,7 @@ pub(super) const fn would(would: WouldLand) -> &'static str {
 }
 
 /// A text with a capital first letter.
-pub(super) fn capital(text: &str) -> String {
+pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -3,7 +3,7 @@
 use super::{Guarded, RecipeInUse, RecipeState};
 use gate::verdict::Trouble;
 use protocol::{CommitId, Hint};
-use recipe::{FILE_NAME, Recipe, RecipeError, Warning};
+use recipe::{FILE_NAME, Freeze, Recipe, RecipeError, Warning};
 use std::sync::Arc;
 use tracker::mirror::{EntryKind, MirrorError};
 
@@ -60,6 +60,20 @@ pub(crate) async fn at(project: &Guarded, commit: &CommitId) -> Result<RecipeSta
     };
     project.know_recipe(commit, &found);
     Ok(found)
+}
+
+/// When nothing lands: by the master's settings, and by the recipe of mainline at this commit.
+pub(crate) async fn calendar(project: &Guarded, tip: Option<&CommitId>) -> Vec<Freeze> {
+    let mut freezes = project.config.freezes.clone();
+    let at_tip = match tip {
+        Some(tip) => at(project, tip).await.ok(),
+        None => None,
+    };
+    // What can't be read now was read before, as a rule.
+    if let RecipeState::Fine(it) = at_tip.unwrap_or_else(|| project.recipe()) {
+        freezes.extend(it.recipe.queue.freezes.iter().cloned());
+    }
+    freezes
 }
 
 /// Whether a recipe was guessed: then it hangs on more files of the tree than one.

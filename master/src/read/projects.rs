@@ -2,8 +2,11 @@
 
 use super::{Moment, ReadError};
 use crate::names;
-use crate::project::{Guarded, RecipeState};
-use protocol::api::Project;
+use crate::project::{Guarded, RecipeState, recipes};
+use crate::store::now;
+use gate::queue::{freezes_now, last_to_end};
+use protocol::api::{Frozen, Project};
+use recipe::Freeze;
 use tracker::mirror::OfficialUrl;
 
 /// All projects guarded here.
@@ -19,10 +22,12 @@ pub(crate) async fn projects(at: &Moment<'_>) -> Result<Vec<Project>, ReadError>
 pub(crate) async fn project(at: &Moment<'_>, guarded: &Guarded) -> Result<Project, ReadError> {
     let row = (*at.project(guarded.id).await?).clone();
     let (live, queued) = at.store.branch_counts(guarded.id).await?;
-    let warnings = match guarded.recipe() {
+    let calendar = recipes::calendar(guarded, row.tip.as_ref()).await;
+    let mut warnings = match guarded.recipe() {
         RecipeState::Fine(it) => it.warnings.clone(),
         RecipeState::Unknown | RecipeState::Missing | RecipeState::Broken(_) => Vec::new(),
     };
+    warnings.extend(gate::queue::troubles(&calendar, now()));
     let broken = match guarded.recipe() {
         RecipeState::Broken(trouble) => Some(format!("the recipe has an error: {}", trouble.text)),
         RecipeState::Missing => {
@@ -40,9 +45,17 @@ pub(crate) async fn project(at: &Moment<'_>, guarded: &Guarded) -> Result<Projec
         warnings,
         paused: row.paused,
         pause: row.pause.clone(),
+        frozen: frozen(&calendar),
         recipe_from: row.recipe_from,
         live,
         queued,
         page: names::project_page(&guarded.name),
     })
+}
+
+/// The freeze that keeps an ordinary branch from landing now.
+fn frozen(calendar: &[Freeze]) -> Option<Frozen> {
+    let on = freezes_now(calendar, now());
+    let it = last_to_end(&on, 0)?;
+    Some(Frozen { until_ms: it.until, except: it.except, reason: it.reason.clone(), says: it.says() })
 }

@@ -131,6 +131,8 @@ fn line(project: &Guarded, entry: &Entry, others: &Others) -> Result<QueueEntry,
         place,
         priority: entry.priority,
         hold: entry.hold.clone().filter(|_| entry.state == EntryState::Queued),
+        expedite: entry.expedite.clone().filter(|_| entry.state == EntryState::Queued),
+        when_green: entry.when_green && entry.state == EntryState::Queued,
         code: standing.code,
         look,
         says: match &entry.taken_out {

@@ -14,7 +14,9 @@ use crate::store::{
 };
 use crate::terms::Terms;
 use gate::code::Code;
-use gate::queue::{self, Action, BuilderOf, EntryId, Hindrance, Itself, Pause, Policy, QueueState, Stack, StackId};
+use gate::queue::{
+    self, Action, BuilderOf, EntryId, Hindrance, Itself, Judged, Pause, Policy, QueueState, Stack, StackId, UntilGreen,
+};
 use gate::verdict::Trouble;
 use protocol::api::Next;
 use protocol::{BranchId, CandidateId, CommitId, RevisionId, TokenId, api};
@@ -110,7 +112,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
 async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Option<(QueueState, Turn)>, StepError> {
     let row = shared.store.project_by_id(project.id).await?;
     let Some(tip) = row.tip.clone() else { return Ok(None) };
-    let entries = shared.store.queue(project.id).await?;
+    let mut entries = shared.store.queue(project.id).await?;
     if entries.is_empty() {
         project.set_queue_is_empty(true);
         return Ok(None);
@@ -127,6 +129,7 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
             Some(it) => Pause { by: it.by.clone(), reason: it.reason.clone() },
             None => Pause { by: "a maintainer".to_owned(), reason: String::new() },
         }),
+        frozen: queue::freezes_now(&recipes::calendar(project, Some(&tip)).await, now()),
         official: mainline::mainline_of(&row),
         landing: None,
         entries: Vec::new(),
@@ -134,6 +137,9 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         capacity: 1,
         policy: Policy::default(),
     };
+    // One that can't land for a freeze goes before nobody.
+    let first = |it: &Entry| it.expedite.is_some() && queue::last_to_end(&state.frozen, priority(it)).is_none();
+    entries.sort_by_key(|it| !first(it));
     // Without the master's own recipe, where it is wanted, no candidate can be made.
     let unmade = recipes::otherwise(project, &tip).await?.err();
     let branches = shared.store.branches_by_id(entries.iter().map(|entry| entry.branch)).await?;
@@ -156,7 +162,14 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
     for entry in entries {
         let id = EntryId(entry.id);
         let needs = needs.remove(&entry.id).unwrap_or_default();
-        let goes = entry.hold.is_none() && needs.is_empty();
+        let green = match until_green(shared, project, claim, &tip, &entry).await {
+            Err(error) if !is_everybodys(&error) => {
+                tracing::warn!(project = %project.name, entry = entry.id, %error, "whether an entry is green can't be read");
+                Some(UntilGreen::Open(Vec::new()))
+            }
+            green => green?,
+        };
+        let goes = entry.hold.is_none() && green.is_none() && needs.is_empty();
         let seen = match looks.at(&entry, goes && ahead < LOOKAHEAD).await {
             Ok(seen) => seen,
             // One entry's trouble is that entry's trouble.
@@ -172,11 +185,11 @@ async fn state(shared: &Shared, project: &Guarded, claim: Claim) -> Result<Optio
         ahead += usize::from(seen.looked && !seen.stack.as_ref().is_some_and(goes_by));
         turn.stacks.extend(seen.stack.as_ref().map(|stack| stack.id).zip(seen.candidate));
         state.stacks.extend(seen.stack);
-        state.entries.push(queue::Entry { needs, ..seen.entry });
+        state.entries.push(queue::Entry { needs, green, ..seen.entry });
         turn.entries.insert(id, entry);
     }
     if unmade.is_none() {
-        let stays = state.entries.iter().filter(|entry| entry.hindrance.is_none() && entry.hold.is_none());
+        let stays = state.entries.iter().filter(|entry| entry.hindrance.is_none() && !entry.rests());
         let entries = stays.filter_map(|entry| turn.entries.get(&entry.id)).collect();
         let waiting = Waiting { entries, branches: &branches, revisions: &revisions };
         turn.several = together::read(shared, project, claim, &tip, &waiting).await?;
@@ -228,7 +241,10 @@ impl Looks<'_> {
             (Some(_), None) => shared.store.acceptor(entry).await?,
             (_, token) => token.cloned(),
         };
-        let hindrance = hindrance(token.as_ref(), entry, &branch, &revision);
+        let hindrance = match hindrance(token.as_ref(), entry, &branch, &revision) {
+            None if entry.when_green => newer(shared, entry, &revision).await?,
+            hindrance => hindrance,
+        };
         let looked = hindrance.is_none() && stacked;
         let author = if revision.author.is_empty() { branch.publisher } else { revision.author };
         let mut seen = Seen { entry: of_queue(entry, author, hindrance), looked, stack: None, candidate: None };
@@ -263,15 +279,21 @@ impl Looks<'_> {
     }
 }
 
+fn priority(entry: &Entry) -> i32 {
+    i32::try_from(entry.priority).unwrap_or(0)
+}
+
 fn of_queue(entry: &Entry, author: String, hindrance: Option<Hindrance>) -> queue::Entry {
     queue::Entry {
         id: EntryId(entry.id),
         branch: entry.branch,
         revision: entry.commit.clone(),
         author,
-        priority: i32::try_from(entry.priority).unwrap_or(0),
+        expedited: entry.expedite.is_some(),
+        priority: priority(entry),
         accepted_at: entry.accepted,
         needs: Vec::new(),
+        green: None,
         hold: entry.hold.as_ref().map(|it| Pause { by: it.by.clone(), reason: it.reason.clone() }),
         hindrance,
     }
@@ -293,6 +315,54 @@ fn hindrance(token: Option<&TokenRow>, entry: &Entry, branch: &Branch, revision:
     }
     let lost = !may_still_accept(token, branch);
     lost.then(|| Hindrance::RightLost { by: entry.accepted_by.clone() })
+}
+
+/// Whether a newer revision came before one was green that was accepted for that.
+async fn newer(shared: &Shared, entry: &Entry, accepted: &Revision) -> Result<Option<Hindrance>, StepError> {
+    let newest = shared.store.newest_revision(entry.branch).await?;
+    let newer = newest.filter(|it| it.number > accepted.number).map(|it| it.number);
+    Ok(newer.map(|newer| Hindrance::Outdated { newer }))
+}
+
+/// What an acceptance still waits for that counts once its commit passed alone; when it did, that is written down.
+async fn until_green(
+    shared: &Shared,
+    project: &Guarded,
+    claim: Claim,
+    tip: &CommitId,
+    entry: &Entry,
+) -> Result<Option<UntilGreen>, StepError> {
+    if !entry.when_green {
+        return Ok(None);
+    }
+    // What does not merge is told by the queue's own candidate, and lands no sooner.
+    let unmade = |it: &Candidate| {
+        matches!(it.outcome, api::CandidateOutcome::Conflict { .. } | api::CandidateOutcome::Refused(_))
+    };
+    if shared.store.standing_candidate(entry.revision).await?.as_ref().is_some_and(unmade) {
+        return Ok(None);
+    }
+    let required: Vec<String> = match recipes::at(project, tip).await {
+        Ok(RecipeState::Fine(it)) => gate::builders::builders_for(&it.recipe)
+            .into_iter()
+            .filter(|b| b.required)
+            .map(|b| b.name.clone())
+            .collect(),
+        Ok(RecipeState::Broken(_) | RecipeState::Missing | RecipeState::Unknown) | Err(_) => Vec::new(),
+    };
+    let mut builds = shared.store.latest_builds([entry.revision]).await?;
+    let builds = builds.remove(&entry.revision).unwrap_or_default();
+    let judged = |builder: String| {
+        let build = builds.latest_of(&builder);
+        let result = build.and_then(|build| build.result());
+        Judged { builder, result, says: build.map(|build| build.says.clone()).unwrap_or_default() }
+    };
+    let judged: Vec<Judged> = required.into_iter().map(judged).collect();
+    let left = UntilGreen::of(&judged);
+    if left.is_none() {
+        shared.store.is_green(claim, entry).await?;
+    }
+    Ok(left)
 }
 
 /// A stack of what is not in the mirror.

@@ -152,15 +152,15 @@ impl Reader {
                  JOIN branch b ON b.id = q.branch_id
              WHERE (q.id = $3 OR q.id = (
                  SELECT q.id FROM queue_entry q JOIN revision r ON r.id = q.revision_id JOIN branch b ON b.id = q.branch_id
-                 WHERE q.project_id = $1 AND q.state = 'queued' AND q.hold IS NULL AND q.terms <> '' AND b.state = 'live'
+                 WHERE q.project_id = $1 AND q.state = 'queued' AND q.hold IS NULL AND q.when_green = 0 AND q.terms <> '' AND b.state = 'live'
                      AND r.refusal_code IS NULL AND r.lost_code IS NULL
                      AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
                          AND c.terms_hash = q.terms_hash AND c.outcome = 'mainline-trouble')
-                 ORDER BY q.priority DESC, q.accepted_ms, q.id LIMIT 1))
+                 ORDER BY q.expedited DESC, q.priority DESC, q.accepted_ms, q.id LIMIT 1))
              AND q.state = 'queued' AND q.terms <> '' AND b.state = 'live' AND r.refusal_code IS NULL
              AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.revision_id = r.id AND c.mainline = $2
                  AND c.terms_hash = q.terms_hash)
-             ORDER BY q.priority DESC, q.accepted_ms, q.id",
+             ORDER BY q.expedited DESC, q.priority DESC, q.accepted_ms, q.id",
         );
         let rows = queued
             .bind(project.0)

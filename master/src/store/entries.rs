@@ -37,6 +37,10 @@ pub struct Entry {
     pub priority: i64,
     /// Who holds it, so that it is neither tested nor landed.
     pub hold: Option<ByHand>,
+    /// Who wants it tested alone before all others, and why.
+    pub expedite: Option<ByHand>,
+    /// Whether it waits until its commit passed alone.
+    pub when_green: bool,
     /// Whether it is in the queue, or how it left.
     pub state: EntryState,
     /// How it stands.
@@ -167,6 +171,8 @@ pub(super) fn read(row: &AnyRow) -> Result<Entry> {
         accepted: row.num("accepted_ms")?,
         priority: row.num("priority")?,
         hold: row.json_or_none("hold")?,
+        expedite: row.json_or_none("expedite")?,
+        when_green: row.flag("when_green")?,
         state: row.parsed("state")?,
         standing: Standing {
             code: row.text("code")?,
@@ -230,7 +236,7 @@ impl Reader {
     pub async fn first_queued(&self, project: ProjectId, limit: u32) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
             "SELECT * FROM queue_entry WHERE project_id = $1 AND state = 'queued'
-                ORDER BY priority DESC, accepted_ms, id LIMIT $2",
+                ORDER BY expedited DESC, priority DESC, accepted_ms, id LIMIT $2",
         )
         .bind(project.0)
         .bind(i64::from(limit))
@@ -255,7 +261,7 @@ impl Reader {
         let ids = ids.into_iter().collect::<Vec<_>>().join(",");
         let sql = format!(
             "SELECT id, place FROM (
-                 SELECT id, ROW_NUMBER() OVER (ORDER BY priority DESC, accepted_ms, id) AS place
+                 SELECT id, ROW_NUMBER() OVER (ORDER BY expedited DESC, priority DESC, accepted_ms, id) AS place
                  FROM queue_entry WHERE project_id = $1 AND state = 'queued') AS queue
              WHERE id IN ({ids})"
         );

@@ -409,7 +409,8 @@ async fn member_may_go_on(
     let row = sqlx::query(
         "SELECT q.* FROM queue_entry q JOIN project p ON p.id = q.project_id
          JOIN candidate c ON c.id = $3 AND c.revision_id = q.revision_id
-         WHERE q.id = $1 AND q.project_id = $2 AND q.state = 'queued' AND q.hold IS NULL AND p.paused = 0 AND p.tip = $4
+         WHERE q.id = $1 AND q.project_id = $2 AND q.state = 'queued' AND q.hold IS NULL AND q.when_green = 0 AND p.paused = 0
+             AND p.tip = $4
          AND c.mainline = $5 AND c.commit_id = $6 AND c.terms_hash = q.terms_hash",
     )
     .bind(member.entry)

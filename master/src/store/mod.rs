@@ -86,7 +86,7 @@ pub use pending::Unasked;
 pub use progress::Round;
 pub use projects::Project;
 pub use publishing::{BranchEnd, Published};
-pub use queue::{Acceptance, Accepted};
+pub use queue::{Acceptance, Accepted, Counts};
 pub use reader::Reader;
 pub use registrations::Origin;
 pub use reports::Recorded;
@@ -176,7 +176,7 @@ pub fn now() -> UnixMs {
 }
 
 /// The schema's versions, oldest first. A version that was released is never changed.
-const SCHEMA: [(i64, &str, &str); 14] = [
+const SCHEMA: [(i64, &str, &str); 15] = [
     (1, "the beginning", include_str!("schema.sql")),
     (2, "a row that is written to prove that rows can be", include_str!("schema_2.sql")),
     (3, "what must be one is one also for several writers at once", include_str!("schema_3.sql")),
@@ -194,6 +194,7 @@ const SCHEMA: [(i64, &str, &str); 14] = [
     (13, "stacks that were built stay", include_str!("schema_13.sql")),
     (14, "who paused, and who holds", include_str!("schema_14.sql")),
     (15, "what must land before a place of the queue", include_str!("schema_15.sql")),
+    (17, "acceptances that wait until it is green; places before all others", include_str!("schema_17.sql")),
     (19, "what people say of revisions", include_str!("schema_19.sql")),
 ];
 

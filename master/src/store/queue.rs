@@ -26,6 +26,17 @@ pub struct Acceptance<'a> {
     pub terms: Terms,
     /// The branches that must land before it, or with it; none leaves what was said before.
     pub needs: Option<&'a [BranchId]>,
+    /// Whether it counts at once, or only when the commit passed alone.
+    pub counts: Counts,
+}
+
+/// From when on an acceptance counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Counts {
+    /// The queue tests it as soon as it can.
+    AtOnce,
+    /// The queue tests it once all that are required passed on its commit alone.
+    WhenGreen,
 }
 
 /// What came of an acceptance.
@@ -94,6 +105,9 @@ impl Store {
                                 turn.keep();
                                 turn.changed(branch.project, Topic::Queue, branch.id);
                             }
+                            if held.when_green && acceptance.counts == Counts::AtOnce {
+                                return Ok(Accepted::Entry(Box::new(at_once(turn, held.id, acceptance).await?)));
+                            }
                             return Ok(Accepted::Entry(Box::new(held)));
                         }
                         let terms = if same { &held.terms } else { &acceptance.terms };
@@ -114,8 +128,8 @@ impl Store {
                 let row = sqlx::query(
                     "INSERT INTO queue_entry (project_id, branch_id, revision_id, commit_id,
                 accepted_by, token_id, terms, terms_hash,
-             accepted_ms, state, code, says, next_who, next_what)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 'accepted', 'accepted',
+             accepted_ms, when_green, state, code, says, next_who, next_what)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', 'accepted', 'accepted',
                  'bb', 'tests it as it would land')
              RETURNING *",
                 )
@@ -128,6 +142,7 @@ impl Store {
                 .bind(&acceptance.terms.json)
                 .bind(&acceptance.terms.hash)
                 .bind(now().0)
+                .bind(i64::from(acceptance.counts == Counts::WhenGreen))
                 .fetch_one(&mut **turn)
                 .await?;
                 let entry = read(&row)?;
@@ -138,6 +153,29 @@ impl Store {
                 turn.keep();
                 turn.changed(branch.project, Topic::Queue, branch.id);
                 Ok(Accepted::Entry(Box::new(entry)))
+            })
+            .await
+    }
+
+    /// Records that the commit of an entry which waited for that passed alone: it is tested by the queue from now on.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn is_green(&self, claim: Claim, entry: &Entry) -> Result<()> {
+        self.write
+            .turn_under(claim, async |turn| {
+                let done = sqlx::query(
+                    "UPDATE queue_entry SET when_green = 0, code = 'accepted', says = 'accepted', next_who = 'bb',
+                         next_what = 'tests it as it would land' WHERE id = $1 AND state = 'queued' AND when_green = 1",
+                );
+                if done.bind(entry.id).execute(&mut **turn).await?.rows_affected() > 0 {
+                    turn.keep();
+                    turn.changed(entry.project, Topic::Queue, entry.branch);
+                    let text = "Passed alone, which its acceptance waited for".to_owned();
+                    let it = Happening::of_branch(entry.project, entry.branch, "green", Look::Accepted, text);
+                    events::record(turn, &it).await?;
+                }
+                Ok(())
             })
             .await
     }
@@ -295,16 +333,27 @@ async fn said(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>) -> Resul
 async fn bind_anew(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>, terms: &Terms) -> Result<Entry> {
     let row = sqlx::query(
         "UPDATE queue_entry SET accepted_by = $2, token_id = $3, terms = $4,
-            terms_hash = $5 WHERE id = $1 RETURNING *",
+            terms_hash = $5, when_green = $6 WHERE id = $1 RETURNING *",
     )
     .bind(entry)
     .bind(acceptance.actor)
     .bind(acceptance.token.map(|token| token.0))
     .bind(&terms.json)
     .bind(&terms.hash)
+    .bind(i64::from(acceptance.counts == Counts::WhenGreen))
     .fetch_one(&mut **turn)
     .await?;
     record_acceptance(turn, acceptance).await?;
+    read(&row)
+}
+
+/// The same place, which waited until it is green, and counts at once from now on.
+async fn at_once(turn: &mut Turn, entry: i64, acceptance: &Acceptance<'_>) -> Result<Entry> {
+    let row = sqlx::query("UPDATE queue_entry SET when_green = 0 WHERE id = $1 RETURNING *").bind(entry);
+    let row = row.fetch_one(&mut **turn).await?;
+    record_acceptance(turn, acceptance).await?;
+    turn.keep();
+    turn.changed(acceptance.branch.project, Topic::Queue, acceptance.branch.id);
     read(&row)
 }
 
@@ -315,10 +364,11 @@ async fn record_acceptance(turn: &mut Turn, acceptance: &Acceptance<'_>) -> Resu
         .execute(&mut **turn)
         .await?;
     let text = format!(
-        "{} accepted r{}, {}",
+        "{} accepted r{}, {}{}",
         acceptance.actor,
         acceptance.revision.number,
-        acceptance.revision.commit.short()
+        acceptance.revision.commit.short(),
+        if acceptance.counts == Counts::WhenGreen { ", for when it is green" } else { "" }
     );
     let acceptance =
         Happening::of_branch(acceptance.branch.project, acceptance.branch.id, "accepted", Look::Accepted, text)

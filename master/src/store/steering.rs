@@ -112,6 +112,32 @@ impl Store {
         .await
     }
 
+    /// Puts a branch's place before all others, to be tested alone, or back where it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn expedite(&self, branch: &Branch, reason: Option<&str>, actor: &str) -> Result<Steered> {
+        self.steer(branch, async |turn, entry| {
+            if entry.expedite.is_none() && reason.is_none() {
+                return Ok(());
+            }
+            let word = reason.map(|reason| ByHand { by: actor.to_owned(), reason: reason.to_owned(), since_ms: now() });
+            sqlx::query("UPDATE queue_entry SET expedite = $2, expedited = $3 WHERE id = $1")
+                .bind(entry.id)
+                .bind(word.as_ref().map(to_json).transpose()?)
+                .bind(i64::from(word.is_some()))
+                .execute(&mut **turn)
+                .await?;
+            let text = match reason {
+                Some(reason) => with_reason("Goes before all others, tested alone", reason),
+                None => "Goes at its own place again".to_owned(),
+            };
+            let it = Happening::of_branch(branch.project, branch.id, "expedited", Look::Waiting, text).by(actor);
+            events::record(turn, &it).await
+        })
+        .await
+    }
+
     /// Moves a branch's place in the queue: greater goes first, 0 is usual.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::queue::{BRANCHES, by_hand, code, passed, publish, stepped, turns, verdict, withdraw};
 use crate::support::World;
 use master::stepping::Loop;
-use master::store::{Acceptance, Accepted, Begun, FailedBy, Landing, Member, Terms};
+use master::store::{Acceptance, Accepted, Begun, Counts, FailedBy, Landing, Member, Terms};
 use protocol::ProjectId;
 use serde_json::json;
 
@@ -135,7 +135,15 @@ async fn one_entry_s_trouble_is_that_entry_s_trouble() {
     let branch = world.branch_row("torn").await;
     let revision = world.store().newest_revision(branch.id).await.unwrap().unwrap();
     let terms = Terms { json: "{".to_owned(), hash: "torn".to_owned() };
-    let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token: None, terms, needs: None };
+    let it = Acceptance {
+        branch: &branch,
+        revision: &revision,
+        actor: "mia",
+        token: None,
+        terms,
+        needs: None,
+        counts: Counts::AtOnce,
+    };
     let Accepted::Entry(_) = world.store().accept(&it, |_, _| true, |_| false).await.unwrap() else { panic!() };
     passed(&world, &mut oak, "fine", &[("fine", "x\n")]).await;
     world.accept("fine").await;

@@ -8,6 +8,7 @@ mod authority;
 mod availability;
 mod builds;
 mod clients;
+mod control;
 mod crowds;
 mod filled;
 mod histories;

@@ -2,7 +2,7 @@
 
 use super::*;
 use master::auth::may_still_accept;
-use master::store::{Begun, FailedBy, Landing, TokenRow};
+use master::store::{Begun, Counts, FailedBy, Landing, TokenRow};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 stories! {
@@ -11,6 +11,7 @@ stories! {
     what_is_being_pushed_is_not_decided_upon
     an_acceptance_binds_words_and_asks_for_the_right_again
     a_branch_is_trusted_by_the_token_of_now
+    what_is_expedited_is_first_until_it_is_put_back
 }
 
 impl Place {
@@ -58,6 +59,7 @@ impl World {
             token: Some(token.id),
             terms,
             needs: None,
+            counts: Counts::AtOnce,
         };
         let Accepted::Entry(entry) = self.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
             panic!()
@@ -92,6 +94,7 @@ async fn a_landing_rests_on_all_that_was_decided(place: Place) {
         "UPDATE token SET revoked_ms = 1 WHERE name = 'olga'",
         "UPDATE token SET kind = 'publisher' WHERE name = 'olga'",
         "UPDATE queue_entry SET token_id = NULL",
+        "UPDATE queue_entry SET when_green = 1",
         "",
     ] {
         let place = place.another();
@@ -150,7 +153,15 @@ async fn an_acceptance_binds_words_and_asks_for_the_right_again(place: Place) {
     };
     let mia = world.store.token_by_hash("hash of mia").await.unwrap().unwrap();
     let accepts = async |(terms, token): (Terms, _)| {
-        let it = Acceptance { branch: &branch, revision: &revision, actor: "mia", token, terms, needs: None };
+        let it = Acceptance {
+            branch: &branch,
+            revision: &revision,
+            actor: "mia",
+            token,
+            terms,
+            needs: None,
+            counts: Counts::AtOnce,
+        };
         let Accepted::Entry(entry) = world.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
             panic!()
         };
@@ -167,6 +178,7 @@ async fn an_acceptance_binds_words_and_asks_for_the_right_again(place: Place) {
         token: Some(mia.id),
         terms: other_day,
         needs: None,
+        counts: Counts::AtOnce,
     };
     let in_same_words = |held: &Terms| held.hash == TERMS;
     let Accepted::Entry(again_now) = world.store.accept(&it, may_still_accept, in_same_words).await.unwrap() else {
@@ -201,4 +213,32 @@ async fn a_branch_is_trusted_by_the_token_of_now(place: Place) {
         world.store.due_looks(world.project.id, UnixMs(i64::MAX), 9).await.unwrap().remove(0).branch,
     ];
     assert!(readings.iter().all(|branch| !branch.trusted), "{readings:?}");
+}
+
+async fn what_is_expedited_is_first_until_it_is_put_back(place: Place) {
+    let world = place.open().await;
+    let mut entries = Vec::new();
+    for (number, name) in [(1, "first"), (2, "second"), (3, "third")] {
+        let url = format!("https://ann.example/{name}.git");
+        let Published::New(branch) = world.publish(&url, Some(name)).await else { panic!() };
+        let revision = world.revision(&branch, number).await;
+        entries.push((accept(&world.store, &branch, &revision, "olga").await.unwrap().id, branch));
+    }
+    let order = async || {
+        let queued = world.store.queue(world.project.id).await.unwrap();
+        let ids: Vec<i64> = queued.iter().map(|entry| entry.id).collect();
+        let places = world.store.places_in_queue(world.project.id, ids.iter().copied()).await.unwrap();
+        assert!((1..).zip(&ids).all(|(place, id)| places[id] == place), "{ids:?} {places:?}");
+        let place = |id: &i64| entries.iter().position(|(entry, _)| entry == id).unwrap();
+        ids.iter().map(place).collect::<Vec<_>>()
+    };
+    world.store.set_priority(&entries[1].1, 9, "olga").await.unwrap();
+    assert_eq!(order().await, [1, 0, 2]);
+    world.store.expedite(&entries[2].1, Some("the site is down"), "olga").await.unwrap();
+    assert_eq!(order().await, [2, 1, 0]);
+    let word = world.store.entry(entries[2].0).await.unwrap().expedite.unwrap();
+    assert_eq!((word.by.as_str(), word.reason.as_str()), ("olga", "the site is down"));
+    world.store.expedite(&entries[2].1, None, "olga").await.unwrap();
+    assert_eq!(order().await, [1, 0, 2]);
+    assert!(world.store.entry(entries[2].0).await.unwrap().expedite.is_none());
 }

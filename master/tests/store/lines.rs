@@ -2,7 +2,7 @@
 
 use super::*;
 use master::auth::may_still_accept;
-use master::store::{Begun, FailedBy, Landing, MainlineAt, NewInLine};
+use master::store::{Begun, Counts, FailedBy, Landing, MainlineAt, NewInLine};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
@@ -57,6 +57,7 @@ impl World {
                 token: Some(token.id),
                 terms,
                 needs: None,
+                counts: Counts::AtOnce,
             };
             let Accepted::Entry(entry) = self.store.accept(&it, may_still_accept, |_| false).await.unwrap() else {
                 panic!("{name} can't be accepted")

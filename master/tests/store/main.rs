@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use master::store::{
-    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Entry,
-    Finished, Member, NewBranch, NewCandidate, NewRevision, Project, Published, Recorded, Revision, Revoked, SlaveRow,
-    Standing, Store, StoreError, Terms, TokenKind,
+    Acceptance, Accepted, Branch, BranchEnd, BranchState, Build, BuildRequest, BuildRowState, Candidate, Claim, Counts,
+    Entry, Finished, Member, NewBranch, NewCandidate, NewRevision, Project, Published, Recorded, Revision, Revoked,
+    SlaveRow, Standing, Store, StoreError, Terms, TokenKind,
 };
 use protocol::api::{CandidateOutcome, Next};
 use protocol::wire::{Availability, BuildRef, Happened, Hello, Isolation, Report, VERSION, Voice, Word};
@@ -106,7 +106,7 @@ const TERMS: &str = "as of 2026-11-24";
 /// Accepts as somebody who may; none when it is not accepted.
 async fn accept(store: &Store, branch: &Branch, revision: &Revision, actor: &str) -> Option<Entry> {
     let terms = Terms { json: "{}".to_owned(), hash: TERMS.to_owned() };
-    let it = Acceptance { branch, revision, actor, token: None, terms, needs: None };
+    let it = Acceptance { branch, revision, actor, token: None, terms, needs: None, counts: Counts::AtOnce };
     match store.accept(&it, |_, _| true, |_| false).await.unwrap() {
         Accepted::Entry(entry) => Some(*entry),
         Accepted::Ended | Accepted::Outdated | Accepted::BeingPushed(_) | Accepted::Circle(_) => None,

@@ -37,6 +37,9 @@ pub struct Accept {
     /// until they did.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub depends_on: Vec<BranchName>,
+    /// Whether it counts only once all required builders passed on the commit alone; a newer revision that comes before ends it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub when_green: bool,
 }
 
 /// A branch, one line.

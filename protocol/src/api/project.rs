@@ -27,6 +27,9 @@ pub struct Project {
     /// Who paused it, and why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pause: Option<ByHand>,
+    /// That nothing lands now by the calendar, if it is so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub frozen: Option<Frozen>,
     /// Where the recipe comes from: `.bb.toml`, `the master's configuration`, `guessed from Makefile`.
     pub recipe_from: String,
     /// Live branches.
@@ -35,6 +38,20 @@ pub struct Project {
     pub queued: u32,
     /// Its page.
     pub page: String,
+}
+
+/// A stretch of a project's calendar in which nothing lands; testing goes on.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// When it ends; none: never by itself.
+    pub until_ms: Option<UnixMs>,
+    /// Branches of this priority and above land all the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub except: Option<i32>,
+    /// Why; may be empty.
+    pub reason: String,
+    /// All of it, for people: `mainline is frozen until Mon 2026-11-30 08:00 (UTC): the release is cut`.
+    pub says: String,
 }
 
 /// How many live branches wait for whom.

@@ -55,6 +55,17 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// Whether a place goes before all others, tested alone.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Expedite {
+    /// Why; a line.
+    #[serde(default)]
+    pub reason: String,
+    /// Not any more.
+    #[serde(default)]
+    pub undo: bool,
+}
+
 /// A place's priority.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Priority {
@@ -85,6 +96,12 @@ pub struct QueueEntry {
     /// Who holds it, and why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<ByHand>,
+    /// Who wants it tested alone before all others, and why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expedite: Option<ByHand>,
+    /// Whether it was accepted for when it is green, and has not passed alone yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub when_green: bool,
     /// The stable word for how it stands: `waiting`, `building`, `landing`, `landed`, `ejected-conflict`, …
     pub code: String,
     /// Its look.

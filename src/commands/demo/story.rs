@@ -137,7 +137,7 @@ impl Teller {
         let path = format!("/projects/heron/branches/{}/accept", branch.name);
         let entry: QueueEntry = self
             .client
-            .post(&path, &Accept { commit, words: Some(seen.summary.words), depends_on: Vec::new() })
+            .post(&path, &Accept { commit, words: Some(seen.summary.words), depends_on: Vec::new(), when_green: false })
             .await?;
         say(&format!("{:<16} accepted by {}: r{} goes to the queue", branch.name, entry.accepted_by, entry.revision))?;
         let landed = self

@@ -50,6 +50,9 @@ pub(super) struct AcceptForm {
     commit: String,
     /// What stood on the page.
     words: String,
+    /// Set by the button that accepts for when it is green.
+    #[serde(default)]
+    when_green: String,
     /// The page to go on with, if it is not the branch's own.
     #[serde(default)]
     next: String,
@@ -64,7 +67,8 @@ pub(super) async fn accept(
     own_form(&visit.who, &visit.headers, &it.csrf)?;
     let commit = CommitId::try_from(it.commit)
         .map_err(|e| Refused::new(422, "commit", e.to_string(), "open the branch's page and accept it there"))?;
-    let accept = Accept { commit, words: Some(it.words), depends_on: Vec::new() };
+    let when_green = !it.when_green.is_empty();
+    let accept = Accept { commit, words: Some(it.words), depends_on: Vec::new(), when_green };
     actions::accept(&visit.shared, &project, &visit.who.actor, &part.name, &accept).await?;
     let next = Some(it.next).filter(|next| !next.is_empty()).map(|next| local(&next));
     Ok(Redirect::to(&next.unwrap_or_else(|| names::branch_page(&project.name, &part.name))))
@@ -243,6 +247,47 @@ pub(super) async fn release(
 ) -> Done<Redirect> {
     own_form(&visit.who, &visit.headers, &it.csrf)?;
     steering::hold(&visit.shared, &project, &visit.who.actor, &part.name, None).await?;
+    Ok(to_queue(&project))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ExpediteForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    reason: String,
+    /// Set by the button that takes it back.
+    #[serde(default)]
+    undo: String,
+}
+
+pub(super) async fn expedite(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<ExpediteForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    let reason = it.undo.is_empty().then_some(it.reason.as_str());
+    steering::expedite(&visit.shared, &project, &visit.who.actor, &part.name, reason).await?;
+    Ok(to_queue(&project))
+}
+
+#[derive(Deserialize)]
+pub(super) struct PriorityForm {
+    #[serde(default)]
+    csrf: String,
+    priority: i32,
+}
+
+pub(super) async fn priority(
+    InProject(project): InProject,
+    Part(part): Part<NamePart>,
+    visit: Visit,
+    Sent(it): Sent<PriorityForm>,
+) -> Done<Redirect> {
+    own_form(&visit.who, &visit.headers, &it.csrf)?;
+    steering::set_priority(&visit.shared, &project, &visit.who.actor, &part.name, it.priority).await?;
     Ok(to_queue(&project))
 }
 
