@@ -66,6 +66,12 @@ pub(crate) fn tell(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// The same for bytes.
+pub(crate) fn tell_bytes(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
 /// The same on standard error, as a line.
 pub(crate) fn note(line: &str) {
     let mut stderr = io::stderr().lock();

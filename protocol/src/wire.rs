@@ -387,7 +387,8 @@ pub struct Assignment {
     pub isolation: Isolation,
     /// Limits set by the master's admin; the slave applies the stricter of these and its own.
     pub limits: Limits,
-    /// Variables for every step, beside bb's own (`BB_BUILD`, `BB_BUILDER`, `BB_BRANCH`, `BB_COMMIT`, `BB_LINKS`, `BB_SUMMARY`, `CI`).
+    /// Variables for every step, beside those that the slave knows (`BB_BUILD`, `BB_BUILDER`, `BB_CANDIDATE`, `BB_COMMIT`, `BB_LINKS`,
+    /// `BB_SUMMARY`, `CI`). Of these the ones that begin with `BB_` are the build's properties, which no recipe replaces.
     pub env: Vec<(String, String)>,
 }
 

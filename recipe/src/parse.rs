@@ -3,11 +3,12 @@
 
 use crate::error::{Problem, RecipeError, quoted};
 use crate::fields::{Fields, MAX_ITEMS, Reader, Value, is_path, kind, read_table};
+use crate::matrix::{expand, placeholder};
+use crate::names::{NAME, Names, is_name, is_variable};
 use crate::project::project;
 use crate::{Builder, History, LockAmount, LockRequest, OnFailure, Project, Queue, Recipe, Run, Step, When};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// The most builders of a recipe.
@@ -16,12 +17,10 @@ pub const MAX_BUILDERS: usize = 64;
 pub const MAX_STEPS: usize = 64;
 /// The longest timeout of a step, in seconds: a week.
 pub const MAX_TIMEOUT_S: u64 = 7 * 24 * 60 * 60;
-/// The longest name of a builder, step, label or lock, in characters.
-const MAX_NAME: usize = 64;
 
 const RECIPE_KEYS: &[&str] = &["project", "builder", "changelog", "order", "queue"];
 const QUEUE_KEYS: &[&str] = &["every-commit"];
-const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "history", "step"];
+const BUILDER_KEYS: &[&str] = &["name", "slaves", "locks", "required", "history", "matrix", "step"];
 const STEP_KEYS: &[&str] = &["name", "run", "timeout", "junit", "artifacts", "when", "on_failure", "env"];
 
 /// Something in a recipe that is allowed, but probably not meant.
@@ -79,8 +78,14 @@ fn recipe<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Recipe {
         reader.wrong(&value.span(), "there is no builder", "`[[builder]]` with a name and at least one step");
     }
     let mut names = Names::new("builder");
-    let builders: Vec<Builder> = tables.iter().filter_map(|value| builder(reader, value, &mut names)).collect();
-    if builders.len() == tables.len() && !builders.is_empty() && builders.iter().all(|b| !b.required) {
+    let made: Vec<_> = tables.iter().map(|value| builder(reader, value, &mut names)).collect();
+    let are_whole = made.iter().all(Option::is_some);
+    let builders: Vec<Builder> = made.into_iter().flatten().flatten().collect();
+    if let (true, Some(last)) = (builders.len() > MAX_BUILDERS, tables.last()) {
+        let found = format!("there are {} builders, those of matrices counted", builders.len());
+        reader.wrong(&last.span(), found, format!("at most {MAX_BUILDERS}"));
+    }
+    if are_whole && !builders.is_empty() && builders.iter().all(|b| !b.required) {
         let hint = "set `required = true` for at least one";
         reader.warn(&tables[0].span(), "no builder is required, so that nothing can land", hint);
     }
@@ -93,10 +98,11 @@ fn queue<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Queue {
     Queue { every_commit: every_commit.unwrap_or_default() }
 }
 
-fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Builder> {
+fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) -> Option<Vec<Builder>> {
     let fields = reader.fields("[[builder]]", value, BUILDER_KEYS)?;
     let name = fields.need(reader, "the builder", "name", "\"linux\"").and_then(|v| names.take(reader, v));
-    let slaves = fields.get("slaves").map_or_else(Vec::new, |v| labels(reader, v));
+    let matrix = fields.get("matrix");
+    let slaves = fields.get("slaves").map_or_else(Vec::new, |v| labels(reader, v, matrix.is_some()));
     let locks = fields.get("locks").map_or_else(Vec::new, |v| locks(reader, v));
     let required = fields.get("required").and_then(|v| reader.truth("`required`", v));
     let history = fields.get("history").and_then(|v| history(reader, v)).unwrap_or_default();
@@ -115,13 +121,17 @@ fn builder<'t>(reader: &mut Reader<'t>, value: &Value<'t>, names: &mut Names) ->
         let found = format!("no step of builder `{}` can fail it, so that it proves nothing", builder.name);
         reader.warn(&fields.span, found, "let at least one step have `on_failure = \"fail\"`, the default");
     }
-    Some(builder)
+    match matrix {
+        Some(matrix) => expand(reader, matrix, &builder, names),
+        None => Some(vec![builder]),
+    }
 }
 
-fn labels(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<String> {
+fn labels(reader: &mut Reader<'_>, value: &Value<'_>, of_matrix: bool) -> Vec<String> {
     let mut labels = vec![];
     for (label, span) in reader.texts("`slaves`", value) {
-        if !is_name(&label) {
+        let stands_for_another = of_matrix && placeholder(&label).is_some();
+        if !is_name(&label) && !stands_for_another {
             reader.wrong(&span, format!("the label is {}", quoted(&label)), NAME);
         } else if labels.contains(&label) {
             reader.warn(&span, format!("the label `{label}` is named twice"), "name it once");
@@ -352,47 +362,4 @@ fn seconds(text: &str) -> Option<u64> {
         rest = &rest[digits + 1..];
     }
     Some(total)
-}
-
-const NAME: &str = "1 to 64 of a-z, A-Z, 0-9, `.`, `_` and `-`, a letter or digit first";
-
-/// Names that were taken, so that each stands once.
-struct Names {
-    what: &'static str,
-    taken: BTreeMap<String, usize>,
-}
-
-impl Names {
-    fn new(what: &'static str) -> Self {
-        Self { what, taken: BTreeMap::new() }
-    }
-
-    fn take(&mut self, reader: &mut Reader<'_>, value: &Value<'_>) -> Option<String> {
-        let name = reader.text("`name`", value)?;
-        self.take_text(reader, &name, value.span())
-    }
-
-    fn take_text(&mut self, reader: &mut Reader<'_>, name: &str, span: Range<usize>) -> Option<String> {
-        if !is_name(name) {
-            reader.wrong(&span, format!("the {}'s name is {}", self.what, quoted(name)), NAME);
-            return None;
-        }
-        if let Some(line) = self.taken.get(name) {
-            let found = format!("another {} named `{name}`", self.what);
-            reader.wrong(&span, found, format!("a name of its own; the first is in line {line}"));
-            return None;
-        }
-        self.taken.insert(name.to_owned(), reader.line(&span));
-        Some(name.to_owned())
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    text.len() <= MAX_NAME && text.bytes().all(inner) && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-}
-
-fn is_variable(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    text.bytes().all(inner) && text.bytes().next().is_some_and(|b| !b.is_ascii_digit())
 }

@@ -19,6 +19,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("depth", "history"),
     ("fetch-depth", "history"),
     ("tests", "junit"),
+    ("strategy", "matrix"),
+    ("axes", "matrix"),
 ];
 
 /// The known word that was probably meant.

@@ -245,3 +245,51 @@ fn a_changelog_that_is_not_named_is_the_usual_one_that_is_there() {
     let dated = "[changelog]\ndate = \"author\"";
     assert_eq!(found(dated, "CHANGELOG.md"), vec![("CHANGELOG.md".to_owned(), DatePolicy::Author)]);
 }
+
+#[test]
+fn what_is_wrong_with_a_matrix() {
+    let matrix = |text: &str| with(&format!("matrix = {text}"), "run = \"make\"\nenv = { LANG = \"C\" }");
+    let long: String = "x".repeat(60);
+    let many = format!("[{}]", (0..17).map(|n| format!("\"v{n}\"")).collect::<Vec<_>>().join(", "));
+    let twice = "[[builder]]\nname = \"linux-gcc\"\n[[builder.step]]\nname = \"a\"\nrun = \"true\"\n";
+    insta::assert_snapshot!(errors(&[
+        ("no table", &matrix("[\"gcc\"]")),
+        ("no axis", &matrix("{}")),
+        ("no list", &matrix("{ cc = \"gcc\" }")),
+        ("no value", &matrix("{ cc = [] }")),
+        ("values that are no words", &matrix("{ cc = [\"gcc 12\", \"gcc\", \"gcc\", 3] }")),
+        ("names of bb's own and none at all", &matrix("{ BB_CC = [\"gcc\"], \"a b\" = [\"x\"] }")),
+        ("a variable of a step", &matrix("{ LANG = [\"C\"] }")),
+        ("more than are made", &matrix(&format!("{{ v = {many} }}"))),
+        ("many of many", &matrix(&format!("{{ a = {many}, b = {many}, c = {many} }}"))),
+        ("a name too long", &matrix(&format!("{{ cc = [\"{long}\"] }}"))),
+        ("a name that another has", &format!("{twice}{}", matrix("{ cc = [\"gcc\"] }"))),
+        ("a label of no axis", &with("slaves = [\"{os}\"]\nmatrix = { cc = [\"gcc\"] }", "run = \"make\"")),
+        ("a label of an axis without a matrix", &with("slaves = [\"{os}\"]", "run = \"make\"")),
+    ]));
+}
+
+#[test]
+fn a_matrix_makes_a_builder_of_each_combination() {
+    let text = with(
+        "slaves = [\"linux\", \"{os}\"]\nrequired = false\nmatrix = { os = [\"debian\", \"fedora\"], cc = [\"gcc\", \"clang\"] }",
+        "run = \"make\"\nenv = { LANG = \"C\" }",
+    );
+    let (recipe, warnings) = Recipe::parse(
+        format!("{text}{}", text.replace("linux", "more").replace("false", "true")).as_bytes(),
+        ".bb.toml",
+    )
+    .unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let names: Vec<_> = recipe.builders.iter().map(|builder| builder.name.as_str()).collect();
+    assert_eq!(
+        names[..5],
+        ["linux-debian-gcc", "linux-debian-clang", "linux-fedora-gcc", "linux-fedora-clang", "more-debian-gcc"]
+    );
+    let fedora = &recipe.builders[2];
+    assert_eq!((fedora.slaves.join(" "), fedora.required), ("linux fedora".to_owned(), false));
+    let env: Vec<_> = fedora.steps[0].env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["LANG=C", "cc=gcc", "os=fedora"]);
+    let (again, _) = Recipe::parse(recipe.to_toml().as_bytes(), ".bb.toml").unwrap();
+    assert_eq!(again, recipe, "printed, they are builders of their own");
+}

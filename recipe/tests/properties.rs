@@ -20,6 +20,7 @@ fragments = ["repo.ChangeLog"]
 name = "linux"
 slaves = ["linux"]
 locks = { vm = 2, disk = "exclusive" }
+matrix = { cc = ["gcc", "clang"], mode = ["debug", "release"] }
 required = true
 [[builder.step]]
 name = "test"
@@ -45,6 +46,8 @@ const SHARDS: &[&str] = &[
     "[[builder.step]]",
     "[[builder.step.x]]",
     "[project]",
+    "matrix",
+    "{cc}",
     "name",
     "run",
     "locks",

@@ -3,16 +3,17 @@
 //! It reports to the spool only, and never knows whether a master is there. Whatever goes wrong ends in a last report.
 
 mod artifacts;
+pub(crate) mod environment;
 mod find;
 mod junit;
 mod lacking;
-mod notes;
+pub(crate) mod notes;
 mod rules;
 mod step;
 
 use crate::availability::{Keeper, Troubles};
 use crate::config::{Config, Token};
-use crate::sandbox::{Sandbox, Task, View};
+use crate::sandbox::{Sandbox, Task};
 use crate::source::Source;
 use crate::spool::{LogWriter, Spooled};
 use crate::work::{Room, Slot, Slots};
@@ -20,7 +21,7 @@ use protocol::artifacts::Artifacts;
 use protocol::tested::TestReport;
 use protocol::wire::{Assignment, Happened, Isolation, Limits, StepFile};
 use protocol::{BuildResult, UnixMs};
-use recipe::{Run, Step};
+use recipe::Step;
 use rules::Progress;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -28,20 +29,26 @@ use step::{Bounds, Ended};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What builds share.
+/// What the builds of a slave share.
 pub(crate) struct Shop {
-    pub(crate) config: Config,
-    /// As it was proven last.
-    pub(crate) sandbox: RwLock<Arc<Sandbox>>,
+    pub(crate) bench: Bench,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) troubles: Arc<Troubles>,
     pub(crate) room: Arc<Room>,
     pub(crate) slots: Arc<Slots>,
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) token: Token,
 }
 
-impl Shop {
+/// What a build works with, on a slave and at home.
+pub(crate) struct Bench {
+    pub(crate) config: Config,
+    /// As it was proven last.
+    pub(crate) sandbox: RwLock<Arc<Sandbox>>,
+    pub(crate) source: Arc<dyn Source>,
+    /// What the source shows to the master; none at home.
+    pub(crate) token: Option<Token>,
+}
+
+impl Bench {
     /// The sandbox as it was proven last.
     pub(crate) fn sandbox(&self) -> Arc<Sandbox> {
         Arc::clone(&self.sandbox.read().unwrap_or_else(PoisonError::into_inner))
@@ -96,7 +103,7 @@ pub(crate) async fn run(shop: Arc<Shop>, assignment: &Assignment, spooled: Arc<S
             let _in_use = shop.room.uses(&assignment.project);
             let end = match trouble(&shop).await {
                 Some(why) => Stop::Move(why).result(),
-                None => Build::run(&shop, assignment, &spooled, &slot, stop).await,
+                None => Build::run(&shop.bench, assignment, &spooled, &slot, stop).await,
             };
             (Some(slot), end)
         }
@@ -139,8 +146,9 @@ async fn report(spooled: &Arc<Spooled>, what: Happened) -> bool {
     }
 }
 
-struct Build<'a> {
-    shop: &'a Shop,
+/// One build, from getting the candidate to the end of its last step.
+pub(crate) struct Build<'a> {
+    bench: &'a Bench,
     sandbox: Arc<Sandbox>,
     assignment: &'a Assignment,
     spooled: &'a Arc<Spooled>,
@@ -174,22 +182,23 @@ impl Finished {
 }
 
 impl<'a> Build<'a> {
-    async fn run(
-        shop: &'a Shop,
+    /// Runs it and gives its result and one line on it; everything else is in the reports and logs.
+    pub(crate) async fn run(
+        bench: &'a Bench,
         assignment: &'a Assignment,
         spooled: &'a Arc<Spooled>,
         slot: &'a Slot,
         stop: Stopped,
     ) -> (BuildResult, String) {
-        let sandbox = shop.sandbox();
+        let sandbox = bench.sandbox();
         let has = sandbox.isolation();
         if has < assignment.isolation {
             return (BuildResult::Exception, too_open(has, assignment.isolation, sandbox.notes()));
         }
-        let limits = shop.config.limits.stricter(assignment.limits);
+        let limits = bench.config.limits.stricter(assignment.limits);
         let ends = Instant::now() + Duration::from_secs(limits.build_s);
         let progress = Progress::default();
-        let mut build = Self { shop, sandbox, assignment, spooled, slot, stop, limits, kept: 0, ends, progress };
+        let mut build = Self { bench, sandbox, assignment, spooled, slot, stop, limits, kept: 0, ends, progress };
         build.fetch().await;
         for (n, step) in (1..).zip(&assignment.builder.steps) {
             build.step(n, step).await;
@@ -209,17 +218,17 @@ impl<'a> Build<'a> {
                 return;
             }
         };
-        let (shop, assignment, slot) = (self.shop, self.assignment, self.slot);
-        let url = shop.config.master.join(&assignment.git_path);
+        let (bench, assignment, slot) = (self.bench, self.assignment, self.slot);
+        let url = bench.config.master.join(&assignment.git_path);
         let place = self.sandbox.place(slot);
         let get = async {
             if !Sandbox::sweep_slot(slot).await {
                 return Err("processes of an earlier build in this slot can't be ended".to_owned());
             }
             slot.clean().await.map_err(|error| format!("the work folder can't be cleaned: {error}"))?;
-            let got = shop
+            let got = bench
                 .source
-                .checkout(url.as_str(), &shop.token, assignment, &place)
+                .checkout(url.as_str(), bench.token.as_ref(), assignment, &place)
                 .await
                 .map_err(|error| error.to_string())?;
             slot.hand_over().await.map_err(|error| format!("the work folder can't be handed over: {error}"))?;
@@ -277,7 +286,8 @@ impl<'a> Build<'a> {
             return Finished::bare(BuildResult::Exception, format!("the slave's disk: {error}"));
         }
         let grace = Duration::from_secs(self.limits.grace_s);
-        let task = Task { argv: argv(&step.run), env: self.env(step, &view), grace };
+        let env = environment::of_step(&self.bench.config.env, self.assignment, step, &view);
+        let task = Task { argv: environment::argv(&step.run), env, grace };
         let running = match self.sandbox.start(self.slot, task).await {
             Ok(running) => running,
             Err(error) => return Finished::bare(BuildResult::Exception, error.to_string()),
@@ -375,37 +385,6 @@ impl<'a> Build<'a> {
             self.spooled.grew(StepFile::Artifacts(step), bytes);
         }
     }
-
-    /// The whole environment of a step: what is said last holds, and bb's own can't be replaced.
-    fn env(&self, step: &Step, view: &View) -> Vec<(String, String)> {
-        let Assignment { of, commit, what, builder, env, .. } = self.assignment;
-        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-        let mut all = vec![
-            ("PATH".to_owned(), crate::sandbox::DEFAULT_PATH.to_owned()),
-            ("HOME".to_owned(), text(&view.work)),
-            ("TMPDIR".to_owned(), text(&view.tmp)),
-            ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            ("TERM".to_owned(), "dumb".to_owned()),
-        ];
-        all.extend(self.shop.config.env.clone());
-        all.extend(env.iter().cloned());
-        all.extend(step.env.clone());
-        all.extend([
-            ("CI".to_owned(), "true".to_owned()),
-            ("BB_BUILD".to_owned(), of.build.to_string()),
-            ("BB_BUILDER".to_owned(), builder.name.clone()),
-            ("BB_BRANCH".to_owned(), what.clone()),
-            ("BB_COMMIT".to_owned(), commit.to_string()),
-            ("BB_LINKS".to_owned(), text(&view.notes.join(notes::LINKS))),
-            ("BB_SUMMARY".to_owned(), text(&view.notes.join(notes::SUMMARY))),
-            (notes::STARTED_VARIABLE.to_owned(), text(&view.notes.join(notes::STARTED))),
-        ]);
-        let mut seen = std::collections::HashSet::new();
-        all.retain(|(name, value)| !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
-        all.reverse();
-        all.retain(|(name, _)| seen.insert(name.clone()));
-        all
-    }
 }
 
 /// A step's result with what its tests say: one that failed fails a step that ended well, and names what failed in one that
@@ -438,16 +417,6 @@ fn judged_by_artifacts(
         Some(note) if result == BuildResult::Success => (BuildResult::Warnings, Some(note.clone())),
         _ => (result, reason),
     }
-}
-
-/// The command line of a step: first a mark that the sandbox itself came up, then the step's own.
-fn argv(run: &Run) -> Vec<String> {
-    let mark = format!(": >\"${0}\" || exit 125; unset {0}; exec \"$@\"", notes::STARTED_VARIABLE);
-    let own = match run {
-        Run::Shell(text) => vec!["sh".to_owned(), "-euc".to_owned(), text.clone()],
-        Run::Argv(argv) => argv.clone(),
-    };
-    ["/bin/sh".to_owned(), "-c".to_owned(), mark, "sh".to_owned()].into_iter().chain(own).collect()
 }
 
 fn too_open(has: Isolation, wanted: Isolation, notes: &[String]) -> String {

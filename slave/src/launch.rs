@@ -22,7 +22,7 @@ use rustix::process::{
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -63,6 +63,23 @@ pub(crate) struct Spec {
     pub(crate) limits: Rlimits,
     /// Time between TERM and KILL, in milliseconds.
     pub(crate) grace_ms: u64,
+    /// Whether a person steers it.
+    #[serde(default)]
+    pub(crate) attended: Attended,
+}
+
+/// Whether a person steers a command. One that is steered has what the supervisor has as standard error as its input, and its
+/// output and errors go to the supervisor's standard output.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Attended {
+    /// Nobody does: a step of a build.
+    #[default]
+    No,
+    /// Somebody does, and it gets a session of its own, so that it can't type into his terminal.
+    Apart,
+    /// Somebody does, at his terminal, with all that a shell needs of it.
+    AtTerminal,
 }
 
 /// Resource limits of every process of a step.
@@ -164,8 +181,10 @@ fn supervise() -> Result<(), LaunchError> {
 }
 
 fn prepare(spec: &Spec) -> Result<(), LaunchError> {
-    // It fails only when this process leads a session already, which is as good.
-    let _ = setsid();
+    if spec.attended != Attended::AtTerminal {
+        // It fails only when this process leads a session already, which is as good.
+        let _ = setsid();
+    }
     set_child_subreaper(Some(getpid())).map_err(failed("becoming a child subreaper"))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("hiding from builds"))?;
     limit(Resource::Core, 0)?;
@@ -188,6 +207,8 @@ fn limit(resource: Resource, value: u64) -> Result<(), LaunchError> {
 struct Supervisor {
     control: tokio::net::UnixStream,
     terminated: Stream,
+    /// What is typed at a terminal is for the command, not for this process.
+    _typed: Option<[Stream; 2]>,
     child_ended: Stream,
     started: Result<Pid, String>,
     ended: Option<WaitStatus>,
@@ -200,6 +221,13 @@ impl Supervisor {
     fn start(control: &UnixStream, spec: Spec, oom_score: Option<String>) -> Result<Self, LaunchError> {
         let terminated = signal(SignalKind::terminate()).map_err(failed("watching for SIGTERM"))?;
         let child_ended = signal(SignalKind::child()).map_err(failed("watching for SIGCHLD"))?;
+        let typed = match spec.attended {
+            Attended::No | Attended::Apart => None,
+            Attended::AtTerminal => {
+                let ignored = |kind| signal(kind).map_err(failed("watching for what is typed"));
+                Some([ignored(SignalKind::interrupt())?, ignored(SignalKind::quit())?])
+            }
+        };
         let control = control.try_clone().map_err(failed("the control socket"))?;
         control.set_nonblocking(true).map_err(failed("the control socket"))?;
         let control = tokio::net::UnixStream::from_std(control).map_err(failed("the control socket"))?;
@@ -207,7 +235,7 @@ impl Supervisor {
         if let Some(score) = oom_score {
             let _ = std::fs::write("/proc/self/oom_score_adj", score);
         }
-        Ok(Self { control, terminated, child_ended, started, ended: None, childless: false, spec })
+        Ok(Self { control, terminated, _typed: typed, child_ended, started, ended: None, childless: false, spec })
     }
 
     async fn run(mut self) -> Result<Outcome, LaunchError> {
@@ -348,7 +376,17 @@ fn start_command(spec: &Spec) -> Result<Pid, String> {
         command.args(["--add-seccomp-fd", &filter.as_raw_fd().to_string()]);
     }
     command.args(args).env_clear().envs(spec.env.iter().map(|(k, v)| (k, v))).current_dir(&spec.folder);
-    command.stdin(Stdio::null()).process_group(0);
+    if spec.attended == Attended::No {
+        command.stdin(Stdio::null());
+    } else {
+        let copy = |file: BorrowedFd<'_>| file.try_clone_to_owned().map(Stdio::from);
+        let (input, errors) = (copy(std::io::stderr().as_fd()), copy(std::io::stdout().as_fd()));
+        let broken = |error| format!("its input and output can't be handed on: {error}");
+        command.stdin(input.map_err(broken)?).stderr(errors.map_err(broken)?);
+    }
+    if spec.attended != Attended::AtTerminal {
+        command.process_group(0);
+    }
     if let Some(user) = spec.user {
         // As root, std drops the supplementary groups too when the user changes.
         command.uid(user.id()).gid(user.id());

@@ -26,6 +26,7 @@ mod connection;
 mod descriptors;
 pub mod launch;
 mod page;
+pub mod reproduce;
 mod sandbox;
 mod seccomp;
 mod slave;

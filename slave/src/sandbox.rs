@@ -12,14 +12,14 @@ mod users;
 
 use crate::config::{Config, OwnLimits, WantedIsolation};
 use crate::launch::processes::{self, Kill};
-use crate::launch::{MARK, Outcome, Rlimits, Spec};
+use crate::launch::{Attended, MARK, Outcome, Rlimits, Spec};
 use crate::user::BuildUser;
 use crate::work::Slot;
 use protocol::wire::Isolation;
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -187,12 +187,40 @@ impl Sandbox {
 
     /// Starts a command. It is ended, with all that it started, when the result is dropped.
     pub(crate) async fn start(&self, slot: &Slot, task: Task) -> io::Result<Running> {
-        let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
         let (output, input) = io::pipe()?;
+        let supervised = self.supervise(slot, self.spec(slot, task, Attended::No), input.try_clone()?, input).await?;
+        Ok(Running { output: pipe::Receiver::from_owned_fd(output.into())?, supervised })
+    }
+
+    /// Runs a command that a person steers, from this process's own standard input to its own standard output, and gives how it
+    /// ended; none when its supervisor died without a word.
+    pub(crate) async fn attend(&self, slot: &Slot, task: Task) -> io::Result<Option<Outcome>> {
+        let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+        // What can type into the terminal has none, unless a filter keeps it from doing so, or it is the person's own user anyway.
+        let attended = match self.isolation {
+            Isolation::Bubblewrap if self.filtered => Attended::AtTerminal,
+            Isolation::None if slot.user().is_none() => Attended::AtTerminal,
+            Isolation::Bubblewrap | Isolation::None => Attended::Apart,
+        };
+        let spec = self.spec(slot, task, attended);
+        let mut supervised = self.supervise(slot, spec, Stdio::inherit(), stdin).await?;
+        let outcome = supervised.outcome().await;
+        let _ = supervised.process.wait().await;
+        Ok(outcome)
+    }
+
+    async fn supervise(
+        &self,
+        slot: &Slot,
+        spec: Spec,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> io::Result<Supervised> {
+        let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
         let mut command = Command::new(&self.launcher.program);
         command.args(&self.launcher.args).env_clear().env(MARK, slot.mark()).current_dir("/");
-        command.stdin(OwnedFd::from(theirs)).stdout(input.try_clone()?).stderr(Stdio::from(input));
-        let supervisor = command.spawn().map_err(|error| {
+        command.stdin(OwnedFd::from(theirs)).stdout(stdout).stderr(stderr);
+        let process = command.spawn().map_err(|error| {
             let program = self.launcher.program.display();
             io::Error::new(error.kind(), format!("the supervisor `{program}` can't be started: {error}"))
         })?;
@@ -200,19 +228,19 @@ impl Sandbox {
         drop(command);
         control.set_nonblocking(true)?;
         let mut control = BufReader::new(UnixStream::from_std(control)?);
-        let mut spec = serde_json::to_vec(&self.spec(slot, task))?;
+        let mut spec = serde_json::to_vec(&spec)?;
         spec.push(b'\n');
         control.get_mut().write_all(&spec).await?;
-        Ok(Running { output: pipe::Receiver::from_owned_fd(output.into())?, control, said: Vec::new(), supervisor })
+        Ok(Supervised { control, said: Vec::new(), process })
     }
 
-    fn spec(&self, slot: &Slot, task: Task) -> Spec {
+    fn spec(&self, slot: &Slot, task: Task, attended: Attended) -> Spec {
         let Task { argv, mut env, grace } = task;
         env.push((MARK.to_owned(), slot.mark().to_owned()));
         let wrapped = self.isolation == Isolation::Bubblewrap;
         let filtered = wrapped && self.filtered;
         let (argv, env, folder) = if wrapped {
-            let argv = bubblewrap::command(slot, &argv, &env, &self.read_only, self.limits.tmp_bytes);
+            let argv = bubblewrap::command(slot, &argv, &env, &self.read_only, self.limits.tmp_bytes, attended);
             // bubblewrap itself is to see nothing that a recipe says; it is found as the slave's admin has it.
             let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
             (argv, vec![("PATH".to_owned(), path)], PathBuf::from("/"))
@@ -225,7 +253,7 @@ impl Sandbox {
             processes: self.limits.processes,
         };
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        Spec { argv, env, folder, user: slot.user(), wrapped, filtered, limits, grace_ms }
+        Spec { argv, env, folder, user: slot.user(), wrapped, filtered, limits, grace_ms, attended }
     }
 
     /// Kills what a step whose supervisor is gone left in a slot: all of the slot's user; without such a user, what
@@ -268,9 +296,25 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 #[derive(Debug)]
 pub(crate) struct Running {
     output: pipe::Receiver,
+    supervised: Supervised,
+}
+
+/// A supervisor, and what is said with it.
+#[derive(Debug)]
+struct Supervised {
     control: BufReader<UnixStream>,
     said: Vec<u8>,
-    supervisor: Child,
+    process: Child,
+}
+
+impl Supervised {
+    /// How the command ended; none when its supervisor died without a word. Can be cancelled without loss.
+    async fn outcome(&mut self) -> Option<Outcome> {
+        match self.control.read_until(b'\n', &mut self.said).await {
+            Ok(_) => serde_json::from_slice(&self.said).ok(),
+            Err(_) => None,
+        }
+    }
 }
 
 impl Running {
@@ -285,26 +329,23 @@ impl Running {
             // Output first: a command's end is told when nothing more of it is at hand.
             biased;
             read = self.output.read(buffer), if open => Next::Output(read),
-            read = self.control.read_until(b'\n', &mut self.said) => Next::Ended(match read {
-                Ok(_) => serde_json::from_slice(&self.said).ok(),
-                Err(_) => None,
-            }),
+            outcome = self.supervised.outcome() => Next::Ended(outcome),
         }
     }
 
     /// Asks the supervisor to end everything.
     pub(crate) async fn end(&mut self) {
-        let _ = self.control.get_mut().shutdown().await;
+        let _ = self.supervised.control.get_mut().shutdown().await;
     }
 
     /// Ends the supervisor itself, which did not do its work.
     pub(crate) async fn kill_supervisor(&mut self) {
-        let _ = self.supervisor.kill().await;
+        let _ = self.supervised.process.kill().await;
     }
 
     /// Collects the supervisor.
     pub(crate) async fn collect(mut self) {
-        let _ = self.supervisor.wait().await;
+        let _ = self.supervised.process.wait().await;
     }
 }
 

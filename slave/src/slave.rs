@@ -1,7 +1,7 @@
 //! The slave as a whole: one life from start to stop.
 
 use crate::availability::{Keeper, Trouble, Troubles};
-use crate::build::{self, Shop, Stop};
+use crate::build::{self, Bench, Shop, Stop};
 use crate::config::{Config, ConfigError, Token};
 use crate::connection::{Connector, Lost, Order};
 use crate::page::{Page, PageAddress};
@@ -202,14 +202,15 @@ impl Life {
         };
         let sandbox = RwLock::new(Arc::new(sandbox));
         let (its, of_builds) = (Arc::clone(&keeper), Arc::clone(&troubles));
-        let shop = Arc::new(Shop { config, sandbox, keeper: its, troubles: of_builds, room, slots, source, token });
+        let bench = Bench { config, sandbox, source, token: Some(token) };
+        let shop = Arc::new(Shop { bench, keeper: its, troubles: of_builds, room, slots });
         let proof = Proof { shop: Arc::clone(&shop), launcher, secret, said };
         Ok(Self { shop, spool, connector, orders, running: Arc::default(), keeper, troubles, proof, _users: users })
     }
 
     async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { shop, spool, connector, mut orders, running, keeper, troubles, proof, _users } = self;
-        let drain = shop.config.availability.drain();
+        let drain = shop.bench.config.availability.drain();
         let connected = Arc::clone(&connector.connected);
         let (tasks, known) = (JoinSet::new(), HashMap::new());
         let mut builds = Builds { shop, spool: Arc::clone(&spool), tasks, known, word: keeper.word() };
@@ -293,14 +294,14 @@ impl Proof {
         while shop.troubles.has(Trouble::SelfTest) {
             tokio::time::sleep(PROVE_AGAIN).await;
             let Ok(slot) = shop.slots.take().await else { continue };
-            match Sandbox::prove(&shop.config, launcher.clone(), &slot, &secret).await {
+            match Sandbox::prove(&shop.bench.config, launcher.clone(), &slot, &secret).await {
                 Ok(sandbox) => {
                     tracing::info!(isolation = sandbox.isolation().as_str(), "the self-test passes now");
                     said.send_modify(|hello| {
                         hello.isolation = sandbox.isolation();
                         hello.isolation_notes = sandbox.notes().to_vec();
                     });
-                    *shop.sandbox.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sandbox);
+                    *shop.bench.sandbox.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sandbox);
                     shop.troubles.set(Trouble::SelfTest, None, now());
                 }
                 Err(failed) => shop.troubles.set(Trouble::SelfTest, Some(failed.to_string()), now()),
@@ -489,7 +490,7 @@ fn lock(basedir: &Path) -> Result<File, RunError> {
 }
 
 /// Keeps builds that run under the slave's own user from reading its memory, where the token is.
-fn hide() {
+pub(crate) fn hide() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!("the slave's memory can't be hidden from builds: {error}");

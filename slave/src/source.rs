@@ -20,7 +20,8 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Puts a candidate's files into a work folder: git in earnest, files in a test.
 pub trait Source: Send + Sync + 'static {
     /// Fills the place, whose folders are there and empty, with the files of the assignment's commit, which the master has
-    /// at `url`. The token is for there. When the future is dropped, everything that it started ends.
+    /// at `url`. The token is for there,
+    /// for a master that knows this slave. When the future is dropped, everything that it started ends.
     ///
     /// The text is for the log of step 0.
     ///
@@ -29,7 +30,7 @@ pub trait Source: Send + Sync + 'static {
     fn checkout<'a>(
         &'a self,
         url: &'a str,
-        token: &'a Token,
+        token: Option<&'a Token>,
         assignment: &'a Assignment,
         place: &'a Place,
     ) -> Boxed<'a, Result<String, NoSource>>;
@@ -62,7 +63,13 @@ impl GitSource {
         Self { git, folder: basedir.join("mirrors"), fetching: std::sync::Mutex::default() }
     }
 
-    async fn get(&self, url: &str, token: &Token, assignment: &Assignment, place: &Place) -> Result<(), CheckoutError> {
+    async fn get(
+        &self,
+        url: &str,
+        token: Option<&Token>,
+        assignment: &Assignment,
+        place: &Place,
+    ) -> Result<(), CheckoutError> {
         let Assignment { project, git_ref, commit, builder, .. } = assignment;
         let limits = CheckoutLimits::default();
         let turn = {
@@ -74,7 +81,11 @@ impl GitSource {
         let io = |source| CheckoutError::Io { what: format!("making {}", self.folder.display()), source };
         make_folder(&self.folder, 0o700).map_err(io)?;
         let path = self.folder.join(format!("{project}.git"));
-        let mirror = WorkMirror::open_or_create(self.git.clone(), &path).await?.showing(token.expose());
+        let mirror = WorkMirror::open_or_create(self.git.clone(), &path).await?;
+        let mirror = match token {
+            Some(token) => mirror.showing(token.expose()),
+            None => mirror,
+        };
         let mut pauses = PAUSES_S.into_iter();
         while let Err(error) = mirror.fetch(url, git_ref, commit, limits).await {
             match (&error, pauses.next()) {
@@ -94,7 +105,7 @@ impl Source for GitSource {
     fn checkout<'a>(
         &'a self,
         url: &'a str,
-        token: &'a Token,
+        token: Option<&'a Token>,
         assignment: &'a Assignment,
         place: &'a Place,
     ) -> Boxed<'a, Result<String, NoSource>> {

@@ -46,12 +46,12 @@ pub(crate) struct Args {
 
 /// Whose log is wanted.
 #[derive(Clone, Debug)]
-enum Of {
+pub(super) enum Of {
     Build(BuildId),
     Branch(BranchName),
 }
 
-fn of(text: &str) -> Result<Of, String> {
+pub(super) fn of(text: &str) -> Result<Of, String> {
     if let Ok(build) = build_id(text) {
         return Ok(Of::Build(build));
     }
@@ -64,14 +64,7 @@ pub(crate) fn build_id(text: &str) -> Result<BuildId, String> {
 }
 
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
-    let id = match (&args.of, &args.builder) {
-        (Of::Build(build), None) => *build,
-        (Of::Build(build), Some(builder)) => {
-            return Err(CliError::new(format!("build #{build} has one builder; `{builder}` is one too many"))
-                .hint("name a branch and a builder, or a build alone"));
-        }
-        (Of::Branch(branch), builder) => latest(client, branch, builder.as_deref()).await?,
-    };
+    let id = build_of(client, &args.of, args.builder.as_deref()).await?;
     let path = format!("/builds/{id}");
     let mut build: BuildDetail = client.get(&path).await?;
     if args.json {
@@ -116,6 +109,18 @@ pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliErro
         BuildState::Finished(result) if !result.passed() => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// The build that is named, or the one of a branch that is wanted most.
+pub(super) async fn build_of(client: &Client, of: &Of, builder: Option<&str>) -> Result<BuildId, CliError> {
+    match (of, builder) {
+        (Of::Build(build), None) => Ok(*build),
+        (Of::Build(build), Some(builder)) => {
+            Err(CliError::new(format!("build #{build} has one builder; `{builder}` is one too many"))
+                .hint("name a branch and a builder, or a build alone"))
+        }
+        (Of::Branch(branch), builder) => latest(client, branch, builder).await,
+    }
 }
 
 /// The build of a branch whose log is wanted most.

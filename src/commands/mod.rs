@@ -19,6 +19,7 @@ mod merge_changelog;
 mod publish;
 mod queue;
 mod rebuild;
+mod reproduce;
 mod review;
 mod show;
 mod slave;
@@ -70,6 +71,7 @@ enum Command {
     Accept(accept::Args),
     Withdraw(withdraw::Args),
     Claim(claim::Args),
+    Reproduce(reproduce::Args),
     Rebuild(rebuild::Args),
     Cancel(cancel::Args),
     Queue(queue::Args),
@@ -128,6 +130,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Accept(args) => wait(accept::run(args, &asking()?)),
         Command::Withdraw(args) => wait(withdraw::run(args, &asking()?)),
         Command::Claim(args) => wait(claim::run(args, &asking()?)),
+        Command::Reproduce(args) => wait(reproduce::run(args, &asking()?)),
         Command::Rebuild(args) => wait(rebuild::run(args, &asking()?)),
         Command::Cancel(args) => wait(cancel::run(args, &asking()?)),
         Command::Queue(args) => wait(queue::run(args, &asking()?)),

@@ -1,22 +1,24 @@
-//! `bb show NAME`
+//! `bb show NAME`, `bb show BUILD`
 
+use super::log::Of;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::print::{Format, ago, safe};
 use crate::screen::Screen;
-use protocol::BranchName;
-use protocol::api::{BranchDetail, CandidateOutcome, DiffKind, DiffLine, Look, QueueEntry, WouldLand};
+use protocol::api::{BranchDetail, BuildDetail, CandidateOutcome, DiffKind, DiffLine, Look, QueueEntry, WouldLand};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// Show a branch: would it land, why, who is next; its builds, ChangeLog and commits
+/// Show a branch: would it land, why, who is next; its builds, ChangeLog and commits. Or a build, and how to do the same at home
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bb show load-balancing
-  bb show load-balancing --diff")]
+  bb show load-balancing --diff
+  bb show 5133")]
 pub(crate) struct Args {
-    /// The branch's name
-    name: BranchName,
+    /// The branch's name, or the build's number
+    #[arg(value_name = "NAME|BUILD", value_parser = super::log::of)]
+    of: Of,
     /// Show the diff against mainline too
     #[arg(long)]
     diff: bool,
@@ -25,10 +27,50 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, client: &Client) -> Result<ExitCode, CliError> {
-    let path = client.in_project(&format!("/branches/{}", args.name)).await?;
+    let name = match args.of {
+        Of::Branch(name) => name,
+        Of::Build(_) if args.diff => {
+            return Err(
+                CliError::new("--diff goes with a branch").hint("a build's branch is in what `bb show BUILD` says")
+            );
+        }
+        Of::Build(id) => {
+            let build: BuildDetail = client.get(&format!("/builds/{id}")).await?;
+            args.format.show(&build, |build, screen| of_build(build, client, screen))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let path = client.in_project(&format!("/branches/{name}")).await?;
     let branch: BranchDetail = client.get(&path).await?;
     args.format.show(&branch, |branch, screen| human(branch, args.diff, client, screen))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A build: what came of it, its steps, and the lines that do the same at home.
+fn of_build(build: &BuildDetail, client: &Client, screen: Screen) -> String {
+    let summary = &build.summary;
+    let says = if summary.says.is_empty() { String::new() } else { format!(": {}", safe(&summary.says)) };
+    let word = screen.look(summary.look, &safe(&summary.word));
+    let (builder, of) =
+        (safe(&summary.builder), format!("{} r{}{}", summary.branch, summary.revision, summary.together()));
+    let mut text = screen.sentences(&format!("Build #{} by {builder} of {of}: {word}{says}\n", summary.id), 2);
+    if let Some(next) = &build.next {
+        text += &screen.sentences(&format!("Next: {} {}\n", safe(&next.who), safe(&next.what)), 2);
+    }
+    text.push('\n');
+    for step in &build.steps {
+        let code = step.exit_code.filter(|&code| code != 0 && step.says.is_empty());
+        let code = code.map_or_else(String::new, |code| format!(", exit code {code}"));
+        let says = if step.says.is_empty() { code } else { format!(": {}", safe(&step.says)) };
+        let word = screen.look(step.look, &safe(&step.word));
+        text += &screen.sentences(&format!("{:<9} {word}{says}\n", safe(&step.name)), HANG);
+    }
+    if !build.reproduce.is_empty() {
+        let _ = writeln!(text, "\nThe same at home, by `bb reproduce {}` or by plain git and a shell:", summary.id);
+        build.reproduce.iter().for_each(|line| _ = writeln!(text, "  {}", safe(line).replace('\n', "\n  ")));
+    }
+    let _ = writeln!(text, "\nPage      {}", client.url(&summary.page));
+    text
 }
 
 fn human(branch: &BranchDetail, with_diff: bool, client: &Client, screen: Screen) -> String {

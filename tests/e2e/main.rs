@@ -16,6 +16,7 @@ mod merging;
 mod pages;
 mod pushes;
 mod recipes;
+mod reproducing;
 mod running;
 mod together;
 

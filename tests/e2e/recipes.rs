@@ -38,6 +38,27 @@ fn a_builder_that_a_branch_brings_along_must_pass_before_it_lands() {
     assert_eq!(marks, [("linux", "passed"), ("docs", "passed")]);
 }
 
+#[test]
+fn each_builder_of_a_matrix_has_its_own_word() {
+    let matrix = "[[builder]]\nname = \"linux\"\nmatrix = { CC = [\"gcc\", \"clang\"] }\n\n\
+                  [[builder.step]]\nname = \"test\"\nrun = \"test $CC = gcc\"\n";
+    let world = world_as(&Plan { recipe: Some(matrix.to_owned()), ..Plan::default() });
+    world.slave("oak");
+    let ann = world.author("ann");
+    ann.writes("feature", &[("hello.txt", "hello\n")]);
+    ann.publishes("feature").ok();
+    let branch = world.until("feature", |branch| {
+        branch.builders.iter().filter(|it| it.builds.first().is_some_and(|build| build.finished_ms.is_some())).count()
+            == 2
+    });
+    let words: Vec<_> = branch.builders.iter().map(|it| (it.builder.as_str(), it.builds[0].word.as_str())).collect();
+    assert_eq!(words, [("linux-gcc", "passed"), ("linux-clang", "failed")]);
+    assert_eq!(branch.summary.verdict.code, "builder-failed");
+    let id = branch.builders[1].builds[0].id.to_string();
+    let said = world.run(["reproduce", &id]);
+    assert!(said.code == Some(0) && said.err.contains("test: failure, exit code 1"), "{}", said.err);
+}
+
 /// A required builder that never runs.
 const NEVER: &str =
     "[[builder]]\nname = \"linux\"\n\n[[builder.step]]\nname = \"tidy\"\nrun = \"true\"\nwhen = \"on-failure\"\n";

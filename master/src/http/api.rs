@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use protocol::api::{self, BranchDetail, BranchPage, BranchSummary, BuildDetail, BuildPage, Overview, QueueEntry};
+use protocol::wire::Assignment;
 use protocol::{BuildId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(super) fn router() -> Router<Face> {
         .route("/projects/{project}/queue/pause", post(pause))
         .route("/projects/{project}/queue/resume", post(resume))
         .route("/builds/{id}", get(build))
+        .route("/builds/{id}/assignment", get(build_assignment))
         .route("/builds/{id}/slaves", get(build_slaves))
         .route("/builds/{id}/rebuild", post(build_again))
         .route("/builds/{id}/cancel", post(cancel))
@@ -281,12 +283,23 @@ pub(super) async fn detail(shared: &Shared, id: BuildId) -> Done<BuildDetail> {
         return Ok(detail);
     }
     actions::build(&at.store, id).await?;
+    Err(not_guarded(id))
+}
+
+fn not_guarded(id: BuildId) -> Refused {
     let detail = format!("build #{id} is of a project that is not guarded any more");
-    Err(Refused::new(404, "no-such-build", detail, ""))
+    Refused::new(404, "no-such-build", detail, "")
 }
 
 async fn build(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<BuildDetail>> {
     Ok(Json(detail(&shared, part.id).await?))
+}
+
+/// What a slave is given of a build: by it `bb reproduce` does the same at home.
+async fn build_assignment(State(shared): App, Part(part): Part<BuildPart>) -> Done<Json<Assignment>> {
+    let at = Moment::now(&shared).await?;
+    let build = actions::build(&at.store, part.id).await?;
+    read::assignment_of(&at, &build).await?.map(Json).ok_or_else(|| not_guarded(part.id))
 }
 
 /// Why each slave does not have a build, or which one does.

@@ -1,18 +1,18 @@
 //! Builds: the line of a listing, and the whole page.
 
+use super::at_home::{self, command};
 use super::facts::{self, Deciding};
 use super::{Moment, ReadError, artifacts, tested};
 use crate::names;
-use crate::project::Guarded;
+use crate::project::{Guarded, assignment};
 use crate::store::{
     Branch, BranchState, Build, BuildRowState, ListedBuild, Reader, Revision, StackOf, Step, Which, author,
 };
 use gate::verdict;
 use protocol::api::{self, BuildDetail, BuildPage, BuildState, BuildSummary, Look, StepDetail};
+use protocol::wire::Assignment;
 use protocol::{BranchId, BranchName, BuildId, BuildResult, RevisionId, SlaveId, SlaveName};
-use recipe::Run;
 use std::collections::HashMap;
-use tracker::mirror::Mirror;
 
 /// Builds' lines, in their order; none of one whose project is not guarded here any more.
 pub(super) async fn summaries(at: &Moment<'_>, builds: &[&Build]) -> Result<Vec<Option<BuildSummary>>, ReadError> {
@@ -150,18 +150,28 @@ pub(crate) async fn build_detail(at: &Moment<'_>, id: BuildId) -> Result<Option<
         Some(id) => at.store.stacks_by_id([id]).await?.remove(&id),
         None => None,
     };
+    let reproduce = match assignment_of(at, build).await? {
+        Some(assignment) => at_home::lines(at.url(), &assignment),
+        None => Vec::new(),
+    };
     Ok(Some(BuildDetail {
         line: stack.as_ref().map(tested::line_of),
         attempt: build.attempt,
         isolation: build.isolation,
         ran_in: build.ran_in,
         steps: steps(at, build, &summary.page).await?,
-        reproduce: reproduce(at.url(), build, &summary),
+        reproduce,
         lately: lines.flatten().collect(),
         retried_as: build.retried_as,
         next: turn(at, build, stack.as_ref()).await?,
         summary,
     }))
+}
+
+/// What a slave is given of a build, or was; none if its project is not guarded here any more.
+pub(crate) async fn assignment_of(at: &Moment<'_>, build: &Build) -> Result<Option<Assignment>, ReadError> {
+    let Some(project) = at.guarded(build.project) else { return Ok(None) };
+    Ok(Some(assignment(&at.store, project, build, at.limits(), at.url()).await?))
 }
 
 /// Whose turn a build is: while it is open, and while its end is what holds up its branch.
@@ -264,29 +274,4 @@ fn begun_step(build: &Build, step: &Step, command: String, log_len: u64) -> Step
         tests: step.tests.clone(),
         artifacts: None,
     }
-}
-
-fn command(run: &Run) -> String {
-    match run {
-        Run::Shell(text) => text.clone(),
-        Run::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// A word for a POSIX shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-fn reproduce(url: &str, build: &Build, summary: &BuildSummary) -> Vec<String> {
-    let git = format!("{url}/git/{}.git", summary.project);
-    let reference = Mirror::kept_candidate_ref(&summary.branch, summary.revision, &build.commit);
-    let mut lines = vec![format!("git fetch {git} {reference} && git switch --detach FETCH_HEAD")];
-    lines.extend(build.builder.steps.iter().map(|step| command(&step.run)));
-    lines
 }

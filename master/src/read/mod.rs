@@ -4,6 +4,7 @@
 //! here.
 
 mod artifacts;
+mod at_home;
 mod branch;
 mod build;
 mod facts;
@@ -20,7 +21,7 @@ mod slaves;
 mod tested;
 
 pub(crate) use branch::{branch_rows, branch_summary, revisions};
-pub(crate) use build::{MOST_BUILDS, build_detail, build_page};
+pub(crate) use build::{MOST_BUILDS, assignment_of, build_detail, build_page};
 pub(crate) use lists::{Listed, MOST, branch_page};
 pub(crate) use locks::{MOST_WAITERS, locks};
 pub(crate) use log::{LINE, LINES, LineOf, LogPart, StepIs, Wanted, log_part};

@@ -6,7 +6,7 @@ use crate::state::Shared;
 use crate::store::{self, Branch, Build, Reader, needs_of};
 use crate::terms::Terms;
 use gate::schedule::{Lock, Wait};
-use protocol::wire::StepFile;
+use protocol::wire::{Limits, StepFile};
 use protocol::{BuildId, ProjectId, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -93,6 +93,11 @@ impl<'s> Moment<'s> {
     pub(super) fn reluctant_after_ms(&self) -> i64 {
         let seconds = i64::try_from(self.shared.config.times.reluctant_after_s).unwrap_or(i64::MAX);
         seconds.saturating_mul(1000)
+    }
+
+    /// What builds are limited to.
+    pub(super) fn limits(&self) -> Limits {
+        self.shared.config.limits.into()
     }
 
     /// The URL under which others reach this master, without a slash at its end.

@@ -65,6 +65,7 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
         Some(known) => queue::decide_together(&state, &known.together),
         None => queue::decide(&state),
     };
+    let mut standings = Vec::with_capacity(decision.standings.len());
     for standing in &decision.standings {
         let Some(entry) = turn.entries.get(&standing.entry) else { continue };
         let alone = standing.stack.and_then(|s| turn.stacks.get(&s)).map(|(c, _)| c.id);
@@ -80,8 +81,9 @@ pub(super) async fn step(shared: &Shared, project: &Guarded, heard: &Heard) -> R
             next: standing.next.clone(),
         }
         .kept();
-        shared.store.set_standing(claim, entry, shown, &standing).await?;
+        standings.push((entry, shown, standing));
     }
+    shared.store.set_standings(claim, &standings).await?;
     // What fails for one entry keeps nothing from the others; the turn is taken again for it.
     let mut failed = None;
     for action in &decision.actions {

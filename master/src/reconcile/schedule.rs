@@ -4,6 +4,7 @@ use super::board::Board;
 use super::each::{is_everybodys, look_after};
 use super::step::Turn;
 use super::{Again, StepError};
+use crate::project::assignment;
 use crate::state::Shared;
 use crate::store::{Build, BuildRowState, Finished, Happening, Heard, OpenBuild, SlaveRow, needs_of, now};
 use gate::schedule::{
@@ -11,11 +12,10 @@ use gate::schedule::{
     stranded,
 };
 use protocol::api::Look;
-use protocol::wire::{Assignment, Isolation};
+use protocol::wire::Isolation;
 use protocol::{BuildId, BuildResult, SlaveId, UnixMs};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
-use tracker::mirror::Mirror;
 
 /// What builds that could not be given out are remembered under.
 const NAME: &str = "schedule";
@@ -327,25 +327,11 @@ fn situation(
 async fn give(shared: &Shared, open: &OpenBuild, slave: SlaveId) -> Result<Given, StepError> {
     let build = &open.build;
     let Some(project) = shared.guarded(build.project) else { return Ok(Given::Changed) };
-    let branch = shared.store.branch_by_id(build.branch).await?;
-    let revision = shared.store.revision_by_id(build.revision).await?;
     // What nobody could fetch is given to nobody.
     project.mirror.commit(&build.commit).await?;
-    let mut assignment = Assignment {
-        of: build.reference(),
-        project: project.name.clone(),
-        git_path: format!("/git/{}.git", project.name),
-        git_ref: Mirror::kept_candidate_ref(&branch.name, revision.number, &build.commit),
-        commit: build.commit.clone(),
-        what: format!("{} r{}", branch.name, revision.number),
-        builder: build.builder.clone(),
-        isolation: isolation(open),
-        limits: shared.config.limits.into(),
-        env: vec![
-            ("BB_PROJECT".to_owned(), project.name.to_string()),
-            ("BB_BRANCH".to_owned(), branch.name.to_string()),
-        ],
-    };
+    let limits = shared.config.limits.into();
+    let mut assignment = assignment(&shared.store, project, build, limits, &shared.url).await?;
+    assignment.isolation = assignment.isolation.max(isolation(open));
     // What an earlier, interrupted run left must not be taken for this one's.
     shared.logs.forget(build.id)?;
     let Some(given) = shared.store.give_out(build.id, slave).await? else { return Ok(Given::Changed) };

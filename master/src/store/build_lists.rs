@@ -2,7 +2,7 @@
 
 use super::row::{Columns as _, or_left_out, readable};
 use super::{Build, BuildRowState, Reader, Result, builds};
-use protocol::{BranchId, BranchName, BuildId, CommitId, ProjectId, SlaveId, SlaveName, UnixMs};
+use protocol::{BranchId, BranchName, BuildId, BuildResult, CommitId, ProjectId, SlaveId, SlaveName, UnixMs};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
@@ -186,6 +186,25 @@ impl Reader {
         .fetch_all(&mut *self.read().await?)
         .await?;
         readable("build", &rows, builds::read)
+    }
+
+    /// What the last build by the same builder said of the same branch before this one began, of those that say something of
+    /// what they built; none if there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn result_before(&self, build: &Build) -> Result<Option<BuildResult>> {
+        let row = sqlx::query(
+            "SELECT result FROM build WHERE branch_id = $1 AND builder = $2 AND id < $3 AND of_stack = 0
+                AND result IN ('success', 'warnings', 'failure') AND finished_ms <= $4 ORDER BY id DESC LIMIT 1",
+        )
+        .bind(build.branch.0)
+        .bind(&build.builder.name)
+        .bind(build.id.0)
+        .bind(build.started.map_or(i64::MAX, |at| at.0))
+        .fetch_optional(&mut *self.read().await?)
+        .await?;
+        row.map_or(Ok(None), |row| row.parsed_or_none("result"))
     }
 
     /// Builds by number.

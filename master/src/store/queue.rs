@@ -5,7 +5,7 @@ use super::entries::{self, Shown, acceptor, end, nobody, read, stands};
 use super::events::{self, Happening};
 use super::landings;
 use super::needs;
-use super::row::Columns as _;
+use super::row::{Columns as _, or_left_out};
 use super::writer::Turn;
 use super::{Branch, BranchState, Claim, Entry, Landing, Result, Revision, Standing, Store, Terms, TokenRow, now};
 use protocol::api::{Look, Next};
@@ -42,6 +42,9 @@ pub enum Accepted {
     /// A commit of the branch is being pushed to mainline: whether it lands is not known yet.
     BeingPushed(Landing),
 }
+
+/// Entries whose standing one transaction records at most: others have to wait as long.
+const STANDINGS: usize = 50;
 
 impl Store {
     /// Accepts a revision: gives its branch a place in the queue. Accepting the same commit in the same words twice is one
@@ -150,31 +153,29 @@ impl Store {
         candidate: impl Into<Shown>,
         standing: &Standing,
     ) -> Result<()> {
-        let candidate = candidate.into();
-        if entry.standing == *standing && candidate.or(entry.candidate) == entry.candidate {
-            return Ok(());
+        self.set_standings(claim, &[(entry, candidate.into(), standing.clone())]).await
+    }
+
+    /// The same of many at once.
+    ///
+    /// # Errors
+    /// When the database fails, or the claim is another's by now.
+    pub async fn set_standings(&self, claim: Claim, all: &[(&Entry, Shown, Standing)]) -> Result<()> {
+        let is_news = |(entry, candidate, standing): &&(&Entry, Shown, Standing)| {
+            entry.standing != *standing || candidate.or(entry.candidate) != entry.candidate
+        };
+        let news: Vec<_> = all.iter().filter(is_news).collect();
+        for some in news.chunks(STANDINGS) {
+            self.write
+                .turn_under(claim, async |turn| {
+                    for (entry, candidate, standing) in some {
+                        stands_now(turn, entry, *candidate, standing).await?;
+                    }
+                    Ok(())
+                })
+                .await?;
         }
-        self.write
-            .turn_under(claim, async |turn| {
-                let row = sqlx::query(
-                    "SELECT * FROM queue_entry WHERE id = $1
-                    AND state = 'queued'",
-                )
-                .bind(entry.id);
-                let row = row.fetch_optional(&mut **turn).await?;
-                let Some(now) = row.as_ref().map(read).transpose()? else { return Ok(()) };
-                // What is being pushed stands as it does, and accepted anew it is another acceptance.
-                if landings::open_of(turn, now.branch).await?.is_some() || now.terms != entry.terms {
-                    return Ok(());
-                }
-                entries::show(turn, &now, candidate.or(now.candidate)).await?;
-                let Next { who, what } = &standing.next;
-                stands(turn, entry.id, &standing.code, &standing.says, who, what).await?;
-                turn.keep();
-                turn.changed(entry.project, Topic::Standing, entry.branch);
-                Ok(())
-            })
-            .await
+        Ok(())
     }
 
     /// Sends an entry away, with the reason; it stays readable. What was found out on another mainline than that of now
@@ -263,6 +264,23 @@ impl Store {
             })
             .await
     }
+}
+
+/// Records how one stands, if it is still what it was read as. One that can't be read keeps nothing from the others.
+async fn stands_now(turn: &mut Turn, entry: &Entry, candidate: Shown, standing: &Standing) -> Result<()> {
+    let row = sqlx::query("SELECT * FROM queue_entry WHERE id = $1 AND state = 'queued'").bind(entry.id);
+    let Some(row) = row.fetch_optional(&mut **turn).await? else { return Ok(()) };
+    let Some(now) = or_left_out("queue_entry", &row, read(&row))? else { return Ok(()) };
+    // What is being pushed stands as it does, and accepted anew it is another acceptance.
+    if landings::open_of(turn, now.branch).await?.is_some() || now.terms != entry.terms {
+        return Ok(());
+    }
+    entries::show(turn, &now, candidate.or(now.candidate)).await?;
+    let Next { who, what } = &standing.next;
+    stands(turn, entry.id, &standing.code, &standing.says, who, what).await?;
+    turn.keep();
+    turn.changed(entry.project, Topic::Standing, entry.branch);
+    Ok(())
 }
 
 /// Says what an acceptance needs, if it says so.

@@ -121,6 +121,11 @@ async fn what_a_build_of_a_stack_says_is_said_of_all_of_it() {
     let build = oak.given().await;
     oak.begins(build.of).await;
     let id = build.of.build;
+    let told = |name: &str| build.env.iter().find(|(is, _)| is == name).map(|(_, value)| value.as_str());
+    let head = world.official.head();
+    assert_eq!((told("BB_BRANCH"), told("BB_MAINLINE")), (Some("third"), Some(head.as_str())), "not the one below it");
+    let at_home = world.get(&format!("/api/v1/builds/{id}/assignment")).await.json();
+    assert_eq!(at_home, serde_json::to_value(&build).unwrap(), "what is run at home is what the slave was given");
     let waits = world.branch("first").await["queue"][0].clone();
     assert_eq!((&waits["tested"]["stack"], &waits["tested"]["with"]), (&json!(1), &json!(["second", "third"])));
     assert_eq!(waits["tested"]["builds"][0]["build"], json!(id));
@@ -260,15 +265,27 @@ async fn a_stack_is_kept_apart_as_the_least_trusted_of_its_branches_is() {
 /// Wherever the master is killed, all land in the end, and nothing that was built is built again.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_anywhere_a_stack_is_built_once_and_lands() {
-    for past in 0..6 {
+    let mut writes = 0;
+    for past in 0.. {
         let (mut world, oak) = stepped().await;
         accepted(&world, &["first", "second", "third"]).await;
         world.stops().stop_at(&["store.write"]);
-        let turn = tokio::spawn(world.master().turn(Loop::Queue));
-        for _ in 0..past {
-            world.stops().held().await.go();
-        }
-        let _held = world.stops().held().await;
+        let mut turn = tokio::spawn(world.master().turn(Loop::Queue));
+        let held = async {
+            for _ in 0..past {
+                world.stops().held().await.go();
+            }
+            world.stops().held().await
+        };
+        let _held = tokio::select! {
+            held = held => held,
+            // It does not write so often.
+            done = &mut turn => {
+                done.unwrap().unwrap();
+                break;
+            }
+        };
+        writes = past + 1;
         drop(oak);
         world.kill_master().await;
         turn.abort();
@@ -280,4 +297,6 @@ async fn killed_anywhere_a_stack_is_built_once_and_lands() {
             assert_eq!(code(&world, name).await, "landed", "killed at write {past}");
         }
     }
+    // How they stand, their candidates, the stack, its build.
+    assert!(writes >= 4, "{writes}");
 }

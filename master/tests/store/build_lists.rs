@@ -7,6 +7,7 @@ use protocol::BuildId;
 stories! {
     every_build_is_on_one_page_newest_first
     builds_are_told_apart_by_all_that_is_asked
+    what_was_said_before_a_build_is_the_branchs_and_the_builders_own
 }
 
 impl World {
@@ -96,4 +97,28 @@ async fn builds_are_told_apart_by_all_that_is_asked(place: Place) {
     assert_eq!((line.branch.as_str(), line.revision, line.builder.as_str()), ("two", 1, "linux"));
     assert_eq!(line.slave.as_ref().map(|name| name.as_str()), Some("oak"));
     assert_eq!(page.next, Some(second[0]));
+}
+
+async fn what_was_said_before_a_build_is_the_branchs_and_the_builders_own(place: Place) {
+    let world = place.open().await;
+    let slave = world.slave().await;
+    world.builds_of("other", &["linux"]).await;
+    let (one, _) = world.builds_of("one", &["asan"]).await;
+    let mut before = Vec::new();
+    for (number, result) in
+        [(1, BuildResult::Success), (2, BuildResult::Failure), (3, BuildResult::Exception), (4, BuildResult::Success)]
+    {
+        let revision = world.revision(&one, number + 1).await;
+        let candidate = world.candidate(&one, &revision).await;
+        let request = [world.request(&candidate, "linux", false)];
+        let id = world.store.ask_for_builds(world.claim, &request, None).await.unwrap()[0];
+        let waiting = world.store.build(id).await.unwrap().unwrap();
+        let while_it_waits = world.store.result_before(&waiting).await.unwrap();
+        let given = world.store.give_out(id, slave.id).await.unwrap().unwrap();
+        world.store.report(slave.id, &finished(given.reference(), 0, result)).await.unwrap();
+        let ended = world.store.build(id).await.unwrap().unwrap();
+        assert_eq!(world.store.result_before(&ended).await.unwrap(), while_it_waits, "it stays what it was");
+        before.push(while_it_waits);
+    }
+    assert_eq!(before, [None, Some(BuildResult::Success), Some(BuildResult::Failure), Some(BuildResult::Failure)]);
 }

@@ -31,6 +31,33 @@ const OF_MACHINE: [&str; 6] = ["/usr/", "/bin/", "/sbin/", "/opt/", "/lib/", "/n
 /// The program that this slave lacks, or can't execute, from a step's exit code and the end of its output. None when the
 /// step ended for another reason, and for a path (`./configure`), which is the project's own.
 pub(super) fn program(exit_code: i32, tail: &[u8]) -> Option<String> {
+    found(exit_code, tail, |what, _| {
+        let of_machine = |path: &str| OF_MACHINE.iter().any(|folder| path.starts_with(folder));
+        let what = if of_machine(what) { what.rsplit_once('/').map_or(what, |(_, name)| name) } else { what };
+        is_name(what, "").then(|| what.to_owned())
+    })
+}
+
+/// What is said of a file of the project's own (`./configure`) that is not there or can't be executed, from a step's exit code and
+/// the end of its output.
+pub(super) fn own(exit_code: i32, tail: &[u8]) -> Option<String> {
+    let code = if matches!(exit_code, 126 | 127) { format!(" (exit code {exit_code})") } else { String::new() };
+    found(exit_code, tail, |path, is_there| {
+        if !path.contains('/') || !is_name(path, "/") {
+            return None;
+        }
+        Some(if is_there {
+            format!(
+                "`{path}` can't be executed{code}: it lacks the executable bit, is made for another machine, or its first line names what is not there"
+            )
+        } else {
+            format!("`{path}` is not there{code}, or the program that its first line names is not")
+        })
+    })
+}
+
+/// What the line that tells it names, as `wanted` takes it; with whether it is there, and can't be executed.
+fn found(exit_code: i32, tail: &[u8], wanted: impl Fn(&str, bool) -> Option<String>) -> Option<String> {
     let text = String::from_utf8_lossy(tail);
     // make ends with 2 whatever its recipe's line ended with, and says that.
     let by_make = |code: i32| {
@@ -40,16 +67,19 @@ pub(super) fn program(exit_code: i32, tail: &[u8]) -> Option<String> {
     let mut last = text.lines().rev().take(16);
     if by_make(126) {
         // What `make` could not run itself it tells with 127.
-        last.find_map(|line| named(line, &NOT_EXECUTABLE))
+        last.find_map(|line| wanted(named(line, &NOT_EXECUTABLE)?, true))
     } else if by_make(127) {
-        last.find_map(|line| named(line, &NOT_THERE).or_else(|| named(line, &NOT_EXECUTABLE)))
+        last.find_map(|line| match named(line, &NOT_THERE) {
+            Some(what) => wanted(what, false),
+            None => wanted(named(line, &NOT_EXECUTABLE)?, true),
+        })
     } else {
         None
     }
 }
 
-/// The program that a line with one of these ends names.
-fn named(line: &str, ends: &[&str]) -> Option<String> {
+/// What a line with one of these ends names.
+fn named<'l>(line: &'l str, ends: &[&str]) -> Option<&'l str> {
     let line = line.trim_end();
     // zsh names it last.
     let last = ["command not found: ", "permission denied: "].iter().find_map(|words| line.rsplit_once(words));
@@ -60,12 +90,13 @@ fn named(line: &str, ends: &[&str]) -> Option<String> {
             before.rsplit_once(": ").map_or(before, |(_, name)| name)
         }
     };
-    let what = what.trim_matches(['\'', '"', '`', '‘', '’', ' ']);
-    let of_machine = |path: &str| OF_MACHINE.iter().any(|folder| path.starts_with(folder));
-    let what = if of_machine(what) { what.rsplit_once('/').map_or(what, |(_, name)| name) } else { what };
-    let name = what.trim_matches(['\'', '"', '`', '‘', '’', ' ']);
-    let plain = |c: char| c.is_alphanumeric() || "+-._@".contains(c);
-    (!name.is_empty() && name.chars().count() <= LONGEST && name.chars().all(plain)).then(|| name.to_owned())
+    Some(what.trim_matches(['\'', '"', '`', '‘', '’', ' ']))
+}
+
+/// Whether it can be repeated as a name: of letters, digits and few signs, these among them.
+fn is_name(what: &str, signs: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "+-._@".contains(c) || signs.contains(c);
+    !what.is_empty() && what.chars().count() <= LONGEST && what.chars().all(plain)
 }
 
 /// What is said of a slave that lacks a program.
@@ -172,6 +203,24 @@ mod tests {
             assert_eq!(program(126, own.as_bytes()), None, "{own}");
         }
         assert_eq!(program(1, b"sh: 1: cmake: Permission denied"), None, "it may be a test's own words");
+    }
+
+    #[test]
+    fn a_file_of_the_project_s_own_is_named_too() {
+        let said = |code, line: &str| own(code, line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
+        for line in ["sh: 1: ./test.sh: Permission denied", "bash: line 1: ./test.sh: Permission denied"] {
+            assert!(said(126, line).starts_with("`./test.sh` can't be executed (exit code 126): it lacks"), "{line}");
+        }
+        for line in ["sh: 1: ./test.sh: not found", "env: ‘./test.sh’: No such file or directory"] {
+            let words = "`./test.sh` is not there (exit code 127), or the program that its first line names is not";
+            assert_eq!(said(127, line), words);
+        }
+        let by_make = "make: ./test.sh: Permission denied\nmake: *** [Makefile:2: check] Error 127\n";
+        assert!(said(2, by_make).starts_with("`./test.sh` can't be executed: it lacks"), "{}", said(2, by_make));
+        for (code, line) in [(1, "sh: 1: ./test.sh: not found"), (127, "sh: 1: cmake: not found"), (127, "")] {
+            assert_eq!(own(code, line.as_bytes()), None, "{line}");
+        }
+        assert_eq!(own(127, b"sh: 1: ./\x1b[31m<b>: not found\n"), None, "markup is no name");
     }
 
     #[test]

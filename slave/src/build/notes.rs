@@ -24,7 +24,7 @@ pub(super) struct Noted {
 }
 
 /// Makes the files empty for the next step.
-pub(super) async fn begin(slot: &Slot) -> io::Result<()> {
+pub(crate) async fn begin(slot: &Slot) -> io::Result<()> {
     let (folder, user) = (slot.notes(), slot.user().map(u32::from));
     run(move || {
         for name in [LINKS, SUMMARY, STARTED] {

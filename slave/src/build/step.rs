@@ -207,7 +207,7 @@ impl Ended {
             Self::Itself(End::Exited(code)) if started => {
                 let lacks = lacking::program(*code, tail);
                 let reason = lacks.as_deref().map(|program| lacking::words(program, *code));
-                let reason = reason.or_else(|| lacking::code(*code));
+                let reason = reason.or_else(|| lacking::own(*code, tail)).or_else(|| lacking::code(*code));
                 Judgement { result: BuildResult::Failure, exit_code: Some(*code), reason, lacks }
             }
             Self::Itself(End::Exited(code)) => {

@@ -1,5 +1,6 @@
 //! The command line of bubblewrap.
 
+use crate::launch::Attended;
 use crate::work::Slot;
 use std::path::{Path, PathBuf};
 
@@ -36,10 +37,14 @@ pub(super) fn command(
     env: &[(String, String)],
     read_only: &[PathBuf],
     tmp_bytes: u64,
+    attended: Attended,
 ) -> Vec<String> {
     let mut line = Line(vec!["bwrap".to_owned()]);
     line.add(["--unshare-all", "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]);
-    line.add(["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "bb"]);
+    line.add(["--cap-drop", "ALL", "--die-with-parent", "--hostname", "bb"]);
+    if attended != Attended::AtTerminal {
+        line.add(["--new-session"]);
+    }
     line.add(["--ro-bind", "/usr", "/usr"]);
     for folder in ROOT {
         match std::fs::read_link(folder) {

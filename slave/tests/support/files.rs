@@ -26,7 +26,7 @@ impl Source for Files {
     fn checkout<'a>(
         &'a self,
         _url: &'a str,
-        _token: &'a Token,
+        _token: Option<&'a Token>,
         assignment: &'a Assignment,
         place: &'a Place,
     ) -> Boxed<'a, Result<String, NoSource>> {
