@@ -207,9 +207,10 @@ mod tests {
             if let Ok(text) = found {
                 prop_assert_eq!(text, format!("line {from}"));
             }
-            let of_old = line_at(&diff, &Place { side: Side::Old, ..place.clone() });
-            let elsewhere = line_at(&diff, &Place { path: "b".to_owned(), ..place });
-            prop_assert!(of_old.is_err() && elsewhere.is_err());
+            let other_side = Place { side: Side::Old, ..place.clone() };
+            let other_file = Place { path: "b".to_owned(), ..place };
+            prop_assert!(line_at(&diff, &other_side).is_err());
+            prop_assert!(line_at(&diff, &other_file).is_err());
         }
     }
 }

@@ -99,7 +99,7 @@ impl VoteLine {
     fn of(vote: &Vote, context: &Context) -> Self {
         let (look, word) = match vote.value {
             1 => ("passed", "+1"),
-            -1 => ("failed", "−1"),
+            -1 => ("failed", "-1"),
             _ => ("waiting", "0"),
         };
         let (revision, at, why_not) = (vote.revision, When::new(vote.at_ms, context.now), vote.standing.words());

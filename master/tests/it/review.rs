@@ -39,7 +39,8 @@ async fn others_votes_count_while_they_may_vote_and_on_the_newest_revision() {
     assert_eq!(world.post_as(&slave, &path, &vote(1)).await.status, 403);
 
     // Taken from him meanwhile.
-    let tokens = world.get("/api/v1/tokens").await.json();
+    let tokens = world.request(reqwest::Method::GET, "/api/v1/tokens").bearer_auth(&world.token);
+    let tokens = world.answer(tokens).await.json();
     let row = tokens.as_array().unwrap().iter().find(|it| it["name"] == "bob").unwrap().clone();
     let revoke = world.request(reqwest::Method::DELETE, &format!("/api/v1/tokens/{}", row["id"]));
     assert_eq!(world.answer(revoke.bearer_auth(&world.token)).await.status, 200);
