@@ -207,8 +207,10 @@ mod tests {
             if let Ok(text) = found {
                 prop_assert_eq!(text, format!("line {from}"));
             }
-            prop_assert!(line_at(&diff, &Place { side: Side::Old, ..place.clone() }).is_err());
-            prop_assert!(line_at(&diff, &Place { path: "b".to_owned(), ..place }).is_err());
+            let old_side = Place { side: Side::Old, ..place.clone() };
+            let other_file = Place { path: "b".to_owned(), ..place };
+            prop_assert!(line_at(&diff, &old_side).is_err());
+            prop_assert!(line_at(&diff, &other_file).is_err());
         }
     }
 }
