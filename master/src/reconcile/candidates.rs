@@ -161,7 +161,7 @@ async fn recipe_trouble(project: &Guarded, kept: &Kept) -> Result<Option<Refusal
 /// A candidate of a line, on the commit of the one below it.
 pub(super) enum InLine {
     /// It was made before.
-    There(Candidate),
+    There(Box<Candidate>),
     /// It was made just now, and is written nowhere but into the mirror, where nothing holds it yet.
     New(Box<Draft>),
 }
@@ -218,7 +218,7 @@ pub(super) async fn in_line(
     below: &CommitId,
 ) -> Result<Option<InLine>, StepError> {
     if let Some(there) = shared.store.candidate(entry.revision, below, &entry.terms.hash).await? {
-        return Ok(Some(InLine::There(there)));
+        return Ok(Some(InLine::There(Box::new(there))));
     }
     let Some(terms) = Terms::of_entry(entry)? else { return Ok(None) };
     let of = Wanted {
@@ -268,7 +268,7 @@ pub(super) async fn keep_line(
         .collect();
     let mut added = shared.store.add_stacked_candidates(claim, &rows).await?.into_iter();
     let kept = line.iter().filter_map(|it| match it {
-        InLine::There(candidate) => Some(candidate.clone()),
+        InLine::There(candidate) => Some(Candidate::clone(candidate)),
         InLine::New(_) => added.next(),
     });
     Ok(kept.collect())
