@@ -8,6 +8,7 @@ use gate::queue::{
     Action, BuildOf, BuildStatus, BuilderOf, Candidate, Decision, Entry, EntryId, Frozen, Itself, Member, Policy,
     PushRefused, QueueState, Stack, StackId, Tested, Together, UntilGreen, decide_together,
 };
+use gate::schedule::Wait;
 use gate::stacks::{self, By, Experience, Mainline, MainlineId, Move};
 use protocol::{BranchId, BuildResult, CommitId, UnixMs};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -590,5 +591,40 @@ fn a_mainline_that_nobody_built_is_built_before_anybody_is_sent_away() {
         let bad = world.tempers.iter().any(|(id, temper)| *id != BROKEN && *temper == Temper::Fails);
         world.play();
         assert!(world.of_mainline <= u32::from(bad), "seed {seed}: {} times", world.of_mainline);
+    }
+}
+
+/// What an entry is tested in can't begin: that is what is said of it, whatever else is known.
+#[test]
+fn who_waits_for_what_does_not_come_by_itself_is_told_so() {
+    for failed_before in [false, true] {
+        let mut world = World::new(1, CALM, 2, 4);
+        let of = |id, entries: &[i64], top, status: BuildStatus, wait: Option<Wait>| Tested {
+            id: StackId(id),
+            on: MainlineId(1),
+            entries: entries.iter().map(|id| EntryId(*id)).collect(),
+            commit: commit(top),
+            builders: vec![BuilderOf { name: "arm".to_owned(), required: true, of_mainline: true }],
+            builds: vec![BuildOf {
+                builder: "arm".to_owned(),
+                commit: commit(top),
+                attempt: 1,
+                for_queue: true,
+                status,
+                wait,
+            }],
+            begun: UnixMs(0),
+            refused: false,
+        };
+        let label = Wait::NoLabel { missing: vec!["arm64".to_owned()] };
+        world.together.tested = vec![of(-4, &[1], 77, BuildStatus::Waiting, Some(label))];
+        if failed_before {
+            let failed = BuildStatus::Finished { result: BuildResult::Failure, says: String::new(), lacks: None };
+            world.together.tested.push(of(-2, &[1, 2], 78, failed, None));
+        }
+        let decision = decide_together(&world.state, &world.together);
+        let first = decision.standings.iter().find(|it| it.entry == EntryId(1)).unwrap();
+        assert_eq!(first.code, Code::TestingStuck, "{first:?}");
+        assert!(first.says.contains("arm64") && first.next.who != "bb", "{first:?}");
     }
 }

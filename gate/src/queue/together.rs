@@ -12,6 +12,7 @@ use crate::stacks::{
     self, Accepted, Candidate, Evidence, Experience, Judge, Line, Mainline, MainlineId, Run, Situation, Why,
 };
 use crate::words::list;
+use protocol::api::Next;
 use protocol::{BuildResult, CommitId, UnixMs};
 use std::collections::HashSet;
 
@@ -376,10 +377,16 @@ fn stand(state: &QueueState, together: &Together, entry: EntryId, place: u32, st
     if let (Why::Landing | Why::Good, Some(frozen)) = (&stands.why, decide::is_frozen(state, entry, place)) {
         return frozen;
     }
+    // Whatever is known of it: what it waits for does not come by itself.
+    let itself = built_itself(together).filter(|_| stands.why == Why::Convicted);
+    if let Some((code, text, next)) = tested.into_iter().chain(itself).find_map(stuck) {
+        return says(code, text, next);
+    }
     match (&stands.why, tested) {
         (Why::Landing | Why::Good, None) if state.paused.is_some() => decide::is_paused(state, entry, place),
         (Why::Landing, _) => says(Code::Landing, "it passed and is landed now".to_owned(), bb("pushes it")),
-        (Why::Good, _) => {
+        (Why::Good, Some(it)) => testing(together, entry, place, it),
+        (Why::Good, None) => {
             says(Code::Testing, "it passed, and lands with the next that pass together".to_owned(), lands("then"))
         }
         (Why::Suspect { of, .. }, _) if *of > 1 => {
@@ -434,25 +441,19 @@ fn on_broken(together: &Together, entry: EntryId, place: u32) -> Standing {
     Standing { entry, place, stack: itself.map(|it| it.id), code: Code::MainlineTrouble, says, next }
 }
 
+/// Why a stack's builds can't begin, if that does not pass by itself.
+fn stuck(it: &Tested) -> Option<(Code, String, Next)> {
+    let mut open = it.builds.iter().filter(|b| b.status == BuildStatus::Waiting);
+    let (build, wait) = open.find_map(|b| Some((b, b.wait.as_ref().filter(|w| !w.passes_by_itself())?)))?;
+    Some((Code::TestingStuck, format!("{} can't be built: {}", build.builder, wait.text()), wait.next()))
+}
+
 /// Of one whose stack is built. How far its builds are is not said: it would be news to all of a long stack each time.
 fn testing(together: &Together, entry: EntryId, place: u32, it: &Tested) -> Standing {
     let by: Vec<&str> = required(it).map(|b| b.name.as_str()).collect();
-    let open = it.builds.iter().filter(|b| b.status == BuildStatus::Waiting);
-    let stuck = open.into_iter().find_map(|b| Some((b, b.wait.as_ref().filter(|w| !w.passes_by_itself())?)));
-    let (code, says, next) = match stuck {
-        Some((build, wait)) => {
-            (Code::TestingStuck, format!("{} can't be built: {}", build.builder, wait.text()), wait.next())
-        }
-        None => {
-            let others: Vec<&str> =
-                it.entries.iter().filter(|id| **id != entry).filter_map(|id| name(together, *id)).collect();
-            let with = if others.is_empty() { String::new() } else { format!(" together with {}", list(others)) };
-            (
-                Code::Testing,
-                format!("tested{with}, by {}", list(&by)),
-                bb(&format!("lands it when {} passed", list(&by))),
-            )
-        }
-    };
-    Standing { entry, place, stack: Some(it.id), code, says, next }
+    let others: Vec<&str> = it.entries.iter().filter(|id| **id != entry).filter_map(|id| name(together, *id)).collect();
+    let with = if others.is_empty() { String::new() } else { format!(" together with {}", list(others)) };
+    let says = format!("tested{with}, by {}", list(&by));
+    let next = bb(&format!("lands it when {} passed", list(&by)));
+    Standing { entry, place, stack: Some(it.id), code: Code::Testing, says, next }
 }
